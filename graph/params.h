@@ -1,0 +1,54 @@
+/* Parameters from the inside: what optimizers and the tape's runner may touch. Private. */
+#ifndef TG_PARAMS_H
+#define TG_PARAMS_H
+
+#include "memory.h"
+
+/* A handle. A tape's tensor is a node; a parameter's handle is the first member of its tg_param and has no tape. */
+struct tg_tensor {
+    tg_tape *tape;
+    uint32_t id;    /* the node; a parameter's index in its set */
+    uint32_t value; /* 1 + index of the tape's computed value, 0 while there is none */
+};
+
+typedef struct tg_param {
+    tg_tensor tensor;
+    tg_params *owner;
+    char name[256];
+    tg_dtype dtype;
+    tg_shape shape;
+    int64_t count;
+    size_t bytes;
+    void *value;
+    void *grad;    /* allocated with the parameter's first gradient; holds one only while has_grad */
+    bool has_grad;
+    bool trainable;
+    uint64_t version; /* from 1 */
+} tg_param;
+
+/* The parameter behind a handle, NULL when it is none. */
+static inline tg_param *tg_param_of(const tg_tensor *p)
+{
+    return p && !p->tape ? (tg_param *)(uintptr_t)p : NULL;
+}
+
+struct tg_params {
+    tg_allocator allocator;
+    tg_error error;
+    uint64_t seed;
+    tg_param **list; /* stable addresses */
+    size_t count, capacity;
+};
+
+void *tg_param_grad_buffer(tg_param *p); /* p->grad, allocated now if need be (contents undefined, has_grad unchanged); NULL: no memory */
+static inline void tg_param_changed(tg_param *p) { p->version++; }
+
+/* A set like `source` with every parameter converted to f64, for gradient checks; same names, values, trainable flags. NULL: no memory. */
+tg_params *tg_params_copy_f64(const tg_params *source, const tg_allocator *allocator);
+
+/* random.c */
+uint64_t tg_random_key(uint64_t seed, uint64_t stream);
+void tg_random_uniform(uint64_t key, int64_t n, double *out); /* in [0, 1), 53 bits */
+void tg_random_normal(uint64_t key, int64_t n, double *out);  /* Box and Muller 1958 */
+
+#endif

@@ -1,0 +1,24 @@
+/* What the op families share. Private. */
+#ifndef TG_FAMILY_H
+#define TG_FAMILY_H
+
+/* Ops recorded inside an op's public function, or inside its vjp, carry the position of the user's call. */
+#define TG_HERE file, line
+
+#include <tapegrad/ops.h>
+
+#define TG_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+/* The public functions of ops without attributes. */
+#define TG_DEFINE_1(name, op) \
+    tg_tensor *tg_##name##_at(tg_tape *t, const char *file, int line, tg_tensor *x) { return tg_apply_1(t, file, line, &op, x); }
+#define TG_DEFINE_2(name, op) \
+    tg_tensor *tg_##name##_at(tg_tape *t, const char *file, int line, tg_tensor *a, tg_tensor *b) { return tg_apply_2(t, file, line, &op, a, b); }
+
+/* The tg_op_info of an op, from its samples: an array of tg_sample. */
+#define TG_INFO(op, formula_text, shapes_text, times, sample_array)                                                  \
+    extern const tg_op_info tg_info_##op;                                                                           \
+    const tg_op_info tg_info_##op = {.name = #op, .formula = formula_text, .shapes = shapes_text, .order = times,   \
+                                     .n_samples = TG_COUNT(sample_array), .samples = sample_array};
+
+#endif

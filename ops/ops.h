@@ -1,0 +1,368 @@
+/* tapegrad: the ops. One entry an op: its documentation, its registration together with its prototype, and the macro that passes the caller's line.
+ *
+ * Every op takes the tape first and returns a tensor that the tape owns; on any error it returns NULL and leaves a message on the tape. Unless an
+ * entry says otherwise, operands are f32 or f64 tensors of one dtype, broadcast against each other by NumPy's rules; the result has their dtype; and the
+ * op can be differentiated any number of times. Negative axes count from the end. An axis, a dtype or a shape that doesn't fit is TG_ESHAPE, TG_EDTYPE or
+ * TG_EVALUE for an attribute out of range.
+ *
+ * TG_OP(name, (parameters after the tape), (the same as arguments)) declares the function tg_<name>, its form tg_<name>_at with the source position as
+ * second and third argument, and the tg_op_info with its formula and samples: an op without samples does not link.
+ */
+#if !defined(TG_OPS_H) || defined(TG_OPS_AGAIN)
+#ifndef TG_OPS_H
+#define TG_OPS_H
+
+#include <tapegrad/op.h>
+
+/* What a loss makes of its elements. */
+typedef enum tg_reduction { TG_REDUCE_MEAN, TG_REDUCE_SUM, TG_REDUCE_NONE } tg_reduction;
+
+/* For tg_slice: no bound. For losses: no ignored index. */
+#define TG_END INT64_MAX
+#define TG_NO_INDEX INT64_MIN
+
+#define TG_UNPACK(...) __VA_ARGS__
+#define TG_OP(name, parameters, arguments)                            \
+    TG_API tg_tensor *(tg_##name)(tg_tape * t, TG_UNPACK parameters); \
+    TG_API tg_tensor *(tg_##name##_at)(tg_tape * t, const char *file, int line, TG_UNPACK parameters);
+
+/* How the macro of an op calls it: with the caller's source position, or, under TG_NO_MACROS, as the plain function. */
+#ifndef TG_NO_MACROS
+#define TG_CALL(name, t, ...) tg_##name##_at(t, TG_HERE, __VA_ARGS__)
+#else
+#define TG_CALL(name, t, ...) (tg_##name)(t, __VA_ARGS__)
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Every op below, in the order of this file. *n gets their number. Static storage. */
+TG_API const tg_op_info *const *tg_ops_list(int *n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* TG_OPS_H */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------- arithmetic */
+
+/* y = a + b. Also i64. */
+TG_OP(add, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_add(t, a, b) TG_CALL(add, t, a, b)
+/* y = a - b. Also i64. */
+TG_OP(sub, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_sub(t, a, b) TG_CALL(sub, t, a, b)
+/* y = a b. Also i64. */
+TG_OP(mul, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_mul(t, a, b) TG_CALL(mul, t, a, b)
+/* y = a / b. */
+TG_OP(div, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_div(t, a, b) TG_CALL(div, t, a, b)
+/* y = -x. Also i64. */
+TG_OP(neg, (tg_tensor *x), (x))
+#define tg_neg(t, x) TG_CALL(neg, t, x)
+/* y = x^2 */
+TG_OP(square, (tg_tensor *x), (x))
+#define tg_square(t, x) TG_CALL(square, t, x)
+/* y = 1 / x */
+TG_OP(reciprocal, (tg_tensor *x), (x))
+#define tg_reciprocal(t, x) TG_CALL(reciprocal, t, x)
+/* y = factor x; the factor is rounded to the dtype and is data, not structure. */
+TG_OP(scale, (tg_tensor *x, double factor), (x, factor))
+#define tg_scale(t, x, factor) TG_CALL(scale, t, x, factor)
+/* y = x + term, likewise. */
+TG_OP(offset, (tg_tensor *x, double term), (x, term))
+#define tg_offset(t, x, term) TG_CALL(offset, t, x, term)
+/* y = a^b. At a = 0: 0^0 = 1; the gradient of a is 0 wherever b = 0. The gradient of b is a^b log a, taken as 0 at a = 0, b >= 0, and NaN for
+ * a < 0. */
+TG_OP(pow, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_pow(t, a, b) TG_CALL(pow, t, a, b)
+/* y = e^x */
+TG_OP(exp, (tg_tensor *x), (x))
+#define tg_exp(t, x) TG_CALL(exp, t, x)
+/* y = e^x - 1, accurate near 0 */
+TG_OP(expm1, (tg_tensor *x), (x))
+#define tg_expm1(t, x) TG_CALL(expm1, t, x)
+/* y = ln x; log(0) = -inf, log of a negative number NaN */
+TG_OP(log, (tg_tensor *x), (x))
+#define tg_log(t, x) TG_CALL(log, t, x)
+/* y = ln(1 + x), accurate near 0 */
+TG_OP(log1p, (tg_tensor *x), (x))
+#define tg_log1p(t, x) TG_CALL(log1p, t, x)
+/* y = x^(1/2); gradient inf at 0 */
+TG_OP(sqrt, (tg_tensor *x), (x))
+#define tg_sqrt(t, x) TG_CALL(sqrt, t, x)
+/* y = x^(-1/2) */
+TG_OP(rsqrt, (tg_tensor *x), (x))
+#define tg_rsqrt(t, x) TG_CALL(rsqrt, t, x)
+/* y = |x|; gradient 0 at 0 */
+TG_OP(abs, (tg_tensor *x), (x))
+#define tg_abs(t, x) TG_CALL(abs, t, x)
+/* y = -1, 0 or 1; sign(NaN) = NaN. Gradient 0 everywhere. */
+TG_OP(sign, (tg_tensor *x), (x))
+#define tg_sign(t, x) TG_CALL(sign, t, x)
+/* the largest integer <= x. Gradient 0 everywhere, as for ceil and round. */
+TG_OP(floor, (tg_tensor *x), (x))
+#define tg_floor(t, x) TG_CALL(floor, t, x)
+/* the smallest integer >= x */
+TG_OP(ceil, (tg_tensor *x), (x))
+#define tg_ceil(t, x) TG_CALL(ceil, t, x)
+/* the nearest integer, halves to even */
+TG_OP(round, (tg_tensor *x), (x))
+#define tg_round(t, x) TG_CALL(round, t, x)
+/* y = sin x, x in radians */
+TG_OP(sin, (tg_tensor *x), (x))
+#define tg_sin(t, x) TG_CALL(sin, t, x)
+/* y = cos x, x in radians */
+TG_OP(cos, (tg_tensor *x), (x))
+#define tg_cos(t, x) TG_CALL(cos, t, x)
+/* y = (e^x - e^-x) / (e^x + e^-x) */
+TG_OP(tanh, (tg_tensor *x), (x))
+#define tg_tanh(t, x) TG_CALL(tanh, t, x)
+/* y = 2/sqrt(pi) integral from 0 to x of e^(-s^2) ds */
+TG_OP(erf, (tg_tensor *x), (x))
+#define tg_erf(t, x) TG_CALL(erf, t, x)
+
+/* ---------------- activations */
+
+/* y = 1 / (1 + e^-x) */
+TG_OP(sigmoid, (tg_tensor *x), (x))
+#define tg_sigmoid(t, x) TG_CALL(sigmoid, t, x)
+/* y = ln(1 + e^x), without overflow and without a threshold */
+TG_OP(softplus, (tg_tensor *x), (x))
+#define tg_softplus(t, x) TG_CALL(softplus, t, x)
+/* y = -ln(1 + e^-x) */
+TG_OP(logsigmoid, (tg_tensor *x), (x))
+#define tg_logsigmoid(t, x) TG_CALL(logsigmoid, t, x)
+/* y = ln(e^a + e^b), without overflow */
+TG_OP(logaddexp, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_logaddexp(t, a, b) TG_CALL(logaddexp, t, a, b)
+/* y = max(x, 0); relu(NaN) = NaN; gradient 0 at 0 */
+TG_OP(relu, (tg_tensor *x), (x))
+#define tg_relu(t, x) TG_CALL(relu, t, x)
+/* y = min(max(x, 0), 6); gradient 0 at 0 and 6 */
+TG_OP(relu6, (tg_tensor *x), (x))
+#define tg_relu6(t, x) TG_CALL(relu6, t, x)
+/* y = min(max(x, -1), 1); gradient 0 at -1 and 1 */
+TG_OP(hardtanh, (tg_tensor *x), (x))
+#define tg_hardtanh(t, x) TG_CALL(hardtanh, t, x)
+/* y = x for x > 0, else slope x */
+TG_OP(leaky_relu, (tg_tensor *x, double slope), (x, slope))
+#define tg_leaky_relu(t, x, slope) TG_CALL(leaky_relu, t, x, slope)
+/* y = x for x > 0, else alpha (e^x - 1) */
+TG_OP(elu, (tg_tensor *x, double alpha), (x, alpha))
+#define tg_elu(t, x, alpha) TG_CALL(elu, t, x, alpha)
+/* y = x Phi(x) = x/2 (1 + erf(x / sqrt 2)); Hendrycks and Gimpel 2016 */
+TG_OP(gelu, (tg_tensor *x), (x))
+#define tg_gelu(t, x) TG_CALL(gelu, t, x)
+/* y = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), the same paper's approximation */
+TG_OP(gelu_tanh, (tg_tensor *x), (x))
+#define tg_gelu_tanh(t, x) TG_CALL(gelu_tanh, t, x)
+/* y = x sigmoid(x); silu(-inf) = -0 */
+TG_OP(silu, (tg_tensor *x), (x))
+#define tg_silu(t, x) TG_CALL(silu, t, x)
+
+/* ---------------- comparing and choosing */
+
+/* y = the greater of a and b; NaN wins; a tie gives half the gradient to each */
+TG_OP(maximum, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_maximum(t, a, b) TG_CALL(maximum, t, a, b)
+/* y = the smaller of a and b; NaN wins; a tie gives half the gradient to each */
+TG_OP(minimum, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_minimum(t, a, b) TG_CALL(minimum, t, a, b)
+/* y = min(max(x, low), high); gradient 1 at the bounds; high where low > high; clamp(NaN) = NaN with gradient 0 */
+TG_OP(clamp, (tg_tensor *x, double low, double high), (x, low, high))
+#define tg_clamp(t, x, low, high) TG_CALL(clamp, t, x, low, high)
+/* y = 1 where a == b, else 0; u8. Any one dtype. Not differentiable. */
+TG_OP(equal, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_equal(t, a, b) TG_CALL(equal, t, a, b)
+/* y = 1 where a != b, else 0; u8. Any one dtype. Not differentiable. */
+TG_OP(not_equal, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_not_equal(t, a, b) TG_CALL(not_equal, t, a, b)
+/* y = 1 where a < b, else 0; u8. Any one dtype. Not differentiable. */
+TG_OP(less, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_less(t, a, b) TG_CALL(less, t, a, b)
+/* y = 1 where a <= b, else 0; u8. Any one dtype. Not differentiable. */
+TG_OP(less_equal, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_less_equal(t, a, b) TG_CALL(less_equal, t, a, b)
+/* y = 1 where a > b, else 0; u8. Any one dtype. Not differentiable. */
+TG_OP(greater, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_greater(t, a, b) TG_CALL(greater, t, a, b)
+/* y = 1 where a >= b, else 0; u8. Any one dtype. Not differentiable. */
+TG_OP(greater_equal, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_greater_equal(t, a, b) TG_CALL(greater_equal, t, a, b)
+/* y = a where condition (u8) is not 0, else b, selected and never multiplied: the branch not taken gets gradient 0, though a NaN born inside
+ * its own chain still spreads; see safe_where. */
+TG_OP(where, (tg_tensor *condition, tg_tensor *a, tg_tensor *b), (condition, a, b))
+#define tg_where(t, condition, a, b) TG_CALL(where, t, condition, a, b)
+/* y = x where condition (u8) is not 0, else substitute: feed it to a function that is not defined elsewhere, and choose with where afterwards. */
+TG_OP(safe_where, (tg_tensor *condition, tg_tensor *x, double substitute), (condition, x, substitute))
+#define tg_safe_where(t, condition, x, substitute) TG_CALL(safe_where, t, condition, x, substitute)
+
+/* ---------------- reductions: over the given axes (TG_AXES(0, -1), TG_ALL_AXES), which are kept with size 1 if keepdim, else dropped. Sums add chunks of 1024
+ * elements in 64 lanes and combine pairwise, so that long sums stay accurate */
+
+/* The sum. i64 and u8 give i64. The sum of nothing is 0. */
+TG_OP(sum, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
+#define tg_sum(t, x, axes, keepdim) TG_CALL(sum, t, x, axes, keepdim)
+/* The mean; NaN of nothing. f32 and f64 only. */
+TG_OP(mean, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
+#define tg_mean(t, x, axes, keepdim) TG_CALL(mean, t, x, axes, keepdim)
+/* The greatest element; NaN wins; ties share the gradient evenly. An empty reduction is TG_ESHAPE. Also i64. */
+TG_OP(max, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
+#define tg_max(t, x, axes, keepdim) TG_CALL(max, t, x, axes, keepdim)
+/* The smallest element, likewise. */
+TG_OP(min, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
+#define tg_min(t, x, axes, keepdim) TG_CALL(min, t, x, axes, keepdim)
+/* The product; of nothing 1. Exact gradients with any number of zeros. */
+TG_OP(prod, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
+#define tg_prod(t, x, axes, keepdim) TG_CALL(prod, t, x, axes, keepdim)
+/* sum((x - mean)^2) / (n - correction); correction 1 is the usual unbiased estimate; NaN when n <= correction. */
+TG_OP(var, (tg_tensor *x, tg_axes axes, int correction, bool keepdim), (x, axes, correction, keepdim))
+#define tg_var(t, x, axes, correction, keepdim) TG_CALL(var, t, x, axes, correction, keepdim)
+/* sqrt(var); gradient 0 for a constant row. */
+TG_OP(std, (tg_tensor *x, tg_axes axes, int correction, bool keepdim), (x, axes, correction, keepdim))
+#define tg_std(t, x, axes, correction, keepdim) TG_CALL(std, t, x, axes, correction, keepdim)
+/* (sum |x|^p)^(1/p), p > 0 or INFINITY (the greatest |x|). Gradient 0 at the zero vector for p = 2; ties under INFINITY share evenly. */
+TG_OP(norm, (tg_tensor *x, double p, tg_axes axes, bool keepdim), (x, p, axes, keepdim))
+#define tg_norm(t, x, p, axes, keepdim) TG_CALL(norm, t, x, p, axes, keepdim)
+/* ln sum e^x, shifted by the maximum; -inf for a row of -inf */
+TG_OP(logsumexp, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
+#define tg_logsumexp(t, x, axes, keepdim) TG_CALL(logsumexp, t, x, axes, keepdim)
+/* The index of the greatest element along one axis, i64; the first one on ties; NaN wins. An empty axis is TG_ESHAPE. Not differentiable. */
+TG_OP(argmax, (tg_tensor *x, int axis, bool keepdim), (x, axis, keepdim))
+#define tg_argmax(t, x, axis, keepdim) TG_CALL(argmax, t, x, axis, keepdim)
+/* The greatest element along one axis; the first one takes the whole gradient. */
+TG_OP(max_along, (tg_tensor *x, int axis, bool keepdim), (x, axis, keepdim))
+#define tg_max_along(t, x, axis, keepdim) TG_CALL(max_along, t, x, axis, keepdim)
+/* e^x / sum e^x along the axis, shifted by the maximum; NaN for a row of -inf */
+TG_OP(softmax, (tg_tensor *x, int axis), (x, axis))
+#define tg_softmax(t, x, axis) TG_CALL(softmax, t, x, axis)
+/* x - logsumexp(x) along the axis */
+TG_OP(log_softmax, (tg_tensor *x, int axis), (x, axis))
+#define tg_log_softmax(t, x, axis) TG_CALL(log_softmax, t, x, axis)
+
+/* ---------------- shape: views move no data. Any dtype */
+
+/* The same elements in row-major order under another shape of as many elements; one size may be -1. A view where strides
+ * allow. */
+TG_OP(reshape, (tg_tensor *x, tg_shape shape), (x, shape))
+#define tg_reshape(t, x, shape) TG_CALL(reshape, t, x, shape)
+/* Axis k of the result is axis axes[k] of x; every axis once. A view. */
+TG_OP(permute, (tg_tensor *x, tg_axes axes), (x, axes))
+#define tg_permute(t, x, axes) TG_CALL(permute, t, x, axes)
+/* Two axes exchanged. A view. */
+TG_OP(transpose, (tg_tensor *x, int axis_a, int axis_b), (x, axis_a, axis_b))
+#define tg_transpose(t, x, axis_a, axis_b) TG_CALL(transpose, t, x, axis_a, axis_b)
+/* x repeated to the shape, by the rules of broadcasting. A view. */
+TG_OP(expand, (tg_tensor *x, tg_shape shape), (x, shape))
+#define tg_expand(t, x, shape) TG_CALL(expand, t, x, shape)
+/* Elements start, start + step, ... before stop along the axis. step > 0; start and stop may be negative (counted from the end) and are
+ * clipped as in Python; TG_END is the end. A view. */
+TG_OP(slice, (tg_tensor *x, int axis, int64_t start, int64_t stop, int64_t step), (x, axis, start, stop, step))
+#define tg_slice(t, x, axis, start, stop, step) TG_CALL(slice, t, x, axis, start, stop, step)
+/* The order along the axes reversed. A view. */
+TG_OP(flip, (tg_tensor *x, tg_axes axes), (x, axes))
+#define tg_flip(t, x, axes) TG_CALL(flip, t, x, axes)
+/* An axis of size 1 dropped. A view. */
+TG_OP(squeeze, (tg_tensor *x, int axis), (x, axis))
+#define tg_squeeze(t, x, axis) TG_CALL(squeeze, t, x, axis)
+/* An axis of size 1 inserted before `axis` (-1: at the end). A view. */
+TG_OP(unsqueeze, (tg_tensor *x, int axis), (x, axis))
+#define tg_unsqueeze(t, x, axis) TG_CALL(unsqueeze, t, x, axis)
+/* n >= 1 tensors, one dtype, equal sizes but along the axis, joined along it. */
+TG_OP(concat, (int n, tg_tensor *const *x, int axis), (n, x, axis))
+#define tg_concat(t, n, x, axis) TG_CALL(concat, t, n, x, axis)
+/* n >= 1 tensors of one shape joined along a new axis. */
+TG_OP(stack, (int n, tg_tensor *const *x, int axis), (n, x, axis))
+#define tg_stack(t, n, x, axis) TG_CALL(stack, t, n, x, axis)
+/* before.dim[k] and after.dim[k] elements of value around each axis k; both have x's number of dimensions. */
+TG_OP(pad, (tg_tensor *x, tg_shape before, tg_shape after, double value), (x, before, after, value))
+#define tg_pad(t, x, before, after, value) TG_CALL(pad, t, x, before, after, value)
+/* Converted to dtype: floats to integers towards zero (TG_EVALUE when out of range or NaN), to u8 likewise. Differentiable between f32 and
+ * f64. */
+TG_OP(cast, (tg_tensor *x, tg_dtype dtype), (x, dtype))
+#define tg_cast(t, x, dtype) TG_CALL(cast, t, x, dtype)
+/* x is i64 with values in 0..classes-1 (else TG_EINDEX at the evaluation); the result has shape [x's sizes, classes]. Not differentiable. */
+TG_OP(one_hot, (tg_tensor *x, int64_t classes, tg_dtype dtype), (x, classes, dtype))
+#define tg_one_hot(t, x, classes, dtype) TG_CALL(one_hot, t, x, classes, dtype)
+
+/* ---------------- linear algebra */
+
+/* [..., n, k] x [..., k, m] -> [..., n, m]; leading sizes broadcast; a 1-dim a or b counts as a row or a column and that size is dropped. k =
+ * 0 gives zeros. Transposed views are read in place. */
+TG_OP(matmul, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_matmul(t, a, b) TG_CALL(matmul, t, a, b)
+/* y = x w^T + b: x [..., in], w [out, in], b [out] or NULL -> [..., out]. */
+TG_OP(linear, (tg_tensor *x, tg_tensor *w, tg_tensor *b), (x, w, b))
+#define tg_linear(t, x, w, b) TG_CALL(linear, t, x, w, b)
+
+/* ---------------- indexing: indices are i64, in range (else TG_EINDEX at the evaluation, naming the index); gradients of repeated indices add up in a fixed
+ * order */
+
+/* y[i,j] = x[index[i,j],j] along the axis (here 0). index has as many dimensions as x, and sizes at most x's but along the axis. */
+TG_OP(gather, (tg_tensor *x, int axis, tg_tensor *index), (x, axis, index))
+#define tg_gather(t, x, axis, index) TG_CALL(gather, t, x, axis, index)
+/* Slices index[0], index[1], ... of x along the axis; index is 1-dim. */
+TG_OP(index_select, (tg_tensor *x, int axis, tg_tensor *index), (x, axis, index))
+#define tg_index_select(t, x, axis, index) TG_CALL(index_select, t, x, axis, index)
+/* Rows of table [rows, width] for an index of any shape -> [index's sizes, width]. */
+TG_OP(embedding, (tg_tensor *table, tg_tensor *index), (table, index))
+#define tg_embedding(t, table, index) TG_CALL(embedding, t, table, index)
+/* A copy of x with x[index[i,j],j] += source[i,j] along the axis (here 0), in row-major order of source; index has source's shape. */
+TG_OP(scatter_add, (tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source), (x, axis, index, source))
+#define tg_scatter_add(t, x, axis, index, source) TG_CALL(scatter_add, t, x, axis, index, source)
+
+/* ---------------- dropout */
+
+/* Each element is 0 with probability p, else x / (1 - p); the identity on a tape in evaluation mode and for p = 0; p = 1 gives zeros; p
+ * outside [0, 1] is TG_EVALUE. The mask is a function of seed, stream, step and element and is never stored; backward passes and replays use
+ * the same one. */
+TG_OP(dropout, (tg_tensor *x, double p), (x, p))
+#define tg_dropout(t, x, p) TG_CALL(dropout, t, x, p)
+
+/* ---------------- losses: prediction and target have equal shapes, never broadcast. The mean of an empty batch is NaN */
+
+/* (x - target)^2 */
+TG_OP(mse_loss, (tg_tensor *x, tg_tensor *target, tg_reduction reduction), (x, target, reduction))
+#define tg_mse_loss(t, x, target, reduction) TG_CALL(mse_loss, t, x, target, reduction)
+/* |x - target| */
+TG_OP(l1_loss, (tg_tensor *x, tg_tensor *target, tg_reduction reduction), (x, target, reduction))
+#define tg_l1_loss(t, x, target, reduction) TG_CALL(l1_loss, t, x, target, reduction)
+/* d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), with d = x - target; delta > 0; Huber 1964 */
+TG_OP(huber_loss, (tg_tensor *x, tg_tensor *target, double delta, tg_reduction reduction), (x, target, delta, reduction))
+#define tg_huber_loss(t, x, target, delta, reduction) TG_CALL(huber_loss, t, x, target, delta, reduction)
+/* -(t ln p + (1 - t) ln(1 - p)) on probabilities, logarithms clamped at -100; gradient (p - t) / max(p (1 - p), 1e-12). p or t outside [0, 1]
+ * or NaN is TG_EVALUE at the evaluation. */
+TG_OP(bce_loss, (tg_tensor *p, tg_tensor *target, tg_reduction reduction), (p, target, reduction))
+#define tg_bce_loss(t, p, target, reduction) TG_CALL(bce_loss, t, p, target, reduction)
+/* w t softplus(-z) + (1 - t) softplus(z), a term of weight 0 being exactly 0; pos_weight w broadcasts against z and may be NULL (1). */
+TG_OP(bce_with_logits_loss, (tg_tensor *z, tg_tensor *target, tg_tensor *pos_weight, tg_reduction reduction), (z, target, pos_weight, reduction))
+#define tg_bce_with_logits_loss(t, z, target, pos_weight, reduction) TG_CALL(bce_with_logits_loss, t, z, target, pos_weight, reduction)
+/* bce_with_logits_loss with neither weights nor another reduction than the mean */
+TG_OP(bce_with_logits, (tg_tensor *z, tg_tensor *target), (z, target))
+#define tg_bce_with_logits(t, z, target) TG_CALL(bce_with_logits, t, z, target)
+/* -ln softmax(logits)[target], softmax along axis 1 (axis 0 of a 1-dim logits). logits [n, c, ...]; target i64 [n, ...]: classes 0..c-1 (else
+ * TG_EINDEX naming row and label) or ignore_index (TG_NO_INDEX: none), whose rows count 0; the mean divides by the summed weights of the kept
+ * rows. Or target of logits' shape and dtype: probabilities (no ignore_index). class_weights [c] or NULL. label_smoothing s in [0, 1] mixes
+ * the target with s / c. */
+TG_OP(cross_entropy_loss, (tg_tensor *logits, tg_tensor *target, tg_tensor *class_weights, int64_t ignore_index, double label_smoothing, tg_reduction reduction), (logits, target, class_weights, ignore_index, label_smoothing, reduction))
+#define tg_cross_entropy_loss(t, logits, target, class_weights, ignore_index, label_smoothing, reduction) TG_CALL(cross_entropy_loss, t, logits, target, class_weights, ignore_index, label_smoothing, reduction)
+/* cross_entropy_loss with no weights, no ignored index, no smoothing, and the mean */
+TG_OP(cross_entropy, (tg_tensor *logits, tg_tensor *target), (logits, target))
+#define tg_cross_entropy(t, logits, target) TG_CALL(cross_entropy, t, logits, target)
+/* -log_probabilities[target]; as cross_entropy_loss for class indices */
+TG_OP(nll_loss, (tg_tensor *log_probabilities, tg_tensor *target, tg_tensor *class_weights, int64_t ignore_index, tg_reduction reduction), (log_probabilities, target, class_weights, ignore_index, reduction))
+#define tg_nll_loss(t, log_probabilities, target, class_weights, ignore_index, reduction) TG_CALL(nll_loss, t, log_probabilities, target, class_weights, ignore_index, reduction)
+
+#ifdef __cplusplus
+}
+#endif
+
+#undef TG_OP
+#endif
