@@ -1,0 +1,178 @@
+/* The tape from the inside: nodes, leaves, values, events, plans. Private to graph. */
+#ifndef TG_TAPE_H
+#define TG_TAPE_H
+
+#include "params.h"
+#include <tapegrad/op.h>
+
+/* A recorded op call: 32 bytes and no pointer but the op's identity, so that a recording is compared and hashed as an array. */
+typedef struct tg_node {
+    const tg_op *op;
+    uint32_t in[3]; /* operands' nodes; beyond 3 operands in[0] is an offset into the recording's `more` */
+    uint32_t n_in;
+    uint32_t type;  /* index of the interned dtype and shape */
+    uint32_t attrs; /* offset of the attributes' count and values in the recording's `attrs`; 0 for none */
+} tg_node;
+
+/* What belongs to a node but not to the structure. */
+typedef struct tg_origin {
+    const char *file;
+    int line;
+    uint32_t leaf; /* of a leaf: its index in the tape's leaves */
+} tg_origin;
+
+typedef struct tg_leaf {
+    uint32_t node;
+    bool borrowed;
+    size_t bytes;
+    const void *data; /* of an input */
+    double value;     /* of a constant */
+    tg_param *param;
+    uint64_t version; /* of the parameter, when it was recorded */
+} tg_leaf;
+
+/* The ops of leaves, and those that the reverse pass needs itself. */
+extern const tg_op tg_op_input, tg_op_constant, tg_op_param, tg_op_frozen_param, tg_op_detach;
+static inline bool tg_is_leaf(const tg_op *op)
+{
+    return op == &tg_op_input || op == &tg_op_constant || op == &tg_op_param || op == &tg_op_frozen_param;
+}
+
+typedef struct tg_type_entry {
+    tg_type type;
+    int64_t count;
+    uint32_t shape; /* index of the first type with this shape: equal shapes have equal numbers */
+    uint32_t next;  /* in its hash bucket, 1 + index */
+} tg_type_entry;
+
+typedef struct tg_value {
+    uint32_t node;
+    void *data;
+} tg_value;
+
+typedef enum tg_request { TG_EVALUATE, TG_BACKWARD } tg_request;
+
+/* One evaluation of a recording. When the next recording is the same up to here and asks for the same, the plan is at hand. */
+typedef struct tg_event {
+    tg_request request;
+    uint32_t nodes;              /* recorded before it */
+    uint32_t targets, n_targets; /* in event_ids: the nodes asked for */
+    uint32_t bound, n_bound;     /* in event_ids: the nodes that the plan's leaves refer to */
+    struct tg_plan *plan;
+} tg_event;
+
+typedef struct tg_param_use {
+    const tg_param *param;
+    uint64_t version, epoch;
+    uint32_t node;
+    bool trainable;
+} tg_param_use;
+
+enum { TG_HANDLES = 4096 }; /* handles in one chunk */
+
+struct tg_tape {
+    tg_allocator allocator;
+    tg_error error;
+    uint64_t key, step;
+    int threads, build;
+    bool training, node_by_node, trace_nonfinite, forbid_f32;
+    const tg_params *substitute_from;
+    tg_params *substitute_to;
+
+    /* the recording; beyond `n` and up to `old` the previous one, still in place to be compared with */
+    uint32_t n, old;
+    tg_node *node;
+    tg_origin *origin;
+    size_t node_capacity, origin_capacity;
+    uint32_t *more;
+    size_t n_more, more_capacity;
+    int64_t *attrs; /* attrs[0] is unused */
+    size_t n_attrs, attrs_capacity;
+    tg_leaf *leaf;
+    size_t n_leaves, leaf_capacity;
+    tg_tensor **handles; /* chunks */
+    size_t n_chunks, chunk_capacity;
+    int64_t draws;
+    tg_param_use *use; /* open addressing */
+    size_t n_uses, use_capacity;
+    uint64_t epoch; /* of the recording */
+    tg_arena storage; /* copied inputs and values handed out */
+
+    tg_type_entry *type;
+    size_t n_types, type_capacity;
+    uint32_t *type_bucket;
+    size_t n_buckets;
+
+    tg_value *value;
+    size_t n_values, value_capacity;
+    uint32_t *keep;
+    size_t n_keeps, keep_capacity;
+
+    tg_event *event;
+    size_t n_events, old_events, event_capacity;
+    uint32_t *event_ids;
+    size_t n_event_ids, event_id_capacity;
+
+    /* planning and running */
+    uint64_t *live; /* bitmap over nodes, all zero between uses */
+    size_t live_capacity;
+    uint32_t *local; /* node -> its number in the live part */
+    size_t local_capacity;
+    uint32_t *stack;
+    size_t stack_capacity;
+    tg_arena planner;
+    struct tg_plan_cache *cache;
+    tg_plan_stats stats;
+    void *slab, *registers;
+    size_t slab_bytes, register_bytes;
+};
+
+/* ---------------------------------------------------------------- tape.c, record.c */
+
+/* Fails the tape at a position, naming an op or NULL. */
+tg_status tg_tape_fail(tg_tape *t, const char *file, int line, const char *op, tg_status status, const char *format, ...) TG_PRINTF(6, 7);
+
+static inline tg_tensor *tg_handle(const tg_tape *t, uint32_t node) { return &t->handles[node / TG_HANDLES][node % TG_HANDLES]; }
+static inline const tg_type_entry *tg_node_type(const tg_tape *t, uint32_t node) { return &t->type[t->node[node].type]; }
+static inline const uint32_t *tg_node_inputs(const tg_tape *t, const tg_node *v) { return v->n_in > 3 ? &t->more[v->in[0]] : v->in; }
+static inline int tg_node_n_attrs(const tg_tape *t, const tg_node *v) { return v->attrs ? (int)t->attrs[v->attrs] : 0; }
+static inline const int64_t *tg_node_attrs(const tg_tape *t, const tg_node *v) { return v->attrs ? &t->attrs[v->attrs + 1] : NULL; }
+
+/* The node behind an operand, recording a parameter's leaf if need be. false, with the tape in error, when it is none of this tape's. */
+bool tg_resolve(tg_tape *t, const char *file, int line, const char *what, tg_tensor *x, uint32_t *node);
+
+/* A point to which the recording can be cut back, for nodes that only a plan or a drawing needs. */
+typedef struct tg_mark {
+    uint32_t n;
+    size_t n_more, n_attrs, n_leaves;
+    int64_t draws;
+} tg_mark;
+tg_mark tg_tape_mark(const tg_tape *t);
+void tg_tape_cut(tg_tape *t, tg_mark mark);
+
+/* For gradient checks: uses of parameters of `from` read those of `to`; any f32 tensor is TG_EDTYPE. */
+void tg_tape_substitute(tg_tape *t, const tg_params *from, tg_params *to);
+void tg_tape_forbid_f32(tg_tape *t);
+
+/* ---------------------------------------------------------------- reverse.c */
+
+/* Records the gradients of sum_k <seed[k], y[k]> with respect to n nodes x; gx[k] is NULL for one that is not reached. */
+tg_status tg_reverse(tg_tape *t, const char *file, int line, uint32_t n_y, const uint32_t *y, tg_tensor *const *seed, uint32_t n, const uint32_t *x,
+                     tg_tensor **gx);
+
+/* The trainable parameters' leaves that y depends on, in *leaves (in the planner's arena), ascending. */
+tg_status tg_reached_params(tg_tape *t, uint32_t y, uint32_t *n, uint32_t **leaves);
+
+/* Marks in t->live what n targets depend on, themselves included; stops at nodes that have a value if `stop`. The range of node numbers
+ * marked is [*low, *high]. Without memory: TG_ENOMEM and nothing marked. */
+tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t *low, uint32_t *high);
+static inline bool tg_is_live(const tg_tape *t, uint32_t node) { return t->live[node / 64] >> (node % 64) & 1; }
+void tg_clear_live(tg_tape *t, uint32_t low, uint32_t high);
+
+/* ---------------------------------------------------------------- plan.c, run.c */
+
+tg_status tg_evaluate(tg_tape *t, const char *file, int line, tg_request request, uint32_t n, const uint32_t *targets);
+void tg_plan_cache_free(tg_tape *t);
+struct tg_plan_cache *tg_plan_cache_new(const tg_allocator *a, int64_t max_nodes);
+
+#endif
