@@ -342,7 +342,8 @@ typedef struct tg_check_input {
 
 typedef struct tg_gradcheck_options {
     size_t size;
-    double relative;       /* tolerance |analytic - numeric| <= absolute + relative * max(|analytic|, |numeric|); 0: 1e-6 */
+    double relative;       /* tolerance |analytic - numeric| <= absolute + relative * max(|analytic|, |numeric|) + rounding, the last being
+                            * 8 DBL_EPSILON |f| / step; 0: 1e-6 */
     double absolute;       /* 0: 1e-8 */
     double step;           /* the step for x is step * max(1, |x|); 0: 6e-6, near the optimum eps^(1/3) of central differences */
     int64_t full_jacobian; /* largest number of Jacobian entries checked one by one; beyond, random directions; 0: 4096 */
@@ -355,9 +356,9 @@ typedef struct tg_gradcheck_options {
 typedef struct tg_gradcheck_report {
     tg_status status;         /* TG_OK, TG_ECHECK, or what the function's tape failed with */
     int order;                /* of the worst element: 1 or 2 */
-    int input;                /* which input; parameters follow the inputs, in order of creation */
-    int64_t element;          /* which element of it; -1: a random direction over all inputs */
-    int64_t output;           /* which element of the result; -1: a random upstream gradient */
+    int input;                /* which input; parameters follow the inputs, in order of creation; -1: none of them, see element */
+    int64_t element;          /* which element of it, or, with input -1, of the second order's upstream gradient; -1: a random direction over all */
+    int64_t output;           /* which element of the result (second order: of the gradients, one after another); -1: a random upstream gradient */
     double analytic, numeric; /* at the worst element */
     double error;             /* |analytic - numeric| there */
     double worst;             /* its error over its tolerance: the check passes when this is at most 1 */
@@ -369,7 +370,7 @@ typedef struct tg_gradcheck_report {
 
 /* Compares analytic derivatives of f with central differences, in f64, first and second order, at the given inputs. params may be NULL;
  * given, all its parameters are checked too, in copies converted to f64. Any f32 that f reaches is TG_EDTYPE. Random ops replay the same
- * numbers. A check in which more than half the pairs are kinks fails. Fills *report (may be NULL) and returns its status. */
+ * numbers. A check in which more than half the pairs (not counting those that are 0 on both sides) are kinks fails. Fills *report (may be NULL) and returns its status. */
 TG_API tg_status tg_gradcheck(tg_function f, int n, const tg_check_input *inputs, tg_params *params, void *user,
                               const tg_gradcheck_options *options, tg_gradcheck_report *report);
 
