@@ -40,7 +40,11 @@ typedef struct tg_error {
 tg_status tg_error_set(tg_error *e, const char *file, int line, const char *what, tg_status status, const char *format, ...) TG_PRINTF(6, 7);
 tg_status tg_error_setv(tg_error *e, const char *file, int line, const char *what, tg_status status, const char *format, va_list arguments);
 
-/* Reads an option struct of an older or newer caller: copies min(given size, sizeof) bytes over a zeroed *out. false when given->size is 0. */
+/* Reads an option struct of an older or newer caller: copies min(given size, sizeof) bytes over a zeroed *out; NULL leaves it zeroed. false when
+ * given->size was not set. */
 bool tg_options_read(void *out, size_t size, const void *given);
+
+/* The best TG_BUILD_... (tapegrad/op.h) that this processor has. */
+int tg_build_best(void);
 
 #endif

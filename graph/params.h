@@ -38,6 +38,8 @@ struct tg_params {
     uint64_t seed;
     tg_param **list; /* stable addresses */
     size_t count, capacity;
+    uint32_t *slots; /* open addressing by the hash of the name: 1 + index, 0 while free; a power of two of them, at most half taken */
+    size_t slot_count;
 };
 
 void *tg_param_grad_buffer(tg_param *p); /* p->grad, allocated now if need be (contents undefined, has_grad unchanged); NULL: no memory */
@@ -50,5 +52,9 @@ tg_params *tg_params_copy_f64(const tg_params *source, const tg_allocator *alloc
 uint64_t tg_random_key(uint64_t seed, uint64_t stream);
 void tg_random_uniform(uint64_t key, int64_t n, double *out); /* in [0, 1), 53 bits */
 void tg_random_normal(uint64_t key, int64_t n, double *out);  /* Box and Muller 1958 */
+
+/* The same, from element `first` (even) on. */
+void tg_random_uniform_from(uint64_t key, int64_t first, int64_t n, double *out);
+void tg_random_normal_from(uint64_t key, int64_t first, int64_t n, double *out);
 
 #endif
