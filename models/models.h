@@ -1,0 +1,252 @@
+/* tapegrad: layers, the multilayer net, the trainer, data sets, checkpoints.
+ *
+ * From a file of numbers to a model on disk:
+ *
+ *     tg_dataset *data = tg_dataset_new(NULL);
+ *     tg_dataset_read_csv(data, "iris.csv", NULL);
+ *     tg_mlp *m = tg_mlp_new(data, &(tg_mlp_options){.size = sizeof(tg_mlp_options), .n_hidden = 2, .hidden = (const int64_t[]){64, 32}});
+ *     tg_fit(m, data, &(tg_fit_options){.size = sizeof(tg_fit_options), .epochs = 100});
+ *     tg_mlp_save(m, "iris.safetensors");
+ *     if (tg_mlp_status(m) != TG_OK) fprintf(stderr, "%s\n", tg_mlp_message(m));
+ *
+ * Errors stick to the object a function is called on, as they do to a tape: the first one stays with its message, later calls on the object do
+ * nothing and return its status. A function that is given another object in error takes that error over. So one check at the end is enough.
+ * Messages about data name the place in the data: "iris.csv:17: column 'sepal': not a number: 'abc'". Option structs begin with their size;
+ * zero in a field means the default. Nothing here prints, aborts or exits. An object is used by one thread at a time.
+ */
+#ifndef TG_MODELS_H
+#define TG_MODELS_H
+
+#include <tapegrad/ops.h>
+#include <tapegrad/optim.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tg_dataset tg_dataset;
+typedef struct tg_mlp tg_mlp;
+
+/* What is to be learnt: one of two classes, one of several, or a number. */
+typedef enum tg_task { TG_TASK_AUTO, TG_TASK_BINARY, TG_TASK_MULTICLASS, TG_TASK_REGRESSION, TG_TASK_COUNT } tg_task;
+
+/* "auto", "binary", "multiclass", "regression", and back; "?" for a number that is none, TG_TASK_COUNT for a name that is none. */
+TG_API const char *tg_task_name(tg_task task);
+TG_API tg_task tg_task_of(const char *name);
+
+/* ---------------------------------------------------------------- data sets
+ *
+ * Rows of f32 features, each with a target: a class 0..classes-1 with a label, or a number. A new data set is empty and is filled once,
+ * by one of the functions below; filling it again is TG_ESTATE. */
+
+/* NULL when memory is short; every call on a NULL data set reports TG_ENOMEM. allocator may be NULL. */
+TG_API tg_dataset *tg_dataset_new(const tg_allocator *allocator);
+TG_API void tg_dataset_free(tg_dataset *d);                 /* NULL allowed */
+TG_API tg_status tg_dataset_status(const tg_dataset *d);    /* the sticky status */
+TG_API const char *tg_dataset_message(const tg_dataset *d); /* "" without an error */
+
+typedef struct tg_csv_options {
+    size_t size;
+    const char *target; /* the target column's name; NULL: the last column */
+    tg_task task;       /* TG_TASK_AUTO: see tg_dataset_read_csv */
+    /* Read the file for this model: its feature columns, found by name in any order, and its target, task and labels; other columns
+     * are skipped, and the target column may be missing. Overrides the fields above. */
+    const tg_mlp *model;
+} tg_csv_options;
+
+/* Reads a CSV file (RFC 4180: comma, double quotes, LF or CRLF; a byte order mark is skipped; plain or gzip). The first line holds the column
+ * names, unique and not empty. All columns but the target are features and must hold finite numbers, in C notation whatever the locale.
+ * The task AUTO becomes regression when every target is a number and they are not all whole, or there are more than 20 different ones; else
+ * binary for two different targets, multiclass for more. Labels are numbered in numeric order when all are numbers, else in byte order.
+ * TG_EIO when reading fails, TG_EFORMAT when the content is wrong. */
+TG_API tg_status tg_dataset_read_csv(tg_dataset *d, const char *path, const tg_csv_options *options);
+
+/* Reads PART-images-idx3-ubyte and PART-labels-idx1-ubyte from a folder, plain or with .gz, PART being "train" or "t10k": the format of MNIST
+ * (LeCun, Cortes, Burges 1998). One feature a pixel, divided by 255, named "pixel0" and so on; labels "0", "1", ... up to the largest one.
+ * model may be NULL; given, sizes and labels must fit it. Messages about the content name the byte. */
+TG_API tg_status tg_dataset_read_idx(tg_dataset *d, const char *folder, const char *part, const tg_mlp *model);
+
+/* Copies arrays: x [rows, features], and target [rows]: class numbers (whole and not negative) or the numbers to regress. features is at least 1;
+ * task must not be AUTO. Features are named "x0", "x1", ..., the target "y". */
+TG_API tg_status tg_dataset_fill(tg_dataset *d, tg_task task, int64_t rows, int64_t features, const float *x, const float *target);
+
+/* A new data set with the given rows of d in the given order, repetitions allowed. Never NULL unless memory is short. */
+TG_API tg_dataset *tg_dataset_select(const tg_dataset *d, int64_t n, const int64_t *row);
+
+/* Divides d in two new data sets by a file that holds one 0 (train) or 1 (test) a line, one line a row. */
+TG_API tg_status tg_dataset_split_file(tg_dataset *d, const char *path, tg_dataset **train, tg_dataset **test);
+
+/* Divides d at random: round(fraction * rows) rows, at least one of each kind, go to *test. 0 < fraction < 1. */
+TG_API tg_status tg_dataset_split_random(tg_dataset *d, double fraction, uint64_t seed, tg_dataset **train, tg_dataset **test);
+
+/* Accessors: 0 or NULL for NULL, for a data set in error, and out of range. Pointers stay valid until d is freed. */
+TG_API tg_task tg_dataset_task(const tg_dataset *d);
+TG_API int64_t tg_dataset_rows(const tg_dataset *d);
+TG_API int64_t tg_dataset_features(const tg_dataset *d);
+TG_API const char *tg_dataset_feature_name(const tg_dataset *d, int64_t feature);
+TG_API const char *tg_dataset_target_name(const tg_dataset *d);
+TG_API int64_t tg_dataset_classes(const tg_dataset *d); /* 0 for a regression */
+TG_API const char *tg_dataset_label(const tg_dataset *d, int64_t class_number);
+TG_API const float *tg_dataset_x(const tg_dataset *d);               /* [rows, features] */
+TG_API const float *tg_dataset_numbers(const tg_dataset *d);         /* [rows]; NULL unless it is a regression with targets */
+TG_API const int64_t *tg_dataset_class_numbers(const tg_dataset *d); /* [rows]; NULL unless there are classes and targets */
+
+/* ---------------------------------------------------------------- layers */
+
+/* y = x weight^T + bias. weight is [out, in] */
+typedef struct tg_linear_layer {
+    tg_tensor *weight, *bias;
+} tg_linear_layer;
+
+/* Makes the parameters "NAME.weight" and "NAME.bias", f32, initialised as PyTorch does: U(-r, r) with r = 1 / sqrt(in). Errors stick to ps. */
+TG_API tg_linear_layer tg_linear_layer_new(tg_params *ps, const char *name, int64_t in, int64_t out);
+TG_API tg_tensor *tg_linear_layer_apply_at(tg_tape *t, const char *file, int line, const tg_linear_layer *layer, tg_tensor *x);
+
+/* Applies an activation by its name: relu, leaky_relu (slope .01), elu (alpha 1), gelu, gelu_tanh, silu, sigmoid, tanh, softplus, relu6, hardtanh or
+ * identity. Another name is TG_EVALUE. */
+TG_API tg_tensor *tg_activation_at(tg_tape *t, const char *file, int line, const char *name, tg_tensor *x);
+
+/* All names, separated by ", ". */
+TG_API const char *tg_activation_names(void);
+
+/* ---------------------------------------------------------------- the multilayer net */
+
+/* What the last layer's outputs mean, and the loss that goes with it. */
+typedef enum tg_head {
+    TG_HEAD_AUTO,          /* the usual one of the task: BCE, cross-entropy, MSE */
+    TG_HEAD_BCE,           /* one output, a logit: binary cross-entropy */
+    TG_HEAD_MSE,           /* one output, a number: mean squared error */
+    TG_HEAD_CROSS_ENTROPY, /* a logit for each class: cross-entropy */
+    TG_HEAD_COUNT
+} tg_head;
+
+/* "auto", "bce", "mse", "cross_entropy", and back, like tg_task_name and tg_task_of */
+TG_API const char *tg_head_name(tg_head head);
+TG_API tg_head tg_head_of(const char *name);
+
+typedef struct tg_mlp_options {
+    size_t size;
+    const tg_allocator *allocator;
+    int64_t inputs, outputs; /* only without data: then both are required */
+    int n_hidden;            /* how many hidden layers; 0: a linear model */
+    const int64_t *hidden;   /* their sizes */
+    const char *activation;  /* after each hidden layer; NULL: "relu" */
+    double dropout;          /* probability after each activation */
+    tg_head head;            /* without data: AUTO is refused */
+    bool no_standardize;     /* use features, and the target of a regression, as they are */
+    uint64_t seed;           /* of the initial values, the dropout masks and the order of the rows */
+    int threads;             /* of the tapes it uses; 0: 1. Never changes a result */
+} tg_mlp_options;
+
+/* A net for the features and classes (or numbers) of data. Its parameters are layer0.weight, layer0.bias, layer1.weight, ... It keeps no pointer to
+ * data. data may be NULL: then inputs, outputs and head say what it is, and the net has standard names. NULL only when memory is short. */
+TG_API tg_mlp *tg_mlp_new(const tg_dataset *data, const tg_mlp_options *options);
+TG_API void tg_mlp_free(tg_mlp *m);                 /* NULL allowed */
+TG_API tg_status tg_mlp_status(const tg_mlp *m);    /* the sticky status; TG_ENOMEM for NULL */
+TG_API const char *tg_mlp_message(const tg_mlp *m); /* "" without an error */
+TG_API void tg_mlp_clear_error(tg_mlp *m);
+TG_API void tg_mlp_set_threads(tg_mlp *m, int threads); /* out of range is TG_EVALUE */
+
+TG_API tg_params *tg_mlp_params(const tg_mlp *m); /* owned by m; NULL for NULL or a net that could not be made */
+TG_API tg_task tg_mlp_task(const tg_mlp *m);
+TG_API tg_head tg_mlp_head(const tg_mlp *m);
+TG_API int64_t tg_mlp_inputs(const tg_mlp *m);
+TG_API int64_t tg_mlp_outputs(const tg_mlp *m);
+TG_API int tg_mlp_hidden(const tg_mlp *m, const int64_t **sizes); /* the number of hidden layers; their sizes, valid until m is freed */
+TG_API const char *tg_mlp_activation(const tg_mlp *m);
+TG_API double tg_mlp_dropout(const tg_mlp *m);
+TG_API int64_t tg_mlp_classes(const tg_mlp *m);                          /* 0 for a regression */
+TG_API const char *tg_mlp_label(const tg_mlp *m, int64_t class_number);  /* NULL out of range */
+TG_API const char *tg_mlp_feature_name(const tg_mlp *m, int64_t feature); /* NULL out of range */
+TG_API const char *tg_mlp_target_name(const tg_mlp *m);
+
+/* Records the net on x [n, inputs] -> [n, outputs], the logits or, standardised, the numbers; x is standardised already. And the head's mean loss of such an
+ * output: target is f32 [n, 1] (BCE, MSE) or i64 [n] (cross-entropy). For training loops of one's own. */
+TG_API tg_tensor *tg_mlp_output_at(tg_tape *t, const char *file, int line, const tg_mlp *m, tg_tensor *x);
+TG_API tg_tensor *tg_mlp_loss_at(tg_tape *t, const char *file, int line, const tg_mlp *m, tg_tensor *output, tg_tensor *target);
+
+/* ---------------------------------------------------------------- training */
+
+typedef struct tg_metrics {
+    int64_t rows;
+    double loss;     /* mean over the rows; of a regression in units of the standardised target */
+    double accuracy; /* share of the rows whose class is right; NaN for a regression */
+    double r2;       /* 1 - (sum of squared residuals) / (sum of squared deviations from the rows' mean); NaN for classes and constant targets */
+    double rmse;     /* root of the mean squared residual, in the target's units; NaN for classes */
+} tg_metrics;
+
+typedef struct tg_epoch {
+    int64_t epoch;         /* from 1 */
+    tg_metrics train;      /* as the epoch went along: with dropout, under changing weights */
+    tg_metrics validation; /* after the epoch; rows is 0 without validation data */
+    double seconds;        /* since tg_fit began */
+} tg_epoch;
+
+typedef struct tg_progress {
+    int64_t epoch, epochs;  /* the epoch now running, from 1, and how many there will be */
+    int64_t batch, batches; /* batches done in it, and how many it has */
+    double loss;            /* mean over the epoch's rows so far */
+} tg_progress;
+
+typedef struct tg_fit_options {
+    size_t size;
+    tg_optim *optimizer;          /* of tg_mlp_params(m); NULL: Adam with PyTorch's defaults */
+    int64_t epochs;               /* 0: 10 */
+    int64_t batch;                /* rows a step; 0: 32. The last batch of an epoch holds what is left */
+    bool no_shuffle;              /* take the rows in their order */
+    const tg_dataset *validation; /* evaluated after each epoch; may be NULL */
+    /* Called after each epoch and after each step; returning false ends the training, which is no error. Either may be NULL. */
+    bool (*on_epoch)(const tg_epoch *epoch, void *user);
+    bool (*on_batch)(const tg_progress *progress, void *user);
+    void *user;
+} tg_fit_options;
+
+/* Trains m. The first call takes mean and (population) standard deviation of the training rows' features, which m remembers; a constant column gets
+ * deviation 1; pixels are left as they are. The target of a regression likewise. Rows are shuffled anew each epoch by the seed. The same seed gives the same
+ * bits, whatever the threads; a second call goes on where the first one ended. A loss that is not finite ends the training with
+ * TG_ENONFINITE. */
+TG_API tg_status tg_fit(tg_mlp *m, const tg_dataset *train, const tg_fit_options *options);
+
+/* The epochs of all calls of tg_fit; *n gets their number. Owned by m, valid until the next tg_fit. */
+TG_API const tg_epoch *tg_mlp_history(const tg_mlp *m, int64_t *n);
+
+/* Loss and scores on data with targets, in evaluation mode. confusion may be NULL; given, it has classes * classes elements, and
+ * confusion[classes * actual + predicted] gets a count (nothing for a regression). */
+TG_API tg_status tg_evaluate(tg_mlp *m, const tg_dataset *data, tg_metrics *metrics, int64_t *confusion);
+
+/* How many numbers tg_predict gives for a row: the classes, or 1 for a regression. */
+TG_API int64_t tg_mlp_prediction_width(const tg_mlp *m);
+
+/* The probability of each class, or the number in the target's own units: y is [rows, prediction width]. */
+TG_API tg_status tg_predict(tg_mlp *m, const tg_dataset *data, float *y);
+
+/* ---------------------------------------------------------------- checkpoints */
+
+/* Writes m to one safetensors file: an 8-byte little-endian length, a JSON header of that length, then the parameters. Under __metadata__ the header
+ * holds all else that a prediction needs (sizes, activation, task, names, labels, standardisation) and a checksum (XXH3, 128 bits) over
+ * the whole file. The file is written beside path, synced, then renamed: path holds the old file or the new one, never half of one. */
+TG_API tg_status tg_mlp_save(tg_mlp *m, const char *path);
+
+/* Reads such a file. Anything that is not exactly as tg_mlp_save writes it is TG_EFORMAT with the reason. NULL only when memory is
+ * short: check tg_mlp_status. */
+TG_API tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator);
+
+/* ---------------------------------------------------------------- the same without source positions, for other languages */
+
+TG_API tg_tensor *tg_linear_layer_apply(tg_tape *t, const tg_linear_layer *layer, tg_tensor *x);
+TG_API tg_tensor *tg_activation(tg_tape *t, const char *name, tg_tensor *x);
+TG_API tg_tensor *tg_mlp_output(tg_tape *t, const tg_mlp *m, tg_tensor *x);
+TG_API tg_tensor *tg_mlp_loss(tg_tape *t, const tg_mlp *m, tg_tensor *output, tg_tensor *target);
+
+#ifdef __cplusplus
+}
+#endif
+
+#ifndef TG_NO_MACROS
+#define tg_linear_layer_apply(t, layer, x) tg_linear_layer_apply_at(t, TG_HERE, layer, x)
+#define tg_activation(t, name, x) tg_activation_at(t, TG_HERE, name, x)
+#define tg_mlp_output(t, m, x) tg_mlp_output_at(t, TG_HERE, m, x)
+#define tg_mlp_loss(t, m, output, target) tg_mlp_loss_at(t, TG_HERE, m, output, target)
+#endif
+
+#endif
