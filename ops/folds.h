@@ -1,0 +1,44 @@
+/* What the reductions and the shape ops share: axes given by users, and the fold kernels. Private. */
+#ifndef TG_FOLDS_H
+#define TG_FOLDS_H
+
+#include "family.h"
+
+/* The kernels of sum, max and min, for f32, f64 and i64, with their elementwise forms. */
+extern const tg_folds tg_sum_folds, tg_max_folds, tg_min_folds;
+
+enum { TG_CHUNK = 1024 }; /* elements that one fold takes at most */
+
+/* A reduction of any length, fed with the folds of its chunks in order: the order that op.h documents, in constant memory. */
+typedef struct tg_staircase {
+    tg_fold_fn fold;
+    size_t size; /* bytes of an element */
+    int top;
+    int64_t count[4];
+    double step[4][TG_CHUNK]; /* results waiting at each height; 1024^5 elements fit below an int64_t of bytes */
+} tg_staircase;
+
+void tg_staircase_start(tg_staircase *s, tg_fold_fn fold, size_t size);
+void tg_staircase_add(tg_staircase *s, const void *chunk);
+void tg_staircase_end(tg_staircase *s, void *y);
+
+/* Whether op `name` can go on: the tape is healthy and x is a tensor, else the tape is in error. */
+bool tg_ready(tg_tape *t, const char *file, int line, const char *name, const tg_tensor *x);
+
+/* The same, and x is f32 or f64. */
+bool tg_ready_float(tg_tape *t, const char *file, int line, const char *name, const tg_tensor *x);
+
+/* axis of `ndim`, counted from the end when negative, in *k; false, with the tape in error, when there is none. */
+bool tg_axis_find(tg_tape *t, const char *file, int line, const char *name, int ndim, int axis, int *k);
+
+/* A set of axes, bit k for axis k; false, with the tape in error, when one of them is out of range or given twice. */
+bool tg_axes_find(tg_tape *t, const char *file, int line, const char *name, int ndim, tg_axes axes, unsigned *set);
+
+/* The shape with the axes of the set kept as size 1. */
+tg_shape tg_shape_reduced(tg_shape shape, unsigned set);
+
+/* Sum, max or min over a set of axes; x itself when the set is empty. */
+tg_tensor *tg_fold_sum(tg_tape *t, const char *file, int line, tg_tensor *x, unsigned set, bool keepdim);
+tg_tensor *tg_fold_max(tg_tape *t, const char *file, int line, tg_tensor *x, unsigned set, bool keepdim);
+
+#endif
