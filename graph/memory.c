@@ -25,15 +25,9 @@ tg_allocator tg_allocator_or_default(const tg_allocator *allocator)
 }
 
 /* Allocators are promised requests of at least one byte. */
-static size_t at_least_one(size_t bytes)
-{
-    return bytes ? bytes : 1;
-}
+static size_t at_least_one(size_t bytes) { return bytes ? bytes : 1; }
 
-void *tg_allocate(const tg_allocator *a, size_t bytes)
-{
-    return bytes > PTRDIFF_MAX ? NULL : a->allocate(a->user, at_least_one(bytes), TG_ALIGN);
-}
+void *tg_allocate(const tg_allocator *a, size_t bytes) { return bytes > PTRDIFF_MAX ? NULL : a->allocate(a->user, at_least_one(bytes), TG_ALIGN); }
 
 void tg_release(const tg_allocator *a, void *block, size_t bytes)
 {
@@ -69,10 +63,7 @@ typedef struct tg_arena_block {
 enum { HEADER = TG_ALIGN, FIRST_BLOCK = 1 << 14 };
 _Static_assert(sizeof(tg_arena_block) <= HEADER, "the header of an arena's block must fit its place");
 
-void tg_arena_init(tg_arena *arena, const tg_allocator *a)
-{
-    *arena = (tg_arena){.allocator = a};
-}
+void tg_arena_init(tg_arena *arena, const tg_allocator *a) { *arena = (tg_arena){.allocator = a}; }
 
 /* Each block is at least twice the one before, so that there are few, whatever sequences of takes the arena sees in its life. */
 static tg_arena_block *append(tg_arena *arena, tg_arena_block *last, size_t need)
@@ -83,10 +74,8 @@ static tg_arena_block *append(tg_arena *arena, tg_arena_block *last, size_t need
     tg_arena_block *block = tg_allocate(arena->allocator, HEADER + bytes);
     if (!block) return NULL;
     *block = (tg_arena_block){NULL, bytes};
-    if (last)
-        last->next = block;
-    else
-        arena->first = block;
+    if (last) last->next = block;
+    else arena->first = block;
     return block;
 }
 
@@ -152,10 +141,8 @@ tg_status tg_error_setv(tg_error *e, const char *file, int line, const char *wha
     if (file) {
         /* The end of a long path is what tells files apart, and the message must keep its room. */
         const size_t length = strlen(file);
-        if (length > LONGEST_FILE)
-            put(e, "...%s:%d: ", file + length - LONGEST_FILE, line);
-        else
-            put(e, "%s:%d: ", file, line);
+        if (length > LONGEST_FILE) put(e, "...%s:%d: ", file + length - LONGEST_FILE, line);
+        else put(e, "%s:%d: ", file, line);
     }
     if (what) put(e, "%s: ", what);
     if (format) putv(e, format, arguments);
@@ -185,8 +172,8 @@ bool tg_options_read(void *out, size_t size, const void *given)
 int tg_build_best(void)
 {
 #if defined(__GNUC__) && defined(__x86_64__)
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-                      __builtin_cpu_supports("bmi2");
+    const bool avx2 =
+        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                         __builtin_cpu_supports("avx512vl");
     return avx2 && avx512 ? TG_BUILD_AVX512 : avx2 ? TG_BUILD_AVX2 : TG_BUILD_BASE;

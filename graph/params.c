@@ -36,15 +36,9 @@ void tg_params_free(tg_params *ps)
     tg_release(&a, ps, sizeof *ps);
 }
 
-tg_status tg_params_status(const tg_params *ps)
-{
-    return ps ? ps->error.status : TG_ENOMEM;
-}
+tg_status tg_params_status(const tg_params *ps) { return ps ? ps->error.status : TG_ENOMEM; }
 
-const char *tg_params_message(const tg_params *ps)
-{
-    return ps ? ps->error.message : "no parameter set: there was no memory for it";
-}
+const char *tg_params_message(const tg_params *ps) { return ps ? ps->error.message : "no parameter set: there was no memory for it"; }
 
 void tg_params_clear_error(tg_params *ps)
 {
@@ -100,10 +94,7 @@ typedef struct recipe {
     double a, b; /* the value; the bounds; mean and standard deviation */
 } recipe;
 
-static double rounded(tg_dtype dtype, double value)
-{
-    return dtype == TG_F32 ? (double)(float)value : value;
-}
+static double rounded(tg_dtype dtype, double value) { return dtype == TG_F32 ? (double)(float)value : value; }
 
 /* The product of all sizes but that of one dimension. */
 static double fan(tg_shape shape, int without)
@@ -114,10 +105,7 @@ static double fan(tg_shape shape, int without)
     return product;
 }
 
-static recipe symmetric(double radius)
-{
-    return (recipe){DRAW_UNIFORM, -radius, radius};
-}
+static recipe symmetric(double radius) { return (recipe){DRAW_UNIFORM, -radius, radius}; }
 
 /* NULL, or what is wrong; *status says in which way. */
 static const char *plan_init(tg_init init, tg_dtype dtype, tg_shape shape, recipe *out, tg_status *status)
@@ -158,10 +146,8 @@ static void store(tg_param *p, int64_t first, int64_t n, const double *value)
     float *f32 = p->value;
     double *f64 = p->value;
     for (int64_t i = 0; i < n; i++) {
-        if (p->dtype == TG_F32)
-            f32[first + i] = (float)value[i];
-        else
-            f64[first + i] = value[i];
+        if (p->dtype == TG_F32) f32[first + i] = (float)value[i];
+        else f64[first + i] = value[i];
     }
 }
 
@@ -224,7 +210,7 @@ tg_tensor *tg_param_new_at(tg_params *ps, const char *file, int line, const char
         return NULL;
     }
     const size_t length = strlen(name);
-    if (length < 1 || length >= sizeof ((tg_param *)NULL)->name) {
+    if (length < 1 || length >= sizeof((tg_param *)NULL)->name) {
         tg_error_set(&ps->error, file, line, what, TG_EVALUE, "a name has 1 to 255 bytes, this one has %zu", length);
         return NULL;
     }
@@ -286,15 +272,9 @@ tg_params *tg_params_copy_f64(const tg_params *source, const tg_allocator *alloc
 
 /* ---------------------------------------------------------------- looking */
 
-int tg_params_count(const tg_params *ps)
-{
-    return ps ? (int)ps->count : 0;
-}
+int tg_params_count(const tg_params *ps) { return ps ? (int)ps->count : 0; }
 
-tg_tensor *tg_params_get(const tg_params *ps, int index)
-{
-    return ps && index >= 0 && (size_t)index < ps->count ? &ps->list[index]->tensor : NULL;
-}
+tg_tensor *tg_params_get(const tg_params *ps, int index) { return ps && index >= 0 && (size_t)index < ps->count ? &ps->list[index]->tensor : NULL; }
 
 tg_tensor *tg_params_find(const tg_params *ps, const char *name)
 {

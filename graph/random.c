@@ -63,12 +63,6 @@ void tg_random_normal_from(uint64_t key, int64_t first, int64_t n, double *out)
     }
 }
 
-void tg_random_uniform(uint64_t key, int64_t n, double *out)
-{
-    tg_random_uniform_from(key, 0, n, out);
-}
+void tg_random_uniform(uint64_t key, int64_t n, double *out) { tg_random_uniform_from(key, 0, n, out); }
 
-void tg_random_normal(uint64_t key, int64_t n, double *out)
-{
-    tg_random_normal_from(key, 0, n, out);
-}
+void tg_random_normal(uint64_t key, int64_t n, double *out) { tg_random_normal_from(key, 0, n, out); }

@@ -5,10 +5,7 @@
 
 #include <tapegrad/op.h>
 
-int tg_version(void)
-{
-    return TG_VERSION;
-}
+int tg_version(void) { return TG_VERSION; }
 
 #define NAME(name, text) #name,
 #define TEXT(name, text) text,
@@ -16,35 +13,20 @@ static const char *const status_names[] = {TG_STATUS_MAP(NAME)};
 static const char *const status_texts[] = {TG_STATUS_MAP(TEXT)};
 
 /* Enumerations arrive from callers as any number. */
-static bool known(int number, int count)
-{
-    return number >= 0 && number < count;
-}
+static bool known(int number, int count) { return number >= 0 && number < count; }
 
-const char *tg_status_name(tg_status status)
-{
-    return known((int)status, TG_STATUS_COUNT) ? status_names[status] : "?";
-}
+const char *tg_status_name(tg_status status) { return known((int)status, TG_STATUS_COUNT) ? status_names[status] : "?"; }
 
-const char *tg_status_text(tg_status status)
-{
-    return known((int)status, TG_STATUS_COUNT) ? status_texts[status] : "?";
-}
+const char *tg_status_text(tg_status status) { return known((int)status, TG_STATUS_COUNT) ? status_texts[status] : "?"; }
 
 static const struct {
     size_t size;
     const char *name;
 } dtypes[TG_DTYPE_COUNT] = {[TG_F32] = {4, "f32"}, [TG_F64] = {8, "f64"}, [TG_I64] = {8, "i64"}, [TG_U8] = {1, "u8"}};
 
-size_t tg_dtype_size(tg_dtype dtype)
-{
-    return known((int)dtype, TG_DTYPE_COUNT) ? dtypes[dtype].size : 0;
-}
+size_t tg_dtype_size(tg_dtype dtype) { return known((int)dtype, TG_DTYPE_COUNT) ? dtypes[dtype].size : 0; }
 
-const char *tg_dtype_name(tg_dtype dtype)
-{
-    return known((int)dtype, TG_DTYPE_COUNT) ? dtypes[dtype].name : "?";
-}
+const char *tg_dtype_name(tg_dtype dtype) { return known((int)dtype, TG_DTYPE_COUNT) ? dtypes[dtype].name : "?"; }
 
 /* ---------------------------------------------------------------- shapes */
 
@@ -59,10 +41,8 @@ int64_t tg_shape_count(tg_shape shape)
     for (int d = 0; d < shape.ndim; d++) {
         const int64_t size = shape.dim[d];
         if (size < 0 || size > most / product) return -1;
-        if (size)
-            product *= size;
-        else
-            empty = true;
+        if (size) product *= size;
+        else empty = true;
     }
     return empty ? 0 : product;
 }
