@@ -3,66 +3,25 @@
 #include <string.h>
 
 #include "folds.h"
+#include "../graph/fold.h"
 
 /* ---------------------------------------------------------------- kernels */
 
-enum { LANES = 64 };
-
-/* The lanes are walked in groups that fit the build's registers: lanes don't meet before the end, so the grouping changes no result. A lane that
- * gets no element (n < 64) is left out instead of holding the identity, which would turn a sum of -0 into 0. */
-#define FOLD(fn, TARGET, BUILD, T, IDENTITY, JOIN)                                                       \
-    TARGET static void fn(int64_t n, const void *elements, void *result)                                 \
-    {                                                                                                    \
-        enum { GROUP = (BUILD == TG_BUILD_AVX512 ? 256 : BUILD == TG_BUILD_AVX2 ? 128 : 64) / sizeof(T) }; \
-        const T *x = (const T *)elements;                                                                \
-        T lane[LANES];                                                                                   \
-        if (n < 2) {                                                                                     \
-            *(T *)result = n == 1 ? x[0] : (T)(IDENTITY);                                                \
-            return;                                                                                      \
-        }                                                                                                \
-        if (n < LANES) {                                                                                 \
-            int64_t half = 1;                                                                            \
-            while (2 * half < n) half *= 2;                                                              \
-            for (int64_t l = 0; l < n - half; l++) lane[l] = JOIN(x[l], x[l + half]);                    \
-            for (int64_t l = n - half; l < half; l++) lane[l] = x[l];                                    \
-            while (half /= 2)                                                                            \
-                for (int64_t l = 0; l < half; l++) lane[l] = JOIN(lane[l], lane[l + half]);              \
-            *(T *)result = lane[0];                                                                      \
-            return;                                                                                      \
-        }                                                                                                \
-        for (int64_t g = 0; g < LANES; g += GROUP) {                                                     \
-            T in[GROUP];                                                                                 \
-            for (int l = 0; l < GROUP; l++) in[l] = x[g + l];                                            \
-            int64_t i = g + LANES;                                                                       \
-            for (; i + GROUP <= n; i += LANES)                                                           \
-                for (int l = 0; l < GROUP; l++) in[l] = JOIN(in[l], x[i + l]);                           \
-            for (int64_t l = 0; l < n - i; l++) in[l] = JOIN(in[l], x[i + l]);                           \
-            for (int l = 0; l < GROUP; l++) lane[g + l] = in[l];                                         \
-        }                                                                                                \
-        PAIRS(32, JOIN) PAIRS(16, JOIN) PAIRS(8, JOIN) PAIRS(4, JOIN) PAIRS(2, JOIN) PAIRS(1, JOIN)      \
-        *(T *)result = lane[0];                                                                          \
-    }
-#define PAIRS(half, JOIN) for (int l = 0; l < (half); l++) lane[l] = JOIN(lane[l], lane[l + (half)]);
-
-#define SUM(a, b) ((a) + (b))
-#define WRAPPING_SUM(a, b) ((int64_t)((uint64_t)(a) + (uint64_t)(b)))
 #define MAX(a, b) ((a) > (b) || (a) != (a) ? (a) : (b)) /* NaN wins */
 #define MIN(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
 #define INTEGER_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define INTEGER_MIN(a, b) ((a) < (b) ? (a) : (b))
 
-#define FOLDS(name, JOIN, INTEGER_JOIN, identity, integer_identity)                                       \
-    TG_EACH_BUILD(FOLD, name##_fold_f32, float, identity, JOIN)                                           \
-    TG_EACH_BUILD(FOLD, name##_fold_f64, double, identity, JOIN)                                          \
-    TG_EACH_BUILD(FOLD, name##_fold_i64, int64_t, integer_identity, INTEGER_JOIN)                         \
-    TG_EACH_BUILD(TG_SPAN_2, name##_span_f32, float, float, JOIN(a, b))                                   \
-    TG_EACH_BUILD(TG_SPAN_2, name##_span_f64, double, double, JOIN(a, b))                                 \
-    TG_EACH_BUILD(TG_SPAN_2, name##_span_i64, int64_t, int64_t, INTEGER_JOIN(a, b))                       \
+#define FOLDS(name, JOIN, INTEGER_JOIN, identity, integer_identity)                                                                   \
+    TG_EACH_BUILD(TG_FOLD, name##_fold_f32, float, identity, JOIN)                                                                    \
+    TG_EACH_BUILD(TG_FOLD, name##_fold_f64, double, identity, JOIN)                                                                   \
+    TG_EACH_BUILD(TG_FOLD, name##_fold_i64, int64_t, integer_identity, INTEGER_JOIN)                                                  \
+    TG_EACH_BUILD(TG_SPAN_2, name##_span_f32, float, float, JOIN(a, b))                                                               \
+    TG_EACH_BUILD(TG_SPAN_2, name##_span_f64, double, double, JOIN(a, b))                                                             \
+    TG_EACH_BUILD(TG_SPAN_2, name##_span_i64, int64_t, int64_t, INTEGER_JOIN(a, b))                                                   \
     static const tg_spans name##_spans = {{TG_BUILDS(name##_span_f32), TG_BUILDS(name##_span_f64), TG_BUILDS(name##_span_i64), {0}}}; \
-    const tg_folds tg_##name##_folds = {                                                                  \
-        {TG_BUILDS(name##_fold_f32), TG_BUILDS(name##_fold_f64), TG_BUILDS(name##_fold_i64), {0}}, &name##_spans};
+    const tg_folds tg_##name##_folds = {{TG_BUILDS(name##_fold_f32), TG_BUILDS(name##_fold_f64), TG_BUILDS(name##_fold_i64), {0}}, &name##_spans};
 
-FOLDS(sum, SUM, WRAPPING_SUM, 0, 0)
 FOLDS(max, MAX, INTEGER_MAX, -INFINITY, INT64_MIN)
 FOLDS(min, MIN, INTEGER_MIN, INFINITY, INT64_MAX)
 
@@ -89,8 +48,8 @@ void tg_staircase_add(tg_staircase *s, const void *chunk)
 {
     double value;
     put(s, 0, chunk);
-    for (int k = 0; s->count[k] == TG_CHUNK; k++) {
-        s->fold(TG_CHUNK, s->step[k], &value);
+    for (int k = 0; s->count[k] == TG_FOLD_MOST; k++) {
+        s->fold(TG_FOLD_MOST, s->step[k], &value);
         s->count[k] = 0;
         put(s, k + 1, &value);
     }

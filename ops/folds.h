@@ -4,10 +4,10 @@
 
 #include "family.h"
 
-/* The kernels of sum, max and min, for f32, f64 and i64, with their elementwise forms. */
-extern const tg_folds tg_sum_folds, tg_max_folds, tg_min_folds;
+/* The kernels of max and min, for f32, f64 and i64, with their elementwise forms; those of sum belong to graph. */
+extern const tg_folds tg_max_folds, tg_min_folds;
 
-enum { TG_CHUNK = 1024 }; /* elements that one fold takes at most */
+enum { TG_FOLD_MOST = 1024 }; /* elements that one fold takes at most */
 
 /* A reduction of any length, fed with the folds of its chunks in order: the order that op.h documents, in constant memory. */
 typedef struct tg_staircase {
@@ -15,7 +15,7 @@ typedef struct tg_staircase {
     size_t size; /* bytes of an element */
     int top;
     int64_t count[4];
-    double step[4][TG_CHUNK]; /* results waiting at each height; 1024^5 elements fit below an int64_t of bytes */
+    double step[4][TG_FOLD_MOST]; /* results waiting at each height; 1024^5 elements fit below an int64_t of bytes */
 } tg_staircase;
 
 void tg_staircase_start(tg_staircase *s, tg_fold_fn fold, size_t size);
