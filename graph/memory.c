@@ -1,27 +1,41 @@
 #include "memory.h"
 
-#include <jemalloc/jemalloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#if !TG_NO_JEMALLOC
+#include <jemalloc/jemalloc.h>
+#endif
 
 #include <tapegrad/op.h>
 
-static void *jemalloc_allocate(void *user, size_t bytes, size_t align)
+/* Without jemalloc, in builds with a sanitizer, blocks come from the C library: the sanitizers see every one. */
+static void *default_allocate(void *user, size_t bytes, size_t align)
 {
     (void)user;
+#if TG_NO_JEMALLOC
+    void *block;
+    return posix_memalign(&block, align < sizeof block ? sizeof block : align, bytes) ? NULL : block;
+#else
     return mallocx(bytes, MALLOCX_ALIGN(align));
+#endif
 }
 
-static void jemalloc_release(void *user, void *block, size_t bytes, size_t align)
+static void default_release(void *user, void *block, size_t bytes, size_t align)
 {
     (void)user;
+#if TG_NO_JEMALLOC
+    (void)bytes, (void)align;
+    free(block);
+#else
     sdallocx(block, bytes, MALLOCX_ALIGN(align));
+#endif
 }
 
 tg_allocator tg_allocator_or_default(const tg_allocator *allocator)
 {
     if (allocator && allocator->allocate && allocator->release) return *allocator;
-    return (tg_allocator){jemalloc_allocate, jemalloc_release, NULL};
+    return (tg_allocator){default_allocate, default_release, NULL};
 }
 
 /* Allocators are promised requests of at least one byte. */
