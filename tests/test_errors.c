@@ -1,0 +1,843 @@
+/* Every public function of graph.h and ops.h, called wrongly: a status and a message with this file's line, never a crash. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tapegrad/ops.h>
+#include <unistd.h>
+
+/* ---------------------------------------------------------------- one good call of every op */
+
+#define SIZES(...)                                                                                \
+    {                                                                                             \
+        .ndim = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .dim = { __VA_ARGS__ } \
+    }
+#define F(...)                     \
+    {                              \
+        TG_F64, SIZES(__VA_ARGS__) \
+    }
+#define I(...)                     \
+    {                              \
+        TG_I64, SIZES(__VA_ARGS__) \
+    }
+#define U(...)                    \
+    {                             \
+        TG_U8, SIZES(__VA_ARGS__) \
+    }
+
+/* The operands' types after the expression; bit k of `optional`: operand k may be NULL. A call stays on one line, since messages carry it. */
+#define CALL(op, optional, expression, ...)                                             \
+    static tg_tensor *call_##op(tg_tape *t, tg_tensor *const *x) { return expression; } \
+    static const tg_type types_##op[] = {__VA_ARGS__};                                  \
+    enum { line_##op = __LINE__, optional_##op = optional, n_##op = sizeof types_##op / sizeof(tg_type) };
+
+/* clang-format off */
+CALL(add, 0, tg_add(t, x[0], x[1]), F(2, 3), F(3))
+CALL(sub, 0, tg_sub(t, x[0], x[1]), F(2, 3), F(3))
+CALL(mul, 0, tg_mul(t, x[0], x[1]), F(2, 3), F(3))
+CALL(div, 0, tg_div(t, x[0], x[1]), F(2, 3), F(3))
+CALL(neg, 0, tg_neg(t, x[0]), F(2, 3))
+CALL(square, 0, tg_square(t, x[0]), F(2, 3))
+CALL(reciprocal, 0, tg_reciprocal(t, x[0]), F(2, 3))
+CALL(scale, 0, tg_scale(t, x[0], 2), F(2, 3))
+CALL(offset, 0, tg_offset(t, x[0], 2), F(2, 3))
+CALL(pow, 0, tg_pow(t, x[0], x[1]), F(2, 3), F(3))
+CALL(exp, 0, tg_exp(t, x[0]), F(2, 3))
+CALL(expm1, 0, tg_expm1(t, x[0]), F(2, 3))
+CALL(log, 0, tg_log(t, x[0]), F(2, 3))
+CALL(log1p, 0, tg_log1p(t, x[0]), F(2, 3))
+CALL(sqrt, 0, tg_sqrt(t, x[0]), F(2, 3))
+CALL(rsqrt, 0, tg_rsqrt(t, x[0]), F(2, 3))
+CALL(abs, 0, tg_abs(t, x[0]), F(2, 3))
+CALL(sign, 0, tg_sign(t, x[0]), F(2, 3))
+CALL(floor, 0, tg_floor(t, x[0]), F(2, 3))
+CALL(ceil, 0, tg_ceil(t, x[0]), F(2, 3))
+CALL(round, 0, tg_round(t, x[0]), F(2, 3))
+CALL(sin, 0, tg_sin(t, x[0]), F(2, 3))
+CALL(cos, 0, tg_cos(t, x[0]), F(2, 3))
+CALL(tanh, 0, tg_tanh(t, x[0]), F(2, 3))
+CALL(erf, 0, tg_erf(t, x[0]), F(2, 3))
+CALL(sigmoid, 0, tg_sigmoid(t, x[0]), F(2, 3))
+CALL(softplus, 0, tg_softplus(t, x[0]), F(2, 3))
+CALL(logsigmoid, 0, tg_logsigmoid(t, x[0]), F(2, 3))
+CALL(logaddexp, 0, tg_logaddexp(t, x[0], x[1]), F(2, 3), F(3))
+CALL(relu, 0, tg_relu(t, x[0]), F(2, 3))
+CALL(relu6, 0, tg_relu6(t, x[0]), F(2, 3))
+CALL(hardtanh, 0, tg_hardtanh(t, x[0]), F(2, 3))
+CALL(leaky_relu, 0, tg_leaky_relu(t, x[0], 0.1), F(2, 3))
+CALL(elu, 0, tg_elu(t, x[0], 0.5), F(2, 3))
+CALL(gelu, 0, tg_gelu(t, x[0]), F(2, 3))
+CALL(gelu_tanh, 0, tg_gelu_tanh(t, x[0]), F(2, 3))
+CALL(silu, 0, tg_silu(t, x[0]), F(2, 3))
+CALL(maximum, 0, tg_maximum(t, x[0], x[1]), F(2, 3), F(3))
+CALL(minimum, 0, tg_minimum(t, x[0], x[1]), F(2, 3), F(3))
+CALL(clamp, 0, tg_clamp(t, x[0], 0, 1), F(2, 3))
+CALL(equal, 0, tg_equal(t, x[0], x[1]), F(2, 3), F(3))
+CALL(not_equal, 0, tg_not_equal(t, x[0], x[1]), F(2, 3), F(3))
+CALL(less, 0, tg_less(t, x[0], x[1]), F(2, 3), F(3))
+CALL(less_equal, 0, tg_less_equal(t, x[0], x[1]), F(2, 3), F(3))
+CALL(greater, 0, tg_greater(t, x[0], x[1]), F(2, 3), F(3))
+CALL(greater_equal, 0, tg_greater_equal(t, x[0], x[1]), F(2, 3), F(3))
+CALL(where, 0, tg_where(t, x[0], x[1], x[2]), U(2, 3), F(2, 3), F(3))
+CALL(safe_where, 0, tg_safe_where(t, x[0], x[1], 1), U(2, 3), F(2, 3))
+CALL(sum, 0, tg_sum(t, x[0], TG_AXES(1), false), F(2, 3))
+CALL(mean, 0, tg_mean(t, x[0], TG_AXES(-1), true), F(2, 3))
+CALL(max, 0, tg_max(t, x[0], TG_AXES(0, 1), false), F(2, 3))
+CALL(min, 0, tg_min(t, x[0], TG_ALL_AXES, false), F(2, 3))
+CALL(prod, 0, tg_prod(t, x[0], TG_AXES(1), false), F(2, 3))
+CALL(var, 0, tg_var(t, x[0], TG_AXES(1), 1, false), F(2, 3))
+CALL(std, 0, tg_std(t, x[0], TG_AXES(1), 1, false), F(2, 3))
+CALL(norm, 0, tg_norm(t, x[0], 2, TG_AXES(1), false), F(2, 3))
+CALL(logsumexp, 0, tg_logsumexp(t, x[0], TG_AXES(1), false), F(2, 3))
+CALL(argmax, 0, tg_argmax(t, x[0], 1, false), F(2, 3))
+CALL(max_along, 0, tg_max_along(t, x[0], 1, false), F(2, 3))
+CALL(softmax, 0, tg_softmax(t, x[0], 1), F(2, 3))
+CALL(log_softmax, 0, tg_log_softmax(t, x[0], 1), F(2, 3))
+CALL(reshape, 0, tg_reshape(t, x[0], TG_SHAPE(3, -1)), F(2, 3))
+CALL(permute, 0, tg_permute(t, x[0], TG_AXES(1, 0)), F(2, 3))
+CALL(transpose, 0, tg_transpose(t, x[0], 0, 1), F(2, 3))
+CALL(expand, 0, tg_expand(t, x[0], TG_SHAPE(4, 2, 3)), F(2, 3))
+CALL(slice, 0, tg_slice(t, x[0], 1, 0, 2, 1), F(2, 3))
+CALL(flip, 0, tg_flip(t, x[0], TG_AXES(1)), F(2, 3))
+CALL(squeeze, 0, tg_squeeze(t, x[0], 1), F(2, 1))
+CALL(unsqueeze, 0, tg_unsqueeze(t, x[0], -1), F(2, 3))
+CALL(concat, 0, tg_concat(t, 2, x, 0), F(2, 3), F(1, 3))
+CALL(stack, 0, tg_stack(t, 2, x, 0), F(2, 3), F(2, 3))
+CALL(pad, 0, tg_pad(t, x[0], TG_SHAPE(1, 0), TG_SHAPE(0, 2), 5), F(2, 3))
+CALL(cast, 0, tg_cast(t, x[0], TG_F32), F(2, 3))
+CALL(one_hot, 0, tg_one_hot(t, x[0], 4, TG_F64), I(2, 3))
+CALL(matmul, 0, tg_matmul(t, x[0], x[1]), F(2, 3), F(3, 4))
+CALL(linear, 4, tg_linear(t, x[0], x[1], x[2]), F(2, 3), F(4, 3), F(4))
+CALL(gather, 0, tg_gather(t, x[0], 0, x[1]), F(2, 3), I(5, 3))
+CALL(index_select, 0, tg_index_select(t, x[0], 0, x[1]), F(2, 3), I(4))
+CALL(embedding, 0, tg_embedding(t, x[0], x[1]), F(2, 3), I(4, 2))
+CALL(scatter_add, 0, tg_scatter_add(t, x[0], 0, x[1], x[2]), F(2, 3), I(4, 3), F(4, 3))
+CALL(dropout, 0, tg_dropout(t, x[0], 0.5), F(2, 3))
+CALL(mse_loss, 0, tg_mse_loss(t, x[0], x[1], TG_REDUCE_MEAN), F(2, 3), F(2, 3))
+CALL(l1_loss, 0, tg_l1_loss(t, x[0], x[1], TG_REDUCE_SUM), F(2, 3), F(2, 3))
+CALL(huber_loss, 0, tg_huber_loss(t, x[0], x[1], 1, TG_REDUCE_NONE), F(2, 3), F(2, 3))
+CALL(bce_loss, 0, tg_bce_loss(t, x[0], x[1], TG_REDUCE_MEAN), F(2, 3), F(2, 3))
+CALL(bce_with_logits_loss, 4, tg_bce_with_logits_loss(t, x[0], x[1], x[2], TG_REDUCE_MEAN), F(2, 3), F(2, 3), F(3))
+CALL(bce_with_logits, 0, tg_bce_with_logits(t, x[0], x[1]), F(2, 3), F(2, 3))
+CALL(cross_entropy_loss, 4, tg_cross_entropy_loss(t, x[0], x[1], x[2], TG_NO_INDEX, 0.1, TG_REDUCE_MEAN), F(2, 3), I(2), F(3))
+CALL(cross_entropy, 0, tg_cross_entropy(t, x[0], x[1]), F(2, 3), I(2))
+CALL(nll_loss, 4, tg_nll_loss(t, x[0], x[1], x[2], TG_NO_INDEX, TG_REDUCE_MEAN), F(2, 3), I(2), F(3))
+/* clang-format on */
+
+typedef struct call {
+    const char *name;
+    int line, n;
+    unsigned optional;
+    const tg_type *type;
+    tg_tensor *(*run)(tg_tape *t, tg_tensor *const *x);
+} call;
+
+/* Made from ops.h itself: an op without a call above does not compile. */
+#define TG_OPS_AGAIN
+#define TG_OP(name, parameters, arguments) {#name, line_##name, n_##name, optional_##name, types_##name, call_##name},
+static const call calls[] = {
+#include <tapegrad/ops.h>
+};
+
+enum { CALLS = sizeof calls / sizeof calls[0], MOST = 4 };
+
+static tg_tensor *operand(tg_tape *t, tg_dtype dtype, tg_shape shape)
+{
+    const int64_t count = tg_shape_count(shape);
+    void *data = calloc((size_t)count + 1, 8); /* zeros: indices in range, and, for u8, false */
+    for (int64_t i = 0; i < count; i++) {
+        if (dtype == TG_F64) ((double *)data)[i] = 0.25 + 0.125 * (double)(i % 5);
+        if (dtype == TG_F32) ((float *)data)[i] = 0.25f + 0.125f * (float)(i % 5);
+        if (dtype == TG_U8) ((uint8_t *)data)[i] = (uint8_t)(i % 2);
+    }
+    tg_tensor *x = tg_input(t, dtype, shape, data);
+    free(data);
+    return x;
+}
+
+static void operands(tg_tape *t, const call *c, tg_tensor **x)
+{
+    for (int k = 0; k < c->n; k++) x[k] = operand(t, c->type[k].dtype, c->type[k].shape);
+}
+
+static bool names_line(const tg_tape *t, int line)
+{
+    char position[64];
+    snprintf(position, sizeof position, "test_errors.c:%d: ", line);
+    return strstr(tg_tape_message(t), position) != NULL;
+}
+
+#define cr_expect_fails(t, wanted, line, ...)                                                                                 \
+    do {                                                                                                                      \
+        char about_[256];                                                                                                     \
+        snprintf(about_, sizeof about_, __VA_ARGS__);                                                                         \
+        cr_expect_eq(tg_tape_status(t), wanted, "%s: %s: %s", about_, tg_status_name(tg_tape_status(t)), tg_tape_message(t)); \
+        cr_expect(names_line(t, line), "%s: no line in \"%s\"", about_, tg_tape_message(t));                                  \
+    } while (0)
+
+/* Whatever was asked: a tensor whose value can be computed or is refused with a reason, or NULL and a reason. */
+static void expect_sound(tg_tape *t, tg_tensor *y, const call *c, const char *about)
+{
+    if (y) {
+        cr_expect_eq(tg_tape_status(t), TG_OK, "%s, %s: a tensor, but %s", c->name, about, tg_tape_message(t));
+        cr_expect_geq(tg_shape_count(tg_tensor_shape(y)), 0);
+        const void *data = (tg_data)(t, y);
+        cr_expect((data != NULL) == (tg_tape_status(t) == TG_OK), "%s, %s", c->name, about);
+    } else cr_expect_neq(tg_tape_status(t), TG_OK, "%s, %s: NULL without a reason", c->name, about);
+    if (tg_tape_status(t) != TG_OK) {
+        cr_expect_neq(tg_tape_status(t), TG_ENOMEM, "%s, %s: %s", c->name, about, tg_tape_message(t));
+        cr_expect(names_line(t, c->line), "%s, %s: no line in \"%s\"", c->name, about, tg_tape_message(t));
+    }
+}
+
+Test(errors, the_good_calls_are_good)
+{
+    tg_tape *t = tg_tape_new(NULL);
+    int n;
+    tg_ops_list(&n);
+    cr_assert_eq(n, CALLS);
+    for (const call *c = calls; c < calls + CALLS; c++) {
+        tg_tensor *x[MOST];
+        operands(t, c, x);
+        cr_expect_not_null((tg_data)(t, c->run(t, x)), "%s: %s", c->name, tg_tape_message(t));
+        for (int k = 0; k < c->n; k++) {
+            if (!(c->optional >> k & 1)) continue;
+            x[k] = NULL;
+            cr_expect_not_null((tg_data)(t, c->run(t, x)), "%s without operand %d: %s", c->name, k, tg_tape_message(t));
+        }
+        tg_tape_clear_error(t);
+        tg_tape_reset(t);
+    }
+    tg_tape_free(t);
+}
+
+Test(errors, a_null_tape_gives_null)
+{
+    tg_tape *t = tg_tape_new(NULL);
+    for (const call *c = calls; c < calls + CALLS; c++) {
+        tg_tensor *x[MOST], *none[MOST] = {NULL};
+        operands(t, c, x);
+        cr_expect_null(c->run(NULL, x), "%s", c->name);
+        cr_expect_null(c->run(NULL, none), "%s", c->name);
+    }
+    cr_expect_eq(tg_tape_status(NULL), TG_ENOMEM);
+    tg_tape_free(t);
+}
+
+Test(errors, a_null_operand_is_named)
+{
+    tg_tape *t = tg_tape_new(NULL);
+    for (const call *c = calls; c < calls + CALLS; c++)
+        for (int k = 0; k < c->n; k++) {
+            tg_tensor *x[MOST];
+            if (c->optional >> k & 1) continue;
+            operands(t, c, x);
+            x[k] = NULL;
+            cr_expect_null(c->run(t, x), "%s", c->name);
+            cr_expect_fails(t, TG_ENULL, c->line, "%s, operand %d NULL", c->name, k);
+            tg_tape_clear_error(t);
+            tg_tape_reset(t);
+        }
+    tg_tape_free(t);
+}
+
+Test(errors, a_tensor_of_another_tape_is_refused)
+{
+    tg_tape *t = tg_tape_new(NULL), *other = tg_tape_new(NULL);
+    for (const call *c = calls; c < calls + CALLS; c++)
+        for (int k = 0; k < c->n; k++) {
+            tg_tensor *x[MOST];
+            operands(t, c, x);
+            x[k] = operand(other, c->type[k].dtype, c->type[k].shape);
+            cr_expect_null(c->run(t, x), "%s", c->name);
+            cr_expect_fails(t, TG_ETAPE, c->line, "%s, operand %d foreign", c->name, k);
+            cr_expect_eq(tg_tape_status(other), TG_OK);
+            tg_tape_clear_error(t);
+            tg_tape_reset(t);
+        }
+    tg_tape_free(t);
+    tg_tape_free(other);
+}
+
+Test(errors, wrong_dtypes_are_refused)
+{
+    tg_tape *t = tg_tape_new(NULL);
+    for (const call *c = calls; c < calls + CALLS; c++)
+        for (int k = 0; k < c->n; k++)
+            for (tg_dtype dtype = 0; dtype < TG_DTYPE_COUNT; dtype++) {
+                tg_tensor *x[MOST];
+                char about[64];
+                int floats = 0;
+                operands(t, c, x);
+                for (int i = 0; i < c->n; i++) floats += c->type[i].dtype == TG_F64;
+                x[k] = operand(t, dtype, c->type[k].shape);
+                snprintf(about, sizeof about, "operand %d is %s", k, tg_dtype_name(dtype));
+                tg_tensor *y = c->run(t, x);
+                if (floats > 1 && c->type[k].dtype == TG_F64 && dtype != TG_F64) {
+                    cr_expect_null(y, "%s, %s", c->name, about);
+                    cr_expect_fails(t, TG_EDTYPE, c->line, "%s, %s", c->name, about);
+                }
+                if (c->type[k].dtype == TG_I64 && dtype != TG_I64 && !y) cr_expect_fails(t, TG_EDTYPE, c->line, "%s, %s", c->name, about);
+                expect_sound(t, y, c, about);
+                tg_tape_clear_error(t);
+                tg_tape_reset(t);
+            }
+    tg_tape_free(t);
+}
+
+static int all_shapes(tg_shape *out)
+{
+    const tg_shape s[] = {TG_SCALAR,
+                          TG_SHAPE(0),
+                          TG_SHAPE(1),
+                          TG_SHAPE(7),
+                          TG_SHAPE(0, 3),
+                          TG_SHAPE(2, 0),
+                          TG_SHAPE(5, 7),
+                          TG_SHAPE(1, 3),
+                          TG_SHAPE(3, 2),
+                          TG_SHAPE(2, 3, 4),
+                          TG_SHAPE(2, 2, 3),
+                          TG_SHAPE(1, 1, 2, 3),
+                          TG_SHAPE(2, 1),
+                          TG_SHAPE(0, 0, 0),
+                          TG_SHAPE(3, 5, 2),
+                          TG_SHAPE(1, 1, 1, 1, 1, 1, 1, 1),
+                          TG_SHAPE(2, 1, 2, 1, 2, 1, 2, 3)};
+    memcpy(out, s, sizeof s);
+    return (int)(sizeof s / sizeof s[0]);
+}
+
+Test(errors, any_shape_is_computed_or_refused)
+{
+    tg_tape *t = tg_tape_new(NULL);
+    tg_shape shape[32];
+    const int n = all_shapes(shape);
+    for (const call *c = calls; c < calls + CALLS; c++)
+        for (int k = 0; k < c->n; k++)
+            for (int s = 0; s < n; s++) {
+                tg_tensor *x[MOST];
+                char about[256];
+                operands(t, c, x);
+                x[k] = operand(t, c->type[k].dtype, shape[s]);
+                snprintf(about, sizeof about, "operand %d is %s", k, tg_shape_text(shape[s]).text);
+                expect_sound(t, c->run(t, x), c, about);
+                tg_tape_clear_error(t);
+                tg_tape_reset(t);
+            }
+    tg_tape_free(t);
+}
+
+Test(errors, an_error_sticks)
+{
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *kept[CALLS][MOST];
+    for (int i = 0; i < CALLS; i++) operands(t, &calls[i], kept[i]);
+    const int line = __LINE__ + 1;
+    cr_expect_null(tg_reshape(t, kept[0][0], TG_SHAPE(5)));
+    char first[512];
+    snprintf(first, sizeof first, "%s", tg_tape_message(t));
+    cr_expect_fails(t, TG_ESHAPE, line, "reshape");
+    for (int i = 0; i < CALLS; i++) {
+        tg_tensor *none[MOST] = {NULL};
+        cr_expect_null(calls[i].run(t, kept[i]), "%s", calls[i].name);
+        cr_expect_null(calls[i].run(t, none), "%s", calls[i].name);
+    }
+    tg_tensor *gx = kept[0][0];
+    cr_expect_null(tg_input(t, TG_F64, TG_SCALAR, "12345678"));
+    cr_expect_null(tg_constant(t, TG_F64, 1));
+    cr_expect_null(tg_keep(t, kept[0][0]));
+    cr_expect_null(tg_detach(t, kept[0][0]));
+    cr_expect_null(tg_data(t, kept[0][0]));
+    cr_expect(isnan(tg_item(t, kept[0][0])));
+    cr_expect_eq(tg_eval(t, 1, kept[0]), TG_ESHAPE);
+    cr_expect_eq(tg_backward(t, kept[0][0]), TG_ESHAPE);
+    cr_expect_eq(tg_grad(t, kept[0][0], NULL, 1, kept[1], &gx, false), TG_ESHAPE);
+    cr_expect_null(gx);
+    cr_expect_eq(tg_replay(t), TG_ESHAPE);
+    cr_expect_eq(tg_input_set(t, kept[0][0], first), TG_ESHAPE);
+    cr_expect_str_eq(tg_tape_message(t), first);
+    tg_tape_reset(t);
+    cr_expect_str_eq(tg_tape_message(t), first, "a reset keeps the error");
+    tg_tape_clear_error(t);
+    cr_expect_eq(tg_tape_status(t), TG_OK);
+    cr_expect_str_eq(tg_tape_message(t), "");
+    cr_expect_eq(tg_item(t, tg_constant(t, TG_F64, 3)), 3);
+    tg_tape_free(t);
+}
+
+/* ---------------------------------------------------------------- attributes out of range */
+
+/* clang-format off */
+#define REFUSED(expression)                                                                                                   \
+    do {                                                                                                                      \
+        cr_expect_null(expression, "%s", #expression);                                                                        \
+        cr_expect(tg_tape_status(t) == TG_ESHAPE || tg_tape_status(t) == TG_EVALUE, "%s: %s", #expression, tg_tape_message(t)); \
+        cr_expect(names_line(t, __LINE__), "%s: no line in \"%s\"", #expression, tg_tape_message(t));                         \
+        tg_tape_clear_error(t);                                                                                               \
+    } while (0)
+#define REFUSED_AS(status, expression)                                                                                        \
+    do {                                                                                                                      \
+        cr_expect_null(expression, "%s", #expression);                                                                        \
+        cr_expect_fails(t, status, __LINE__, "%s", #expression);                                                              \
+        tg_tape_clear_error(t);                                                                                               \
+    } while (0)
+/* clang-format on */
+
+Test(errors, attributes_out_of_range_are_refused)
+{
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *x = operand(t, TG_F64, TG_SHAPE(2, 3)), *v = operand(t, TG_F64, TG_SHAPE(2)), *i = operand(t, TG_I64, TG_SHAPE(2, 3));
+    tg_tensor *pair[] = {x, x}, *empty = operand(t, TG_F64, TG_SHAPE(0, 3));
+    const tg_shape impossible = tg_shape_of(2, (const int64_t[]){-3, 2});
+    const tg_axes no_axes = {.n = -2};
+
+    REFUSED(tg_sum(t, x, TG_AXES(2), false));
+    REFUSED(tg_sum(t, x, TG_AXES(-3), false));
+    REFUSED(tg_sum(t, x, TG_AXES(0, 0), false));
+    REFUSED(tg_sum(t, x, TG_AXES(1, -1), false));
+    REFUSED(tg_sum(t, x, no_axes, false));
+    REFUSED(tg_mean(t, x, TG_AXES(INT32_MAX), false));
+    REFUSED(tg_max(t, x, TG_AXES(2), false));
+    REFUSED(tg_prod(t, x, TG_AXES(5), false));
+    REFUSED(tg_var(t, x, TG_AXES(2), 1, false));
+    REFUSED(tg_std(t, x, TG_AXES(-7), 1, false));
+    REFUSED(tg_norm(t, x, 2, TG_AXES(2), false));
+    REFUSED_AS(TG_EVALUE, tg_norm(t, x, 0, TG_AXES(1), false));
+    REFUSED_AS(TG_EVALUE, tg_norm(t, x, -1, TG_AXES(1), false));
+    REFUSED_AS(TG_EVALUE, tg_norm(t, x, (double)NAN, TG_AXES(1), false));
+    REFUSED(tg_logsumexp(t, x, TG_AXES(2), false));
+    REFUSED(tg_argmax(t, x, 2, false));
+    REFUSED(tg_argmax(t, x, INT32_MIN, false));
+    REFUSED_AS(TG_ESHAPE, tg_argmax(t, empty, 0, false));
+    REFUSED_AS(TG_ESHAPE, tg_max(t, empty, TG_AXES(0), false));
+    REFUSED_AS(TG_ESHAPE, tg_min(t, empty, TG_ALL_AXES, false));
+    REFUSED(tg_max_along(t, x, -3, false));
+    REFUSED(tg_softmax(t, x, 2));
+    REFUSED(tg_log_softmax(t, x, -3));
+    REFUSED_AS(TG_ESHAPE, tg_reshape(t, x, TG_SHAPE(7)));
+    REFUSED(tg_reshape(t, x, TG_SHAPE(-1, -1)));
+    REFUSED(tg_reshape(t, x, TG_SHAPE(4, -1)));
+    REFUSED(tg_reshape(t, x, TG_SHAPE(-2, 3)));
+    REFUSED(tg_reshape(t, empty, TG_SHAPE(0, -1)));
+    REFUSED(tg_permute(t, x, TG_AXES(0)));
+    REFUSED(tg_permute(t, x, TG_AXES(0, 0)));
+    REFUSED(tg_permute(t, x, TG_AXES(0, 2)));
+    REFUSED(tg_transpose(t, x, 0, 2));
+    REFUSED_AS(TG_ESHAPE, tg_expand(t, x, TG_SHAPE(4)));
+    REFUSED_AS(TG_ESHAPE, tg_expand(t, x, TG_SHAPE(2, 4)));
+    REFUSED(tg_expand(t, x, impossible));
+    REFUSED(tg_slice(t, x, 2, 0, 1, 1));
+    REFUSED(tg_slice(t, x, 0, 0, 1, 0));
+    REFUSED(tg_slice(t, x, 0, 0, 1, -1));
+    REFUSED(tg_flip(t, x, TG_AXES(2)));
+    REFUSED(tg_squeeze(t, x, 0));
+    REFUSED(tg_squeeze(t, x, 2));
+    REFUSED(tg_unsqueeze(t, x, 3));
+    REFUSED(tg_unsqueeze(t, x, -4));
+    REFUSED(tg_unsqueeze(t, operand(t, TG_F64, TG_SHAPE(1, 1, 1, 1, 1, 1, 1, 1)), 0));
+    REFUSED(tg_concat(t, 2, pair, 2));
+    REFUSED(tg_concat(t, 0, pair, 0));
+    REFUSED(tg_concat(t, -1, pair, 0));
+    REFUSED_AS(TG_ENULL, tg_concat(t, 2, NULL, 0));
+    REFUSED(tg_stack(t, 2, pair, 3));
+    REFUSED(tg_stack(t, 0, pair, 0));
+    REFUSED(tg_pad(t, x, TG_SHAPE(1), TG_SHAPE(1), 0));
+    REFUSED(tg_pad(t, x, TG_SHAPE(1, -1), TG_SHAPE(1, 1), 0));
+    REFUSED(tg_pad(t, x, TG_SHAPE(1, INT64_MAX), TG_SHAPE(1, 1), 0));
+    REFUSED_AS(TG_EDTYPE, tg_cast(t, x, (tg_dtype)7));
+    REFUSED_AS(TG_EDTYPE, tg_one_hot(t, i, 3, (tg_dtype)9));
+    REFUSED(tg_one_hot(t, i, -1, TG_F64));
+    REFUSED_AS(TG_ESHAPE, tg_matmul(t, x, x));
+    REFUSED_AS(TG_ESHAPE, tg_matmul(t, x, tg_constant(t, TG_F64, 1)));
+    REFUSED_AS(TG_ESHAPE, tg_linear(t, x, v, NULL));
+    REFUSED_AS(TG_ESHAPE, tg_linear(t, x, x, operand(t, TG_F64, TG_SHAPE(3))));
+    REFUSED(tg_gather(t, x, 2, i));
+    REFUSED(tg_index_select(t, x, 2, operand(t, TG_I64, TG_SHAPE(2))));
+    REFUSED_AS(TG_ESHAPE, tg_index_select(t, x, 0, i));
+    REFUSED_AS(TG_ESHAPE, tg_embedding(t, v, i));
+    REFUSED_AS(TG_ESHAPE, tg_scatter_add(t, x, 0, i, v));
+    REFUSED_AS(TG_EVALUE, tg_dropout(t, x, -0.1));
+    REFUSED_AS(TG_EVALUE, tg_dropout(t, x, 1.1));
+    REFUSED_AS(TG_EVALUE, tg_dropout(t, x, (double)NAN));
+    REFUSED_AS(TG_ESHAPE, tg_mse_loss(t, x, v, TG_REDUCE_MEAN));
+    REFUSED_AS(TG_ESHAPE, tg_mse_loss(t, v, operand(t, TG_F64, TG_SHAPE(2, 1)), TG_REDUCE_MEAN));
+    REFUSED_AS(TG_ESHAPE, tg_l1_loss(t, tg_constant(t, TG_F64, 1), operand(t, TG_F64, TG_SHAPE(1)), TG_REDUCE_SUM));
+    REFUSED_AS(TG_EVALUE, tg_mse_loss(t, x, x, (tg_reduction)3));
+    REFUSED_AS(TG_EVALUE, tg_huber_loss(t, x, x, 0, TG_REDUCE_MEAN));
+    REFUSED_AS(TG_EVALUE, tg_huber_loss(t, x, x, (double)NAN, TG_REDUCE_MEAN));
+    REFUSED_AS(TG_ESHAPE, tg_bce_with_logits(t, x, v));
+    REFUSED_AS(TG_ESHAPE, tg_bce_loss(t, v, x, TG_REDUCE_MEAN));
+    REFUSED_AS(TG_EVALUE, tg_bce_with_logits_loss(t, x, x, NULL, (tg_reduction)-1));
+    REFUSED_AS(TG_ESHAPE, tg_cross_entropy(t, x, operand(t, TG_I64, TG_SHAPE(3))));
+    REFUSED_AS(TG_EVALUE, tg_cross_entropy_loss(t, x, operand(t, TG_I64, TG_SHAPE(2)), NULL, TG_NO_INDEX, 1.5, TG_REDUCE_MEAN));
+    REFUSED_AS(TG_ESHAPE, tg_cross_entropy_loss(t, x, operand(t, TG_I64, TG_SHAPE(2)), v, TG_NO_INDEX, 0, TG_REDUCE_MEAN));
+    REFUSED_AS(TG_EVALUE, tg_nll_loss(t, x, operand(t, TG_I64, TG_SHAPE(2)), NULL, TG_NO_INDEX, (tg_reduction)5));
+    REFUSED_AS(TG_EDTYPE, tg_mean(t, i, TG_ALL_AXES, false));
+    REFUSED_AS(TG_EDTYPE, tg_div(t, i, i));
+    REFUSED_AS(TG_EDTYPE, tg_where(t, i, x, x));
+    tg_tape_free(t);
+}
+
+Test(errors, bad_data_is_found_at_the_evaluation)
+{
+    tg_tape *t = tg_tape_new(NULL);
+    const int64_t label[] = {0, 3}, below[] = {0, -1};
+    const double out[] = {0.5, 1.5}, nan[] = {(double)NAN, 0.5}, large[] = {1e300, 0};
+    tg_tensor *x = operand(t, TG_F64, TG_SHAPE(2, 3)), *p = operand(t, TG_F64, TG_SHAPE(2));
+/* each on a line of its own, as the message must name it */
+#define BAD(wanted, ...)                                                    \
+    do {                                                                    \
+        tg_tensor *y_ = __VA_ARGS__;                                        \
+        cr_expect_not_null(y_, "%s: %s", #__VA_ARGS__, tg_tape_message(t)); \
+        cr_expect_null((tg_data)(t, y_), "%s", #__VA_ARGS__);               \
+        cr_expect_fails(t, wanted, __LINE__, "%s", #__VA_ARGS__);           \
+        tg_tape_clear_error(t);                                             \
+    } while (0)
+    tg_tensor *three = tg_input(t, TG_I64, TG_SHAPE(2), label), *minus = tg_input(t, TG_I64, TG_SHAPE(2), below);
+    BAD(TG_EINDEX, tg_cross_entropy(t, x, three));
+    BAD(TG_EINDEX, tg_nll_loss(t, x, minus, NULL, TG_NO_INDEX, TG_REDUCE_SUM));
+    BAD(TG_EINDEX, tg_embedding(t, x, three));
+    BAD(TG_EINDEX, tg_index_select(t, x, 1, minus));
+    BAD(TG_EINDEX, tg_gather(t, x, 0, tg_expand(t, tg_unsqueeze(t, minus, -1), TG_SHAPE(2, 3))));
+    BAD(TG_EINDEX, tg_scatter_add(t, x, 0, tg_expand(t, tg_unsqueeze(t, three, -1), TG_SHAPE(2, 3)), x));
+    BAD(TG_EINDEX, tg_one_hot(t, three, 3, TG_F32));
+    BAD(TG_EVALUE, tg_bce_loss(t, tg_input(t, TG_F64, TG_SHAPE(2), out), p, TG_REDUCE_MEAN));
+    BAD(TG_EVALUE, tg_bce_loss(t, p, tg_input(t, TG_F64, TG_SHAPE(2), out), TG_REDUCE_MEAN));
+    BAD(TG_EVALUE, tg_bce_loss(t, tg_input(t, TG_F64, TG_SHAPE(2), nan), p, TG_REDUCE_MEAN));
+    BAD(TG_EVALUE, tg_cast(t, tg_input(t, TG_F64, TG_SHAPE(2), nan), TG_I64));
+    BAD(TG_EVALUE, tg_cast(t, tg_input(t, TG_F64, TG_SHAPE(2), large), TG_I64));
+    BAD(TG_EVALUE, tg_cast(t, tg_input(t, TG_F64, TG_SHAPE(2), large), TG_U8));
+    /* the message says which index, and which row where there are rows */
+    (tg_data)(t, tg_cross_entropy(t, x, three));
+    cr_expect(strstr(tg_tape_message(t), "3") && strstr(tg_tape_message(t), "1"), "%s", tg_tape_message(t));
+    tg_tape_free(t);
+}
+
+/* ---------------------------------------------------------------- graph.h */
+
+Test(errors, tape_functions_take_null)
+{
+    double data = 1;
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *x = tg_input(t, TG_F64, TG_SCALAR, &data), *g = x;
+    tg_tape_free(NULL);
+    tg_tape_reset(NULL);
+    tg_tape_clear_error(NULL);
+    tg_tape_set_training(NULL, true);
+    tg_tape_set_step(NULL, 3);
+    tg_tape_set_threads(NULL, 3);
+    cr_expect_not(tg_tape_training(NULL));
+    cr_expect_eq(tg_tape_step(NULL), 0);
+    cr_expect_eq(tg_tape_status(NULL), TG_ENOMEM);
+    cr_expect_not_null(tg_tape_message(NULL));
+    cr_expect_eq(tg_tape_plan_stats(NULL).plans, 0);
+    cr_expect_eq(tg_tensor_shape(NULL).ndim, -1);
+    cr_expect_eq(tg_tensor_dtype(NULL), TG_F32);
+    cr_expect_eq(tg_tensor_count(NULL), 0);
+    cr_expect_null(tg_input(NULL, TG_F64, TG_SCALAR, &data));
+    cr_expect_null(tg_input_borrow(NULL, TG_F64, TG_SCALAR, &data));
+    cr_expect_null(tg_constant(NULL, TG_F64, 1));
+    cr_expect_eq(tg_input_set(NULL, x, &data), TG_ENOMEM);
+    cr_expect_null(tg_detach(NULL, x));
+    cr_expect_null(tg_keep(NULL, x));
+    cr_expect_eq(tg_eval(NULL, 1, &x), TG_ENOMEM);
+    cr_expect(isnan(tg_item(NULL, x)));
+    cr_expect_null(tg_data(NULL, x));
+    cr_expect_eq(tg_backward(NULL, x), TG_ENOMEM);
+    cr_expect_eq(tg_grad(NULL, x, NULL, 1, &x, &g, false), TG_ENOMEM);
+    cr_expect_null(g, "gradients are NULL on an error");
+    cr_expect_null(tg_jvp(NULL, x, 1, &x, &x));
+    cr_expect_null(tg_hvp(NULL, x, x, x));
+    cr_expect_null(tg_jacobian(NULL, x, x));
+    cr_expect_null(tg_hessian(NULL, x, x));
+    cr_expect_eq(tg_replay(NULL), TG_ENOMEM);
+    cr_expect_eq(tg_write_dot(NULL, "x.dot", NULL), TG_ENOMEM);
+    cr_expect_eq(tg_tape_status(t), TG_OK);
+    tg_tape_free(t);
+}
+
+#define GRAPH_FAILS(wanted, expression)                          \
+    do {                                                         \
+        (void)(expression);                                      \
+        cr_expect_fails(t, wanted, __LINE__, "%s", #expression); \
+        tg_tape_clear_error(t);                                  \
+    } while (0)
+
+Test(errors, tape_functions_check_what_they_are_given)
+{
+    double data[6] = {1, 2, 3, 4, 5, 6};
+    tg_tape *t = tg_tape_new(NULL), *other = tg_tape_new(NULL);
+    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(2, 3), data), *s = tg_sum(t, x, TG_ALL_AXES, false), *none = NULL, *g = x;
+    tg_tensor *foreign = tg_input(other, TG_F64, TG_SHAPE(2, 3), data), *i = tg_sum(t, operand(t, TG_I64, TG_SHAPE(2)), TG_ALL_AXES, false);
+    tg_tensor *single = tg_cast(t, x, TG_F32), *one = tg_constant(t, TG_F64, 1);
+
+    GRAPH_FAILS(TG_EDTYPE, tg_input(t, (tg_dtype)4, TG_SHAPE(2), data));
+    GRAPH_FAILS(TG_EDTYPE, tg_input(t, (tg_dtype)-1, TG_SHAPE(2), data));
+    GRAPH_FAILS(TG_ESHAPE, tg_input(t, TG_F64, TG_SHAPE(-2), data));
+    GRAPH_FAILS(TG_ESHAPE, tg_input(t, TG_F64, TG_SHAPE(INT64_MAX, 2), data));
+    GRAPH_FAILS(TG_ENULL, tg_input(t, TG_F64, TG_SHAPE(2), NULL));
+    GRAPH_FAILS(TG_ENULL, tg_input_borrow(t, TG_F64, TG_SHAPE(2), NULL));
+    GRAPH_FAILS(TG_ESHAPE, tg_input_borrow(t, TG_F64, TG_SHAPE(-2), data));
+    cr_expect_not_null(tg_input(t, TG_F64, TG_SHAPE(0), NULL));
+    GRAPH_FAILS(TG_EDTYPE, tg_constant(t, (tg_dtype)9, 1));
+    GRAPH_FAILS(TG_EVALUE, tg_constant(t, TG_I64, 0.5));
+    GRAPH_FAILS(TG_EVALUE, tg_constant(t, TG_I64, 1e30));
+    GRAPH_FAILS(TG_EVALUE, tg_constant(t, TG_U8, 256));
+    GRAPH_FAILS(TG_EVALUE, tg_constant(t, TG_U8, (double)NAN));
+    GRAPH_FAILS(TG_ENULL, tg_detach(t, NULL));
+    GRAPH_FAILS(TG_ETAPE, tg_detach(t, foreign));
+    GRAPH_FAILS(TG_ENULL, tg_keep(t, NULL));
+    GRAPH_FAILS(TG_ETAPE, tg_keep(t, foreign));
+    GRAPH_FAILS(TG_ENULL, tg_eval(t, 1, NULL));
+    GRAPH_FAILS(TG_ENULL, tg_eval(t, 1, &none));
+    GRAPH_FAILS(TG_EVALUE, tg_eval(t, -1, &x));
+    GRAPH_FAILS(TG_ETAPE, tg_eval(t, 1, &foreign));
+    GRAPH_FAILS(TG_ENULL, tg_item(t, NULL));
+    GRAPH_FAILS(TG_ESHAPE, tg_item(t, x));
+    GRAPH_FAILS(TG_ETAPE, tg_item(t, foreign));
+    GRAPH_FAILS(TG_ENULL, tg_data(t, NULL));
+    GRAPH_FAILS(TG_ETAPE, tg_data(t, foreign));
+    GRAPH_FAILS(TG_ENULL, tg_backward(t, NULL));
+    GRAPH_FAILS(TG_ESHAPE, tg_backward(t, x));
+    GRAPH_FAILS(TG_ENOGRAD, tg_backward(t, s));
+    GRAPH_FAILS(TG_ENOGRAD, tg_backward(t, i));
+    GRAPH_FAILS(TG_ETAPE, tg_backward(t, tg_sum(other, foreign, TG_ALL_AXES, false)));
+    GRAPH_FAILS(TG_ENULL, tg_grad(t, NULL, NULL, 1, &x, &g, false));
+    cr_expect_null(g);
+    GRAPH_FAILS(TG_ENULL, tg_grad(t, s, NULL, 1, NULL, &g, false));
+    GRAPH_FAILS(TG_ENULL, tg_grad(t, s, NULL, 1, &x, NULL, false));
+    GRAPH_FAILS(TG_ENULL, tg_grad(t, s, NULL, 1, &none, &g, false));
+    GRAPH_FAILS(TG_EVALUE, tg_grad(t, s, NULL, -1, &x, &g, false));
+    GRAPH_FAILS(TG_ESHAPE, tg_grad(t, x, NULL, 1, &x, &g, false));
+    GRAPH_FAILS(TG_ESHAPE, tg_grad(t, x, s, 1, &x, &g, false));
+    GRAPH_FAILS(TG_EDTYPE, tg_grad(t, x, single, 1, &x, &g, false));
+    GRAPH_FAILS(TG_ETAPE, tg_grad(t, s, NULL, 1, &foreign, &g, false));
+    GRAPH_FAILS(TG_ETAPE, tg_grad(t, x, foreign, 1, &x, &g, false));
+    GRAPH_FAILS(TG_ENOGRAD, tg_grad(t, s, NULL, 1, &one, &g, false));
+    GRAPH_FAILS(TG_ENOGRAD, tg_grad(t, i, NULL, 1, &x, &g, false));
+    GRAPH_FAILS(TG_ENULL, tg_jvp(t, NULL, 1, &x, &x));
+    GRAPH_FAILS(TG_ENULL, tg_jvp(t, s, 1, NULL, &x));
+    GRAPH_FAILS(TG_ENULL, tg_jvp(t, s, 1, &x, NULL));
+    GRAPH_FAILS(TG_ENULL, tg_jvp(t, s, 1, &x, &none));
+    GRAPH_FAILS(TG_ESHAPE, tg_jvp(t, s, 1, &x, &s));
+    GRAPH_FAILS(TG_EDTYPE, tg_jvp(t, s, 1, &x, &single));
+    GRAPH_FAILS(TG_ETAPE, tg_jvp(t, s, 1, &x, &foreign));
+    GRAPH_FAILS(TG_ENOGRAD, tg_jvp(t, s, 1, &one, &one));
+    GRAPH_FAILS(TG_ENULL, tg_hvp(t, NULL, x, x));
+    GRAPH_FAILS(TG_ENULL, tg_hvp(t, s, NULL, x));
+    GRAPH_FAILS(TG_ENULL, tg_hvp(t, s, x, NULL));
+    GRAPH_FAILS(TG_ESHAPE, tg_hvp(t, x, x, x));
+    GRAPH_FAILS(TG_ESHAPE, tg_hvp(t, s, x, s));
+    GRAPH_FAILS(TG_EDTYPE, tg_hvp(t, s, x, single));
+    GRAPH_FAILS(TG_ETAPE, tg_hvp(t, s, foreign, x));
+    GRAPH_FAILS(TG_ENULL, tg_jacobian(t, NULL, x));
+    GRAPH_FAILS(TG_ENULL, tg_jacobian(t, x, NULL));
+    GRAPH_FAILS(TG_ETAPE, tg_jacobian(t, foreign, x));
+    GRAPH_FAILS(TG_ENOGRAD, tg_jacobian(t, s, one));
+    tg_tensor *five = tg_reshape(t, x, TG_SHAPE(2, 1, 1, 1, 3));
+    GRAPH_FAILS(TG_ESHAPE, tg_jacobian(t, tg_square(t, five), five));
+    GRAPH_FAILS(TG_ENULL, tg_hessian(t, NULL, x));
+    GRAPH_FAILS(TG_ENULL, tg_hessian(t, s, NULL));
+    GRAPH_FAILS(TG_ESHAPE, tg_hessian(t, x, x));
+    GRAPH_FAILS(TG_ETAPE, tg_hessian(t, s, foreign));
+    GRAPH_FAILS(TG_ESTATE, tg_replay(t));
+    GRAPH_FAILS(TG_ENULL, tg_write_dot(t, NULL, NULL));
+    GRAPH_FAILS(TG_EIO, tg_write_dot(t, "no/such/folder/x.dot", NULL));
+    GRAPH_FAILS(TG_ETAPE, tg_write_dot(t, "x.dot", foreign));
+    GRAPH_FAILS(TG_ENOGRAD, tg_write_dot(t, "x.dot", s));
+    cr_expect_neq(access("x.dot", F_OK), 0);
+
+    /* and without a position of the caller's */
+    cr_expect_eq(tg_input_set(t, NULL, data), TG_ENULL);
+    tg_tape_clear_error(t);
+    cr_expect_eq(tg_input_set(t, x, NULL), TG_ENULL);
+    tg_tape_clear_error(t);
+    cr_expect_eq(tg_input_set(t, s, data), TG_EVALUE);
+    tg_tape_clear_error(t);
+    cr_expect_eq(tg_input_set(t, foreign, data), TG_ETAPE);
+    tg_tape_clear_error(t);
+    tg_tape_set_threads(t, -1);
+    cr_expect_eq(tg_tape_status(t), TG_EVALUE);
+    tg_tape_clear_error(t);
+    tg_tape_set_threads(t, 1025);
+    cr_expect_eq(tg_tape_status(t), TG_EVALUE);
+    tg_tape_clear_error(t);
+    cr_expect_null((tg_reshape)(t, x, TG_SHAPE(5)));
+    cr_expect_eq(strncmp(tg_tape_message(t), "reshape: ", 9), 0, "%s", tg_tape_message(t));
+
+    cr_expect_eq(tg_tape_status(other), TG_OK);
+    tg_tape_free(t);
+    tg_tape_free(other);
+}
+
+Test(errors, options_out_of_range_make_no_tape)
+{
+    const tg_tape_options bad[] = {{.size = 0},
+                                   {.size = sizeof bad[0], .threads = -1},
+                                   {.size = sizeof bad[0], .threads = 1025},
+                                   {.size = sizeof bad[0], .isa = (tg_isa)9},
+                                   {.size = sizeof bad[0], .plan_cache_nodes = -1}};
+    for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) cr_expect_null(tg_tape_new(&bad[k]), "%zu", k);
+}
+
+Test(errors, a_tensor_of_an_earlier_recording_is_refused)
+{
+    double data[6] = {1, 2, 3, 4, 5, 6};
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(6), data);
+    for (int k = 0; k < 10; k++) x = tg_exp(t, x);
+    tg_tape_reset(t);
+    cr_expect_eq(tg_tensor_shape(x).ndim, -1);
+    GRAPH_FAILS(TG_ETAPE, tg_exp(t, x));
+    GRAPH_FAILS(TG_ETAPE, tg_data(t, x));
+    tg_tape_free(t);
+}
+
+/* ---------------------------------------------------------------- shapes, names, parameters */
+
+Test(errors, impossible_shapes_and_axes)
+{
+    const int64_t sizes[] = {2, -1}, large[] = {1ll << 31, 1ll << 31, 4}, nine[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+    const int axes[9] = {0};
+    cr_expect_eq(tg_shape_of(9, nine).ndim, -1);
+    cr_expect_eq(tg_shape_of(-1, nine).ndim, -1);
+    cr_expect_eq(tg_shape_of(2, NULL).ndim, -1);
+    cr_expect_eq(tg_shape_of(3, large).ndim, -1);
+    cr_expect_eq(tg_shape_count(tg_shape_of(9, nine)), -1);
+    cr_expect_eq(tg_shape_count((tg_shape){.ndim = 9}), -1);
+    cr_expect_eq(tg_shape_count(tg_shape_of(2, sizes)), -1);
+    cr_expect_eq(tg_axes_of(9, axes).n, -2);
+    cr_expect_eq(tg_axes_of(2, NULL).n, -2);
+    cr_expect_eq(tg_axes_of(-3, axes).n, -2);
+    cr_expect_str_eq(tg_status_name((tg_status)-1), "?");
+    cr_expect_str_eq(tg_status_name(TG_STATUS_COUNT), "?");
+    cr_expect_str_eq(tg_status_text((tg_status)99), "?");
+    cr_expect_str_eq(tg_dtype_name((tg_dtype)-1), "?");
+    cr_expect_eq(tg_dtype_size((tg_dtype)4), 0);
+    cr_expect_not_null(tg_shape_text((tg_shape){.ndim = -1}).text);
+    cr_expect_not_null(tg_shape_text((tg_shape){.ndim = 99}).text);
+}
+
+Test(errors, parameter_functions_check_what_they_are_given)
+{
+    const float data[6] = {0};
+    const tg_init zeros = {.kind = TG_ZEROS};
+    tg_params *ps = tg_params_new(NULL);
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *x = tg_constant(t, TG_F32, 1);
+    char long_name[300];
+    memset(long_name, 'a', sizeof long_name);
+    long_name[299] = 0;
+
+    tg_params_free(NULL);
+    tg_params_clear_error(NULL);
+    tg_params_drop_grads(NULL);
+    cr_expect_eq(tg_params_status(NULL), TG_ENOMEM);
+    cr_expect_not_null(tg_params_message(NULL));
+    cr_expect_eq(tg_params_count(NULL), 0);
+    cr_expect_eq(tg_params_elements(NULL), 0);
+    cr_expect_null(tg_params_get(NULL, 0));
+    cr_expect_null(tg_params_find(NULL, "w"));
+    cr_expect_null(tg_params_find(ps, NULL));
+    cr_expect_null(tg_params_get(ps, -1));
+    cr_expect_null(tg_params_get(ps, 0));
+    cr_expect_null(tg_param_new(NULL, "w", TG_F32, TG_SHAPE(2), zeros));
+    cr_expect_null(tg_params_new(&(tg_params_options){.size = 0}));
+
+#define PARAM_FAILS(wanted, ...)                                                                                   \
+    do {                                                                                                           \
+        cr_expect_null(__VA_ARGS__, "%s", #__VA_ARGS__);                                                           \
+        cr_expect_eq(tg_params_status(ps), wanted, "%s: %s", #__VA_ARGS__, tg_params_message(ps));                 \
+        cr_expect(strstr(tg_params_message(ps), "test_errors.c:"), "%s: %s", #__VA_ARGS__, tg_params_message(ps)); \
+        tg_params_clear_error(ps);                                                                                 \
+    } while (0)
+    PARAM_FAILS(TG_ENULL, tg_param_new(ps, NULL, TG_F32, TG_SHAPE(2), zeros));
+    PARAM_FAILS(TG_EVALUE, tg_param_new(ps, "", TG_F32, TG_SHAPE(2), zeros));
+    PARAM_FAILS(TG_EVALUE, tg_param_new(ps, long_name, TG_F32, TG_SHAPE(2), zeros));
+    PARAM_FAILS(TG_EDTYPE, tg_param_new(ps, "w", TG_I64, TG_SHAPE(2), zeros));
+    PARAM_FAILS(TG_EDTYPE, tg_param_new(ps, "w", (tg_dtype)8, TG_SHAPE(2), zeros));
+    PARAM_FAILS(TG_ESHAPE, tg_param_new(ps, "w", TG_F32, TG_SHAPE(-2), zeros));
+    PARAM_FAILS(TG_EVALUE, tg_param_new(ps, "w", TG_F32, TG_SHAPE(2, 2), ((tg_init){.kind = (tg_init_kind)99})));
+    PARAM_FAILS(TG_ESHAPE, tg_param_new(ps, "w", TG_F32, TG_SHAPE(2), ((tg_init){.kind = TG_XAVIER_UNIFORM})));
+    tg_tensor *w = tg_param_new(ps, "w", TG_F32, TG_SHAPE(2, 3), zeros);
+    cr_expect_not_null(w, "%s", tg_params_message(ps));
+    PARAM_FAILS(TG_EVALUE, tg_param_new(ps, "w", TG_F32, TG_SHAPE(2), zeros));
+
+    const tg_tensor *not_parameters[] = {NULL, x};
+    for (int k = 0; k < 2; k++) {
+        tg_tensor *p = (tg_tensor *)(uintptr_t)not_parameters[k];
+        cr_expect_null(tg_param_name(p));
+        cr_expect_null(tg_param_data(p));
+        cr_expect_null(tg_param_grad(p));
+        cr_expect_eq(tg_param_version(p), 0);
+        cr_expect_not(tg_param_trainable(p));
+        cr_expect_neq(tg_param_set_trainable(p, true), TG_OK);
+        cr_expect_neq(tg_param_write(p, data), TG_OK);
+        cr_expect_neq(tg_param_add_grad(p, data), TG_OK);
+    }
+    cr_expect_eq(tg_param_write(w, NULL), TG_ENULL);
+    cr_expect_eq(tg_param_add_grad(w, NULL), TG_ENULL);
+    cr_expect_eq(tg_tape_status(t), TG_OK);
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
+
+/* ---------------------------------------------------------------- op.h */
+
+static bool any_rule(tg_rule *r)
+{
+    r->y = r->x[0];
+    return true;
+}
+static bool impossible_rule(tg_rule *r)
+{
+    r->y = r->x[0];
+    r->y.shape.ndim = -1;
+    return true;
+}
+static bool silent_rule(tg_rule *r)
+{
+    (void)r;
+    return false;
+}
+static void no_kernel(const tg_call *c) { (void)c; }
+
+Test(errors, ops_that_are_put_together_wrongly_are_refused)
+{
+    tg_tape *t = tg_tape_new(NULL), *other = tg_tape_new(NULL);
+    tg_tensor *x = operand(t, TG_F64, TG_SHAPE(3)), *none = NULL, *foreign = operand(other, TG_F64, TG_SHAPE(3)), *many[] = {x, x, x, x, x};
+    const tg_op good = {.size = sizeof(tg_op), .name = "good", .n_in = 1, .rule = any_rule, .kernel = no_kernel};
+    const tg_op bad[] = {{.size = 0, .name = "bad", .n_in = 1, .rule = any_rule, .kernel = no_kernel},
+                         {.size = sizeof(tg_op), .name = "bad", .n_in = 1, .rule = any_rule},
+                         {.size = sizeof(tg_op), .name = "bad", .n_in = 1, .kernel = no_kernel},
+                         {.size = sizeof(tg_op), .name = "bad", .n_in = 2, .rule = any_rule, .kernel = no_kernel},
+                         {.size = sizeof(tg_op), .name = "bad", .n_in = 1, .rule = impossible_rule, .kernel = no_kernel},
+                         {.size = sizeof(tg_op), .name = "bad", .n_in = 1, .rule = silent_rule, .kernel = no_kernel},
+                         {.size = sizeof(tg_op), .name = "bad", .n_in = 1, .rule = any_rule, .kernel = no_kernel, .flags = TG_DRAWS}};
+    for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) {
+        cr_expect_null(tg_apply(t, &bad[k], 1, &x, 0, NULL), "%zu", k);
+        cr_expect_neq(tg_tape_status(t), TG_OK, "%zu", k);
+        cr_expect(strstr(tg_tape_message(t), "test_errors.c:") && strstr(tg_tape_message(t), "bad"), "%s", tg_tape_message(t));
+        tg_tape_clear_error(t);
+    }
+    GRAPH_FAILS(TG_ENULL, tg_apply(t, NULL, 1, &x, 0, NULL));
+    GRAPH_FAILS(TG_ENULL, tg_apply(t, &good, 1, NULL, 0, NULL));
+    GRAPH_FAILS(TG_ENULL, tg_apply(t, &good, 1, &none, 0, NULL));
+    GRAPH_FAILS(TG_ETAPE, tg_apply(t, &good, 1, &foreign, 0, NULL));
+    GRAPH_FAILS(TG_EVALUE, tg_apply(t, &good, 5, many, 0, NULL));
+    GRAPH_FAILS(TG_EVALUE, tg_apply(t, &good, -1, &x, 0, NULL));
+    GRAPH_FAILS(TG_EVALUE, tg_apply(t, &good, 1, &x, -1, NULL));
+    GRAPH_FAILS(TG_EVALUE, tg_apply(t, &good, 1, &x, 1, NULL));
+    GRAPH_FAILS(TG_ENULL, tg_apply_1(t, __FILE__, __LINE__, &good, NULL));
+    GRAPH_FAILS(TG_ENULL, tg_apply_2(t, __FILE__, __LINE__, &bad[3], x, NULL));
+    cr_expect_null(tg_apply(NULL, &good, 1, &x, 0, NULL));
+    cr_expect_null(tg_apply_1(NULL, __FILE__, __LINE__, &good, x));
+    GRAPH_FAILS(TG_ENULL, tg_constant_like(t, NULL, 1));
+    cr_expect_null(tg_constant_like(NULL, x, 1));
+    GRAPH_FAILS(TG_ECHECK, tg_fail_at(t, __FILE__, __LINE__, TG_ECHECK, "text %d", 5));
+    cr_expect_null(tg_fail_at(NULL, __FILE__, __LINE__, TG_ECHECK, "text"));
+    tg_tape_free(t);
+    tg_tape_free(other);
+}
