@@ -104,18 +104,20 @@ static tg_status write_file(tg_tape *t, const char *file, int line, const char *
 static tg_status record_backward(tg_tape *t, const char *file, int line, tg_arena *memory, tg_tensor *loss, uint32_t *n, uint32_t **leaves,
                                  tg_tensor ***gx)
 {
-    uint32_t *reached;
-    tg_arena_rewind(&t->planner);
-    if (tg_reached_params(t, loss->id, n, &reached)) return tg_tape_status(t);
-    if (*n == 0) return tg_tape_fail(t, file, line, "write_dot", TG_ENOGRAD, "the loss depends on no trainable parameter");
-    *leaves = tg_arena_take(memory, *n * sizeof **leaves);
-    *gx = tg_arena_take(memory, *n * sizeof **gx);
-    tg_tensor **x = tg_arena_take(memory, *n * sizeof *x);
+    uint32_t low, high;
+    *leaves = tg_arena_take(memory, t->n_leaves * sizeof **leaves);
+    *gx = tg_arena_take(memory, t->n_leaves * sizeof **gx);
+    tg_tensor **x = tg_arena_take(memory, t->n_leaves * sizeof *x);
     if (!*leaves || !*gx || !x) return tg_tape_fail(t, file, line, "write_dot", TG_ENOMEM, "no memory");
-    for (uint32_t k = 0; k < *n; k++) {
-        (*leaves)[k] = reached[k];
-        x[k] = tg_handle(t, reached[k]);
+    if (tg_mark_live(t, 1, &loss->id, false, &low, &high)) return tg_tape_status(t);
+    for (size_t k = 0; k < t->n_leaves; k++) {
+        const uint32_t node = t->leaf[k].node;
+        if (t->node[node].op != &tg_op_param || !tg_is_live(t, node)) continue;
+        (*leaves)[*n] = node;
+        x[(*n)++] = tg_handle(t, node);
     }
+    tg_clear_live(t, low, high);
+    if (*n == 0) return tg_tape_fail(t, file, line, "write_dot", TG_ENOGRAD, "the loss depends on no trainable parameter");
     return tg_grad_at(t, file, line, loss, NULL, (int)*n, x, *gx, true);
 }
 
