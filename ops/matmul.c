@@ -1,0 +1,372 @@
+/* matmul and linear. How a product is laid out (which operand is copied, where it is cut for threads) is a function of the node's shapes and strides
+ * alone, so that its bits are too; no cut goes along the inner dimension. */
+#include "folds.h"
+#include "gemm.h"
+#include <string.h>
+
+/* One operand: its matrices, and how they follow each other along y's batch dimensions. */
+typedef struct operand {
+    tg_matrix matrix; /* the first one */
+    int64_t step[TG_MAX_DIMS];
+    int64_t matrices; /* how many different ones there are */
+    int64_t copy_at;  /* byte in scratch where the row-major copy begins; -1: read in place */
+} operand;
+
+typedef struct product {
+    const tg_call *call;
+    int batch_dims;
+    int64_t batch[TG_MAX_DIMS], batches;
+    int64_t m, n, k;
+    operand a, b;
+    int64_t scratch;
+    int64_t groups, row_cuts, column_cuts; /* parts for threads: of the batches, or of the one matrix */
+} product;
+
+static int64_t lowest(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Strides of sizes 1 carry no meaning: they become what reads best. */
+static operand operand_of(const tg_array *x, int y_dims)
+{
+    const int d = x->shape.ndim;
+    operand o = {.matrix = {x->data, x->shape.dim[d - 2], x->shape.dim[d - 1], x->stride[d - 2], x->stride[d - 1]}, .matrices = 1, .copy_at = -1};
+    tg_matrix *m = &o.matrix;
+    if (m->columns == 1 && m->rows == 1) m->row = m->column = 1;
+    else if (m->columns == 1) {
+        if (m->row >= 1) m->column = 1;
+    } else if (m->rows == 1) {
+        if (m->column == 1) m->row = m->columns;
+        else if (m->column > 1) m->row = 1;
+    }
+    for (int k = 0; k < d - 2; k++) {
+        const bool repeated = x->shape.dim[k] == 1 || x->stride[k] == 0;
+        o.step[y_dims - d + k] = repeated ? 0 : x->stride[k];
+        if (!repeated) o.matrices *= x->shape.dim[k];
+    }
+    return o;
+}
+
+/* When all of a's matrices meet the same b and lie below each other, they are one tall matrix. */
+static void fold_batch_into_rows(product *p)
+{
+    int64_t rows = p->m, row = p->a.matrix.row;
+    for (int d = p->batch_dims - 1; d >= 0; d--) {
+        if (p->batch[d] == 1) continue;
+        if (p->b.step[d] != 0) return;
+        if (rows == 1) row = p->a.step[d];
+        else if (p->a.step[d] != row * rows) return;
+        rows *= p->batch[d];
+    }
+    p->m = p->a.matrix.rows = rows;
+    p->a.matrix.row = row;
+    p->a.matrices = p->batches = 1;
+    p->batch_dims = 0;
+}
+
+static void copy_operand(product *p, operand *o, size_t element)
+{
+    o->copy_at = p->scratch;
+    p->scratch += (o->matrices * o->matrix.rows * o->matrix.columns * (int64_t)element + 63) / 64 * 64;
+}
+
+/* Parts of some 3 MFLOP or more, at most 16 of them, so that a core has enough to do and the edges don't cost. */
+static void cut(product *p)
+{
+    const double work = (double)p->batches * (double)p->m * (double)p->n * (double)p->k;
+    const int64_t most = work >= 16 * 1.5e6 ? 16 : (int64_t)(work / 1.5e6);
+    p->groups = p->row_cuts = p->column_cuts = 1;
+    if (p->batches >= 16 || p->batches >= most) {
+        p->groups = most < 1 ? 1 : lowest(most, p->batches);
+        return;
+    }
+    p->groups = p->batches;
+    for (int64_t parts = 2 * p->batches; parts <= most; parts *= 2) {
+        const int64_t rows = p->m / p->row_cuts, columns = p->n / p->column_cuts;
+        if (rows < 64 && columns < 64) return;
+        if (rows > columns) p->row_cuts *= 2;
+        else p->column_cuts *= 2;
+    }
+}
+
+static product plan(const tg_call *c)
+{
+    const tg_array *a = &c->x[0], *b = &c->x[1], *y = c->y;
+    const int dims = y->shape.ndim;
+    product p = {.call = c, .batch_dims = dims - 2, .batches = 1};
+    for (int d = 0; d < dims - 2; d++) {
+        p.batch[d] = y->shape.dim[d];
+        p.batches *= p.batch[d];
+    }
+    p.a = operand_of(a, dims);
+    p.b = operand_of(b, dims);
+    p.m = p.a.matrix.rows;
+    p.n = p.b.matrix.columns;
+    p.k = p.a.matrix.columns;
+    if (p.batches > 1 && p.m > 0 && p.n > 0 && p.k > 0) fold_batch_into_rows(&p);
+    const size_t element = tg_dtype_size(y->dtype);
+    if (!tg_matrix_readable(&p.a.matrix)) copy_operand(&p, &p.a, element);
+    if (!tg_matrix_readable(&p.b.matrix) || tg_gemm_wants_copy(p.m, p.n, p.k, &p.b.matrix)) copy_operand(&p, &p.b, element);
+    cut(&p);
+    return p;
+}
+
+static int64_t scratch(const tg_call *c) { return plan(c).scratch; }
+
+static int64_t offset_of(const product *p, const operand *o, int64_t batch)
+{
+    int64_t offset = 0;
+    for (int d = p->batch_dims - 1; d >= 0; d--) {
+        offset += batch % p->batch[d] * o->step[d];
+        batch /= p->batch[d];
+    }
+    return offset;
+}
+
+static const void *advance(const product *p, const void *data, int64_t elements)
+{
+    return (const char *)data + elements * (int64_t)tg_dtype_size(p->call->y->dtype);
+}
+
+/* Copying, in blocks of 64 rows of a matrix. */
+typedef struct copying {
+    const product *p;
+    const tg_array *x;
+    const operand *o;
+    int64_t blocks; /* of one matrix */
+} copying;
+
+static void copy_part(const tg_call *c, void *user, int64_t part)
+{
+    const copying *w = user;
+    const int64_t number = part / w->blocks, first = part % w->blocks * 64, count = w->o->matrix.rows * w->o->matrix.columns;
+    tg_matrix m = w->o->matrix;
+    int64_t offset = 0, rest = number;
+    for (int d = w->x->shape.ndim - 3; d >= 0; d--) {
+        if (w->x->stride[d] == 0) continue;
+        offset += rest % w->x->shape.dim[d] * w->x->stride[d];
+        rest /= w->x->shape.dim[d];
+    }
+    m.data = advance(w->p, m.data, offset);
+    char *copy = (char *)c->scratch + w->o->copy_at + number * count * (int64_t)tg_dtype_size(w->x->dtype);
+    tg_matrix_copy(w->x->dtype, c->build, &m, first, lowest(64, m.rows - first), copy);
+}
+
+/* Afterwards o describes the copy. */
+static void make_copy(product *p, const tg_array *x, operand *o)
+{
+    if (o->copy_at < 0) return;
+    copying w = {p, x, o, (o->matrix.rows + 63) / 64};
+    const int64_t parts = o->matrices * w.blocks, count = o->matrix.rows * o->matrix.columns;
+    if (o->matrices * count >= 32768) tg_parallel(p->call, parts, copy_part, &w);
+    else
+        for (int64_t part = 0; part < parts; part++) copy_part(p->call, &w, part);
+    int64_t step = count;
+    for (int d = p->batch_dims - 1; d >= 0; d--) {
+        if (o->step[d] == 0) continue;
+        o->step[d] = step;
+        step *= p->batch[d];
+    }
+    o->matrix.data = (char *)p->call->scratch + o->copy_at;
+    o->matrix.row = o->matrix.columns;
+    o->matrix.column = 1;
+}
+
+static int64_t edge(int64_t size, int64_t part, int64_t parts)
+{
+    return parts == 1 ? size * part : lowest(size, (size + 15) / 16 * part / parts * 16);
+}
+
+static void multiply_part(const tg_call *c, void *user, int64_t part)
+{
+    const product *p = user;
+    const int64_t tiles = p->row_cuts * p->column_cuts, group = part / tiles, tile = part % tiles;
+    const int64_t r = tile / p->column_cuts, s = tile % p->column_cuts;
+    const int64_t i = edge(p->m, r, p->row_cuts), i_end = edge(p->m, r + 1, p->row_cuts);
+    const int64_t j = edge(p->n, s, p->column_cuts), j_end = edge(p->n, s + 1, p->column_cuts);
+    if (i == i_end || j == j_end) return;
+    for (int64_t batch = p->batches * group / p->groups; batch < p->batches * (group + 1) / p->groups; batch++) {
+        tg_matrix a = p->a.matrix, b = p->b.matrix;
+        a.data = advance(p, a.data, offset_of(p, &p->a, batch) + i * a.row);
+        a.rows = i_end - i;
+        b.data = advance(p, b.data, offset_of(p, &p->b, batch) + j * b.column);
+        b.columns = j_end - j;
+        tg_gemm(c->y->dtype, c->build, &a, &b, (void *)(uintptr_t)advance(p, c->y->data, (batch * p->m + i) * p->n + j), p->n);
+    }
+}
+
+static void kernel(const tg_call *c)
+{
+    const int64_t count = tg_shape_count(c->y->shape);
+    if (count == 0) return;
+    if (c->x[0].shape.dim[c->x[0].shape.ndim - 1] == 0) {
+        memset(c->y->data, 0, (size_t)count * tg_dtype_size(c->y->dtype));
+        return;
+    }
+    product p = plan(c);
+    make_copy(&p, &c->x[0], &p.a);
+    make_copy(&p, &c->x[1], &p.b);
+    const int64_t parts = p.groups * p.row_cuts * p.column_cuts;
+    if (parts == 1) multiply_part(c, &p, 0);
+    else tg_parallel(c, parts, multiply_part, &p);
+}
+
+static bool rule(tg_rule *r)
+{
+    const tg_shape a = r->x[0].shape, b = r->x[1].shape;
+    const tg_dtype dtype = r->x[0].dtype;
+    if (dtype != r->x[1].dtype || (dtype != TG_F32 && dtype != TG_F64))
+        return tg_rule_fail(r, TG_EDTYPE, "operands are f32 or f64, both the same, not %s and %s", tg_dtype_name(dtype),
+                            tg_dtype_name(r->x[1].dtype));
+    if (a.ndim < 2 || b.ndim < 2) return tg_rule_fail(r, TG_ESHAPE, "matrices wanted: %s x %s", tg_shape_text(a).text, tg_shape_text(b).text);
+    if (a.dim[a.ndim - 1] != b.dim[b.ndim - 2])
+        return tg_rule_fail(r, TG_ESHAPE, "inner sizes differ: %s x %s", tg_shape_text(a).text, tg_shape_text(b).text);
+    const tg_shape batch = tg_shape_broadcast(tg_shape_of(a.ndim - 2, a.dim), tg_shape_of(b.ndim - 2, b.dim));
+    if (batch.ndim < 0) return tg_rule_fail(r, TG_ESHAPE, "leading sizes don't broadcast: %s x %s", tg_shape_text(a).text, tg_shape_text(b).text);
+    int64_t dim[TG_MAX_DIMS];
+    for (int d = 0; d < batch.ndim; d++) dim[d] = batch.dim[d];
+    dim[batch.ndim] = a.dim[a.ndim - 2];
+    dim[batch.ndim + 1] = b.dim[b.ndim - 1];
+    r->y = (tg_type){dtype, tg_shape_of(batch.ndim + 2, dim)};
+    return true;
+}
+
+static tg_tensor *turned(tg_tape *t, const char *file, int line, tg_tensor *x) { return tg_transpose(t, x, -2, -1); }
+
+static tg_tensor *flat(tg_tape *t, const char *file, int line, tg_tensor *x)
+{
+    const tg_shape shape = tg_tensor_shape(x);
+    int64_t rows = 1;
+    for (int d = 0; d < shape.ndim - 1; d++) rows *= shape.dim[d];
+    return tg_reshape(t, x, TG_SHAPE(rows, shape.dim[shape.ndim - 1]));
+}
+
+/* A b without batch sums its gradient over a's batch: as one flat product rather than many that are then added. */
+static void vjp(TG_VJP)
+{
+    tg_tensor *a = x[0], *b = x[1], *g = gy;
+    gx[0] = tg_matmul(t, gy, turned(t, TG_HERE, b));
+    if (tg_tensor_shape(b).ndim == 2 && tg_tensor_shape(a).ndim > 2) {
+        a = flat(t, TG_HERE, a);
+        g = flat(t, TG_HERE, gy);
+    }
+    gx[1] = tg_matmul(t, turned(t, TG_HERE, a), g);
+}
+
+static const tg_op matmul = {
+    .size = sizeof(tg_op), .name = "matmul", .n_in = 2, .flags = TG_STRIDED, .rule = rule, .kernel = kernel, .scratch = scratch, .vjp = vjp};
+
+tg_tensor *tg_matmul_at(tg_tape *t, const char *file, int line, tg_tensor *a, tg_tensor *b)
+{
+    const tg_shape a_shape = tg_tensor_shape(a), b_shape = tg_tensor_shape(b);
+    if (a_shape.ndim != 1 && b_shape.ndim != 1) return tg_apply_2(t, file, line, &matmul, a, b);
+    if (a_shape.ndim > 0 && b_shape.ndim > 0 && a_shape.dim[a_shape.ndim - 1] != b_shape.dim[b_shape.ndim == 1 ? 0 : b_shape.ndim - 2])
+        return tg_fail_at(t, file, line, TG_ESHAPE, "matmul: inner sizes differ: %s x %s", tg_shape_text(a_shape).text, tg_shape_text(b_shape).text);
+    if (a_shape.ndim == 1) a = tg_unsqueeze(t, a, 0);
+    if (b_shape.ndim == 1) b = tg_unsqueeze(t, b, 1);
+    tg_tensor *y = tg_apply_2(t, file, line, &matmul, a, b);
+    if (b_shape.ndim == 1) y = tg_squeeze(t, y, -1);
+    return a_shape.ndim == 1 ? tg_squeeze(t, y, b_shape.ndim == 1 ? -1 : -2) : y;
+}
+
+tg_tensor *tg_linear_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_tensor *w, tg_tensor *b)
+{
+    const tg_shape x_shape = tg_tensor_shape(x), w_shape = tg_tensor_shape(w), b_shape = tg_tensor_shape(b);
+    if (!tg_ready(t, TG_HERE, "linear", x) || !tg_ready(t, TG_HERE, "linear", w)) return NULL;
+    if (x_shape.ndim < 1 || w_shape.ndim != 2 || x_shape.dim[x_shape.ndim - 1] != w_shape.dim[1])
+        return tg_fail_at(t, file, line, TG_ESHAPE, "linear: x %s does not fit w %s", tg_shape_text(x_shape).text, tg_shape_text(w_shape).text);
+    if (b && (b_shape.ndim != 1 || b_shape.dim[0] != w_shape.dim[0]))
+        return tg_fail_at(t, file, line, TG_ESHAPE, "linear: b %s does not fit w %s", tg_shape_text(b_shape).text, tg_shape_text(w_shape).text);
+    tg_tensor *y = tg_matmul(t, x, turned(t, TG_HERE, w));
+    return b ? tg_add(t, y, b) : y;
+}
+
+/* ---------------------------------------------------------------- samples */
+
+static void matmul_whole(const tg_array *x, tg_array *y)
+{
+    const double *a = x[0].data, *b = x[1].data;
+    double *c = y->data;
+    const int da = x[0].shape.ndim, db = x[1].shape.ndim;
+    const bool row = da == 1, column = db == 1;
+    const int64_t m = row ? 1 : x[0].shape.dim[da - 2], k = x[0].shape.dim[da - 1], n = column ? 1 : x[1].shape.dim[db - 1];
+    const int batch_dims = y->shape.ndim - !row - !column;
+    int64_t batches = 1;
+    for (int d = 0; d < batch_dims; d++) batches *= y->shape.dim[d];
+    for (int64_t batch = 0; batch < batches; batch++) {
+        int64_t at[2] = {0, 0};
+        for (int side = 0; side < 2; side++) {
+            const int dims = side == 0 ? da - 2 : db - 2;
+            int64_t rest = batch, step = side == 0 ? m * k : k * n;
+            for (int d = batch_dims - 1; d >= batch_dims - dims && d >= 0; d--) {
+                const int64_t size = x[side].shape.dim[d - (batch_dims - dims)];
+                if (size > 1) at[side] += rest % y->shape.dim[d] * step;
+                step *= size;
+                rest /= y->shape.dim[d];
+            }
+        }
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = 0; j < n; j++) {
+                double sum = 0;
+                for (int64_t p = 0; p < k; p++) sum += a[at[0] + i * k + p] * b[at[1] + p * n + j];
+                c[(batch * m + i) * n + j] = sum;
+            }
+    }
+}
+
+static tg_tensor *record_matmul(tg_tape *t, tg_tensor *const *x) { return (tg_matmul)(t, x[0], x[1]); }
+
+#define OPERAND(...)                   \
+    {                                  \
+        {TG_F64, {__VA_ARGS__}}, -1, 1 \
+    }
+#define MATMUL(text, ...)                                                                            \
+    {                                                                                                \
+        .label = text, .n_in = 2, .x = {__VA_ARGS__}, .record = record_matmul, .whole = matmul_whole \
+    }
+static const tg_sample matmul_samples[] = {
+    MATMUL("matrices", OPERAND(2, {3, 4}), OPERAND(2, {4, 5})),
+    MATMUL("tall", OPERAND(2, {33, 4}), OPERAND(2, {4, 3})),
+    MATMUL("deep", OPERAND(2, {3, 37}), OPERAND(2, {37, 2})),
+    MATMUL("beyond the small kernel", OPERAND(2, {17, 19}), OPERAND(2, {19, 18})),
+    MATMUL("equal batches", OPERAND(3, {2, 3, 4}), OPERAND(3, {2, 4, 2})),
+    MATMUL("batch of a only", OPERAND(4, {2, 3, 2, 4}), OPERAND(2, {4, 3})),
+    MATMUL("batch of b only", OPERAND(2, {2, 3}), OPERAND(3, {3, 3, 2})),
+    MATMUL("broadcast batches", OPERAND(4, {2, 1, 2, 3}), OPERAND(4, {1, 3, 3, 2})),
+    MATMUL("row times matrix", OPERAND(1, {4}), OPERAND(2, {4, 3})),
+    MATMUL("matrix times column", OPERAND(3, {2, 3, 4}), OPERAND(1, {4})),
+    MATMUL("row times column", OPERAND(1, {5}), OPERAND(1, {5})),
+};
+TG_INFO(matmul, "y[i,j] = sum over k of a[i,k] b[k,j]", "[..., n, k] x [..., k, m] -> [..., n, m]", -1, matmul_samples)
+
+static void linear_whole(const tg_array *x, tg_array *y)
+{
+    const double *v = x[0].data, *w = x[1].data, *b = x[2].data;
+    double *out = y->data;
+    const int64_t in = x[1].shape.dim[1], width = x[1].shape.dim[0], rows = tg_shape_count(y->shape) / width;
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < width; j++) {
+            double sum = b ? b[j] : 0;
+            for (int64_t p = 0; p < in; p++) sum += v[i * in + p] * w[j * in + p];
+            out[i * width + j] = sum;
+        }
+}
+
+static void linear_no_bias_whole(const tg_array *x, tg_array *y)
+{
+    const tg_array all[3] = {x[0], x[1], {0}};
+    linear_whole(all, y);
+}
+
+static tg_tensor *record_linear(tg_tape *t, tg_tensor *const *x) { return (tg_linear)(t, x[0], x[1], x[2]); }
+static tg_tensor *record_linear_no_bias(tg_tape *t, tg_tensor *const *x) { return (tg_linear)(t, x[0], x[1], NULL); }
+
+static const tg_sample linear_samples[] = {
+    {.label = "rows", .n_in = 3, .x = {OPERAND(2, {5, 3}), OPERAND(2, {4, 3}), OPERAND(1, {4})}, .record = record_linear, .whole = linear_whole},
+    {.label = "one vector", .n_in = 3, .x = {OPERAND(1, {3}), OPERAND(2, {4, 3}), OPERAND(1, {4})}, .record = record_linear, .whole = linear_whole},
+    {.label = "more dimensions",
+     .n_in = 3,
+     .x = {OPERAND(3, {2, 3, 4}), OPERAND(2, {5, 4}), OPERAND(1, {5})},
+     .record = record_linear,
+     .whole = linear_whole},
+    {.label = "no bias", .n_in = 2, .x = {OPERAND(2, {6, 7}), OPERAND(2, {3, 7})}, .record = record_linear_no_bias, .whole = linear_no_bias_whole},
+};
+TG_INFO(linear, "y = x w^T + b", "[..., in] x [out, in] + [out] -> [..., out]", -1, linear_samples)
