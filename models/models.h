@@ -144,7 +144,7 @@ TG_API tg_mlp *tg_mlp_new(const tg_dataset *data, const tg_mlp_options *options)
 TG_API void tg_mlp_free(tg_mlp *m);                 /* NULL allowed */
 TG_API tg_status tg_mlp_status(const tg_mlp *m);    /* the sticky status; TG_ENOMEM for NULL */
 TG_API const char *tg_mlp_message(const tg_mlp *m); /* "" without an error */
-TG_API void tg_mlp_clear_error(tg_mlp *m);
+TG_API void tg_mlp_clear_error(tg_mlp *m);         /* an error of tg_mlp_new or tg_mlp_load stays */
 TG_API void tg_mlp_set_threads(tg_mlp *m, int threads); /* out of range is TG_EVALUE */
 
 TG_API tg_params *tg_mlp_params(const tg_mlp *m); /* owned by m; NULL for NULL or a net that could not be made */

@@ -1,0 +1,491 @@
+/* Models as files: safetensors with all else that a model is in its __metadata__. Values there are texts by the format's rules; lists and numbers are
+ * JSON within the text. */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "mlp.h"
+#include "whole_file.h"
+
+enum { LENGTH_BYTES = 8, DIGEST = 32, MOST_HEADER = 100 << 20, DATA_ALIGN = 64 };
+static const char format_name[] = "tapegrad-mlp-1";
+static const char checksum_key[] = "\"checksum\":\"";
+
+/* safetensors is little-endian throughout; swapping is its own inverse. */
+static void swap_on_big_endian(void *data, size_t words)
+{
+    const uint16_t probe = 1;
+    unsigned char first, *bytes = data;
+    memcpy(&first, &probe, 1);
+    for (size_t k = 0; !first && k < words; k++, bytes += 4) {
+        const unsigned char a = bytes[0], b = bytes[1];
+        bytes[0] = bytes[3], bytes[1] = bytes[2], bytes[2] = b, bytes[3] = a;
+    }
+}
+
+/* The place of the 32 digits in a header: a quoted key can't occur inside a JSON text, where quotes are escaped. NULL: there is none. */
+static char *find_digest(char *header, size_t n)
+{
+    const size_t key = sizeof checksum_key - 1;
+    for (size_t k = 0; k + key + DIGEST <= n; k++)
+        if (!memcmp(header + k, checksum_key, key)) return header + k + key;
+    return NULL;
+}
+
+/* The checksum of a whole file image whose own digits are set to 0. */
+static void digest_of(const void *file, size_t n, char digits[DIGEST + 1])
+{
+    const XXH128_hash_t hash = XXH3_128bits(file, n);
+    snprintf(digits, DIGEST + 1, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64, (uint64_t)hash.low64);
+}
+
+static void put_length(unsigned char *bytes, uint64_t n)
+{
+    for (int k = 0; k < LENGTH_BYTES; k++) bytes[k] = (unsigned char)(n >> (8 * k));
+}
+
+static uint64_t get_length(const unsigned char *bytes)
+{
+    uint64_t n = 0;
+    for (int k = 0; k < LENGTH_BYTES; k++) n |= (uint64_t)bytes[k] << (8 * k);
+    return n;
+}
+
+/* ---------------------------------------------------------------- saving: the header */
+
+/* Puts value, as JSON text, under a key of the metadata. Takes value over. */
+static bool put_json(json_t *metadata, const char *key, json_t *value)
+{
+    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    const bool ok = text && json_object_set_new(metadata, key, json_string(text)) == 0;
+    free(text);
+    json_decref(value);
+    return ok;
+}
+
+static bool put_text(json_t *metadata, const char *key, const char *text)
+{
+    return json_object_set_new(metadata, key, json_string(text)) == 0;
+}
+
+static bool put_number(json_t *metadata, const char *key, uint64_t number)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%" PRIu64, number);
+    return put_text(metadata, key, text);
+}
+
+static json_t *text_list(const char *const *text, int64_t n)
+{
+    json_t *list = json_array();
+    for (int64_t k = 0; list && k < n; k++) {
+        if (json_array_append_new(list, json_string(text[k])) == 0) continue;
+        json_decref(list);
+        list = NULL;
+    }
+    return list;
+}
+
+static json_t *size_list(const int64_t *size, int64_t n)
+{
+    json_t *list = json_array();
+    for (int64_t k = 0; list && k < n; k++) json_array_append_new(list, json_integer(size[k]));
+    return list;
+}
+
+static json_t *real_list(const double *x, int64_t n)
+{
+    if (!x) return json_null();
+    json_t *list = json_array();
+    for (int64_t k = 0; list && k < n; k++) json_array_append_new(list, json_real(x[k]));
+    return list;
+}
+
+static json_t *scaling_object(const tg_mlp *m)
+{
+    const tg_scaling *s = &m->scaling;
+    if (!s->known) return json_null();
+    return json_pack("{s:o, s:o, s:f, s:f}", "mean", real_list(s->mean, m->inputs), "std", real_list(s->std, m->inputs), "target_mean", s->target_mean,
+                     "target_std", s->target_std);
+}
+
+static json_t *metadata_object(const tg_mlp *m)
+{
+    const tg_schema *s = &m->schema;
+    json_t *y = json_object();
+    bool ok = y && put_text(y, "format", format_name) && put_text(y, "checksum", "00000000000000000000000000000000");
+    ok = ok && put_text(y, "task", tg_task_name(s->task)) && put_text(y, "loss", tg_head_name(m->head)) && put_text(y, "activation", m->activation);
+    ok = ok && put_json(y, "hidden", size_list(m->hidden, m->n_hidden)) && put_json(y, "dropout", json_real(m->dropout));
+    ok = ok && put_json(y, "features", text_list(s->name, s->features)) && put_json(y, "pixels", json_boolean(s->pixels));
+    ok = ok && put_text(y, "target", s->target) && put_json(y, "labels", text_list(s->label, s->classes));
+    ok = ok && put_json(y, "standardization", scaling_object(m));
+    ok = ok && put_number(y, "seed", m->seed) && put_number(y, "steps", m->steps) && put_number(y, "rounds", m->rounds);
+    if (ok) return y;
+    json_decref(y);
+    return NULL;
+}
+
+/* The header as text; *data_bytes gets the size of what follows. Free with free. */
+static char *header_text(const tg_mlp *m, size_t *data_bytes)
+{
+    json_t *header = json_object(), *metadata = metadata_object(m);
+    bool ok = header && metadata;
+    if (ok)
+        ok = json_object_set_new(header, "__metadata__", metadata) == 0;
+    else
+        json_decref(metadata);
+    size_t at = 0;
+    for (int k = 0; ok && k < tg_params_count(m->params); k++) {
+        const tg_tensor *p = tg_params_get(m->params, k);
+        const tg_shape shape = tg_tensor_shape(p);
+        const size_t bytes = (size_t)tg_tensor_count(p) * sizeof(float);
+        json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", size_list(shape.dim, shape.ndim), "data_offsets", (json_int_t)at,
+                                  (json_int_t)(at + bytes));
+        ok = json_object_set_new(header, tg_param_name(p), entry) == 0;
+        at += bytes;
+    }
+    *data_bytes = at;
+    char *text = ok ? json_dumps(header, JSON_COMPACT) : NULL;
+    json_decref(header);
+    return text;
+}
+
+/* ---------------------------------------------------------------- saving: the file */
+
+static tg_status save_failed(tg_mlp *m, const char *path, tg_status status, const char *what)
+{
+    return tg_error_set(&m->error, NULL, 0, path, status, "%s", what);
+}
+
+/* Lays the file out in memory: length, header with spaces behind it, data, checksum. */
+static void lay_out(const tg_mlp *m, unsigned char *file, size_t bytes, const char *header, size_t header_bytes)
+{
+    char *text = (char *)file + LENGTH_BYTES, digits[DIGEST + 1];
+    put_length(file, header_bytes);
+    memset(text, ' ', header_bytes);
+    memcpy(text, header, strlen(header));
+    unsigned char *data = file + LENGTH_BYTES + header_bytes;
+    for (int k = 0; k < tg_params_count(m->params); k++) {
+        const tg_tensor *p = tg_params_get(m->params, k);
+        const size_t words = (size_t)tg_tensor_count(p);
+        memcpy(data, tg_param_data(p), words * sizeof(float));
+        swap_on_big_endian(data, words);
+        data += words * sizeof(float);
+    }
+    digest_of(file, bytes, digits);
+    memcpy(find_digest(text, header_bytes), digits, DIGEST);
+}
+
+tg_status tg_mlp_save(tg_mlp *m, const char *path)
+{
+    if (!m || m->error.status != TG_OK) return tg_mlp_status(m);
+    if (!path) return save_failed(m, "save", TG_ENULL, "path is NULL");
+    size_t data_bytes = 0;
+    char *header = header_text(m, &data_bytes);
+    if (!header) return save_failed(m, path, TG_ENOMEM, "no memory to save the model");
+    const size_t unpadded = LENGTH_BYTES + strlen(header), start = (unpadded + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN;
+    unsigned char *file = tg_allocate(&m->allocator, start + data_bytes);
+    if (!file) {
+        save_failed(m, path, TG_ENOMEM, "no memory to save the model");
+    } else if (start - LENGTH_BYTES > MOST_HEADER) {
+        save_failed(m, path, TG_EVALUE, "names and labels are too long for a safetensors header");
+    } else {
+        lay_out(m, file, start + data_bytes, header, start - LENGTH_BYTES);
+        tg_whole_file_write(path, file, start + data_bytes, &m->error);
+    }
+    tg_release(&m->allocator, file, start + data_bytes);
+    free(header);
+    return m->error.status;
+}
+
+/* ---------------------------------------------------------------- loading */
+
+typedef struct loader {
+    tg_mlp *m;
+    const char *path;
+    unsigned char *file;
+    size_t bytes;
+    char *header;
+    size_t header_bytes;
+    const unsigned char *data;
+    size_t data_bytes;
+    json_t *json, *metadata; /* metadata is borrowed from json */
+    json_t *features, *labels, *hidden, *scaling;
+    double dropout;
+    int64_t *sizes; /* of all layers: inputs, hidden ..., outputs; in m's arena */
+    int layers;
+} loader;
+
+static bool bad(loader *l, const char *format, ...) TG_PRINTF(2, 3);
+static bool bad(loader *l, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    tg_error_setv(&l->m->error, NULL, 0, l->path, TG_EFORMAT, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+static bool no_memory(loader *l)
+{
+    tg_error_set(&l->m->error, NULL, 0, l->path, TG_ENOMEM, "no memory to load the model");
+    return false;
+}
+
+/* Length and JSON. */
+static bool read_header(loader *l)
+{
+    if (l->bytes < LENGTH_BYTES) return bad(l, "%zu bytes are no model: a safetensors file begins with 8 bytes of header length", l->bytes);
+    const uint64_t length = get_length(l->file);
+    if (length < 2 || length > MOST_HEADER) return bad(l, "not a model: its first 8 bytes are not the length of a safetensors header");
+    if (length > l->bytes - LENGTH_BYTES)
+        return bad(l, "cut short: %zu bytes, but the header alone takes %" PRIu64, l->bytes, length + LENGTH_BYTES);
+    l->header = (char *)l->file + LENGTH_BYTES;
+    l->header_bytes = (size_t)length;
+    l->data = l->file + LENGTH_BYTES + length;
+    l->data_bytes = l->bytes - LENGTH_BYTES - (size_t)length;
+    json_error_t e;
+    l->json = json_loadb(l->header, l->header_bytes, JSON_REJECT_DUPLICATES, &e);
+    if (!l->json) return bad(l, "not a model: the header is not JSON: %s at byte %d", e.text, LENGTH_BYTES + e.position);
+    l->metadata = json_object_get(l->json, "__metadata__");
+    const char *format = json_string_value(json_object_get(l->metadata, "format"));
+    if (!format) return bad(l, "not a tapegrad model: the header has no __metadata__ with a format");
+    if (strcmp(format, format_name) != 0) return bad(l, "the format is '%.60s' where '%s' is expected", format, format_name);
+    return true;
+}
+
+/* The value of a metadata key as text, NULL after an error. */
+static const char *get_text(loader *l, const char *key)
+{
+    const char *text = json_string_value(json_object_get(l->metadata, key));
+    if (!text) bad(l, "the metadata has no text '%s'", key);
+    return text;
+}
+
+static json_t *get_json(loader *l, const char *key)
+{
+    json_error_t e;
+    const char *text = get_text(l, key);
+    json_t *y = text ? json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &e) : NULL;
+    if (text && !y) bad(l, "metadata '%s' is not JSON: %s", key, e.text);
+    return y;
+}
+
+static bool get_number(loader *l, const char *key, uint64_t *y)
+{
+    char *end = NULL;
+    const char *text = get_text(l, key);
+    if (!text) return false;
+    errno = 0;
+    *y = strtoull(text, &end, 10);
+    return (*text && strspn(text, "0123456789") == strlen(text) && !errno) || bad(l, "metadata '%s' is not a number", key);
+}
+
+static bool get_text_list(loader *l, const char *key, json_t **list, const char ***texts)
+{
+    *list = get_json(l, key);
+    if (!*list) return false;
+    if (!json_is_array(*list)) return bad(l, "metadata '%s' is not a list", key);
+    const size_t n = json_array_size(*list);
+    *texts = tg_arena_take(&l->m->arena, n * sizeof **texts);
+    if (!*texts) return no_memory(l);
+    for (size_t k = 0; k < n; k++)
+        if (!((*texts)[k] = json_string_value(json_array_get(*list, k)))) return bad(l, "metadata '%s' holds something that is no text", key);
+    return true;
+}
+
+/* Finite numbers, as many as there are inputs, in the arena. */
+static bool get_real_list(loader *l, const char *key, const json_t *list, bool positive, double **y)
+{
+    const size_t n = (size_t)l->sizes[0];
+    if (!json_is_array(list) || json_array_size(list) != n) return bad(l, "the standardization's '%s' is not a list of %zu numbers", key, n);
+    for (size_t k = 0; k < n; k++) {
+        const json_t *x = json_array_get(list, k);
+        if (!json_is_number(x) || (positive && !(json_number_value(x) > 0))) return bad(l, "the standardization's '%s' holds a wrong number", key);
+        (*y)[k] = json_number_value(x);
+    }
+    return true;
+}
+
+/* Task, names and sizes, which must agree with each other. */
+static bool read_schema(loader *l, tg_schema *s, tg_head *head)
+{
+    const char *task = get_text(l, "task"), *loss = get_text(l, "loss");
+    json_t *pixels = get_json(l, "pixels");
+    *s = (tg_schema){.task = tg_task_of(task), .pixels = json_is_true(pixels), .target = get_text(l, "target")};
+    *head = tg_head_of(loss);
+    json_decref(pixels);
+    if (!task || !loss || !pixels || !s->target) return false;
+    if (!get_text_list(l, "features", &l->features, &s->name) || !get_text_list(l, "labels", &l->labels, &s->label)) return false;
+    s->features = (int64_t)json_array_size(l->features);
+    s->classes = (int64_t)json_array_size(l->labels);
+    const bool fits = s->task == TG_TASK_REGRESSION ? s->classes == 0 && *head == TG_HEAD_MSE
+                      : s->task == TG_TASK_BINARY   ? s->classes == 2 && (*head == TG_HEAD_BCE || *head == TG_HEAD_CROSS_ENTROPY)
+                                                    : s->task == TG_TASK_MULTICLASS && s->classes >= 2 && *head == TG_HEAD_CROSS_ENTROPY;
+    if (!fits) return bad(l, "task '%.60s', loss '%.60s' and %" PRId64 " labels do not fit together", task, loss, s->classes);
+    return s->features > 0 || bad(l, "the model has no features");
+}
+
+static bool read_sizes(loader *l, const tg_schema *s, tg_head head)
+{
+    l->hidden = get_json(l, "hidden");
+    if (!l->hidden) return false;
+    if (!json_is_array(l->hidden) || json_array_size(l->hidden) > 1000) return bad(l, "metadata 'hidden' is not a list of sizes");
+    const int n = (int)json_array_size(l->hidden);
+    l->layers = n + 1;
+    l->sizes = tg_arena_take(&l->m->arena, ((size_t)n + 2) * sizeof *l->sizes);
+    if (!l->sizes) return no_memory(l);
+    l->sizes[0] = s->features;
+    l->sizes[n + 1] = head == TG_HEAD_CROSS_ENTROPY ? s->classes : 1;
+    for (int k = 0; k < n; k++) {
+        const json_t *size = json_array_get(l->hidden, (size_t)k);
+        if (!json_is_integer(size) || json_integer_value(size) < 1 || json_integer_value(size) > INT32_MAX)
+            return bad(l, "metadata 'hidden' holds a wrong size");
+        l->sizes[k + 1] = json_integer_value(size);
+    }
+    return true;
+}
+
+/* The entry of a tensor must describe exactly the bytes that come next. */
+static bool check_tensor(loader *l, const char *name, tg_shape shape, size_t *at)
+{
+    const json_t *entry = json_object_get(l->json, name);
+    if (!entry) return bad(l, "there is no tensor '%s'", name);
+    const char *dtype = json_string_value(json_object_get(entry, "dtype"));
+    if (!dtype || strcmp(dtype, "F32") != 0) return bad(l, "tensor '%s' has dtype '%.20s' where F32 is expected", name, dtype ? dtype : "");
+    const json_t *sizes = json_object_get(entry, "shape");
+    bool same = json_is_array(sizes) && json_array_size(sizes) == (size_t)shape.ndim;
+    for (int k = 0; same && k < shape.ndim; k++) {
+        const json_t *size = json_array_get(sizes, (size_t)k);
+        same = json_is_integer(size) && json_integer_value(size) == shape.dim[k];
+    }
+    if (!same) return bad(l, "tensor '%s' does not have the shape %s that the layers' sizes ask for", name, tg_shape_text(shape).text);
+    const int64_t count = tg_shape_count(shape);
+    const json_t *offsets = json_object_get(entry, "data_offsets"), *from = json_array_get(offsets, 0), *to = json_array_get(offsets, 1);
+    if (json_array_size(offsets) != 2 || !json_is_integer(from) || !json_is_integer(to)) return bad(l, "tensor '%s' has no data_offsets", name);
+    if (count < 0 || (uint64_t)count > (l->data_bytes - *at) / sizeof(float))
+        return bad(l, "cut short: the data ends before the end of tensor '%s'", name);
+    const size_t end = *at + (size_t)count * sizeof(float);
+    if (json_integer_value(from) != (json_int_t)*at || json_integer_value(to) != (json_int_t)end)
+        return bad(l, "tensor '%s' lies at %lld to %lld where %zu to %zu is expected: tensors must not overlap or leave gaps", name,
+                   (long long)json_integer_value(from), (long long)json_integer_value(to), *at, end);
+    *at = end;
+    return true;
+}
+
+static bool check_tensors(loader *l)
+{
+    size_t at = 0;
+    for (int k = 0; k < l->layers; k++) {
+        char name[40];
+        snprintf(name, sizeof name, "layer%d.weight", k);
+        if (!check_tensor(l, name, tg_shape_of(2, (const int64_t[]){l->sizes[k + 1], l->sizes[k]}), &at)) return false;
+        snprintf(name, sizeof name, "layer%d.bias", k);
+        if (!check_tensor(l, name, tg_shape_of(1, &l->sizes[k + 1]), &at)) return false;
+    }
+    if (json_object_size(l->json) != 2 * (size_t)l->layers + 1) return bad(l, "there are tensors that do not belong to the model");
+    if (at != l->data_bytes) return bad(l, "%zu bytes behind the last tensor", l->data_bytes - at);
+    return true;
+}
+
+static bool check_digest(loader *l)
+{
+    char digits[DIGEST + 1], written[DIGEST + 1] = "";
+    char *place = find_digest(l->header, l->header_bytes);
+    if (!place) return bad(l, "the metadata has no checksum");
+    memcpy(written, place, DIGEST);
+    memset(place, '0', DIGEST);
+    digest_of(l->file, l->bytes, digits);
+    return !strcmp(digits, written) || bad(l, "the checksum is wrong: the file is damaged");
+}
+
+static bool read_scaling(loader *l)
+{
+    tg_scaling *s = &l->m->scaling;
+    l->scaling = get_json(l, "standardization");
+    if (!l->scaling) return false;
+    *s = (tg_scaling){.target_std = 1};
+    if (json_is_null(l->scaling)) return true;
+    const json_t *mean = json_object_get(l->scaling, "mean"), *std = json_object_get(l->scaling, "std");
+    const json_t *target_mean = json_object_get(l->scaling, "target_mean"), *target_std = json_object_get(l->scaling, "target_std");
+    if (!json_is_number(target_mean) || !json_is_number(target_std) || !(json_number_value(target_std) > 0))
+        return bad(l, "the standardization has no target_mean and target_std");
+    s->known = true;
+    s->target_mean = json_number_value(target_mean);
+    s->target_std = json_number_value(target_std);
+    if (json_is_null(mean) && json_is_null(std)) return true;
+    if (!tg_scaling_reserve(l->m)) return no_memory(l);
+    return get_real_list(l, "mean", mean, false, &s->mean) && get_real_list(l, "std", std, true, &s->std);
+}
+
+static bool read_values(loader *l)
+{
+    const unsigned char *data = l->data;
+    for (int k = 0; k < tg_params_count(l->m->params); k++) {
+        tg_tensor *p = tg_params_get(l->m->params, k);
+        const size_t words = (size_t)tg_tensor_count(p);
+        /* The file image is ours to change, and its data is aligned as lay_out did it. */
+        swap_on_big_endian((void *)(uintptr_t)data, words);
+        if (tg_param_write(p, data) != TG_OK) return no_memory(l);
+        data += words * sizeof(float);
+    }
+    return true;
+}
+
+static bool build(loader *l, const tg_schema *schema, tg_head head)
+{
+    tg_mlp_options o = {.size = sizeof o, .inputs = l->sizes[0], .outputs = l->sizes[l->layers], .n_hidden = l->layers - 1, .hidden = l->sizes + 1,
+                        .head = head, .activation = get_text(l, "activation")};
+    json_t *dropout = get_json(l, "dropout");
+    const bool number = json_is_number(dropout);
+    o.dropout = json_number_value(dropout);
+    json_decref(dropout);
+    if (!o.activation || !dropout) return false;
+    if (!number) return bad(l, "metadata 'dropout' is not a number");
+    uint64_t steps, rounds;
+    if (!get_number(l, "seed", &o.seed) || !get_number(l, "steps", &steps) || !get_number(l, "rounds", &rounds)) return false;
+    if (tg_mlp_build(l->m, schema, &o) != TG_OK) {
+        const tg_error reason = l->m->error;
+        l->m->error = (tg_error){TG_OK, ""};
+        tg_error_set(&l->m->error, NULL, 0, l->path, reason.status == TG_ENOMEM ? TG_ENOMEM : TG_EFORMAT, "%s", reason.message);
+        return false;
+    }
+    l->m->steps = steps;
+    l->m->rounds = rounds;
+    return read_scaling(l) && read_values(l);
+}
+
+static bool load(loader *l)
+{
+    tg_schema schema;
+    tg_head head;
+    if (!read_header(l) || !read_schema(l, &schema, &head) || !read_sizes(l, &schema, head) || !check_tensors(l) || !check_digest(l)) return false;
+    return build(l, &schema, head);
+}
+
+tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator)
+{
+    tg_mlp *m = tg_mlp_blank(allocator);
+    if (!m) return NULL;
+    if (!path) {
+        tg_error_set(&m->error, NULL, 0, "load", TG_ENULL, "path is NULL");
+        return m;
+    }
+    loader l = {.m = m, .path = path};
+    l.file = tg_whole_file_read(path, &m->allocator, &l.bytes, &m->error);
+    if (l.file) {
+        if (!load(&l)) m->built = false;
+        tg_release(&m->allocator, l.file, l.bytes);
+    }
+    json_decref(l.features);
+    json_decref(l.labels);
+    json_decref(l.hidden);
+    json_decref(l.scaling);
+    json_decref(l.json);
+    return m;
+}
