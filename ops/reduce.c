@@ -217,8 +217,7 @@ tg_tensor *tg_norm_at(tg_tape *t, const char *file, int line, tg_tensor *x, doub
 tg_tensor *tg_logsumexp_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_axes axes, bool keepdim)
 {
     unsigned set;
-    if (!tg_ready_float(t, file, line, "logsumexp", x) || !tg_axes_find(t, file, line, "logsumexp", tg_tensor_shape(x).ndim, axes, &set))
-        return NULL;
+    if (!tg_ready_float(t, file, line, "logsumexp", x) || !tg_axes_find(t, file, line, "logsumexp", tg_tensor_shape(x).ndim, axes, &set)) return NULL;
     if (reduced_count(x, set) == 0) return tg_log(t, tg_fold_sum(t, file, line, tg_exp(t, x), set, keepdim));
     /* a shift by an infinite maximum would make NaN of it */
     tg_tensor *top = tg_fold_max(t, file, line, tg_detach(t, x), set, true);

@@ -1,0 +1,221 @@
+/* softmax and log_softmax: passes over contiguous rows, as which other axes than the last are seen by a permutation. */
+#include "folds.h"
+#include "../graph/base.h"
+#include "math.h"
+
+/* ---------------------------------------------------------------- rows */
+
+enum { MOST = TG_FOLD_MOST };
+
+typedef struct rows rows;
+typedef void (*row_fn)(const rows *r, tg_staircase *stairs, const void *operand_a, const void *operand_b, void *result);
+
+struct rows {
+    int64_t n, count, count_of_part; /* elements of a row; rows */
+    size_t bytes;                    /* of a row */
+    tg_dtype dtype;
+    tg_fold_fn sum, max;
+    row_fn row;
+    const char *a, *b; /* the operands; one operand is both */
+    char *y;
+};
+
+static int64_t chunk(const rows *r, int64_t first) { return r->n - first < MOST ? r->n - first : MOST; }
+
+/* The sum of a row is that of its chunks' sums, in the order of tg_sum: begin, a chunk's terms at a time, end. */
+static void begin_sum(const rows *r, tg_staircase *stairs)
+{
+    if (r->n > MOST) tg_staircase_start(stairs, r->sum, tg_dtype_size(r->dtype));
+}
+
+static void add_chunk(const rows *r, tg_staircase *stairs, int64_t m, const void *term, void *sum)
+{
+    r->sum(m, term, sum);
+    if (r->n > MOST) tg_staircase_add(stairs, sum);
+}
+
+static void end_sum(const rows *r, tg_staircase *stairs, void *sum)
+{
+    if (r->n > MOST) tg_staircase_end(stairs, sum);
+}
+
+#define ROW_OPERANDS(T)                                \
+    const T *a = (const T *)operand_a;                 \
+    const T *b TG_MAYBE_UNUSED = (const T *)operand_b; \
+    T *y = (T *)result, sum;                           \
+    const int64_t n = r->n;                            \
+    begin_sum(r, stairs);
+
+#define ROW_MAX(T)                                     \
+    T top;                                             \
+    r->max(chunk(r, 0), a, &top);                      \
+    for (int64_t i = MOST; i < n; i += MOST) {         \
+        T other;                                       \
+        r->max(chunk(r, i), a + i, &other);            \
+        top = top > other || top != top ? top : other; \
+    }
+
+#define EACH(first, last, ...)                 \
+    TG_INDEPENDENT                             \
+    for (int64_t i = first; i < (last); i++) { \
+        __VA_ARGS__;                           \
+    }
+
+#define SOFTMAX(fn, TARGET, BUILD, T)                                                                                      \
+    TARGET static void fn(const rows *r, tg_staircase *stairs, const void *operand_a, const void *operand_b, void *result) \
+    {                                                                                                                      \
+        enum { build = BUILD };                                                                                            \
+        ROW_OPERANDS(T)                                                                                                    \
+        ROW_MAX(T)                                                                                                         \
+        for (int64_t first = 0; first < n; first += MOST) {                                                                \
+            const int64_t m = chunk(r, first);                                                                             \
+            EACH(first, first + m, y[i] = EXP(a[i] - top))                                                                 \
+            add_chunk(r, stairs, m, y + first, &sum);                                                                      \
+        }                                                                                                                  \
+        end_sum(r, stairs, &sum);                                                                                          \
+        const T scale = 1 / sum;                                                                                           \
+        EACH(0, n, y[i] *= scale)                                                                                          \
+    }
+
+#define LOG_SOFTMAX(fn, TARGET, BUILD, T)                                                                                  \
+    TARGET static void fn(const rows *r, tg_staircase *stairs, const void *operand_a, const void *operand_b, void *result) \
+    {                                                                                                                      \
+        enum { build = BUILD };                                                                                            \
+        ROW_OPERANDS(T)                                                                                                    \
+        ROW_MAX(T)                                                                                                         \
+        T term[MOST];                                                                                                      \
+        for (int64_t first = 0; first < n; first += MOST) {                                                                \
+            const int64_t m = chunk(r, first);                                                                             \
+            EACH(0, m, term[i] = EXP(a[first + i] - top))                                                                  \
+            add_chunk(r, stairs, m, term, &sum);                                                                           \
+        }                                                                                                                  \
+        end_sum(r, stairs, &sum);                                                                                          \
+        const T log_sum = LOG(sum);                                                                                        \
+        EACH(0, n, y[i] = (a[i] - top) - log_sum)                                                                          \
+    }
+
+/* a is the softmax, b the gradient of it: a (b - sum a b) */
+#define SOFTMAX_GRAD(fn, TARGET, BUILD, T)                                                                                 \
+    TARGET static void fn(const rows *r, tg_staircase *stairs, const void *operand_a, const void *operand_b, void *result) \
+    {                                                                                                                      \
+        ROW_OPERANDS(T)                                                                                                    \
+        T term[MOST];                                                                                                      \
+        for (int64_t first = 0; first < n; first += MOST) {                                                                \
+            const int64_t m = chunk(r, first);                                                                             \
+            EACH(0, m, term[i] = a[first + i] * b[first + i])                                                              \
+            add_chunk(r, stairs, m, term, &sum);                                                                           \
+        }                                                                                                                  \
+        end_sum(r, stairs, &sum);                                                                                          \
+        EACH(0, n, y[i] = a[i] * (b[i] - sum))                                                                             \
+    }
+
+/* a is the log-softmax, b the gradient of it: b - e^a sum b */
+#define LOG_SOFTMAX_GRAD(fn, TARGET, BUILD, T)                                                                             \
+    TARGET static void fn(const rows *r, tg_staircase *stairs, const void *operand_a, const void *operand_b, void *result) \
+    {                                                                                                                      \
+        enum { build = BUILD };                                                                                            \
+        ROW_OPERANDS(T)                                                                                                    \
+        for (int64_t first = 0; first < n; first += MOST) add_chunk(r, stairs, chunk(r, first), b + first, &sum);          \
+        end_sum(r, stairs, &sum);                                                                                          \
+        EACH(0, n, y[i] = b[i] - EXP(a[i]) * sum)                                                                          \
+    }
+
+#define ROW_KERNELS(name, DEFINE)                 \
+    TG_EACH_BUILD(DEFINE, name##_row_f32, float)  \
+    TG_EACH_BUILD(DEFINE, name##_row_f64, double) \
+    static const row_fn name##_rows[][TG_BUILD_COUNT] = {[TG_F32] = TG_BUILDS(name##_row_f32), [TG_F64] = TG_BUILDS(name##_row_f64)};
+
+ROW_KERNELS(softmax, SOFTMAX)
+ROW_KERNELS(log_softmax, LOG_SOFTMAX)
+ROW_KERNELS(softmax_grad, SOFTMAX_GRAD)
+ROW_KERNELS(log_softmax_grad, LOG_SOFTMAX_GRAD)
+
+static void run_part(const tg_call *c, void *user, int64_t part)
+{
+    (void)c;
+    const rows *r = user;
+    tg_staircase stairs;
+    const int64_t first = part * r->count_of_part, end = first + r->count_of_part < r->count ? first + r->count_of_part : r->count;
+    for (int64_t k = first; k < end; k++) {
+        const size_t at = (size_t)k * r->bytes;
+        r->row(r, &stairs, r->a + at, r->b + at, r->y + at);
+    }
+}
+
+static void run_rows(const tg_call *c, const row_fn of[][TG_BUILD_COUNT])
+{
+    const tg_shape shape = c->y->shape;
+    const tg_dtype dtype = c->y->dtype;
+    const int64_t elements = tg_shape_count(shape);
+    if (elements == 0) return;
+    rows r = {.n = shape.dim[shape.ndim - 1], .dtype = dtype, .row = of[dtype][c->build]};
+    r.count = elements / r.n;
+    r.count_of_part = r.n < 1 << 14 ? (1 << 14) / r.n : 1;
+    r.bytes = (size_t)r.n * tg_dtype_size(dtype);
+    r.sum = tg_op_sum.fold->of[dtype][c->build];
+    r.max = tg_max_folds.of[dtype][c->build];
+    r.a = c->x[0].data;
+    r.b = c->x[c->n_in - 1].data;
+    r.y = c->y->data;
+    tg_parallel(c, (r.count + r.count_of_part - 1) / r.count_of_part, run_part, &r);
+}
+
+static void softmax_kernel(const tg_call *c) { run_rows(c, softmax_rows); }
+static void log_softmax_kernel(const tg_call *c) { run_rows(c, log_softmax_rows); }
+static void softmax_grad_kernel(const tg_call *c) { run_rows(c, softmax_grad_rows); }
+static void log_softmax_grad_kernel(const tg_call *c) { run_rows(c, log_softmax_grad_rows); }
+
+/* ---------------------------------------------------------------- ops */
+
+static bool rule(tg_rule *r)
+{
+    r->y = r->x[0];
+    if (r->y.dtype == TG_F32 || r->y.dtype == TG_F64) return true;
+    return tg_rule_fail(r, TG_EDTYPE, "not defined for %s", tg_dtype_name(r->y.dtype));
+}
+
+static void softmax_vjp(TG_VJP);
+static void softmax_grad_vjp(TG_VJP);
+static void log_softmax_vjp(TG_VJP);
+static void log_softmax_grad_vjp(TG_VJP);
+static const tg_op softmax = {.size = sizeof(tg_op), .name = "softmax", .n_in = 1, .rule = rule, .kernel = softmax_kernel, .vjp = softmax_vjp};
+static const tg_op softmax_grad = {
+    .size = sizeof(tg_op), .name = "softmax_grad", .n_in = 2, .rule = rule, .kernel = softmax_grad_kernel, .vjp = softmax_grad_vjp};
+static const tg_op log_softmax = {
+    .size = sizeof(tg_op), .name = "log_softmax", .n_in = 1, .rule = rule, .kernel = log_softmax_kernel, .vjp = log_softmax_vjp};
+static const tg_op log_softmax_grad = {
+    .size = sizeof(tg_op), .name = "log_softmax_grad", .n_in = 2, .rule = rule, .kernel = log_softmax_grad_kernel, .vjp = log_softmax_grad_vjp};
+
+static tg_tensor *row_sum(tg_tape *t, const char *file, int line, tg_tensor *x) { return tg_sum(t, x, TG_AXES(-1), true); }
+
+static void softmax_vjp(TG_VJP) { gx[0] = tg_apply_2(t, file, line, &softmax_grad, y, gy); }
+static void log_softmax_vjp(TG_VJP) { gx[0] = tg_apply_2(t, file, line, &log_softmax_grad, y, gy); }
+
+/* of s (g - sum s g), s = x[0] and g = x[1] */
+static void softmax_grad_vjp(TG_VJP)
+{
+    tg_tensor *s = x[0], *g = x[1];
+    gx[0] = tg_sub(t, tg_mul(t, gy, tg_sub(t, g, row_sum(t, file, line, tg_mul(t, s, g)))), tg_mul(t, g, row_sum(t, file, line, tg_mul(t, gy, s))));
+    gx[1] = tg_apply_2(t, file, line, &softmax_grad, s, gy);
+}
+
+/* of g - e^l sum g, l = x[0] and g = x[1] */
+static void log_softmax_grad_vjp(TG_VJP)
+{
+    tg_tensor *weighted = tg_mul(t, gy, tg_exp(t, x[0]));
+    gx[0] = tg_neg(t, tg_mul(t, weighted, row_sum(t, file, line, x[1])));
+    gx[1] = tg_sub(t, gy, row_sum(t, file, line, weighted));
+}
+
+static tg_tensor *along(tg_tape *t, const char *file, int line, const tg_op *op, tg_tensor *x, int axis)
+{
+    int k;
+    if (!tg_ready(t, file, line, op->name, x)) return NULL;
+    const int last = tg_tensor_shape(x).ndim - 1;
+    if (!tg_axis_find(t, file, line, op->name, last + 1, axis, &k)) return NULL;
+    if (k == last) return tg_apply_1(t, file, line, op, x);
+    return tg_transpose(t, tg_apply_1(t, file, line, op, tg_transpose(t, x, k, last)), k, last);
+}
+
+tg_tensor *tg_softmax_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis) { return along(t, file, line, &softmax, x, axis); }
+tg_tensor *tg_log_softmax_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis) { return along(t, file, line, &log_softmax, x, axis); }
