@@ -35,10 +35,7 @@ void criterion_internal_test_main(void (*function)(void))
     else function();
 }
 
-void criterion_abort_test(void)
-{
-    longjmp(now.end, 1);
-}
+void criterion_abort_test(void) { longjmp(now.end, 1); }
 
 void criterion_continue_test(void) {}
 
