@@ -27,7 +27,7 @@ optional=$(missing optional)
 [ -n "$needed$optional" ] || exit 0
 
 if [ "$(id -u)" -eq 0 ]; then
-    as_root=env
+    as_root='env'
 elif command -v sudo >/dev/null 2>&1; then
     as_root='sudo env'
 else
