@@ -255,11 +255,6 @@ TG_API tg_tensor *tg_jvp_at(tg_tape *t, const char *file, int line, tg_tensor *y
 /* Hessian-vector product of a one-element y: d/dx <dy/dx, v>, of x's shape. */
 TG_API tg_tensor *tg_hvp_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *x, tg_tensor *v);
 
-/* The Jacobian dy/dx, of shape [y's sizes, x's sizes] (at most 8 dimensions together), by one reverse pass per element of y; and the Hessian
- * of a one-element y, of shape [x's sizes, x's sizes]. Meant for small y. */
-TG_API tg_tensor *tg_jacobian_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *x);
-TG_API tg_tensor *tg_hessian_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *x);
-
 /* Runs the last recording's tg_backward again, with the data that inputs have now, the parameters' current values and the next random
  * step. Nothing is recorded. Values are read with tg_item and tg_data as before. TG_ESTATE unless the recording was evaluated by exactly
  * one tg_backward. */
@@ -388,8 +383,6 @@ TG_API tg_status tg_backward(tg_tape *t, tg_tensor *loss);
 TG_API tg_status tg_grad(tg_tape *t, tg_tensor *y, tg_tensor *seed, int n, tg_tensor *const *x, tg_tensor **gx, bool allow_unused);
 TG_API tg_tensor *tg_jvp(tg_tape *t, tg_tensor *y, int n, tg_tensor *const *x, tg_tensor *const *v);
 TG_API tg_tensor *tg_hvp(tg_tape *t, tg_tensor *y, tg_tensor *x, tg_tensor *v);
-TG_API tg_tensor *tg_jacobian(tg_tape *t, tg_tensor *y, tg_tensor *x);
-TG_API tg_tensor *tg_hessian(tg_tape *t, tg_tensor *y, tg_tensor *x);
 TG_API tg_status tg_replay(tg_tape *t);
 TG_API tg_status tg_write_dot(tg_tape *t, const char *path, tg_tensor *loss);
 TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, tg_shape shape, tg_init init);
@@ -416,8 +409,6 @@ TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, 
 #define tg_grad(t, y, seed, n, x, gx, allow_unused) tg_grad_at(t, TG_HERE, y, seed, n, x, gx, allow_unused)
 #define tg_jvp(t, y, n, x, v) tg_jvp_at(t, TG_HERE, y, n, x, v)
 #define tg_hvp(t, y, x, v) tg_hvp_at(t, TG_HERE, y, x, v)
-#define tg_jacobian(t, y, x) tg_jacobian_at(t, TG_HERE, y, x)
-#define tg_hessian(t, y, x) tg_hessian_at(t, TG_HERE, y, x)
 #define tg_replay(t) tg_replay_at(t, TG_HERE)
 #define tg_write_dot(t, path, loss) tg_write_dot_at(t, TG_HERE, path, loss)
 #define tg_param_new(ps, name, dtype, shape, init) tg_param_new_at(ps, TG_HERE, name, dtype, shape, init)

@@ -111,7 +111,7 @@ struct tg_tape {
     tg_event *event;
     size_t n_events, old_events, event_capacity;
     uint32_t *event_ids;
-    size_t n_event_ids, event_id_capacity;
+    size_t event_id_capacity;
 
     /* planning and running */
     uint64_t *live; /* bitmap over nodes, all zero between uses */
@@ -160,9 +160,6 @@ void tg_tape_forbid_f32(tg_tape *t);
 tg_status tg_reverse(tg_tape *t, const char *file, int line, uint32_t n_y, const uint32_t *y, tg_tensor *const *seed, uint32_t n, const uint32_t *x,
                      tg_tensor **gx);
 
-/* The trainable parameters' leaves that y depends on, in *leaves (in the planner's arena), ascending. */
-tg_status tg_reached_params(tg_tape *t, uint32_t y, uint32_t *n, uint32_t **leaves);
-
 /* Marks in t->live what n targets depend on, themselves included; stops at nodes that have a value if `stop`. The range of node numbers
  * marked is [*low, *high]. Without memory: TG_ENOMEM and nothing marked. */
 tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t *low, uint32_t *high);
@@ -172,6 +169,8 @@ void tg_clear_live(tg_tape *t, uint32_t low, uint32_t high);
 /* ---------------------------------------------------------------- plan.c, run.c */
 
 tg_status tg_evaluate(tg_tape *t, const char *file, int line, tg_request request, uint32_t n, const uint32_t *targets);
+tg_status tg_run_again(tg_tape *t, const char *file, int line); /* the recording's only event, on new data */
+void tg_plan_cache_clear(tg_tape *t);
 void tg_plan_cache_free(tg_tape *t);
 struct tg_plan_cache *tg_plan_cache_new(const tg_allocator *a, int64_t max_nodes);
 

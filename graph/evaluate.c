@@ -1,0 +1,397 @@
+/* Evaluation: from a request to the plan that serves it, by comparing with the previous recording, by the cache, or by planning. */
+#define TG_HERE file, line
+
+#include "base.h"
+#include "plan.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+/* ---------------------------------------------------------------- the plan cache */
+
+enum { BUCKETS = 1024 };
+
+typedef struct tg_plan_cache {
+    int64_t nodes, max_nodes;
+    uint64_t clock;
+    tg_plan *bucket[BUCKETS];
+} tg_plan_cache;
+
+tg_plan_cache *tg_plan_cache_new(const tg_allocator *a, int64_t max_nodes)
+{
+    tg_plan_cache *cache = tg_allocate(a, sizeof *cache);
+    if (cache)
+        *cache = (tg_plan_cache){.max_nodes = max_nodes};
+    return cache;
+}
+
+void tg_plan_cache_clear(tg_tape *t)
+{
+    for (int k = 0; k < BUCKETS; k++)
+        for (tg_plan *plan = t->cache->bucket[k], *next; plan; plan = next) {
+            next = plan->next;
+            tg_plan_free(plan);
+        }
+    *t->cache = (tg_plan_cache){.max_nodes = t->cache->max_nodes, .clock = t->cache->clock};
+    t->stats.plans = 0;
+    t->n_events = t->old_events = 0;
+}
+
+void tg_plan_cache_free(tg_tape *t)
+{
+    if (!t->cache)
+        return;
+    tg_plan_cache_clear(t);
+    tg_release(&t->allocator, t->cache, sizeof *t->cache);
+}
+
+static tg_plan *find_plan(const tg_tape *t, const tg_graph *g, XXH128_hash_t hash)
+{
+    for (tg_plan *plan = t->cache->bucket[hash.low64 % BUCKETS]; plan; plan = plan->next)
+        if (plan->hash[0] == hash.low64 && plan->hash[1] == hash.high64 && plan->key_bytes == g->key_bytes &&
+            memcmp(plan->key, g->key, g->key_bytes) == 0)
+            return plan;
+    return NULL;
+}
+
+static int64_t weight(const tg_plan *plan) { return (int64_t)plan->nodes + 16; }
+
+/* Drops plans, least recently used first, until `room` more nodes fit; those of the current recording stay. */
+static void make_room(tg_tape *t, int64_t room)
+{
+    tg_plan_cache *cache = t->cache;
+    while (cache->nodes + room > cache->max_nodes) {
+        tg_plan **oldest = NULL;
+        for (int k = 0; k < BUCKETS; k++)
+            for (tg_plan **p = &cache->bucket[k]; *p; p = &(*p)->next)
+                if ((*p)->epoch != t->epoch && (!oldest || (*p)->used < (*oldest)->used))
+                    oldest = p;
+        if (!oldest)
+            return;
+        tg_plan *plan = *oldest;
+        *oldest = plan->next;
+        cache->nodes -= weight(plan);
+        t->stats.plans--;
+        tg_plan_free(plan);
+        t->old_events = 0;
+    }
+}
+
+/* ---------------------------------------------------------------- extraction */
+
+/* Copies what the targets depend on out of the tape, renumbered. */
+static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_targets, const uint32_t *targets, tg_graph *g)
+{
+    uint32_t low, high, n = 0;
+    size_t n_attrs = 1, n_more = 0;
+    if (tg_mark_live(t, n_targets, targets, stop, &low, &high))
+        return false;
+    for (uint32_t word = low / 64; word <= high / 64; word++)
+        for (uint64_t bits = t->live[word]; bits; bits &= bits - 1) {
+            uint32_t v = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            t->local[v] = n++;
+            n_attrs += t->node[v].attrs ? 1 + (size_t)tg_node_n_attrs(t, &t->node[v]) : 0;
+            n_more += t->node[v].n_in > 3 ? t->node[v].n_in : 0;
+        }
+    const uint32_t header[8] = {request, n, n_targets, (uint32_t)n_attrs, (uint32_t)n_more, t->node_by_node};
+    size_t attrs_at = sizeof header + n * sizeof(tg_node), more_at = attrs_at + n_attrs * sizeof(int64_t);
+    size_t targets_at = more_at + n_more * sizeof(uint32_t), valued_at = targets_at + n_targets * sizeof(uint32_t);
+    char *key = tg_arena_take(&t->planner, valued_at + n);
+    uint32_t *id = tg_arena_take(&t->planner, n * sizeof *id);
+    if (!key || !id) {
+        tg_clear_live(t, low, high);
+        return tg_tape_fail(t, NULL, 0, NULL, TG_ENOMEM, "no memory to plan") == TG_OK;
+    }
+    tg_node *node = (tg_node *)(void *)(key + sizeof header);
+    int64_t *attrs = (int64_t *)(void *)(key + attrs_at);
+    uint32_t *more = (uint32_t *)(void *)(key + more_at), *local_targets = (uint32_t *)(void *)(key + targets_at);
+    uint8_t *valued = (uint8_t *)key + valued_at;
+    memcpy(key, header, sizeof header);
+    attrs[0] = 0;
+    n = 0;
+    n_attrs = 1;
+    n_more = 0;
+    for (uint32_t word = low / 64; word <= high / 64; word++)
+        for (uint64_t bits = t->live[word]; bits; bits &= bits - 1) {
+            uint32_t v = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            const tg_node *from = &t->node[v];
+            tg_node *to = &node[n];
+            *to = *from;
+            valued[n] = tg_handle(t, v)->value != 0;
+            const uint32_t *in = tg_node_inputs(t, from);
+            if (stop && valued[n])
+                to->n_in = 0;
+            uint32_t *out = to->n_in > 3 ? &more[n_more] : to->in;
+            if (to->n_in > 3) {
+                *to = (tg_node){.op = from->op, .n_in = from->n_in, .type = from->type, .in = {(uint32_t)n_more}};
+                n_more += to->n_in;
+            }
+            for (uint32_t k = 0; k < to->n_in; k++)
+                out[k] = t->local[in[k]];
+            for (uint32_t k = to->n_in; k < 3; k++)
+                to->in[k] = 0;
+            to->attrs = 0;
+            if (from->attrs) {
+                int count = tg_node_n_attrs(t, from);
+                to->attrs = (uint32_t)n_attrs;
+                memcpy(&attrs[n_attrs], &t->attrs[from->attrs], (1 + (size_t)count) * sizeof *attrs);
+                n_attrs += 1 + (size_t)count;
+            }
+            id[n++] = v;
+        }
+    for (uint32_t k = 0; k < n_targets; k++)
+        local_targets[k] = t->local[targets[k]];
+    tg_clear_live(t, low, high);
+    *g = (tg_graph){n, n_targets, node, more, attrs, local_targets, valued, id, key, valued_at + n};
+    return true;
+}
+
+/* The nodes of a graph to which a plan's leaves can be bound: leaves, and what has a value. */
+static bool bindable(const tg_graph *g, uint32_t v) { return tg_is_leaf(g->node[v].op) || g->valued[v]; }
+
+/* ---------------------------------------------------------------- planning a request */
+
+static tg_status out_of_memory(tg_tape *t, const char *file, int line)
+{
+    return tg_tape_fail(t, file, line, NULL, TG_ENOMEM, "no memory to evaluate");
+}
+
+static tg_plan_output output_of(const tg_tape *t, uint32_t node, bool gradient, uint32_t index)
+{
+    const tg_type_entry *type = tg_node_type(t, node);
+    return (tg_plan_output){gradient, index, type->type.dtype, type->count, (size_t)type->count * tg_dtype_size(type->type.dtype)};
+}
+
+/* Plans the gradients of targets[0] and the values of those targets that have none. The nodes of the reverse pass are recorded for that only;
+ * *ids lets a careful run name them: then they are left on the tape. */
+static tg_plan *plan_backward(tg_tape *t, const char *file, int line, tg_plan_request *request, uint32_t n_targets, const uint32_t *targets,
+                              const uint32_t **ids)
+{
+    const tg_graph *forward = request->graph;
+    uint32_t n_params = 0, *param = tg_arena_take(&t->planner, (forward->n + 1) * sizeof *param), n_wanted = 0;
+    if (!param)
+        return NULL;
+    for (uint32_t v = 0; v < forward->n; v++)
+        if (forward->node[v].op == &tg_op_param)
+            param[n_params++] = forward->id[v];
+    size_t room = (size_t)n_params + n_targets;
+    tg_tensor **g = tg_arena_take(&t->planner, (n_params + 1) * sizeof *g);
+    uint32_t *wanted = tg_arena_take(&t->planner, room * sizeof *wanted);
+    request->outputs = tg_arena_take(&t->planner, room * sizeof *request->outputs);
+    if (!g || !wanted || !request->outputs)
+        return NULL;
+    tg_tensor *loss = tg_handle(t, targets[0]);
+    if (tg_tensor_dtype(loss) != TG_F32 && tg_tensor_dtype(loss) != TG_F64) {
+        tg_tape_fail(t, file, line, "backward", TG_ENOGRAD, "%s carries no gradient", tg_dtype_name(tg_tensor_dtype(loss)));
+        return NULL;
+    }
+    request->first_literal = t->n;
+    tg_tensor *seed = tg_base_expand(t, file, line, tg_constant_like(t, loss, 1), tg_tensor_shape(loss));
+    if (!seed || tg_reverse(t, file, line, 1, targets, &seed, n_params, param, g))
+        return NULL;
+    for (uint32_t k = 0; k < n_targets; k++)
+        if (!tg_handle(t, targets[k])->value) {
+            request->outputs[n_wanted] = output_of(t, targets[k], false, k);
+            wanted[n_wanted++] = targets[k];
+        }
+    uint32_t n_gradients = 0, index = 0;
+    for (uint32_t k = 0; k < n_params; k++) {
+        if (!g[k])
+            continue;
+        while (request->bound[index] != param[k])
+            index++;
+        request->outputs[n_wanted] = output_of(t, param[k], true, index);
+        wanted[n_wanted++] = g[k]->id;
+        n_gradients++;
+    }
+    if (!n_gradients) {
+        tg_tape_fail(t, file, line, "backward", TG_ENOGRAD, "the loss does not depend on any trainable parameter");
+        return NULL;
+    }
+    tg_graph whole;
+    if (!extract(t, TG_BACKWARD, true, n_wanted, wanted, &whole))
+        return NULL;
+    request->graph = &whole;
+    *ids = whole.id;
+    return tg_plan_new(request);
+}
+
+static tg_plan *plan_values(tg_tape *t, tg_plan_request *request, uint32_t n_targets, const uint32_t *targets, const uint32_t **ids)
+{
+    request->outputs = tg_arena_take(&t->planner, n_targets * sizeof *request->outputs);
+    request->first_literal = UINT32_MAX;
+    if (!request->outputs)
+        return NULL;
+    for (uint32_t k = 0; k < n_targets; k++)
+        request->outputs[k] = output_of(t, targets[k], false, k);
+    *ids = request->graph->id;
+    return tg_plan_new(request);
+}
+
+/* Adds what an evaluation refers to to the recording's events. */
+static tg_event *push_event(tg_tape *t, tg_request what, const tg_graph *g, uint32_t n_targets, const uint32_t *targets)
+{
+    const tg_event *before = t->n_events ? &t->event[t->n_events - 1] : NULL;
+    uint32_t top = before ? before->bound + before->n_bound : 0;
+    if (!tg_grow(&t->allocator, (void **)&t->event_ids, &t->event_id_capacity, (size_t)top + n_targets + g->n, sizeof *t->event_ids) ||
+        !tg_grow(&t->allocator, (void **)&t->event, &t->event_capacity, t->n_events + 1, sizeof *t->event))
+        return NULL;
+    tg_event *event = &t->event[t->n_events];
+    *event = (tg_event){.request = what, .nodes = t->n, .targets = top, .n_targets = n_targets, .bound = top + n_targets};
+    memcpy(&t->event_ids[top], targets, n_targets * sizeof *targets);
+    for (uint32_t v = 0; v < g->n; v++)
+        if (bindable(g, v))
+            t->event_ids[event->bound + event->n_bound++] = g->id[v];
+    t->old_events = 0;
+    return event;
+}
+
+static tg_plan *make_plan(tg_tape *t, const char *file, int line, const tg_graph *g, const tg_event *event, bool node_by_node, const uint32_t **ids)
+{
+    tg_plan_request request = {
+        .t = t, .graph = g, .node_by_node = node_by_node, .n_bound = event->n_bound, .bound = &t->event_ids[event->bound]};
+    const uint32_t *targets = &t->event_ids[event->targets];
+    tg_plan *plan = event->request == TG_BACKWARD ? plan_backward(t, file, line, &request, event->n_targets, targets, ids)
+                                                  : plan_values(t, &request, event->n_targets, targets, ids);
+    if (!plan)
+        out_of_memory(t, file, line);
+    return plan;
+}
+
+/* Runs an event node by node, with everything at hand that a message about bad data needs. */
+static tg_status run_carefully(tg_tape *t, const char *file, int line, const tg_event *event)
+{
+    tg_graph g;
+    tg_arena_rewind(&t->planner);
+    const tg_mark mark = tg_tape_mark(t);
+    if (!extract(t, event->request, event->request == TG_EVALUATE, event->n_targets, &t->event_ids[event->targets], &g))
+        return t->error.status;
+    const uint32_t *ids;
+    tg_plan *plan = make_plan(t, file, line, &g, event, true, &ids);
+    if (plan) {
+        tg_plan_run(t, file, line, plan, event, ids);
+        tg_plan_free(plan);
+    }
+    if (event->request == TG_BACKWARD)
+        tg_tape_cut(t, mark);
+    return t->error.status;
+}
+
+/* If a gradient was aimed at a parameter and the evaluation failed, it is gone. */
+static void drop_aimed_gradients(tg_tape *t, const tg_event *event)
+{
+    for (uint32_t k = 0; k < event->n_bound; k++) {
+        uint32_t node = t->event_ids[event->bound + k];
+        if (t->node[node].op == &tg_op_param)
+            t->leaf[t->origin[node].leaf].param->has_grad = false;
+    }
+}
+
+static tg_status run_event(tg_tape *t, const char *file, int line, const tg_event *event)
+{
+    tg_status status;
+    if (t->trace_nonfinite) {
+        status = run_carefully(t, file, line, event);
+    } else {
+        status = tg_plan_run(t, file, line, event->plan, event, NULL);
+        if (status && !t->error.status)
+            status = run_carefully(t, file, line, event);
+    }
+    if (status && event->request == TG_BACKWARD)
+        drop_aimed_gradients(t, event);
+    return status;
+}
+
+tg_status tg_run_again(tg_tape *t, const char *file, int line) { return run_event(t, file, line, &t->event[0]); }
+
+static bool same_event(const tg_tape *t, tg_request what, uint32_t n, const uint32_t *targets)
+{
+    const tg_event *event = &t->event[t->n_events];
+    return t->n_events < t->old_events && t->old && event->request == what && event->nodes == t->n && event->n_targets == n &&
+           memcmp(&t->event_ids[event->targets], targets, n * sizeof *targets) == 0;
+}
+
+/* Leaves out what is computed already (but not a loss to be differentiated) and what is asked for twice in a row. */
+static uint32_t filter(tg_tape *t, tg_request what, uint32_t n, const uint32_t *targets, uint32_t *out)
+{
+    uint32_t kept = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        bool loss = what == TG_BACKWARD && k == 0;
+        bool again = false;
+        for (uint32_t i = 0; i < kept && i < 16; i++)
+            again = again || out[i] == targets[k];
+        if (loss || (!again && !tg_handle(t, targets[k])->value))
+            out[kept++] = targets[k];
+    }
+    return kept;
+}
+
+static tg_status evaluate_anew(tg_tape *t, const char *file, int line, tg_request what, uint32_t n, const uint32_t *targets)
+{
+    tg_graph g;
+    tg_arena_rewind(&t->planner);
+    if (!extract(t, what, what == TG_EVALUATE, n, targets, &g))
+        return t->error.status;
+    tg_event *event = push_event(t, what, &g, n, targets);
+    if (!event)
+        return out_of_memory(t, file, line);
+    if (!t->trace_nonfinite) {
+        XXH128_hash_t hash = XXH3_128bits(g.key, g.key_bytes);
+        event->plan = find_plan(t, &g, hash);
+        t->stats.hits += event->plan != NULL;
+        if (!event->plan) {
+            const tg_mark mark = tg_tape_mark(t);
+            const uint32_t *ids;
+            t->stats.misses++;
+            tg_plan *plan = make_plan(t, file, line, &g, event, t->node_by_node, &ids);
+            if (what == TG_BACKWARD)
+                tg_tape_cut(t, mark);
+            void *key = plan ? tg_arena_take(&plan->memory, g.key_bytes) : NULL;
+            if (!key) {
+                tg_plan_free(plan);
+                if (what == TG_BACKWARD)
+                    drop_aimed_gradients(t, event);
+                return t->error.status ? t->error.status : out_of_memory(t, file, line);
+            }
+            plan->key = memcpy(key, g.key, g.key_bytes);
+            plan->key_bytes = g.key_bytes;
+            plan->hash[0] = hash.low64;
+            plan->hash[1] = hash.high64;
+            make_room(t, weight(plan));
+            plan->next = t->cache->bucket[hash.low64 % BUCKETS];
+            t->cache->bucket[hash.low64 % BUCKETS] = plan;
+            t->cache->nodes += weight(plan);
+            t->stats.plans++;
+            event->plan = plan;
+        }
+    }
+    t->n_events++;
+    return TG_OK;
+}
+
+tg_status tg_evaluate(tg_tape *t, const char *file, int line, tg_request what, uint32_t n, const uint32_t *targets)
+{
+    uint32_t few[16], *wanted = few;
+    if (n > 16 && !(wanted = tg_arena_take(&t->storage, n * sizeof *wanted)))
+        return out_of_memory(t, file, line);
+    n = filter(t, what, n, targets, wanted);
+    if (n == 0)
+        return TG_OK;
+    if (same_event(t, what, n, wanted)) {
+        t->n_events++;
+        t->stats.hits++;
+    } else {
+        tg_status status = evaluate_anew(t, file, line, what, n, wanted);
+        if (status)
+            return status;
+    }
+    tg_event *event = &t->event[t->n_events - 1];
+    if (event->plan) {
+        event->plan->used = ++t->cache->clock;
+        event->plan->epoch = t->epoch;
+        t->stats.nodes = event->plan->nodes;
+        t->stats.steps = event->plan->n_steps;
+        t->stats.slab_bytes = event->plan->slab_bytes;
+    }
+    return run_event(t, file, line, event);
+}

@@ -1,0 +1,590 @@
+/* The runner: carries out a plan, block by block, on the tape's threads. */
+#include "plan.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A run in progress; what kernels report bad data to. */
+typedef struct tg_run {
+    tg_tape *t;
+    tg_plan *plan;
+    const uint32_t *ids;
+    char *registers;
+    uint32_t node; /* of the report that stands */
+    int64_t element;
+    tg_error error;
+} tg_run;
+
+/* ---------------------------------------------------------------- reports of bad data */
+
+static void report(tg_run *run, uint32_t node, int64_t element, tg_status status, const char *format, va_list arguments)
+{
+#pragma omp critical(tapegrad_report)
+    if (!run->error.status || element < run->element) {
+        run->error = (tg_error){.status = TG_OK};
+        run->element = element;
+        run->node = node;
+        tg_error_setv(&run->error, NULL, 0, NULL, status, format, arguments);
+    }
+}
+
+void tg_call_fail(const tg_call *c, int64_t element, tg_status status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    report(c->run, c->run->node, element, status, format, arguments);
+    va_end(arguments);
+}
+
+void tg_span_fail(const tg_span *s, int64_t element, tg_status status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    report(s->run, s->run->node, element, status, format, arguments);
+    va_end(arguments);
+}
+
+/* ---------------------------------------------------------------- binding */
+
+void tg_scalar_bits(tg_dtype dtype, double value, uint64_t *bits)
+{
+    const float f32 = (float)value;
+    *bits = 0;
+    if (dtype == TG_F32)
+        memcpy(bits, &f32, sizeof f32);
+    else if (dtype == TG_F64)
+        memcpy(bits, &value, sizeof value);
+    else if (dtype == TG_I64)
+        *bits = (uint64_t)(int64_t)value;
+    else
+        *(uint8_t *)bits = (uint8_t)value;
+}
+
+static tg_status stale(tg_tape *t, const char *file, int line, const tg_leaf *leaf)
+{
+    uint32_t reader = leaf->node;
+    for (uint32_t v = leaf->node + 1; v < t->n && reader == leaf->node; v++)
+        for (uint32_t k = 0; k < t->node[v].n_in; k++)
+            if (tg_node_inputs(t, &t->node[v])[k] == leaf->node)
+                reader = v;
+    const tg_origin *origin = &t->origin[reader];
+    char where[160] = "";
+    if (origin->file)
+        snprintf(where, sizeof where, " recorded at %.120s:%d", origin->file, origin->line);
+    return tg_tape_fail(t, file, line, t->node[reader].op->name, TG_ESTALE,
+                        "parameter '%s' changed after the op%s read it and before its value was asked for; evaluate first, or tg_keep the value",
+                        leaf->param->name, where);
+}
+
+static tg_status bind_leaves(tg_run *run, const char *file, int line, const tg_event *event)
+{
+    tg_tape *t = run->t;
+    tg_plan *plan = run->plan;
+    const uint32_t *bound = &t->event_ids[event->bound];
+    for (uint32_t k = 0; k < plan->n_leaves; k++) {
+        tg_plan_leaf *l = &plan->leaves[k];
+        void **base = &plan->base[1 + k];
+        if (l->bound == TG_LITERAL) {
+            *base = &l->scalar;
+            continue;
+        }
+        uint32_t node = bound[l->bound];
+        uint32_t value = tg_handle(t, node)->value;
+        const tg_op *op = t->node[node].op;
+        if (value) {
+            *base = t->value[value - 1].data;
+            continue;
+        }
+        const tg_leaf *leaf = &t->leaf[t->origin[node].leaf];
+        if (op == &tg_op_input) {
+            *base = (void *)(uintptr_t)leaf->data;
+        } else if (op == &tg_op_constant) {
+            tg_scalar_bits(l->dtype, leaf->value, &l->scalar);
+            *base = &l->scalar;
+        } else if (leaf->version != leaf->param->version) {
+            return stale(t, file, line, leaf);
+        } else {
+            *base = leaf->param->value;
+        }
+    }
+    return TG_OK;
+}
+
+static tg_status no_memory(tg_tape *t, const char *file, int line, size_t bytes)
+{
+    return tg_tape_fail(t, file, line, NULL, TG_ENOMEM, "no memory to evaluate (%zu bytes wanted)", bytes);
+}
+
+/* Values go to storage of their own; a gradient goes to its parameter, or beside it when that holds one already. */
+static tg_status bind_outputs(tg_run *run, const char *file, int line, const tg_event *event)
+{
+    tg_tape *t = run->t;
+    tg_plan *plan = run->plan;
+    for (uint32_t k = 0; k < plan->n_outputs; k++) {
+        const tg_plan_output *o = &plan->outputs[k];
+        void **base = &plan->base[1 + plan->n_leaves + k];
+        if (o->gradient) {
+            tg_param *p = t->leaf[t->origin[t->event_ids[event->bound + o->index]].leaf].param;
+            *base = tg_param_grad_buffer(p);
+            bool taken = p->has_grad;
+            for (uint32_t i = 0; i < k && !taken; i++)
+                taken = plan->outputs[i].gradient && plan->base[1 + plan->n_leaves + i] == *base && *base;
+            if (taken)
+                *base = tg_arena_take(&t->storage, o->bytes);
+        } else {
+            uint32_t value = tg_handle(t, t->event_ids[event->targets + o->index])->value;
+            *base = value ? t->value[value - 1].data : tg_arena_take(&t->storage, o->bytes);
+        }
+        if (!*base)
+            return no_memory(t, file, line, o->bytes);
+    }
+    return TG_OK;
+}
+
+static void accumulate(const tg_plan_output *o, void *sum, const void *term)
+{
+    if (o->dtype == TG_F32)
+        for (int64_t i = 0; i < o->count; i++)
+            ((float *)sum)[i] += ((const float *)term)[i];
+    else
+        for (int64_t i = 0; i < o->count; i++)
+            ((double *)sum)[i] += ((const double *)term)[i];
+}
+
+static tg_status hand_out(tg_run *run, const char *file, int line, const tg_event *event)
+{
+    tg_tape *t = run->t;
+    const tg_plan *plan = run->plan;
+    if (!tg_grow(&t->allocator, (void **)&t->value, &t->value_capacity, t->n_values + plan->n_outputs, sizeof *t->value))
+        return no_memory(t, file, line, (t->n_values + plan->n_outputs) * sizeof *t->value);
+    for (uint32_t k = 0; k < plan->n_outputs; k++) {
+        const tg_plan_output *o = &plan->outputs[k];
+        void *data = plan->base[1 + plan->n_leaves + k];
+        if (o->gradient) {
+            tg_param *p = t->leaf[t->origin[t->event_ids[event->bound + o->index]].leaf].param;
+            if (data != p->grad)
+                accumulate(o, p->grad, data);
+            p->has_grad = true;
+        } else {
+            uint32_t node = t->event_ids[event->targets + o->index];
+            if (!tg_handle(t, node)->value) {
+                t->value[t->n_values++] = (tg_value){node, data};
+                tg_handle(t, node)->value = (uint32_t)t->n_values;
+            }
+        }
+    }
+    return TG_OK;
+}
+
+/* Memory that grows and stays: new contents are undefined. */
+static bool reserve(tg_tape *t, void **block, size_t *bytes, size_t need)
+{
+    if (need <= *bytes)
+        return true;
+    void *larger = tg_allocate(&t->allocator, need);
+    if (!larger)
+        return false;
+    tg_release(&t->allocator, *block, *bytes);
+    *block = larger;
+    *bytes = need;
+    return true;
+}
+
+/* ---------------------------------------------------------------- groups */
+
+static inline char *address(const tg_plan *plan, tg_ref at) { return (char *)plan->base[at.base] + at.offset; }
+
+/* One thread's registers. */
+typedef struct worker {
+    const tg_run *run;
+    const tg_group *group;
+    void **reg;
+} worker;
+
+static void fill(void *out, const char *from, uint32_t size, int64_t n)
+{
+    if (size == 1) {
+        memset(out, *from, (size_t)n);
+    } else if (size == 4) {
+        uint32_t v;
+        memcpy(&v, from, 4);
+        for (int64_t i = 0; i < n; i++)
+            ((uint32_t *)out)[i] = v;
+    } else {
+        uint64_t v;
+        memcpy(&v, from, 8);
+        for (int64_t i = 0; i < n; i++)
+            ((uint64_t *)out)[i] = v;
+    }
+}
+
+static void copy_strided(char *out, const char *from, uint32_t size, int64_t n, int64_t stride)
+{
+    if (stride == size) {
+        memcpy(out, from, (size_t)n * size);
+    } else if (stride == 0) {
+        fill(out, from, size, n);
+    } else if (size == 4) {
+        for (int64_t i = 0; i < n; i++, from += stride)
+            memcpy(out + 4 * i, from, 4);
+    } else if (size == 8) {
+        for (int64_t i = 0; i < n; i++, from += stride)
+            memcpy(out + 8 * i, from, 8);
+    } else {
+        for (int64_t i = 0; i < n; i++, from += stride)
+            out[i] = *from;
+    }
+}
+
+/* Elements first .. first + n - 1, in row-major order, of strided memory. */
+static void gather(char *out, const char *from, const tg_load *load, int64_t first, int64_t n)
+{
+    int64_t index[TG_MAX_DIMS];
+    for (int k = 0; k < load->ndim; k++) {
+        index[k] = first % load->dim[k];
+        first /= load->dim[k];
+        from += index[k] * load->stride[k];
+    }
+    while (n > 0) {
+        int64_t run = load->dim[0] - index[0] < n ? load->dim[0] - index[0] : n;
+        copy_strided(out, from, load->size, run, load->stride[0]);
+        out += run * load->size;
+        n -= run;
+        from += (load->dim[0] - index[0]) * load->stride[0] - load->dim[0] * load->stride[0];
+        index[0] = 0;
+        for (int k = 1; n > 0 && k < load->ndim; k++) {
+            from += load->stride[k];
+            if (++index[k] < load->dim[k])
+                break;
+            from -= load->dim[k] * load->stride[k];
+            index[k] = 0;
+        }
+    }
+}
+
+static void run_block(const worker *w, int64_t first, int64_t n)
+{
+    const tg_group *group = w->group;
+    const tg_plan *plan = w->run->plan;
+    void **reg = w->reg;
+    for (uint32_t k = 0; k < group->n_moves; k++) {
+        const tg_move *m = &group->moves[k];
+        reg[m->reg] = address(plan, m->at) + first * m->size;
+    }
+    for (uint32_t k = 0; k < group->n_loads; k++)
+        if (group->loads[k].ndim)
+            gather(reg[group->loads[k].reg], address(plan, group->loads[k].from), &group->loads[k], first, n);
+    tg_span span = {.n = n, .first = first, .key = w->run->t->key, .step = w->run->t->step, .run = (tg_run *)(uintptr_t)w->run};
+    for (uint32_t k = 0; k < group->n_instructions; k++) {
+        const tg_instruction *i = &group->instructions[k];
+        const void *x[TG_SPAN_INPUTS] = {reg[i->x[0]], reg[i->x[1]], reg[i->x[2]], reg[i->x[3]]};
+        span.attrs = i->attrs;
+        i->run(&span, reg[i->y], x);
+    }
+}
+
+static void start_worker(worker *w, const tg_run *run, const tg_group *group, int thread)
+{
+    char *memory = run->registers + (size_t)thread * run->plan->register_bytes;
+    size_t table = (group->n_registers * sizeof(void *) + TG_ALIGN - 1) / TG_ALIGN * TG_ALIGN;
+    *w = (worker){run, group, (void **)(void *)memory};
+    for (uint32_t k = 0; k < group->n_temps; k++)
+        w->reg[k] = memory + table + k * group->temp_bytes;
+    for (uint32_t k = 0; k < group->n_loads; k++)
+        if (!group->loads[k].ndim) {
+            const tg_load *load = &group->loads[k];
+            fill(w->reg[load->reg], address(run->plan, load->from), load->size, (int64_t)(group->temp_bytes / load->size));
+        }
+}
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static void fold_short_rows(const worker *w, int64_t row, int64_t rows)
+{
+    const tg_group *group = w->group;
+    run_block(w, row * group->reduced, rows * group->reduced);
+    for (uint32_t k = 0; k < group->n_folds; k++) {
+        const tg_fold_part *f = &group->folds[k];
+        const char *x = w->reg[f->reg];
+        char *y = address(w->run->plan, f->y) + row * f->size;
+        for (int64_t r = 0; r < rows; r++)
+            f->fold(group->reduced, x + r * group->reduced * f->size, y + r * f->size);
+    }
+}
+
+static void fold_long_row(const worker *w, int64_t unit)
+{
+    const tg_group *group = w->group;
+    int64_t chunks = (group->reduced + TG_CHUNK - 1) / TG_CHUNK, row = unit / chunks, chunk = unit % chunks;
+    int64_t n = least(TG_CHUNK, group->reduced - chunk * TG_CHUNK);
+    run_block(w, row * group->reduced + chunk * TG_CHUNK, n);
+    for (uint32_t k = 0; k < group->n_folds; k++) {
+        const tg_fold_part *f = &group->folds[k];
+        f->fold(n, w->reg[f->reg], address(w->run->plan, f->partial) + unit * f->size);
+    }
+}
+
+static void combine_row(tg_span_fn combine, char *sum, const char *row, int64_t n, uint32_t size, bool is_first)
+{
+    const tg_span span = {.n = n};
+    const void *x[TG_SPAN_INPUTS] = {sum, row};
+    if (is_first)
+        memcpy(sum, row, (size_t)n * size);
+    else
+        combine(&span, sum, x);
+}
+
+/* Up to 64 rows of up to 1024 columns. */
+static void fold_columns(const worker *w, int64_t unit)
+{
+    const tg_group *group = w->group;
+    int64_t strips = (group->inner + TG_CHUNK - 1) / TG_CHUNK, chunks = (group->reduced + TG_ROWS - 1) / TG_ROWS;
+    int64_t strip = unit % strips, chunk = unit / strips % chunks, outer = unit / strips / chunks;
+    int64_t column = strip * TG_CHUNK, width = least(TG_CHUNK, group->inner - column);
+    int64_t row = chunk * TG_ROWS, end = least(row + TG_ROWS, group->reduced);
+    for (int64_t at = row; at < end; at += group->block) {
+        int64_t rows = least(group->block, end - at);
+        run_block(w, (outer * group->reduced + at) * group->inner + column, group->block > 1 || strips == 1 ? rows * group->inner : width);
+        for (uint32_t k = 0; k < group->n_folds; k++) {
+            const tg_fold_part *f = &group->folds[k];
+            tg_ref to = chunks > 1 ? f->partial : f->y;
+            char *sum = address(w->run->plan, to) + ((outer * chunks + chunk) * group->inner + column) * f->size;
+            for (int64_t r = 0; r < rows; r++)
+                combine_row(f->combine, sum, (const char *)w->reg[f->reg] + r * group->inner * f->size, width, f->size, at + r == row);
+        }
+    }
+}
+
+static void run_unit(const worker *w, int64_t unit)
+{
+    const tg_group *group = w->group;
+    switch (group->walk) {
+    case TG_FLAT:
+        run_block(w, unit * group->block, least(group->block, group->count - unit * group->block));
+        break;
+    case TG_SHORT_ROWS:
+        fold_short_rows(w, unit * group->block, least(group->block, group->outer - unit * group->block));
+        break;
+    case TG_LONG_ROWS:
+        fold_long_row(w, unit);
+        break;
+    case TG_COLUMNS:
+        fold_columns(w, unit);
+    }
+}
+
+/* Partial results of long reductions: folded as the elements were, until one is left. */
+static void finish_fold(const tg_run *run, const tg_group *group, const tg_fold_part *f)
+{
+    char *y = address(run->plan, f->y), *partial = address(run->plan, f->partial);
+    if (group->walk == TG_LONG_ROWS) {
+        int64_t chunks = group->units / group->outer;
+        for (int64_t row = 0; row < group->outer; row++) {
+            char *p = partial + row * chunks * f->size;
+            int64_t n = chunks;
+            for (; n > TG_CHUNK; n = (n + TG_CHUNK - 1) / TG_CHUNK)
+                for (int64_t k = 0; k * TG_CHUNK < n; k++)
+                    f->fold(least(TG_CHUNK, n - k * TG_CHUNK), p + k * TG_CHUNK * f->size, p + k * f->size);
+            f->fold(n, p, y + row * f->size);
+        }
+    } else if (group->walk == TG_COLUMNS && group->reduced > TG_ROWS) {
+        int64_t chunks = (group->reduced + TG_ROWS - 1) / TG_ROWS, width = group->inner * f->size;
+        for (int64_t outer = 0; outer < group->outer; outer++) {
+            char *p = partial + outer * chunks * width;
+            int64_t n = chunks;
+            for (; n > 1; n = (n + TG_ROWS - 1) / TG_ROWS)
+                for (int64_t k = 0; k * TG_ROWS < n; k++)
+                    for (int64_t r = k * TG_ROWS; r < least((k + 1) * TG_ROWS, n); r++)
+                        if (r != k)
+                            combine_row(f->combine, p + k * width, p + r * width, group->inner, f->size, r == k * TG_ROWS);
+            memcpy(y + outer * width, p, (size_t)width);
+        }
+    }
+}
+
+/* Less than this many element operations are not worth waking threads for. */
+enum { WORTH_THREADS = 1 << 16 };
+
+static void run_group(const tg_run *run, const tg_group *group)
+{
+    if (group->count == 0) {
+        for (uint32_t k = 0; k < group->n_folds; k++)
+            for (int64_t i = 0; i < group->outer * group->inner; i++)
+                group->folds[k].fold(0, NULL, address(run->plan, group->folds[k].y) + i * group->folds[k].size);
+        return;
+    }
+    int64_t work = group->count * (int64_t)(group->n_instructions + group->n_folds);
+    int threads = (int)least(run->t->threads, group->units);
+    if (threads > 1 && work >= WORTH_THREADS) {
+#pragma omp parallel num_threads(threads)
+        {
+            worker w;
+            start_worker(&w, run, group, omp_get_thread_num());
+#pragma omp for schedule(static)
+            for (int64_t unit = 0; unit < group->units; unit++)
+                run_unit(&w, unit);
+        }
+    } else {
+        worker w;
+        start_worker(&w, run, group, 0);
+        for (int64_t unit = 0; unit < group->units; unit++)
+            run_unit(&w, unit);
+    }
+    for (uint32_t k = 0; k < group->n_folds; k++)
+        finish_fold(run, group, &group->folds[k]);
+}
+
+/* ---------------------------------------------------------------- calls */
+
+void tg_parallel(const tg_call *c, int64_t parts, void (*part)(const tg_call *c, void *user, int64_t k), void *user)
+{
+    int threads = (int)least(c->threads, parts);
+    if (threads > 1) {
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+        for (int64_t k = 0; k < parts; k++)
+            part(c, user, k);
+    } else {
+        for (int64_t k = 0; k < parts; k++)
+            part(c, user, k);
+    }
+}
+
+static void gather_operand(const tg_plan *plan, const tg_operand *o)
+{
+    tg_load load = {.size = (uint32_t)tg_dtype_size(o->source.dtype)};
+    for (int k = o->source.shape.ndim - 1; k >= 0; k--) {
+        load.dim[load.ndim] = o->source.shape.dim[k];
+        load.stride[load.ndim++] = o->source.stride[k] * load.size;
+    }
+    int64_t count = tg_shape_count(o->source.shape);
+    if (count > 0)
+        gather(address(plan, o->scratch), address(plan, o->at), &load, 0, count);
+}
+
+static void run_call(tg_run *run, tg_plan_call *c)
+{
+    for (uint32_t k = 0; k < (uint32_t)c->call.n_in; k++) {
+        const tg_operand *o = &c->operands[k];
+        if (o->gather)
+            gather_operand(run->plan, o);
+        c->x[k].data = address(run->plan, o->gather ? o->scratch : o->at);
+    }
+    c->y.data = address(run->plan, c->y_at);
+    c->call.scratch = address(run->plan, c->scratch);
+    c->call.threads = run->t->threads;
+    c->call.key = run->t->key;
+    c->call.step = run->t->step;
+    c->call.run = run;
+    c->op->kernel(&c->call);
+}
+
+/* ---------------------------------------------------------------- watching for NaN and infinity */
+
+static double element_at(tg_dtype dtype, const void *data, int64_t i)
+{
+    return dtype == TG_F32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
+}
+
+/* Strided data copied to contiguous memory, NULL when there is none. */
+static void *flatten(tg_run *run, const tg_seen *seen, int64_t count)
+{
+    tg_load load = {.size = (uint32_t)tg_dtype_size(seen->array.dtype)};
+    void *flat = tg_arena_take(&run->t->storage, (size_t)count * load.size);
+    for (int k = seen->array.shape.ndim - 1; k >= 0; k--) {
+        load.dim[load.ndim] = seen->array.shape.dim[k];
+        load.stride[load.ndim++] = seen->array.stride[k] * load.size;
+    }
+    if (!flat || count <= 0)
+        return flat;
+    if (load.ndim == 0)
+        memcpy(flat, address(run->plan, seen->at), load.size);
+    else
+        gather(flat, address(run->plan, seen->at), &load, 0, count);
+    return flat;
+}
+
+static int describe(tg_run *run, uint32_t node, char *text, size_t size)
+{
+    const tg_seen *seen = &run->plan->seen[node];
+    tg_dtype dtype = seen->array.dtype;
+    int64_t count = tg_shape_count(seen->array.shape), bad = 0;
+    double low = INFINITY, high = -INFINITY;
+    if (dtype != TG_F32 && dtype != TG_F64)
+        return snprintf(text, size, " %s %s", tg_dtype_name(dtype), tg_shape_text(seen->array.shape).text);
+    void *flat = flatten(run, seen, count);
+    for (int64_t i = 0; flat && i < count; i++) {
+        double v = element_at(dtype, flat, i);
+        bad += !isfinite(v);
+        low = v < low && isfinite(v) ? v : low;
+        high = v > high && isfinite(v) ? v : high;
+    }
+    return snprintf(text, size, " %s in [%.6g, %.6g]%s", tg_shape_text(seen->array.shape).text, low, high, bad ? " besides NaN or infinity" : "");
+}
+
+/* Whether the node that was just computed holds a NaN or an infinity; then the tape fails. */
+static bool watch(tg_run *run)
+{
+    tg_tape *t = run->t;
+    uint32_t id = run->ids[run->node];
+    const tg_seen *seen = &run->plan->seen[run->node];
+    if (seen->array.dtype != TG_F32 && seen->array.dtype != TG_F64)
+        return false;
+    const void *data = address(run->plan, seen->at);
+    int64_t count = tg_shape_count(seen->array.shape), i = 0;
+    while (i < count && isfinite(element_at(seen->array.dtype, data, i)))
+        i++;
+    if (i == count)
+        return false;
+    char inputs[320];
+    int used = 0;
+    for (uint32_t k = 0; k < run->plan->seen_inputs[run->node].n && used < (int)sizeof inputs - 1; k++)
+        used += describe(run, run->plan->seen_inputs[run->node].first[k], inputs + used, sizeof inputs - (size_t)used);
+    tg_tape_fail(t, t->origin[id].file, t->origin[id].line, t->node[id].op->name, TG_ENONFINITE, "element %lld of the result %s is %g; inputs:%s",
+                 (long long)i, tg_shape_text(seen->array.shape).text, element_at(seen->array.dtype, data, i), inputs);
+    return true;
+}
+
+/* ---------------------------------------------------------------- the run */
+
+static tg_status run_steps(tg_run *run)
+{
+    tg_tape *t = run->t;
+    for (uint32_t k = 0; k < run->plan->n_steps; k++) {
+        const tg_step *s = &run->plan->steps[k];
+        run->node = s->call ? s->call->node : s->group->node;
+        if (s->call)
+            run_call(run, s->call);
+        else
+            run_group(run, s->group);
+        if (run->error.status)
+            break;
+        if (run->ids && t->trace_nonfinite && watch(run))
+            break;
+    }
+    if (run->error.status && run->ids) {
+        uint32_t node = run->ids[run->node];
+        tg_tape_fail(t, t->origin[node].file, t->origin[node].line, t->node[node].op->name, run->error.status, "%s", run->error.message);
+    }
+    return t->error.status ? t->error.status : run->error.status;
+}
+
+tg_status tg_plan_run(tg_tape *t, const char *file, int line, tg_plan *plan, const tg_event *event, const uint32_t *ids)
+{
+    tg_run run = {.t = t, .plan = plan, .ids = ids};
+    tg_status status = bind_leaves(&run, file, line, event);
+    if (!status)
+        status = bind_outputs(&run, file, line, event);
+    if (status)
+        return status;
+    size_t registers = plan->register_bytes * (size_t)t->threads;
+    if (!reserve(t, &t->slab, &t->slab_bytes, plan->slab_bytes))
+        return no_memory(t, file, line, plan->slab_bytes);
+    if (!reserve(t, &t->registers, &t->register_bytes, registers))
+        return no_memory(t, file, line, registers);
+    plan->base[0] = t->slab;
+    run.registers = t->registers;
+    status = run_steps(&run);
+    return status ? status : hand_out(&run, file, line, event);
+}
