@@ -226,3 +226,304 @@ tg_tensor *tg_logsumexp_at(tg_tape *t, const char *file, int line, tg_tensor *x,
     tg_tensor *y = tg_add(t, tg_log(t, tg_fold_sum(t, file, line, tg_exp(t, tg_sub(t, x, shift)), set, true)), shift);
     return keepdim ? y : drop(t, file, line, y, set);
 }
+
+/* ---------------------------------------------------------------- argmax, max_along */
+
+/* A later element wins only if it is greater, or the first NaN. */
+#define BEATS(v, best) ((v) > (best) || ((v) != (v) && (best) == (best)))
+
+/* Along a contiguous row the greatest of each chunk is found first, and its place only in a chunk that has a new greatest; otherwise columns side by side
+ * are searched together. */
+#define ARGMAX(T, suffix, dtype_of)                                                                                                                  \
+    static int64_t row_argmax_##suffix(int64_t n, const T *x, tg_fold_fn greatest)                                                                   \
+    {                                                                                                                                                \
+        int64_t at = 0;                                                                                                                              \
+        for (int64_t first = 0; first < n; first += TG_FOLD_MOST) {                                                                                  \
+            T top;                                                                                                                                   \
+            greatest(n - first < TG_FOLD_MOST ? n - first : TG_FOLD_MOST, x + first, &top);                                                          \
+            if (first && !BEATS(top, x[at])) continue;                                                                                               \
+            for (at = first; !(x[at] == top || x[at] != x[at]);) at++;                                                                               \
+        }                                                                                                                                            \
+        return at;                                                                                                                                   \
+    }                                                                                                                                                \
+    static void column_argmax_##suffix(int64_t n, int64_t inner, int64_t width, const T *x, int64_t *y)                                              \
+    {                                                                                                                                                \
+        T best[COLUMNS];                                                                                                                             \
+        for (int64_t j = 0; j < width; j++) {                                                                                                        \
+            best[j] = x[j];                                                                                                                          \
+            y[j] = 0;                                                                                                                                \
+        }                                                                                                                                            \
+        for (int64_t k = 1; k < n; k++)                                                                                                              \
+            for (int64_t j = 0; j < width; j++) {                                                                                                    \
+                const T v = x[k * inner + j];                                                                                                        \
+                const bool beats = BEATS(v, best[j]);                                                                                                \
+                best[j] = beats ? v : best[j];                                                                                                       \
+                y[j] = beats ? k : y[j];                                                                                                             \
+            }                                                                                                                                        \
+    }                                                                                                                                                \
+    static void part_argmax_##suffix(const tg_call *c, void *user, int64_t part)                                                                     \
+    {                                                                                                                                                \
+        const argmax_shape *s = user;                                                                                                                \
+        const T *x = c->x[0].data;                                                                                                                   \
+        int64_t *y = c->y->data;                                                                                                                     \
+        for (int64_t k = part * s->per_part; k < s->pieces && k < (part + 1) * s->per_part; k++) {                                                   \
+            const int64_t block = k % s->blocks * COLUMNS, outer = k / s->blocks;                                                                    \
+            if (s->inner == 1) y[outer] = row_argmax_##suffix(s->n, x + outer * s->n, tg_max_folds.of[dtype_of][c->build]);                          \
+            else                                                                                                                                     \
+                column_argmax_##suffix(s->n, s->inner, s->inner - block < COLUMNS ? s->inner - block : COLUMNS, x + outer * s->n * s->inner + block, \
+                                       y + outer * s->inner + block);                                                                                \
+        }                                                                                                                                            \
+    }
+
+enum { COLUMNS = 128 };
+
+/* x as [outer, n, inner]; a piece is a row, or COLUMNS columns of one outer index. */
+typedef struct argmax_shape {
+    int64_t n, inner, blocks, pieces, per_part;
+} argmax_shape;
+
+ARGMAX(float, f32, TG_F32)
+ARGMAX(double, f64, TG_F64)
+
+static bool argmax_rule(tg_rule *r)
+{
+    const tg_type x = r->x[0];
+    const int64_t axis = r->attrs[0];
+    if (x.dtype != TG_F32 && x.dtype != TG_F64) return tg_rule_fail(r, TG_EDTYPE, "not defined for %s", tg_dtype_name(x.dtype));
+    if (x.shape.dim[axis] == 0)
+        return tg_rule_fail(r, TG_ESHAPE, "nothing to choose from: axis %d of %s is empty", (int)axis, tg_shape_text(x.shape).text);
+    r->y.dtype = TG_I64;
+    for (int k = 0; k < x.shape.ndim; k++)
+        if (k != axis || r->attrs[1]) r->y.shape.dim[r->y.shape.ndim++] = k == axis ? 1 : x.shape.dim[k];
+    return true;
+}
+
+static void argmax_kernel(const tg_call *c)
+{
+    const tg_shape shape = c->x[0].shape;
+    argmax_shape s = {.n = shape.dim[c->attrs[0]], .inner = 1};
+    const int64_t results = tg_shape_count(shape) / s.n, many = 1 << 15;
+    if (results == 0) return;
+    for (int k = (int)c->attrs[0] + 1; k < shape.ndim; k++) s.inner *= shape.dim[k];
+    s.blocks = (s.inner + COLUMNS - 1) / COLUMNS;
+    s.pieces = results / s.inner * s.blocks;
+    const int64_t length = s.n * (s.inner < COLUMNS ? s.inner : COLUMNS);
+    s.per_part = length < many ? many / length : 1;
+    tg_parallel(c, (s.pieces + s.per_part - 1) / s.per_part, c->x[0].dtype == TG_F32 ? part_argmax_f32 : part_argmax_f64, &s);
+}
+
+static const tg_op argmax = {.size = sizeof(tg_op), .name = "argmax", .n_in = 1, .rule = argmax_rule, .kernel = argmax_kernel};
+
+tg_tensor *tg_argmax_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis, bool keepdim)
+{
+    int k;
+    if (!tg_ready(t, file, line, "argmax", x) || !tg_axis_find(t, file, line, "argmax", tg_tensor_shape(x).ndim, axis, &k)) return NULL;
+    return tg_apply(t, &argmax, 1, &x, 2, ((const int64_t[]){k, keepdim}));
+}
+
+tg_tensor *tg_max_along_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis, bool keepdim)
+{
+    int k;
+    if (!tg_ready_float(t, file, line, "max_along", x) || !tg_axis_find(t, file, line, "max_along", tg_tensor_shape(x).ndim, axis, &k)) return NULL;
+    tg_tensor *y = tg_gather(t, x, k, tg_argmax(t, x, k, true));
+    return keepdim ? y : drop(t, file, line, y, 1u << k);
+}
+
+/* ---------------------------------------------------------------- samples */
+
+enum { LONGEST = 2048 };
+
+/* Collects what falls into each element of y, the set's axes being reduced, and reduces it by definition. */
+static void by_definition(const tg_array *x, tg_array *y, unsigned set, double (*reduce)(int64_t n, const double *v))
+{
+    const double *from = x->data;
+    double *to = y->data;
+    for (int64_t o = 0; o < tg_shape_count(y->shape); o++) {
+        double v[LONGEST];
+        int64_t n = 0;
+        for (int64_t i = 0; i < tg_shape_count(x->shape); i++) {
+            int64_t rest = i, at = 0, step = 1;
+            for (int k = x->shape.ndim - 1; k >= 0; k--) {
+                if (!(set >> k & 1)) {
+                    at += rest % x->shape.dim[k] * step;
+                    step *= x->shape.dim[k];
+                }
+                rest /= x->shape.dim[k];
+            }
+            if (at == o && n < LONGEST) v[n++] = from[i];
+        }
+        to[o] = reduce(n, v);
+    }
+}
+
+static double power_sum(int64_t n, const double *v, double p)
+{
+    double s = 0;
+    for (int64_t i = 0; i < n; i++) s += pow(fabs(v[i]), p);
+    return s;
+}
+static double plain_sum(int64_t n, const double *v)
+{
+    double s = 0;
+    for (int64_t i = 0; i < n; i++) s += v[i];
+    return s;
+}
+static double plain_mean(int64_t n, const double *v) { return plain_sum(n, v) / (double)n; }
+static double plain_max(int64_t n, const double *v)
+{
+    double s = v[0];
+    for (int64_t i = 1; i < n; i++) s = fmax(s, v[i]);
+    return s;
+}
+static double plain_min(int64_t n, const double *v)
+{
+    double s = v[0];
+    for (int64_t i = 1; i < n; i++) s = fmin(s, v[i]);
+    return s;
+}
+static double plain_prod(int64_t n, const double *v)
+{
+    double s = 1;
+    for (int64_t i = 0; i < n; i++) s *= v[i];
+    return s;
+}
+static double deviations(int64_t n, const double *v)
+{
+    const double mean = plain_mean(n, v);
+    double s = 0;
+    for (int64_t i = 0; i < n; i++) s += (v[i] - mean) * (v[i] - mean);
+    return s;
+}
+static double plain_var(int64_t n, const double *v) { return n > 1 ? deviations(n, v) / (double)(n - 1) : NAN; }
+static double plain_var_biased(int64_t n, const double *v) { return deviations(n, v) / (double)n; }
+static double plain_std(int64_t n, const double *v) { return sqrt(plain_var(n, v)); }
+static double norm_1(int64_t n, const double *v) { return power_sum(n, v, 1); }
+static double norm_2(int64_t n, const double *v) { return sqrt(power_sum(n, v, 2)); }
+static double norm_3(int64_t n, const double *v) { return cbrt(power_sum(n, v, 3)); }
+static double norm_half(int64_t n, const double *v) { return power_sum(n, v, 0.5) * power_sum(n, v, 0.5); }
+static double norm_infinity(int64_t n, const double *v) { return fmax(plain_max(n, v), -plain_min(n, v)); }
+static double plain_logsumexp(int64_t n, const double *v)
+{
+    double s = 0;
+    for (int64_t i = 0; i < n; i++) s += exp(v[i]);
+    return log(s);
+}
+static double plain_argmax(int64_t n, const double *v)
+{
+    int64_t at = 0;
+    for (int64_t i = 1; i < n; i++)
+        if (v[i] > v[at]) at = i;
+    return (double)at;
+}
+
+/* A sample whose result is the set's axes reduced; sizes are those of x. */
+#define CASE(id, set, reduce, ...)                                                         \
+    static tg_tensor *record_##id(tg_tape *t, tg_tensor *const *x) { return __VA_ARGS__; } \
+    static void expect_##id(const tg_array *x, tg_array *y) { by_definition(x, y, set, reduce); }
+#define CASE_SAMPLE(id, text, flag, least, greatest, number, ...)                                                        \
+    {                                                                                                                    \
+        .label = text, .flags = flag, .n_in = 1, .record = record_##id, .whole = expect_##id, .x = {                     \
+            {.type = {.dtype = TG_F64, .shape = {.ndim = number, .dim = {__VA_ARGS__}}}, .low = least, .high = greatest} \
+        }                                                                                                                \
+    }
+
+/* The ways in which axes are given; CALL(axes, keepdim) records the reduction. */
+#define WAYS(name, reduce, CALL)                                    \
+    CASE(name##_middle, 2, reduce, CALL(TG_AXES(1), false))         \
+    CASE(name##_apart, 5, reduce, CALL(TG_AXES(-1, 0), true))       \
+    CASE(name##_dropped, 13, reduce, CALL(TG_AXES(0, 2, 3), false)) \
+    CASE(name##_all, 15, reduce, CALL(TG_ALL_AXES, false))          \
+    CASE(name##_first, 1, reduce, CALL(TG_AXES(0), true))           \
+    CASE(name##_last, 2, reduce, CALL(TG_AXES(-1), false))
+#define WAY_SAMPLES(name, flag, low, high)                                                                                                  \
+    CASE_SAMPLE(name##_middle, "the middle axis", flag, low, high, 3, 2, 3, 4),                                                             \
+        CASE_SAMPLE(name##_apart, "axes apart, kept", flag, low, high, 3, 3, 4, 5),                                                         \
+        CASE_SAMPLE(name##_dropped, "axes apart, dropped", flag, low, high, 4, 2, 3, 2, 3),                                                 \
+        CASE_SAMPLE(name##_all, "a matrix", flag, low, high, 2, 5, 7), CASE_SAMPLE(name##_all, "beyond a chunk", flag, low, high, 1, 1025), \
+        CASE_SAMPLE(name##_first, "columns", flag, low, high, 2, 65, 3), CASE_SAMPLE(name##_first, "no columns", flag, low, high, 2, 3, 0), \
+        CASE_SAMPLE(name##_last, "long rows", flag, low, high, 2, 2, 1030)
+#define SCALAR_SAMPLE(name, flag, low, high) CASE_SAMPLE(name##_all, "a scalar", flag, low, high, 0, 0)
+#define EMPTY_SAMPLE(name, flag) CASE_SAMPLE(name##_last, "empty rows", flag, 0, 1, 2, 3, 0)
+#define REDUCED_SHAPES "x with the axes reduced"
+
+#define SUM_CALL(axes, keepdim) (tg_sum)(t, x[0], axes, keepdim)
+WAYS(sum, plain_sum, SUM_CALL)
+static const tg_sample sum_samples[] = {WAY_SAMPLES(sum, 0, 0.5, 2), SCALAR_SAMPLE(sum, 0, 0.5, 2), EMPTY_SAMPLE(sum, 0)};
+TG_INFO(sum, "y = sum of x", REDUCED_SHAPES, -1, sum_samples)
+
+#define MEAN_CALL(axes, keepdim) (tg_mean)(t, x[0], axes, keepdim)
+WAYS(mean, plain_mean, MEAN_CALL)
+static const tg_sample mean_samples[] = {WAY_SAMPLES(mean, 0, 0.5, 2), SCALAR_SAMPLE(mean, 0, 0.5, 2), EMPTY_SAMPLE(mean, TG_NOT_SMOOTH)};
+TG_INFO(mean, "y = sum of x / n", REDUCED_SHAPES, -1, mean_samples)
+
+#define MAX_CALL(axes, keepdim) (tg_max)(t, x[0], axes, keepdim)
+WAYS(max, plain_max, MAX_CALL)
+static const tg_sample max_samples[] = {WAY_SAMPLES(max, 0, -2, 2), SCALAR_SAMPLE(max, 0, -2, 2)};
+TG_INFO(max, "y = the greatest x", REDUCED_SHAPES, -1, max_samples)
+
+#define MIN_CALL(axes, keepdim) (tg_min)(t, x[0], axes, keepdim)
+WAYS(min, plain_min, MIN_CALL)
+static const tg_sample min_samples[] = {WAY_SAMPLES(min, 0, -2, 2), SCALAR_SAMPLE(min, 0, -2, 2)};
+TG_INFO(min, "y = the smallest x", REDUCED_SHAPES, -1, min_samples)
+
+#define PROD_CALL(axes, keepdim) (tg_prod)(t, x[0], axes, keepdim)
+WAYS(prod, plain_prod, PROD_CALL)
+static const tg_sample prod_samples[] = {WAY_SAMPLES(prod, 0, 0.8, 1.2), SCALAR_SAMPLE(prod, 0, 0.5, 2), EMPTY_SAMPLE(prod, 0)};
+TG_INFO(prod, "y = product of x", REDUCED_SHAPES, -1, prod_samples)
+
+#define VAR_CALL(axes, keepdim) (tg_var)(t, x[0], axes, 1, keepdim)
+#define BIASED_CALL(axes, keepdim) (tg_var)(t, x[0], axes, 0, keepdim)
+WAYS(var, plain_var, VAR_CALL)
+WAYS(var_biased, plain_var_biased, BIASED_CALL)
+static const tg_sample var_samples[] = {WAY_SAMPLES(var, 0, -2, 2), SCALAR_SAMPLE(var, TG_NOT_SMOOTH, -2, 2), EMPTY_SAMPLE(var, TG_NOT_SMOOTH),
+                                        WAY_SAMPLES(var_biased, 0, -2, 2), SCALAR_SAMPLE(var_biased, 0, -2, 2)};
+TG_INFO(var, "y = sum of (x - mean)^2 / (n - correction)", REDUCED_SHAPES, -1, var_samples)
+
+#define STD_CALL(axes, keepdim) (tg_std)(t, x[0], axes, 1, keepdim)
+WAYS(std, plain_std, STD_CALL)
+static const tg_sample std_samples[] = {WAY_SAMPLES(std, 0, -2, 2), SCALAR_SAMPLE(std, TG_NOT_SMOOTH, -2, 2)};
+TG_INFO(std, "y = sqrt(sum of (x - mean)^2 / (n - correction))", REDUCED_SHAPES, -1, std_samples)
+
+#define NORM_1_CALL(axes, keepdim) (tg_norm)(t, x[0], 1, axes, keepdim)
+#define NORM_2_CALL(axes, keepdim) (tg_norm)(t, x[0], 2, axes, keepdim)
+#define NORM_3_CALL(axes, keepdim) (tg_norm)(t, x[0], 3, axes, keepdim)
+#define NORM_HALF_CALL(axes, keepdim) (tg_norm)(t, x[0], 0.5, axes, keepdim)
+#define NORM_INFINITY_CALL(axes, keepdim) (tg_norm)(t, x[0], INFINITY, axes, keepdim)
+WAYS(norm_2, norm_2, NORM_2_CALL)
+CASE(norm_1_last, 2, norm_1, NORM_1_CALL(TG_AXES(-1), false))
+CASE(norm_3_apart, 5, norm_3, NORM_3_CALL(TG_AXES(0, 2), true))
+CASE(norm_half_last, 2, norm_half, NORM_HALF_CALL(TG_AXES(-1), false))
+CASE(norm_infinity_last, 2, norm_infinity, NORM_INFINITY_CALL(TG_AXES(-1), false))
+static const tg_sample norm_samples[] = {
+    WAY_SAMPLES(norm_2, 0, 0.5, 2),
+    SCALAR_SAMPLE(norm_2, 0, -2, -0.5),
+    EMPTY_SAMPLE(norm_2, 0),
+    CASE_SAMPLE(norm_1_last, "p = 1", 0, -2, -0.5, 2, 4, 9),
+    CASE_SAMPLE(norm_3_apart, "p = 3", 0, 0.5, 2, 3, 3, 2, 4),
+    CASE_SAMPLE(norm_half_last, "p = 1/2", 0, -2, -0.5, 2, 3, 5),
+    CASE_SAMPLE(norm_infinity_last, "p = inf", 0, -2, -0.5, 2, 4, 9),
+};
+TG_INFO(norm, "y = (sum of |x|^p)^(1/p)", REDUCED_SHAPES, -1, norm_samples)
+
+#define LOGSUMEXP_CALL(axes, keepdim) (tg_logsumexp)(t, x[0], axes, keepdim)
+WAYS(logsumexp, plain_logsumexp, LOGSUMEXP_CALL)
+static const tg_sample logsumexp_samples[] = {WAY_SAMPLES(logsumexp, 0, -3, 3), SCALAR_SAMPLE(logsumexp, 0, -3, 3),
+                                              EMPTY_SAMPLE(logsumexp, TG_NOT_SMOOTH)};
+TG_INFO(logsumexp, "y = ln(sum of e^x)", REDUCED_SHAPES, -1, logsumexp_samples)
+
+#define ALONG_WAYS(name, reduce)                                   \
+    CASE(name##_middle, 2, reduce, (tg_##name)(t, x[0], 1, false)) \
+    CASE(name##_first, 1, reduce, (tg_##name)(t, x[0], 0, true))   \
+    CASE(name##_last, 2, reduce, (tg_##name)(t, x[0], -1, false))  \
+    CASE(name##_only, 1, reduce, (tg_##name)(t, x[0], -1, false))
+#define ALONG_SAMPLES(name)                                                                                                              \
+    CASE_SAMPLE(name##_middle, "the middle axis", 0, -2, 2, 3, 3, 4, 5), CASE_SAMPLE(name##_first, "many columns", 0, -2, 2, 2, 3, 130), \
+        CASE_SAMPLE(name##_first, "no columns", 0, -2, 2, 2, 3, 0), CASE_SAMPLE(name##_last, "long rows", 0, -2, 2, 2, 2, 1030),         \
+        CASE_SAMPLE(name##_only, "one element", 0, -2, 2, 1, 1)
+ALONG_WAYS(argmax, plain_argmax)
+static const tg_sample argmax_samples[] = {ALONG_SAMPLES(argmax)};
+TG_INFO(argmax, "y = the first index of the greatest x", "x with the axis reduced -> i64", 0, argmax_samples)
+
+ALONG_WAYS(max_along, plain_max)
+static const tg_sample max_along_samples[] = {ALONG_SAMPLES(max_along)};
+TG_INFO(max_along, "y = the greatest x, the first of equals", "x with the axis reduced", -1, max_along_samples)
