@@ -411,7 +411,7 @@ TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, 
 #define tg_hvp(t, y, x, v) tg_hvp_at(t, TG_HERE, y, x, v)
 #define tg_replay(t) tg_replay_at(t, TG_HERE)
 #define tg_write_dot(t, path, loss) tg_write_dot_at(t, TG_HERE, path, loss)
-#define tg_param_new(ps, name, dtype, shape, init) tg_param_new_at(ps, TG_HERE, name, dtype, shape, init)
+#define tg_param_new(ps, name, dtype, shape, ...) tg_param_new_at(ps, TG_HERE, name, dtype, shape, __VA_ARGS__) /* (tg_init){a, b, c} has commas */
 #endif
 
 #endif

@@ -199,10 +199,11 @@ TG_API tg_optim *tg_optim_new(tg_params *ps, const tg_optim_rule *rule, double l
 }
 #endif
 
+/* The last argument may be a compound literal with commas in it. */
 #ifndef TG_NO_MACROS
-#define tg_sgd_new(ps, options) tg_sgd_new_at(ps, TG_HERE, options)
-#define tg_adam_new(ps, options) tg_adam_new_at(ps, TG_HERE, options)
-#define tg_optim_new(ps, rule, learning_rate, options) tg_optim_new_at(ps, TG_HERE, rule, learning_rate, options)
+#define tg_sgd_new(ps, ...) tg_sgd_new_at(ps, TG_HERE, __VA_ARGS__)
+#define tg_adam_new(ps, ...) tg_adam_new_at(ps, TG_HERE, __VA_ARGS__)
+#define tg_optim_new(ps, rule, learning_rate, ...) tg_optim_new_at(ps, TG_HERE, rule, learning_rate, __VA_ARGS__)
 #endif
 
 #endif
