@@ -2,11 +2,12 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tapegrad/ops.h>
+
+#include "allocator.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 #define expect_ok(t) cr_expect_eq(tg_tape_status(t), TG_OK, "%s", tg_tape_message(t))
@@ -19,36 +20,6 @@ static tg_tensor *constant_param(tg_params *ps, const char *name, tg_shape shape
 }
 
 static const double *gradient_of(const tg_tensor *p) { return tg_param_grad(p); }
-
-/* ---------------------------------------------------------------- an allocator that counts and can fail */
-
-typedef struct counter {
-    atomic_long calls, live, bytes;
-    long fail_from, fail_to; /* calls that give NULL, counted from 1 */
-} counter;
-
-static void *counted_allocate(void *user, size_t bytes, size_t align)
-{
-    counter *c = user;
-    const long call = ++c->calls;
-    if (call >= c->fail_from && call <= c->fail_to) return NULL;
-    void *block = aligned_alloc(align, (bytes + align - 1) / align * align);
-    if (block) {
-        memset(block, 0xa5, bytes); /* whoever reads before writing gets nonsense */
-        c->live++;
-        c->bytes += (long)bytes;
-    }
-    return block;
-}
-
-static void counted_release(void *user, void *block, size_t bytes, size_t align)
-{
-    counter *c = user;
-    (void)align;
-    c->live--;
-    c->bytes -= (long)bytes;
-    free(block);
-}
 
 /* ---------------------------------------------------------------- a small model */
 
@@ -153,17 +124,17 @@ Test(tape, a_million_ops_and_a_diamond_60_deep_need_little_stack, .timeout = 60)
 
 Test(tape, a_million_ops_are_freed_at_once, .timeout = 60)
 {
-    counter c = {0};
-    const tg_allocator allocator = {counted_allocate, counted_release, &c};
+    test_memory c = {0};
+    const tg_allocator allocator = test_allocator(&c);
     const tg_tape_options o = {.size = sizeof o, .allocator = &allocator};
     tg_tape *t = tg_tape_new(&o);
     tg_tensor *y = tg_constant(t, TG_F32, 0);
     for (int i = 0; i < 1000000; i++) y = tg_offset(t, y, 1);
     cr_expect_eq(tg_item(t, y), 1e6);
     expect_ok(t);
-    cr_expect_lt((long)c.live, 2000, "memory comes in blocks, not node by node");
+    cr_expect_lt((long)c.blocks, 2000, "memory comes in blocks, not node by node");
     tg_tape_free(t);
-    cr_expect_eq((long)c.live, 0);
+    cr_expect_eq((long)c.blocks, 0);
     cr_expect_eq((long)c.bytes, 0, "what is released is what was allocated");
 }
 
@@ -172,8 +143,8 @@ Test(tape, a_million_ops_are_freed_at_once, .timeout = 60)
 Test(tape, a_loop_of_equal_steps_plans_once_and_allocates_nothing)
 {
     for (int threads = 1; threads <= 2; threads++) {
-        counter c = {0};
-        const tg_allocator allocator = {counted_allocate, counted_release, &c};
+        test_memory c = {0};
+        const tg_allocator allocator = test_allocator(&c);
         const tg_tape_options o = {.size = sizeof o, .allocator = &allocator, .threads = threads};
         net m = make_net(&allocator, 1);
         tg_tape *t = tg_tape_new(&o);
@@ -186,24 +157,24 @@ Test(tape, a_loop_of_equal_steps_plans_once_and_allocates_nothing)
             if (step == 0) first = last;
             tg_tape_reset(t);
             descend(&m);
-            if (step == 1) after_two = c.calls;
+            if (step == 1) after_two = c.requests;
         }
         expect_ok(t);
-        cr_expect_eq((long)c.calls, after_two, "%ld allocations after the second step", (long)c.calls - after_two);
+        cr_expect_eq((long)c.requests, after_two, "%ld allocations after the second step", (long)c.requests - after_two);
         cr_expect_eq(tg_tape_plan_stats(t).misses, 1);
         cr_expect_eq(tg_tape_plan_stats(t).hits, 9999);
         cr_expect_eq(tg_tape_plan_stats(t).plans, 1);
         cr_expect(last < 0.7 * first, "it learns: %g, then %g", first, last);
         tg_tape_free(t);
         tg_params_free(m.ps);
-        cr_expect_eq((long)c.live, 0);
+        cr_expect_eq((long)c.blocks, 0);
     }
 }
 
 Test(tape, plans_are_found_again_when_shapes_go_back_and_forth)
 {
-    counter c = {0};
-    const tg_allocator allocator = {counted_allocate, counted_release, &c};
+    test_memory c = {0};
+    const tg_allocator allocator = test_allocator(&c);
     const tg_tape_options o = {.size = sizeof o, .allocator = &allocator};
     net m = make_net(&allocator, 1);
     tg_tape *t = tg_tape_new(&o);
@@ -214,12 +185,12 @@ Test(tape, plans_are_found_again_when_shapes_go_back_and_forth)
             tg_backward(t, record_step(t, &m, 1, rows[k]));
             tg_tape_reset(t);
         }
-        if (round == 1) calls = c.calls;
+        if (round == 1) calls = c.requests;
     }
     expect_ok(t);
     cr_expect_eq(tg_tape_plan_stats(t).misses, 3);
     cr_expect_eq(tg_tape_plan_stats(t).hits, 97);
-    cr_expect_eq((long)c.calls, calls);
+    cr_expect_eq((long)c.requests, calls);
     tg_tape_free(t);
     tg_params_free(m.ps);
 }
@@ -310,27 +281,27 @@ static double small_training(const tg_allocator *allocator, tg_status *status)
 
 Test(tape, running_out_of_memory_anywhere_is_a_clean_error)
 {
-    counter c = {0};
-    const tg_allocator allocator = {counted_allocate, counted_release, &c};
+    test_memory c = {0};
+    const tg_allocator allocator = test_allocator(&c);
     tg_status status;
     const double want = small_training(&allocator, &status);
     cr_assert_eq(status, TG_OK);
-    const long all = c.calls;
+    const long all = c.requests;
     cr_expect_gt(all, 10);
     for (int lasting = 0; lasting < 2; lasting++)
         for (long n = 1; n <= all; n++) {
-            c = (counter){.fail_from = n, .fail_to = lasting ? all + 1000 : n};
+            c = (test_memory){.fail_at = n, .fail_for = lasting ? 0 : 1};
             const double loss = small_training(&allocator, &status);
             cr_expect(status == TG_ENOMEM || (status == TG_OK && loss == want), "allocation %ld of %ld: %s, loss %g", n, all, tg_status_name(status),
                       loss);
-            cr_expect_eq((long)c.live, 0, "allocation %ld of %ld: %ld blocks lost", n, all, (long)c.live);
+            cr_expect_eq((long)c.blocks, 0, "allocation %ld of %ld: %ld blocks lost", n, all, (long)c.blocks);
         }
 }
 
 Test(tape, a_tape_works_again_after_running_out_of_memory)
 {
-    counter c = {0};
-    const tg_allocator allocator = {counted_allocate, counted_release, &c};
+    test_memory c = {0};
+    const tg_allocator allocator = test_allocator(&c);
     const tg_tape_options o = {.size = sizeof o, .allocator = &allocator};
     net m = make_net(NULL, 1);
     tg_tape *t = tg_tape_new(&o);
@@ -338,9 +309,10 @@ Test(tape, a_tape_works_again_after_running_out_of_memory)
     const double want = tg_item(t, record_step(t, &m, 0, ROWS));
     tg_tape_free(t);
     for (long n = 1;; n++) {
-        c = (counter){0};
+        c = (test_memory){0};
         t = tg_tape_new(&o);
-        c.fail_from = c.fail_to = c.calls + n;
+        c.fail_at = c.requests + n;
+        c.fail_for = 1;
         tg_backward(t, record_step(t, &m, 0, ROWS));
         if (tg_tape_status(t) == TG_OK) break;
         cr_expect_eq(tg_tape_status(t), TG_ENOMEM, "%s", tg_tape_message(t));
@@ -349,7 +321,7 @@ Test(tape, a_tape_works_again_after_running_out_of_memory)
         tg_tape_set_step(t, 9);
         cr_expect_eq(tg_item(t, record_step(t, &m, 0, ROWS)), want, "after allocation %ld failed: %s", n, tg_tape_message(t));
         tg_tape_free(t);
-        cr_expect_eq((long)c.live, 0);
+        cr_expect_eq((long)c.blocks, 0);
     }
     tg_tape_free(t);
     tg_params_free(m.ps);
