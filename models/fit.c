@@ -55,6 +55,7 @@ static tg_status begin(trainer *r)
     r->tape = tg_tape_new(&tape);
     tg_tape_set_step(r->tape, m->steps);
     r->optimizer = r->o.optimizer ? r->o.optimizer : (r->own = tg_adam_new(m->params, NULL));
+    if (r->own) tg_optim_set_threads(r->own, m->threads);
     void *history = m->history;
     bool ok = tg_grow(&m->allocator, &history, &m->history_capacity, m->epochs + (size_t)r->o.epochs, sizeof *m->history);
     m->history = history;

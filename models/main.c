@@ -1,0 +1,275 @@
+/* tapegrad: the command-line program. */
+#define _POSIX_C_SOURCE 200809L
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "main.h"
+
+/* ---------------------------------------------------------------- models and data of predict and evaluate */
+
+typedef struct pair {
+    tg_mlp *m;
+    tg_dataset *d;
+} pair;
+
+static int open_pair(const request *r, pair *p)
+{
+    p->m = tg_mlp_load(r->model, NULL);
+    if (tg_mlp_status(p->m) != TG_OK) return complain(FAILED, "%s", tg_mlp_message(p->m));
+    tg_mlp_set_threads(p->m, threads_of(r));
+    p->d = tg_dataset_new(NULL);
+    if (is_folder(r->data))
+        tg_dataset_read_idx(p->d, r->data, "t10k", p->m);
+    else
+        tg_dataset_read_csv(p->d, r->data, &(tg_csv_options){.size = sizeof(tg_csv_options), .model = p->m});
+    return tg_dataset_status(p->d) == TG_OK ? DONE : complain(FAILED, "%s", tg_dataset_message(p->d));
+}
+
+static void close_pair(pair *p)
+{
+    tg_dataset_free(p->d);
+    tg_mlp_free(p->m);
+}
+
+/* ---------------------------------------------------------------- predict */
+
+/* A field of a CSV file: quoted when it has to be. */
+static void print_field(const char *prefix, const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n") && *text != ' ' && (!*text || text[strlen(text) - 1] != ' ')) {
+        printf("%s%s", prefix, text);
+        return;
+    }
+    printf("\"%s", prefix);
+    for (; *text; text++) printf(*text == '"' ? "\"\"" : "%c", *text);
+    putchar('"');
+}
+
+static void print_predictions(const tg_mlp *m, int64_t rows, const float *y)
+{
+    const int64_t classes = tg_mlp_classes(m), width = tg_mlp_prediction_width(m);
+    print_field("", tg_mlp_target_name(m));
+    for (int64_t k = 0; k < classes; k++) {
+        putchar(',');
+        print_field("p_", tg_mlp_label(m, k));
+    }
+    putchar('\n');
+    for (int64_t i = 0; i < rows; i++) {
+        const float *row = y + i * width;
+        int64_t best = 0;
+        for (int64_t k = 1; k < classes; k++)
+            if (row[k] > row[best]) best = k;
+        if (classes)
+            print_field("", tg_mlp_label(m, best));
+        else
+            printf("%.9g", (double)row[0]);
+        for (int64_t k = 0; k < classes; k++) printf(",%.9g", (double)row[k]);
+        putchar('\n');
+    }
+}
+
+static int predict(const request *r)
+{
+    pair p = {0};
+    int status = open_pair(r, &p);
+    if (status == DONE) {
+        const int64_t rows = tg_dataset_rows(p.d);
+        float *y = calloc((size_t)rows, (size_t)tg_mlp_prediction_width(p.m) * sizeof *y);
+        if (!y)
+            status = complain(FAILED, "no memory for %lld predictions", (long long)rows);
+        else if (tg_predict(p.m, p.d, y) != TG_OK)
+            status = complain(FAILED, "%s", tg_mlp_message(p.m));
+        else
+            print_predictions(p.m, rows, y);
+        free(y);
+    }
+    close_pair(&p);
+    return status;
+}
+
+/* ---------------------------------------------------------------- evaluate */
+
+static void print_confusion_json(const tg_mlp *m, const int64_t *count)
+{
+    const int64_t classes = tg_mlp_classes(m);
+    printf(",\"labels\":[");
+    for (int64_t k = 0; k < classes; k++) {
+        if (k) putchar(',');
+        print_text(tg_mlp_label(m, k));
+    }
+    printf("],\"confusion\":[");
+    for (int64_t a = 0; a < classes; a++) {
+        printf(a ? ",[" : "[");
+        for (int64_t k = 0; k < classes; k++) printf(k ? ",%lld" : "%lld", (long long)count[a * classes + k]);
+        putchar(']');
+    }
+    putchar(']');
+}
+
+static void print_confusion(const tg_mlp *m, const int64_t *count)
+{
+    const int64_t classes = tg_mlp_classes(m);
+    printf("rows: the true class, columns: the predicted one\n%12s", "");
+    for (int64_t k = 0; k < classes; k++) printf(" %8.8s", tg_mlp_label(m, k));
+    putchar('\n');
+    for (int64_t a = 0; a < classes; a++) {
+        printf("%12.12s", tg_mlp_label(m, a));
+        for (int64_t k = 0; k < classes; k++) printf(" %8lld", (long long)count[a * classes + k]);
+        putchar('\n');
+    }
+}
+
+static void print_evaluation(const request *r, const tg_mlp *m, const tg_metrics *y, const int64_t *count)
+{
+    const bool classes = tg_mlp_classes(m) > 0;
+    if (r->json) {
+        printf("{\"loss\":");
+        print_number(y->loss);
+        printf(classes ? ",\"accuracy\":" : ",\"r2\":");
+        print_number(classes ? y->accuracy : y->r2);
+        if (!classes) printf(",\"rmse\":");
+        if (!classes) print_number(y->rmse);
+        printf(",\"rows\":%lld", (long long)y->rows);
+        if (classes) print_confusion_json(m, count);
+        puts("}");
+    } else if (classes) {
+        printf("loss %.4f  accuracy %.4f  (%lld rows)\n", y->loss, y->accuracy, (long long)y->rows);
+        if (tg_mlp_classes(m) <= 30) print_confusion(m, count);
+    } else {
+        printf("loss %.4f  R2 %.4f  RMSE %.4g  (%lld rows)\n", y->loss, y->r2, y->rmse, (long long)y->rows);
+    }
+}
+
+static int evaluate(const request *r)
+{
+    pair p = {0};
+    int status = open_pair(r, &p);
+    if (status == DONE) {
+        const size_t classes = (size_t)tg_mlp_classes(p.m);
+        int64_t *count = calloc(classes * classes + 1, sizeof *count);
+        tg_metrics y;
+        if (!count)
+            status = complain(FAILED, "no memory for a table of %zu classes", classes);
+        else if (tg_evaluate(p.m, p.d, &y, count) != TG_OK)
+            status = complain(FAILED, "%s", tg_mlp_message(p.m));
+        else
+            print_evaluation(r, p.m, &y, count);
+        free(count);
+    }
+    close_pair(&p);
+    return status;
+}
+
+/* ---------------------------------------------------------------- ops */
+
+static int ops(const request *r)
+{
+    (void)r;
+    int n = 0;
+    const tg_op_info *const *list = tg_ops_list(&n);
+    for (int k = 0; k < n; k++) {
+        char order[32];
+        snprintf(order, sizeof order, list[k]->order < 0 ? "any order" : list[k]->order == 0 ? "not differentiable" : "order %d", list[k]->order);
+        printf("%-22s %s\n%-22s shapes: %s; differentiable: %s\n", list[k]->name, list[k]->formula, "", list[k]->shapes, order);
+    }
+    printf("%d ops\n", n);
+    return DONE;
+}
+
+/* ---------------------------------------------------------------- graph */
+
+/* One training step on two rows of zeros: enough for a drawing. */
+static tg_tensor *record_step(tg_tape *t, const tg_mlp *m)
+{
+    enum { ROWS = 2 };
+    const int64_t width = tg_mlp_inputs(m);
+    const bool indices = tg_mlp_head(m) == TG_HEAD_CROSS_ENTROPY;
+    const int64_t zero_class[ROWS] = {0};
+    float *zeros = calloc((size_t)(ROWS * width), sizeof *zeros);
+    if (!zeros) return NULL;
+    tg_tensor *x = tg_input(t, TG_F32, TG_SHAPE(ROWS, width), zeros);
+    tg_tensor *target = indices ? tg_input(t, TG_I64, TG_SHAPE(ROWS), zero_class) : tg_input(t, TG_F32, TG_SHAPE(ROWS, 1), zeros);
+    free(zeros);
+    return tg_mlp_loss(t, m, tg_mlp_output(t, m, x), target);
+}
+
+static int copy_to_output(const char *path)
+{
+    char chunk[4096];
+    FILE *file = fopen(path, "r");
+    if (!file) return complain(FAILED, "%s: can't be read", path);
+    for (size_t n; (n = fread(chunk, 1, sizeof chunk, file)) > 0;) fwrite(chunk, 1, n, stdout);
+    fclose(file);
+    return DONE;
+}
+
+static int write_graph(tg_tape *t, tg_tensor *loss)
+{
+    const char *folder = getenv("TMPDIR");
+    char path[4096];
+    const int n = snprintf(path, sizeof path, "%s/tapegrad-XXXXXX", folder && *folder ? folder : "/tmp");
+    const int file = n > 0 && (size_t)n < sizeof path ? mkstemp(path) : -1;
+    if (file < 0) return complain(FAILED, "can't make a temporary file in %s", folder ? folder : "/tmp");
+    close(file);
+    const int status = tg_write_dot(t, path, loss) == TG_OK ? copy_to_output(path) : complain(FAILED, "%s", tg_tape_message(t));
+    unlink(path);
+    return status;
+}
+
+static int graph(const request *r)
+{
+    tg_mlp *m = tg_mlp_load(r->model, NULL);
+    int status = DONE;
+    if (tg_mlp_status(m) != TG_OK) {
+        status = complain(FAILED, "%s", tg_mlp_message(m));
+    } else {
+        tg_tape *t = tg_tape_new(NULL);
+        tg_tensor *loss = record_step(t, m);
+        status = loss ? write_graph(t, loss) : complain(FAILED, "%s", tg_tape_message(t));
+        tg_tape_free(t);
+    }
+    tg_mlp_free(m);
+    return status;
+}
+
+/* ---------------------------------------------------------------- commands */
+
+static const struct command {
+    const char *name;
+    int (*parse)(int n, char **word, request *r, bool *helped);
+    int (*run)(const request *r);
+} commands[] = {
+    {"train", parse_train, train}, {"predict", parse_predict, predict}, {"evaluate", parse_evaluate, evaluate},
+    {"ops", parse_nothing, ops},   {"graph", parse_graph, graph},
+};
+
+/* A full disk shows when the last of the output is written. */
+static int finish(int status)
+{
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == DONE) return complain(FAILED, "writing the output failed");
+    return status;
+}
+
+int main(int n, char **word)
+{
+    request r = {.validation = -1, .lr = -1, .momentum = -1, .weight_decay = -1, .n_hidden = 2, .hidden = {64, 32}};
+    if (n < 2) return complain(USAGE, "a command is missing: train, predict, evaluate, ops or graph; `tapegrad --help` says more");
+    if (!strcmp(word[1], "--help") || !strcmp(word[1], "-h") || !strcmp(word[1], "help")) {
+        print_help();
+        return finish(DONE);
+    }
+    if (!strcmp(word[1], "--version")) {
+        const int version = tg_version();
+        printf("tapegrad %d.%d.%d\n", version / 10000, version / 100 % 100, version % 100);
+        return finish(DONE);
+    }
+    for (size_t k = 0; k < sizeof commands / sizeof commands[0]; k++) {
+        if (strcmp(word[1], commands[k].name) != 0) continue;
+        bool helped = false;
+        const int status = commands[k].parse(n - 2, word + 2, &r, &helped);
+        return finish(status == DONE && !helped ? commands[k].run(&r) : status);
+    }
+    return complain(USAGE, "'%s' is no command: train, predict, evaluate, ops or graph; `tapegrad --help` says more", word[1]);
+}

@@ -1,0 +1,55 @@
+/* What the parts of the command-line program share. */
+#ifndef MAIN_H
+#define MAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Messages are for people who typed a command: they name no lines of this program. */
+#define TG_NO_MACROS
+#include <tapegrad.h>
+
+/* Exit statuses. */
+enum { DONE = 0, FAILED = 1, USAGE = 2 };
+
+enum { MOST_LAYERS = 100 };
+
+/* Everything that can be asked for on a command line. */
+typedef struct request {
+    const char *data, *model;
+    const char *target, *test, *split, *save, *history;
+    double validation; /* negative: not given */
+    tg_task task;
+    tg_head loss;
+    int n_hidden;
+    int64_t hidden[MOST_LAYERS];
+    const char *activation;
+    double dropout;
+    bool sgd;
+    double lr, momentum, weight_decay; /* negative: not given */
+    int64_t batch, epochs;             /* 0: not given */
+    uint64_t seed;
+    int threads;                       /* 0: all cores */
+    bool no_standardize, json, quiet;
+} request;
+
+/* Writes "tapegrad: ..." to standard error. Returns status. */
+int complain(int status, const char *format, ...) TG_PRINTF(2, 3);
+
+/* Reads the words behind a command. DONE: go on; DONE with *helped: help was printed; USAGE: a mistake was reported. */
+int parse_train(int n, char **word, request *r, bool *helped);
+int parse_predict(int n, char **word, request *r, bool *helped);
+int parse_evaluate(int n, char **word, request *r, bool *helped);
+int parse_graph(int n, char **word, request *r, bool *helped);
+int parse_nothing(int n, char **word, request *r, bool *helped);
+void print_help(void);
+
+/* main_train.c */
+int train(const request *r);
+int threads_of(const request *r);
+bool is_folder(const char *path);
+/* Prints a number as JSON or null. */
+void print_number(double x);
+void print_text(const char *text);
+
+#endif

@@ -1,0 +1,286 @@
+/* The command line's words. */
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "main.h"
+
+int complain(int status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("tapegrad: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    return status;
+}
+
+/* ---------------------------------------------------------------- values */
+
+static bool real_value(const char *name, const char *text, double low, double high, double *y)
+{
+    char *end = NULL;
+    *y = strtod(text, &end);
+    if (end != text && !*end && *y >= low && *y <= high) return true;
+    return complain(0, "%s: '%s' is not a number from %g to %g", name, text, low, high), false;
+}
+
+static bool whole_value(const char *name, const char *text, int64_t low, int64_t high, int64_t *y)
+{
+    char *end = NULL;
+    errno = 0;
+    *y = strtoll(text, &end, 10);
+    if (end != text && !*end && !errno && *y >= low && *y <= high) return true;
+    return complain(0, "%s: '%s' is not a whole number from %lld to %lld", name, text, (long long)low, (long long)high), false;
+}
+
+static bool hidden_value(const char *text, request *r)
+{
+    r->n_hidden = 0;
+    if (!strcmp(text, "none")) return true;
+    for (const char *at = text;;) {
+        char *end = NULL;
+        errno = 0;
+        const long long size = strtoll(at, &end, 10);
+        const bool good = end != at && !errno && size >= 1 && size <= INT32_MAX && (*end == ',' || !*end);
+        if (!good) return complain(0, "--hidden: '%s' is not a list of sizes such as 64,32 (or none)", text), false;
+        if (r->n_hidden == MOST_LAYERS) return complain(0, "--hidden: more than %d layers", MOST_LAYERS), false;
+        r->hidden[r->n_hidden++] = size;
+        if (!*end) return true;
+        at = end + 1;
+    }
+}
+
+/* A name out of a list "a, b, c". */
+static bool listed(const char *name, const char *list)
+{
+    const size_t n = strlen(name);
+    for (const char *at = list; n && (at = strstr(at, name)); at += n)
+        if ((at == list || at[-1] == ' ') && (!at[n] || at[n] == ',')) return true;
+    return false;
+}
+
+/* ---------------------------------------------------------------- options */
+
+typedef bool option_fn(const char *name, const char *text, request *r);
+
+static bool set_target(const char *name, const char *text, request *r) { return (void)name, r->target = text, true; }
+static bool set_test(const char *name, const char *text, request *r) { return (void)name, r->test = text, true; }
+static bool set_split(const char *name, const char *text, request *r) { return (void)name, r->split = text, true; }
+static bool set_save(const char *name, const char *text, request *r) { return (void)name, r->save = text, true; }
+static bool set_history(const char *name, const char *text, request *r) { return (void)name, r->history = text, true; }
+static bool set_hidden(const char *name, const char *text, request *r) { return (void)name, hidden_value(text, r); }
+static bool set_json(const char *name, const char *text, request *r) { return (void)name, (void)text, r->json = true; }
+static bool set_quiet(const char *name, const char *text, request *r) { return (void)name, (void)text, r->quiet = true; }
+static bool set_plain(const char *name, const char *text, request *r) { return (void)name, (void)text, r->no_standardize = true; }
+static bool set_lr(const char *name, const char *text, request *r) { return real_value(name, text, 0, 1e6, &r->lr); }
+static bool set_momentum(const char *name, const char *text, request *r) { return real_value(name, text, 0, 1, &r->momentum); }
+static bool set_decay(const char *name, const char *text, request *r) { return real_value(name, text, 0, 1e6, &r->weight_decay); }
+static bool set_dropout(const char *name, const char *text, request *r) { return real_value(name, text, 0, 1, &r->dropout); }
+static bool set_batch(const char *name, const char *text, request *r) { return whole_value(name, text, 1, INT32_MAX, &r->batch); }
+static bool set_epochs(const char *name, const char *text, request *r) { return whole_value(name, text, 1, INT32_MAX, &r->epochs); }
+
+static bool set_validation(const char *name, const char *text, request *r)
+{
+    if (!real_value(name, text, 0, 1, &r->validation)) return false;
+    return r->validation < 1 || (complain(0, "%s: nothing would be left for training", name), false);
+}
+
+static bool set_seed(const char *name, const char *text, request *r)
+{
+    int64_t seed;
+    if (!whole_value(name, text, 0, INT64_MAX, &seed)) return false;
+    r->seed = (uint64_t)seed;
+    return true;
+}
+
+static bool set_threads(const char *name, const char *text, request *r)
+{
+    int64_t threads;
+    if (!whole_value(name, text, 1, 1024, &threads)) return false;
+    r->threads = (int)threads;
+    return true;
+}
+
+static bool set_task(const char *name, const char *text, request *r)
+{
+    r->task = tg_task_of(text);
+    return r->task != TG_TASK_COUNT || (complain(0, "%s: '%s' is none of auto, binary, multiclass, regression", name, text), false);
+}
+
+static bool set_loss(const char *name, const char *text, request *r)
+{
+    r->loss = tg_head_of(text);
+    return r->loss != TG_HEAD_COUNT || (complain(0, "%s: '%s' is none of auto, bce, mse, cross_entropy", name, text), false);
+}
+
+static bool set_optimizer(const char *name, const char *text, request *r)
+{
+    r->sgd = !strcmp(text, "sgd");
+    return r->sgd || !strcmp(text, "adam") || (complain(0, "%s: '%s' is none of sgd, adam", name, text), false);
+}
+
+static bool set_activation(const char *name, const char *text, request *r)
+{
+    r->activation = text;
+    return listed(text, tg_activation_names()) || (complain(0, "%s: '%s' is none of %s", name, text, tg_activation_names()), false);
+}
+
+typedef struct option {
+    const char *name, *value; /* value NULL: the option stands alone */
+    option_fn *set;
+    const char *help;
+} option;
+
+static const option train_options[] = {
+    {"--target", "NAME", set_target, "the target's column; default: the last one"},
+    {"--task", "TASK", set_task, "auto, binary, multiclass or regression; default: auto"},
+    {"--test", "FILE", set_test, "another CSV file to test on"},
+    {"--split", "FILE", set_split, "one line a row: 0 to train on it, 1 to test on it"},
+    {"--validation", "FRACTION", set_validation, "hold rows out at random; default without a test set: 0.2; 0: none"},
+    {"--hidden", "SIZES", set_hidden, "sizes of the hidden layers; default: 64,32; none: a linear model"},
+    {"--activation", "NAME", set_activation, "relu (default), leaky_relu, elu, gelu, silu, sigmoid, tanh, ..."},
+    {"--dropout", "P", set_dropout, "probability behind each hidden layer; default: 0"},
+    {"--loss", "LOSS", set_loss, "auto (default), bce, mse or cross_entropy"},
+    {"--optimizer", "NAME", set_optimizer, "sgd or adam (default)"},
+    {"--lr", "RATE", set_lr, "learning rate; default: 0.001 for adam, 0.01 for sgd"},
+    {"--momentum", "M", set_momentum, "of sgd; default: 0"},
+    {"--weight-decay", "L", set_decay, "default: 0"},
+    {"--batch", "ROWS", set_batch, "rows a step; default: 32, for images 64"},
+    {"--epochs", "N", set_epochs, "passes over the data; default: 100, for images 5"},
+    {"--seed", "N", set_seed, "of initial values, dropout, order and --validation; default: 0"},
+    {"--threads", "N", set_threads, "default: all cores; never changes a result"},
+    {"--no-standardize", NULL, set_plain, "use features and target as they are"},
+    {"--save", "MODEL", set_save, "write the model to this file (safetensors)"},
+    {"--history", "FILE.csv", set_history, "write loss and scores of each epoch"},
+    {"--json", NULL, set_json, "print one JSON object, on one line, last"},
+    {"--quiet", NULL, set_quiet, "no progress"},
+};
+
+static const option evaluate_options[] = {
+    {"--threads", "N", set_threads, "default: all cores"},
+    {"--json", NULL, set_json, "print one JSON object, on one line"},
+};
+
+static const option predict_options[] = {
+    {"--threads", "N", set_threads, "default: all cores"},
+};
+
+#define OPTIONS(list) list, (int)(sizeof(list) / sizeof(list[0]))
+
+/* ---------------------------------------------------------------- commands */
+
+static const char common_text[] =
+    "DATA.csv has a header line, numbers, and a target: labels or numbers. IDX-FOLDER holds train-images-idx3-ubyte,\n"
+    "train-labels-idx1-ubyte and the t10k pair, plain or .gz; the t10k pair is the test set.\n";
+
+void print_help(void)
+{
+    printf("Trains and uses multilayer nets.\n\n"
+           "    tapegrad train DATA.csv|IDX-FOLDER [options]   train a net, test it, save it\n"
+           "    tapegrad predict MODEL DATA.csv                predictions as CSV\n"
+           "    tapegrad evaluate MODEL DATA.csv [--json]      loss and scores\n"
+           "    tapegrad ops                                   every op: formula, shapes, how often it can be differentiated\n"
+           "    tapegrad graph MODEL                           the training step as Graphviz text\n"
+           "    tapegrad --version\n\n"
+           "%s\n`tapegrad COMMAND --help` says more. Exit status: 0 done, 1 it failed, 2 the command line is wrong.\n",
+           common_text);
+}
+
+static void print_usage(const char *usage, const char *about, const option *options, int n)
+{
+    printf("usage: tapegrad %s\n\n%s", usage, about);
+    if (n) printf("\n");
+    for (int k = 0; k < n; k++) {
+        char left[64];
+        snprintf(left, sizeof left, "%s%s%s", options[k].name, options[k].value ? " " : "", options[k].value ? options[k].value : "");
+        printf("  %-23s %s\n", left, options[k].help);
+    }
+}
+
+/* The option that a word names, whether it stands alone or as --name=value. */
+static const option *find(const option *options, int n, const char *word, const char **value)
+{
+    const char *equals = strchr(word, '=');
+    const size_t length = equals ? (size_t)(equals - word) : strlen(word);
+    *value = equals ? equals + 1 : NULL;
+    for (int k = 0; k < n; k++)
+        if (strlen(options[k].name) == length && !memcmp(options[k].name, word, length)) return &options[k];
+    return NULL;
+}
+
+static int parse(const char *usage, const char *about, const option *options, int n_options, int n, char **word, const char **place[2],
+                 request *r, bool *helped)
+{
+    int placed = 0;
+    const int places = !place[0] ? 0 : !place[1] ? 1 : 2;
+    bool only_places = false;
+    for (int k = 0; k < n; k++) {
+        const char *w = word[k], *value = NULL;
+        if (!only_places && (!strcmp(w, "--help") || !strcmp(w, "-h"))) {
+            print_usage(usage, about, options, n_options);
+            return *helped = true, DONE;
+        }
+        if (!only_places && !strcmp(w, "--")) {
+            only_places = true;
+        } else if (only_places || w[0] != '-' || !w[1]) {
+            if (placed == places) return complain(USAGE, "'%s' is one word too many\nusage: tapegrad %s", w, usage);
+            *place[placed++] = w;
+        } else {
+            const option *o = find(options, n_options, w, &value);
+            if (!o) return complain(USAGE, "unknown option '%s'\nusage: tapegrad %s", w, usage);
+            if (!o->value && value) return complain(USAGE, "%s takes no value", o->name);
+            if (o->value && !value) {
+                if (k + 1 == n) return complain(USAGE, "%s needs a value: %s", o->name, o->value);
+                value = word[++k];
+            }
+            if (!o->set(o->name, value, r)) return USAGE;
+        }
+    }
+    if (placed < places) return complain(USAGE, "something is missing\nusage: tapegrad %s", usage);
+    return DONE;
+}
+
+int parse_train(int n, char **word, request *r, bool *helped)
+{
+    const char **place[2] = {&r->data, NULL};
+    const int status = parse("train DATA.csv|IDX-FOLDER [options]", common_text, OPTIONS(train_options), n, word, place, r, helped);
+    if (status != DONE || *helped) return status;
+    if ((r->test != NULL) + (r->split != NULL) + (r->validation >= 0) > 1)
+        return complain(USAGE, "only one of --test, --split and --validation can be used");
+    if (r->momentum >= 0 && !r->sgd) return complain(USAGE, "--momentum belongs to --optimizer sgd");
+    return DONE;
+}
+
+int parse_predict(int n, char **word, request *r, bool *helped)
+{
+    const char **place[2] = {&r->model, &r->data};
+    return parse("predict MODEL DATA.csv|IDX-FOLDER [options]",
+                 "Prints a CSV file: for classes the predicted label and the probability of each, for a regression the number.\n"
+                 "Columns are found by name; those that the model doesn't know are skipped.\n",
+                 OPTIONS(predict_options), n, word, place, r, helped);
+}
+
+int parse_evaluate(int n, char **word, request *r, bool *helped)
+{
+    const char **place[2] = {&r->model, &r->data};
+    return parse("evaluate MODEL DATA.csv|IDX-FOLDER [--json]", "Prints loss and scores of a model on data with targets.\n",
+                 OPTIONS(evaluate_options), n, word, place, r, helped);
+}
+
+int parse_graph(int n, char **word, request *r, bool *helped)
+{
+    const char **place[2] = {&r->model, NULL};
+    return parse("graph MODEL", "Prints the training step, forward and backward, as Graphviz text: tapegrad graph MODEL | dot -Tsvg > step.svg\n", NULL, 0,
+                 n, word, place, r, helped);
+}
+
+int parse_nothing(int n, char **word, request *r, bool *helped)
+{
+    const char **place[2] = {NULL, NULL};
+    return parse("ops", "Prints every op: its formula, its shapes, how often it can be differentiated.\n", NULL, 0, n, word, place, r, helped);
+}

@@ -1,0 +1,298 @@
+/* tapegrad train */
+#define _POSIX_C_SOURCE 200809L
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "main.h"
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+int threads_of(const request *r)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return r->threads ? r->threads : cores < 1 ? 1 : cores > 1024 ? 1024 : (int)cores;
+}
+
+bool is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* ---------------------------------------------------------------- progress */
+
+typedef struct display {
+    const request *r;
+    bool terminal;     /* a bar that is drawn over and over, instead of lines */
+    bool regression;
+    const char *held;  /* what the held-out rows are called */
+    int64_t epochs;
+    double drawn;      /* when the bar was drawn last */
+    FILE *history;
+} display;
+
+static double score(const display *d, const tg_metrics *m)
+{
+    return d->regression ? m->r2 : m->accuracy;
+}
+
+static bool on_batch(const tg_progress *p, void *user)
+{
+    enum { WIDTH = 30 };
+    display *d = user;
+    const double now = seconds();
+    if (!d->terminal || now - d->drawn < 0.05) return true;
+    d->drawn = now;
+    const int full = (int)(WIDTH * p->batch / p->batches);
+    fprintf(stderr, "\repoch %lld/%lld [%.*s%.*s] loss %.4f ", (long long)p->epoch, (long long)p->epochs, full, "##############################",
+            WIDTH - full, "..............................", p->loss);
+    return true;
+}
+
+/* Lines for about twenty of the epochs tell enough. */
+static bool shown(const display *d, int64_t epoch)
+{
+    const int64_t every = d->epochs <= 20 ? 1 : (d->epochs + 19) / 20;
+    return epoch == 1 || epoch == d->epochs || epoch % every == 0;
+}
+
+static bool on_epoch(const tg_epoch *e, void *user)
+{
+    display *d = user;
+    const char *name = d->regression ? "R2" : "accuracy";
+    if (d->history) {
+        fprintf(d->history, "%lld,%.9g,%.9g,", (long long)e->epoch, e->train.loss, score(d, &e->train));
+        if (e->validation.rows)
+            fprintf(d->history, "%.9g,%.9g,%.3f\n", e->validation.loss, score(d, &e->validation), e->seconds);
+        else
+            fprintf(d->history, ",,%.3f\n", e->seconds);
+    }
+    if (d->r->quiet || !shown(d, e->epoch)) return true;
+    fprintf(stderr, "%sepoch %*lld/%lld  loss %.4f  %s %.4f", d->terminal ? "\r\033[K" : "", d->epochs > 99 ? 3 : 2, (long long)e->epoch,
+            (long long)d->epochs, e->train.loss, name, score(d, &e->train));
+    if (e->validation.rows) fprintf(stderr, "  %s loss %.4f  %s %.4f", d->held, e->validation.loss, name, score(d, &e->validation));
+    fprintf(stderr, "  %.1f s\n", e->seconds);
+    return true;
+}
+
+/* ---------------------------------------------------------------- data */
+
+typedef struct parts {
+    tg_dataset *all, *train, *held; /* train is all, or a part of it */
+    const char *held_name;
+} parts;
+
+static void free_parts(parts *p)
+{
+    if (p->train != p->all) tg_dataset_free(p->train);
+    tg_dataset_free(p->held);
+    tg_dataset_free(p->all);
+}
+
+static int data_failed(const tg_dataset *d)
+{
+    return complain(FAILED, "%s", tg_dataset_message(d));
+}
+
+/* Reads the training data and divides it when it has to serve for testing too. */
+static int read_data(const request *r, parts *p)
+{
+    const bool images = is_folder(r->data);
+    p->all = p->train = tg_dataset_new(NULL);
+    if (images && (r->test || r->split || r->target)) return complain(USAGE, "--test, --split and --target are for CSV files");
+    if (images)
+        tg_dataset_read_idx(p->all, r->data, "train", NULL);
+    else
+        tg_dataset_read_csv(p->all, r->data, &(tg_csv_options){.size = sizeof(tg_csv_options), .target = r->target, .task = r->task});
+    if (tg_dataset_status(p->all) != TG_OK) return data_failed(p->all);
+    if (images && r->task != TG_TASK_AUTO && r->task != tg_dataset_task(p->all))
+        return complain(FAILED, "%s: the task is %s", r->data, tg_task_name(tg_dataset_task(p->all)));
+    const double fraction = r->validation >= 0 ? r->validation : r->test || images ? 0 : 0.2;
+    p->held_name = "test";
+    if (r->split) {
+        if (tg_dataset_split_file(p->all, r->split, &p->train, &p->held) != TG_OK) p->train = p->all;
+    } else if (fraction > 0) {
+        p->held_name = "validation";
+        if (tg_dataset_split_random(p->all, fraction, r->seed, &p->train, &p->held) != TG_OK) p->train = p->all;
+    }
+    return tg_dataset_status(p->all) == TG_OK ? DONE : data_failed(p->all);
+}
+
+/* Reads data that is apart from the training data, the way the model wants it. */
+static int read_test(const request *r, const tg_mlp *m, parts *p)
+{
+    const bool images = is_folder(r->data);
+    if (p->held || (!r->test && !images)) return DONE;
+    p->held = tg_dataset_new(NULL);
+    if (images)
+        tg_dataset_read_idx(p->held, r->data, "t10k", m);
+    else
+        tg_dataset_read_csv(p->held, r->test, &(tg_csv_options){.size = sizeof(tg_csv_options), .model = m});
+    return tg_dataset_status(p->held) == TG_OK ? DONE : data_failed(p->held);
+}
+
+/* ---------------------------------------------------------------- results */
+
+void print_number(double x)
+{
+    if (isfinite(x))
+        printf("%.9g", x);
+    else
+        printf("null");
+}
+
+void print_text(const char *text)
+{
+    putchar('"');
+    for (; *text; text++) {
+        const unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            printf("\\%c", c);
+        else if (c < 0x20)
+            printf("\\u%04x", c);
+        else
+            putchar(c);
+    }
+    putchar('"');
+}
+
+static void print_metrics(const display *d, const char *name, const tg_metrics *m)
+{
+    printf("\"%s\":", name);
+    if (!m->rows) {
+        printf("null");
+        return;
+    }
+    printf("{\"loss\":");
+    print_number(m->loss);
+    printf(",\"%s\":", d->regression ? "r2" : "accuracy");
+    print_number(score(d, m));
+    if (d->regression) {
+        printf(",\"rmse\":");
+        print_number(m->rmse);
+    }
+    printf(",\"rows\":%lld}", (long long)m->rows);
+}
+
+static void print_results(const display *d, const tg_mlp *m, const tg_metrics *trained, const tg_metrics *held, double took)
+{
+    const long long parameters = (long long)tg_params_elements(tg_mlp_params(m));
+    if (d->r->json) {
+        putchar('{');
+        print_metrics(d, "train", trained);
+        putchar(',');
+        print_metrics(d, "test", held);
+        printf(",\"seconds\":%.3f,\"parameters\":%lld,\"task\":\"%s\",\"epochs\":%lld,\"seed\":%llu,\"held_out\":", took, parameters,
+               tg_task_name(tg_mlp_task(m)), (long long)d->epochs, (unsigned long long)d->r->seed);
+        print_text(held->rows ? d->held : "none");
+        puts("}");
+        return;
+    }
+    const char *name = d->regression ? "R2" : "accuracy";
+    printf("%-11s loss %.4f  %s %.4f  (%lld rows)\n", "train", trained->loss, name, score(d, trained), (long long)trained->rows);
+    if (held->rows) printf("%-11s loss %.4f  %s %.4f  (%lld rows)\n", d->held, held->loss, name, score(d, held), (long long)held->rows);
+    printf("%lld parameters, %.1f s\n", parameters, took);
+}
+
+/* ---------------------------------------------------------------- training */
+
+static tg_optim *make_optimizer(const request *r, tg_mlp *m)
+{
+    const double decay = r->weight_decay > 0 ? r->weight_decay : 0, usual = r->sgd ? 0.01 : 0.001;
+    const double rate = r->lr < 0 ? usual : r->lr > 0 ? r->lr : 1e-300; /* 0 would mean the optimizer's own default */
+    const tg_sgd_options sgd = {.size = sizeof sgd, .learning_rate = rate, .momentum = r->momentum > 0 ? r->momentum : 0, .weight_decay = decay};
+    const tg_adam_options adam = {.size = sizeof adam, .learning_rate = rate, .weight_decay = decay};
+    tg_optim *y = r->sgd ? tg_sgd_new(tg_mlp_params(m), &sgd) : tg_adam_new(tg_mlp_params(m), &adam);
+    tg_optim_set_threads(y, threads_of(r));
+    return y;
+}
+
+static int open_history(const request *r, display *d)
+{
+    if (!r->history) return DONE;
+    d->history = fopen(r->history, "w");
+    if (!d->history) return complain(FAILED, "%s: can't be written", r->history);
+    const char *name = d->regression ? "r2" : "accuracy";
+    fprintf(d->history, "epoch,train_loss,train_%s,%s_loss,%s_%s,seconds\n", name, d->held, d->held, name);
+    return DONE;
+}
+
+static int close_history(const request *r, display *d, int status)
+{
+    if (!d->history) return status;
+    const bool bad = ferror(d->history);
+    if ((fclose(d->history) != 0 || bad) && status == DONE) return complain(FAILED, "%s: writing failed", r->history);
+    return status;
+}
+
+static int fit(const request *r, tg_mlp *m, const parts *p, display *d)
+{
+    tg_optim *optimizer = make_optimizer(r, m);
+    const tg_fit_options o = {.size = sizeof o, .optimizer = optimizer, .epochs = d->epochs, .batch = r->batch ? r->batch : is_folder(r->data) ? 64 : 32,
+                              .validation = p->held, .on_epoch = on_epoch, .on_batch = r->quiet ? NULL : on_batch, .user = d};
+    if (!optimizer) return complain(FAILED, "no memory for an optimizer");
+    const double start = seconds();
+    tg_metrics trained = {0}, held = {0};
+    tg_fit(m, p->train, &o);
+    const double took = seconds() - start;
+    tg_optim_free(optimizer);
+    if (tg_mlp_status(m) == TG_OK) tg_evaluate(m, p->train, &trained, NULL);
+    if (tg_mlp_status(m) == TG_OK && p->held) tg_evaluate(m, p->held, &held, NULL);
+    if (tg_mlp_status(m) == TG_OK && r->save) tg_mlp_save(m, r->save);
+    if (d->terminal && tg_mlp_status(m) != TG_OK) fputc('\n', stderr);
+    if (tg_mlp_status(m) != TG_OK) return complain(FAILED, "%s", tg_mlp_message(m));
+    print_results(d, m, &trained, &held, took);
+    return DONE;
+}
+
+static void describe(const request *r, const tg_mlp *m, const parts *p, const display *d)
+{
+    const int64_t *hidden;
+    const int n = tg_mlp_hidden(m, &hidden);
+    fprintf(stderr, "%s: %lld rows to train on, ", r->data, (long long)tg_dataset_rows(p->train));
+    if (p->held)
+        fprintf(stderr, "%lld held out (%s), ", (long long)tg_dataset_rows(p->held), d->held);
+    else
+        fprintf(stderr, "none held out, ");
+    fprintf(stderr, "%s; net %lld", tg_task_name(tg_mlp_task(m)), (long long)tg_mlp_inputs(m));
+    for (int k = 0; k < n; k++) fprintf(stderr, "-%lld", (long long)hidden[k]);
+    fprintf(stderr, "-%lld\n", (long long)tg_mlp_outputs(m));
+}
+
+static int with_model(const request *r, tg_mlp *m, parts *p)
+{
+    if (tg_mlp_status(m) != TG_OK) return complain(FAILED, "%s", tg_mlp_message(m));
+    int status = read_test(r, m, p);
+    if (status != DONE) return status;
+    display d = {.r = r, .terminal = isatty(STDERR_FILENO) && !r->quiet, .regression = tg_mlp_task(m) == TG_TASK_REGRESSION, .held = p->held_name,
+                 .epochs = r->epochs ? r->epochs : is_folder(r->data) ? 5 : 100};
+    if (!r->quiet) describe(r, m, p, &d);
+    status = open_history(r, &d);
+    if (status == DONE) status = fit(r, m, p, &d);
+    return close_history(r, &d, status);
+}
+
+int train(const request *r)
+{
+    parts p = {0};
+    int status = read_data(r, &p);
+    if (status == DONE) {
+        const tg_mlp_options o = {.size = sizeof o, .n_hidden = r->n_hidden, .hidden = r->hidden, .activation = r->activation, .dropout = r->dropout,
+                                  .head = r->loss, .no_standardize = r->no_standardize, .seed = r->seed, .threads = threads_of(r)};
+        tg_mlp *m = tg_mlp_new(p.train, &o);
+        status = with_model(r, m, &p);
+        tg_mlp_free(m);
+    }
+    free_parts(&p);
+    return status;
+}
