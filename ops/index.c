@@ -1,0 +1,437 @@
+/* gather, index_select, embedding, scatter_add. Gradients of repeated indices add up in the order of the source, whatever the threads: work is cut so that
+ * each destination belongs to one part. */
+#include "folds.h"
+#include <string.h>
+
+static int64_t lowest(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t at_least_one(int64_t a) { return a < 1 ? 1 : a; }
+
+/* Some 32768 elements a part, at most 16 parts, each with one or more of `units`. */
+static int64_t parts_of(int64_t elements, int64_t units) { return at_least_one(lowest(lowest(elements / 32768, 16), units)); }
+
+static bool in_range(const tg_call *c, int64_t index, int64_t position, int axis, int64_t size)
+{
+    if (index >= 0 && index < size) return true;
+    tg_call_fail(c, position, TG_EINDEX, "index %lld at position %lld is outside axis %d of size %lld", (long long)index, (long long)position, axis,
+                 (long long)size);
+    return false;
+}
+
+/* An axis attribute as the shape rules see it, and the index's dtype. */
+static bool index_fits(tg_rule *r, tg_type index)
+{
+    if (index.dtype != TG_I64) return tg_rule_fail(r, TG_EDTYPE, "an index is i64, not %s", tg_dtype_name(index.dtype));
+    return true;
+}
+
+/* ---------------------------------------------------------------- gather and scatter_add
+ *
+ * Both walk the index in row-major order; `far` is the operand that is indexed along the axis (x of gather, y of scatter_add), `near` the other. */
+
+typedef struct walk {
+    const tg_array *index, *near, *far;
+    int axis, cut; /* the dimension along which parts are cut */
+    int64_t parts;
+    bool add;
+} walk;
+
+static void walk_part(const tg_call *c, void *user, int64_t part)
+{
+    const walk *w = user;
+    const int dims = w->index->shape.ndim, axis = w->axis;
+    int64_t first[TG_MAX_DIMS] = {0}, end[TG_MAX_DIMS], at[TG_MAX_DIMS], step[TG_MAX_DIMS];
+    int64_t rows = 1;
+    for (int d = 0; d < dims; d++) end[d] = w->index->shape.dim[d];
+    const int64_t whole = end[w->cut];
+    first[w->cut] = whole * part / w->parts;
+    end[w->cut] = whole * (part + 1) / w->parts;
+    step[dims - 1] = 1;
+    for (int d = dims - 2; d >= 0; d--) step[d] = step[d + 1] * w->index->shape.dim[d + 1];
+    for (int d = 0; d < dims; d++) at[d] = first[d];
+    for (int d = 0; d < dims - 1; d++) rows *= end[d] - first[d];
+    const int last = dims - 1;
+    const int64_t size = w->far->shape.dim[axis], far_axis = w->far->stride[axis], far_step = axis == last ? 0 : w->far->stride[last];
+    const tg_dtype dtype = w->far->dtype;
+    for (int64_t row = 0; row < rows; row++) {
+        int64_t of_index = 0, of_near = 0, of_far = 0, position = 0;
+        for (int d = 0; d < dims; d++) {
+            of_index += at[d] * w->index->stride[d];
+            of_near += at[d] * w->near->stride[d];
+            if (d != axis) of_far += at[d] * w->far->stride[d];
+            position += at[d] * step[d];
+        }
+        for (int64_t j = first[last]; j < end[last]; j++, position++) {
+            const int64_t index = ((const int64_t *)w->index->data)[of_index];
+            const bool good = in_range(c, index, position, axis, size);
+            const int64_t f = good ? of_far + index * far_axis : 0, n = of_near;
+            of_index += w->index->stride[last];
+            of_near += w->near->stride[last];
+            of_far += far_step;
+            if (!w->add) {
+                const size_t bytes = tg_dtype_size(dtype);
+                char *to = (char *)w->near->data + n * (int64_t)bytes;
+                if (good) memcpy(to, (const char *)w->far->data + f * (int64_t)bytes, bytes);
+                else memset(to, 0, bytes);
+            } else if (good) {
+                if (dtype == TG_F32) ((float *)w->far->data)[f] += ((const float *)w->near->data)[n];
+                else if (dtype == TG_F64) ((double *)w->far->data)[f] += ((const double *)w->near->data)[n];
+                else ((int64_t *)w->far->data)[f] += ((const int64_t *)w->near->data)[n];
+            }
+        }
+        for (int d = dims - 2; d >= 0; d--) {
+            if (++at[d] < end[d]) break;
+            at[d] = first[d];
+        }
+    }
+}
+
+static void walk_all(const tg_call *c, walk *w)
+{
+    const int64_t count = tg_shape_count(w->index->shape);
+    if (count == 0) return;
+    w->cut = -1;
+    for (int d = 0; d < w->index->shape.ndim; d++)
+        if ((!w->add || d != w->axis) && (w->cut < 0 || w->index->shape.dim[d] > w->index->shape.dim[w->cut])) w->cut = d;
+    w->parts = w->cut < 0 ? 1 : parts_of(count, w->index->shape.dim[w->cut]);
+    if (w->cut < 0) w->cut = 0;
+    tg_parallel(c, w->parts, walk_part, w);
+}
+
+/* The sizes of index fit those of x but along the axis. */
+static bool walk_fits(tg_rule *r, tg_type x, tg_type index)
+{
+    const int64_t axis = r->attrs[0];
+    if (!index_fits(r, index)) return false;
+    bool fits = index.shape.ndim == x.shape.ndim && axis < x.shape.ndim;
+    for (int d = 0; fits && d < x.shape.ndim; d++) fits = d == axis || index.shape.dim[d] <= x.shape.dim[d];
+    if (!fits)
+        return tg_rule_fail(r, TG_ESHAPE, "index %s does not fit %s along axis %d", tg_shape_text(index.shape).text, tg_shape_text(x.shape).text,
+                            (int)axis);
+    return true;
+}
+
+static bool gather_rule(tg_rule *r)
+{
+    r->y = (tg_type){r->x[0].dtype, r->x[1].shape};
+    return walk_fits(r, r->x[0], r->x[1]);
+}
+
+static void gather_kernel(const tg_call *c)
+{
+    walk w = {.index = &c->x[1], .near = c->y, .far = &c->x[0], .axis = (int)c->attrs[0]};
+    walk_all(c, &w);
+}
+
+static void gather_vjp(TG_VJP)
+{
+    tg_tensor *zeros = tg_expand(t, tg_constant_like(t, gy, 0), tg_tensor_shape(x[0]));
+    gx[0] = tg_scatter_add(t, zeros, (int)attrs[0], x[1], gy);
+}
+
+static const tg_op gather = {
+    .size = sizeof(tg_op), .name = "gather", .n_in = 2, .flags = TG_STRIDED, .rule = gather_rule, .kernel = gather_kernel, .vjp = gather_vjp};
+
+tg_tensor *tg_gather_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis, tg_tensor *index)
+{
+    int k;
+    if (!tg_ready(t, file, line, "gather", x) || !tg_ready(t, file, line, "gather", index)) return NULL;
+    if (!tg_axis_find(t, file, line, "gather", tg_tensor_shape(x).ndim, axis, &k)) return NULL;
+    return tg_apply_at(t, file, line, &gather, 2, (tg_tensor *[]){x, index}, 1, (int64_t[]){k});
+}
+
+static bool scatter_rule(tg_rule *r)
+{
+    const tg_type x = r->x[0], index = r->x[1], source = r->x[2];
+    if (x.dtype != source.dtype || x.dtype == TG_U8)
+        return tg_rule_fail(r, TG_EDTYPE, "not defined for %s and %s", tg_dtype_name(x.dtype), tg_dtype_name(source.dtype));
+    if (!tg_shape_equal(index.shape, source.shape))
+        return tg_rule_fail(r, TG_ESHAPE, "index %s and source %s differ", tg_shape_text(index.shape).text, tg_shape_text(source.shape).text);
+    r->y = x;
+    return walk_fits(r, x, index);
+}
+
+/* x to y, whatever its strides. */
+static void copy_strided(const tg_array *x, const tg_array *y)
+{
+    const int64_t count = tg_shape_count(x->shape);
+    const int dims = x->shape.ndim;
+    const size_t bytes = tg_dtype_size(x->dtype);
+    if (count == 0) return;
+    if (tg_array_contiguous(x)) {
+        memcpy(y->data, x->data, (size_t)count * bytes);
+        return;
+    }
+    int64_t at[TG_MAX_DIMS] = {0}, offset = 0;
+    char *to = y->data;
+    for (int64_t i = 0; i < count; i++, to += bytes) {
+        memcpy(to, (const char *)x->data + offset * (int64_t)bytes, bytes);
+        for (int d = dims - 1; d >= 0; d--) {
+            offset += x->stride[d];
+            if (++at[d] < x->shape.dim[d]) break;
+            offset -= at[d] * x->stride[d];
+            at[d] = 0;
+        }
+    }
+}
+
+static void scatter_kernel(const tg_call *c)
+{
+    const tg_array *x = &c->x[0];
+    bool zeros = true;
+    for (int d = 0; d < x->shape.ndim; d++) zeros = zeros && x->stride[d] == 0;
+    const size_t bytes = tg_dtype_size(x->dtype);
+    if (zeros && tg_shape_count(x->shape) > 0) {
+        const char *value = x->data;
+        for (size_t k = 0; k < bytes; k++) zeros = zeros && value[k] == 0;
+    }
+    if (zeros) memset(c->y->data, 0, (size_t)tg_shape_count(x->shape) * bytes);
+    else copy_strided(x, c->y);
+    walk w = {.index = &c->x[1], .near = &c->x[2], .far = c->y, .axis = (int)c->attrs[0], .add = true};
+    walk_all(c, &w);
+}
+
+static void scatter_vjp(TG_VJP)
+{
+    gx[0] = gy;
+    gx[2] = tg_gather(t, gy, (int)attrs[0], x[1]);
+}
+
+static const tg_op scatter_add = {
+    .size = sizeof(tg_op), .name = "scatter_add", .n_in = 3, .flags = TG_STRIDED, .rule = scatter_rule, .kernel = scatter_kernel, .vjp = scatter_vjp};
+
+tg_tensor *tg_scatter_add_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source)
+{
+    int k;
+    if (!tg_ready(t, file, line, "scatter_add", x) || !tg_ready(t, file, line, "scatter_add", index)) return NULL;
+    if (!tg_ready(t, file, line, "scatter_add", source)) return NULL;
+    if (!tg_axis_find(t, file, line, "scatter_add", tg_tensor_shape(x).ndim, axis, &k)) return NULL;
+    return tg_apply_at(t, file, line, &scatter_add, 3, (tg_tensor *[]){x, index, source}, 1, (int64_t[]){k});
+}
+
+/* ---------------------------------------------------------------- index_select: slices [outer, i, inner] of [outer, size, inner] */
+
+typedef struct slices {
+    int64_t outer, n, size, inner; /* n slices are chosen, of `size` */
+    int64_t parts;
+} slices;
+
+static slices slices_of(const tg_array *few, const tg_array *all, int axis)
+{
+    slices s = {1, few->shape.dim[axis], all->shape.dim[axis], 1, 1};
+    for (int d = 0; d < axis; d++) s.outer *= few->shape.dim[d];
+    for (int d = axis + 1; d < few->shape.ndim; d++) s.inner *= few->shape.dim[d];
+    return s;
+}
+
+static bool select_rule(tg_rule *r)
+{
+    const tg_type x = r->x[0], index = r->x[1];
+    if (!index_fits(r, index)) return false;
+    if (index.shape.ndim != 1) return tg_rule_fail(r, TG_ESHAPE, "an index of one dimension is wanted, not %s", tg_shape_text(index.shape).text);
+    r->y = x;
+    r->y.shape.dim[r->attrs[0]] = index.shape.dim[0];
+    r->y.shape = tg_shape_of(r->y.shape.ndim, r->y.shape.dim);
+    return r->y.shape.ndim >= 0 || tg_rule_fail(r, TG_ESHAPE, "too many elements");
+}
+
+static void select_part(const tg_call *c, void *user, int64_t part)
+{
+    const slices *s = user;
+    const int64_t *index = c->x[1].data, bytes = s->inner * (int64_t)tg_dtype_size(c->y->dtype), total = s->outer * s->n;
+    const char *x = c->x[0].data;
+    char *y = c->y->data;
+    for (int64_t row = total * part / s->parts; row < total * (part + 1) / s->parts; row++) {
+        const int64_t o = row / s->n, i = row % s->n;
+        if (in_range(c, index[i], i, (int)c->attrs[0], s->size)) memcpy(y + row * bytes, x + (o * s->size + index[i]) * bytes, (size_t)bytes);
+        else memset(y + row * bytes, 0, (size_t)bytes);
+    }
+}
+
+static void select_kernel(const tg_call *c)
+{
+    slices s = slices_of(c->y, &c->x[0], (int)c->attrs[0]);
+    if (tg_shape_count(c->y->shape) == 0) return;
+    s.parts = parts_of(s.outer * s.n * s.inner, s.outer * s.n);
+    tg_parallel(c, s.parts, select_part, &s);
+}
+
+/* The transpose of index_select: gy's slices added up into `size` slices, attrs = {axis, size}. */
+static bool index_add_rule(tg_rule *r)
+{
+    r->y = r->x[0];
+    r->y.shape.dim[r->attrs[0]] = r->attrs[1];
+    return true;
+}
+
+/* A part owns a range of y's slices and looks through the whole index for them. */
+#define ADD_SLICES(T)                                                                 \
+    {                                                                                 \
+        const T *restrict from = (const T *)c->x[0].data + (o * s->n + i) * s->inner; \
+        T *restrict to = (T *)c->y->data + (o * s->size + index[i]) * s->inner;       \
+        for (int64_t j = 0; j < s->inner; j++) to[j] += from[j];                      \
+    }
+
+static void index_add_part(const tg_call *c, void *user, int64_t part)
+{
+    const slices *s = user;
+    const int64_t *index = c->x[1].data, bytes = s->inner * (int64_t)tg_dtype_size(c->y->dtype), total = s->outer * s->size;
+    const int64_t first = total * part / s->parts, end = total * (part + 1) / s->parts;
+    memset((char *)c->y->data + first * bytes, 0, (size_t)((end - first) * bytes));
+    for (int64_t o = first / s->size; o * s->size < end; o++)
+        for (int64_t i = 0; i < s->n; i++) {
+            if (!in_range(c, index[i], i, (int)c->attrs[0], s->size)) continue;
+            const int64_t row = o * s->size + index[i];
+            if (row < first || row >= end) continue;
+            if (c->y->dtype == TG_F32) ADD_SLICES(float)
+            else ADD_SLICES(double)
+        }
+}
+
+static void index_add_kernel(const tg_call *c)
+{
+    slices s = slices_of(&c->x[0], c->y, (int)c->attrs[0]);
+    const int64_t count = tg_shape_count(c->y->shape);
+    if (count == 0) return;
+    s.parts = parts_of(count + s.outer * s.n * s.inner, s.outer * s.size);
+    tg_parallel(c, s.parts, index_add_part, &s);
+}
+
+static void select_vjp(TG_VJP);
+static void index_add_vjp(TG_VJP) { gx[0] = tg_index_select(t, gy, (int)attrs[0], x[1]); }
+
+static const tg_op index_select = {
+    .size = sizeof(tg_op), .name = "index_select", .n_in = 2, .rule = select_rule, .kernel = select_kernel, .vjp = select_vjp};
+static const tg_op embedding = {
+    .size = sizeof(tg_op), .name = "embedding", .n_in = 2, .rule = select_rule, .kernel = select_kernel, .vjp = select_vjp};
+static const tg_op index_add = {
+    .size = sizeof(tg_op), .name = "index_add", .n_in = 2, .rule = index_add_rule, .kernel = index_add_kernel, .vjp = index_add_vjp};
+
+static void select_vjp(TG_VJP)
+{
+    const int64_t axis = attrs[0], size = tg_tensor_shape(x[0]).dim[axis];
+    gx[0] = tg_apply_at(t, TG_HERE, &index_add, 2, (tg_tensor *[]){gy, x[1]}, 2, (int64_t[]){axis, size});
+}
+
+tg_tensor *tg_index_select_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis, tg_tensor *index)
+{
+    int k;
+    if (!tg_ready(t, file, line, "index_select", x) || !tg_ready(t, file, line, "index_select", index)) return NULL;
+    if (!tg_axis_find(t, file, line, "index_select", tg_tensor_shape(x).ndim, axis, &k)) return NULL;
+    return tg_apply_at(t, file, line, &index_select, 2, (tg_tensor *[]){x, index}, 1, (int64_t[]){k});
+}
+
+tg_tensor *tg_embedding_at(tg_tape *t, const char *file, int line, tg_tensor *table, tg_tensor *index)
+{
+    if (!tg_ready(t, file, line, "embedding", table) || !tg_ready(t, file, line, "embedding", index)) return NULL;
+    const tg_shape rows = tg_tensor_shape(table);
+    tg_shape shape = tg_tensor_shape(index);
+    if (rows.ndim != 2 || shape.ndim == TG_MAX_DIMS)
+        return tg_fail_at(t, file, line, TG_ESHAPE, "embedding: table %s is not [rows, width], or index %s has too many dimensions",
+                          tg_shape_text(rows).text, tg_shape_text(shape).text);
+    tg_tensor *list = tg_reshape(t, index, TG_SHAPE(tg_tensor_count(index)));
+    tg_tensor *y = tg_apply_at(t, file, line, &embedding, 2, (tg_tensor *[]){table, list}, 1, (int64_t[]){0});
+    shape.dim[shape.ndim++] = rows.dim[1];
+    return tg_reshape(t, y, shape);
+}
+
+/* ---------------------------------------------------------------- samples */
+
+static int64_t offset_along(tg_shape shape, tg_shape walked, int64_t element, int axis, int64_t index)
+{
+    int64_t at[TG_MAX_DIMS], offset = 0;
+    for (int d = walked.ndim - 1; d >= 0; d--) {
+        at[d] = element % walked.dim[d];
+        element /= walked.dim[d];
+    }
+    for (int d = 0; d < shape.ndim; d++) offset = offset * shape.dim[d] + (d == axis ? index : at[d]);
+    return offset;
+}
+
+static void gather_along(const tg_array *x, tg_array *y, int axis)
+{
+    const double *from = x[0].data, *index = x[1].data;
+    double *to = y->data;
+    for (int64_t i = 0; i < tg_shape_count(y->shape); i++) to[i] = from[offset_along(x[0].shape, x[1].shape, i, axis, (int64_t)index[i])];
+}
+static void gather_0(const tg_array *x, tg_array *y) { gather_along(x, y, 0); }
+static void gather_1(const tg_array *x, tg_array *y) { gather_along(x, y, 1); }
+static tg_tensor *record_gather_0(tg_tape *t, tg_tensor *const *x) { return (tg_gather)(t, x[0], 0, x[1]); }
+static tg_tensor *record_gather_1(tg_tape *t, tg_tensor *const *x) { return (tg_gather)(t, x[0], -1, x[1]); }
+
+#define VALUES(...)                    \
+    {                                  \
+        {TG_F64, {__VA_ARGS__}}, -1, 1 \
+    }
+#define INDICES(most, ...)               \
+    {                                    \
+        {TG_I64, {__VA_ARGS__}}, 0, most \
+    }
+static const tg_sample gather_samples[] = {
+    {.label = "rows", .n_in = 2, .x = {VALUES(2, {4, 3}), INDICES(3, 2, {5, 3})}, .record = record_gather_0, .whole = gather_0},
+    {.label = "columns, fewer rows", .n_in = 2, .x = {VALUES(2, {4, 3}), INDICES(2, 2, {2, 5})}, .record = record_gather_1, .whole = gather_1},
+    {.label = "three dimensions", .n_in = 2, .x = {VALUES(3, {4, 3, 2}), INDICES(3, 3, {2, 3, 2})}, .record = record_gather_0, .whole = gather_0},
+};
+TG_INFO(gather, "y[i,j] = x[index[i,j],j] along the axis", "x, index of as many dimensions -> index's", -1, gather_samples)
+
+static void scatter_along(const tg_array *x, tg_array *y, int axis)
+{
+    const double *base = x[0].data, *index = x[1].data, *source = x[2].data;
+    double *to = y->data;
+    for (int64_t i = 0; i < tg_shape_count(y->shape); i++) to[i] = base[i];
+    for (int64_t i = 0; i < tg_shape_count(x[1].shape); i++) to[offset_along(y->shape, x[1].shape, i, axis, (int64_t)index[i])] += source[i];
+}
+static void scatter_0(const tg_array *x, tg_array *y) { scatter_along(x, y, 0); }
+static void scatter_1(const tg_array *x, tg_array *y) { scatter_along(x, y, 1); }
+static tg_tensor *record_scatter_0(tg_tape *t, tg_tensor *const *x) { return (tg_scatter_add)(t, x[0], 0, x[1], x[2]); }
+static tg_tensor *record_scatter_1(tg_tape *t, tg_tensor *const *x) { return (tg_scatter_add)(t, x[0], -1, x[1], x[2]); }
+
+static const tg_sample scatter_add_samples[] = {
+    {.label = "rows", .n_in = 3, .x = {VALUES(2, {4, 3}), INDICES(3, 2, {6, 2}), VALUES(2, {6, 2})}, .record = record_scatter_0, .whole = scatter_0},
+    {.label = "columns",
+     .n_in = 3,
+     .x = {VALUES(2, {3, 4}), INDICES(3, 2, {3, 5}), VALUES(2, {3, 5})},
+     .record = record_scatter_1,
+     .whole = scatter_1},
+    {.label = "one dimension", .n_in = 3, .x = {VALUES(1, {5}), INDICES(4, 1, {9}), VALUES(1, {9})}, .record = record_scatter_0, .whole = scatter_0},
+};
+TG_INFO(scatter_add, "y = x; y[index[i,j],j] += source[i,j] along the axis", "x, index, source of index's shape -> x's", -1, scatter_add_samples)
+
+/* index is a list: entry i % n of it belongs to element [o, i, j] of y. */
+static void select_along(const tg_array *x, tg_array *y, int axis)
+{
+    const double *from = x[0].data, *index = x[1].data;
+    double *to = y->data;
+    int64_t inner = 1;
+    for (int d = axis + 1; d < y->shape.ndim; d++) inner *= y->shape.dim[d];
+    for (int64_t i = 0; i < tg_shape_count(y->shape); i++)
+        to[i] = from[offset_along(x[0].shape, y->shape, i, axis, (int64_t)index[i / inner % y->shape.dim[axis]])];
+}
+static void select_0(const tg_array *x, tg_array *y) { select_along(x, y, 0); }
+static void select_1(const tg_array *x, tg_array *y) { select_along(x, y, 1); }
+static tg_tensor *record_select_0(tg_tape *t, tg_tensor *const *x) { return (tg_index_select)(t, x[0], 0, x[1]); }
+static tg_tensor *record_select_1(tg_tape *t, tg_tensor *const *x) { return (tg_index_select)(t, x[0], 1, x[1]); }
+
+static const tg_sample index_select_samples[] = {
+    {.label = "rows", .n_in = 2, .x = {VALUES(2, {4, 3}), INDICES(3, 1, {7})}, .record = record_select_0, .whole = select_0},
+    {.label = "the middle of three", .n_in = 2, .x = {VALUES(3, {2, 4, 3}), INDICES(3, 1, {5})}, .record = record_select_1, .whole = select_1},
+    {.label = "one dimension", .n_in = 2, .x = {VALUES(1, {6}), INDICES(5, 1, {4})}, .record = record_select_0, .whole = select_0},
+};
+TG_INFO(index_select, "y[i,j] = x[index[i],j] along the axis", "x, index [n] -> x's with n along the axis", -1, index_select_samples)
+
+static void embedding_whole(const tg_array *x, tg_array *y)
+{
+    const double *table = x[0].data, *index = x[1].data;
+    const int64_t width = x[0].shape.dim[1];
+    for (int64_t i = 0; i < tg_shape_count(y->shape); i++) ((double *)y->data)[i] = table[(int64_t)index[i / width] * width + i % width];
+}
+static tg_tensor *record_embedding(tg_tape *t, tg_tensor *const *x) { return (tg_embedding)(t, x[0], x[1]); }
+
+static const tg_sample embedding_samples[] = {
+    {.label = "a batch of sentences",
+     .n_in = 2,
+     .x = {VALUES(2, {5, 3}), INDICES(4, 2, {2, 4})},
+     .record = record_embedding,
+     .whole = embedding_whole},
+    {.label = "one word", .n_in = 2, .x = {VALUES(2, {5, 3}), INDICES(4, 0, {0})}, .record = record_embedding, .whole = embedding_whole},
+};
+TG_INFO(embedding, "y[i,...] = table[index[i]]", "[rows, width], index -> [index's sizes, width]", -1, embedding_samples)
