@@ -1,5 +1,6 @@
 /* Conversions between dtypes. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "folds.h"
@@ -120,3 +121,43 @@ tg_tensor *tg_one_hot_at(tg_tape *t, const char *file, int line, tg_tensor *x, i
     if (tg_dtype_size(dtype) == 0) return tg_fail_at(t, file, line, TG_EDTYPE, "one_hot: no such dtype: %d", (int)dtype);
     return tg_apply(t, &one_hot, 1, &x, 2, ((const int64_t[]){classes, (int64_t)dtype}));
 }
+
+/* ---------------------------------------------------------------- samples */
+
+static tg_tensor *record_f32(tg_tape *t, tg_tensor *const *x) { return (tg_cast)(t, x[0], TG_F32); }
+static tg_tensor *record_f64(tg_tape *t, tg_tensor *const *x) { return (tg_cast)(t, x[0], TG_F64); }
+static tg_tensor *record_i64(tg_tape *t, tg_tensor *const *x) { return (tg_cast)(t, x[0], TG_I64); }
+static tg_tensor *record_u8(tg_tape *t, tg_tensor *const *x) { return (tg_cast)(t, x[0], TG_U8); }
+static double element_same(const double *x) { return x[0]; }
+static double element_towards_0(const double *x) { return x[0] < 0 ? -floor(-x[0]) : floor(x[0]); }
+
+#define FROM(from, least, greatest) .n_in = 1, .x = {{.type = {.dtype = from}, .low = least, .high = greatest}}
+static const tg_sample cast_samples[] = {
+    {"float to f64", TG_ANY_SHAPE, FROM(TG_F64, -2, 2), .record = record_f64, .element = element_same},
+    {"float to f32", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_F64, -2, 2), .record = record_f32, .element = element_same},
+    {"float to i64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_F64, -9, 9), .record = record_i64, .element = element_towards_0},
+    {"float to u8", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_F64, -0.9, 255.9), .record = record_u8, .element = element_towards_0},
+    {"i64 to f32", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_I64, -99, 99), .record = record_f32, .element = element_same},
+    {"i64 to f64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_I64, -99, 99), .record = record_f64, .element = element_same},
+    {"i64 to u8", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_I64, 0, 255), .record = record_u8, .element = element_same},
+    {"u8 to f32", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_U8, 0, 255), .record = record_f32, .element = element_same},
+    {"u8 to f64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_U8, 0, 255), .record = record_f64, .element = element_same},
+    {"u8 to i64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_U8, 0, 255), .record = record_i64, .element = element_same},
+};
+TG_INFO(cast, "y = x in another dtype, towards zero", "any", -1, cast_samples)
+
+static tg_tensor *record_one_hot(tg_tape *t, tg_tensor *const *x) { return (tg_one_hot)(t, x[0], 5, TG_F32); }
+static tg_tensor *record_one_hot_i64(tg_tape *t, tg_tensor *const *x) { return (tg_one_hot)(t, x[0], 5, TG_I64); }
+static void expect_one_hot(const tg_array *x, tg_array *y)
+{
+    for (int64_t i = 0; i < tg_shape_count(y->shape); i++) ((double *)y->data)[i] = ((const double *)x->data)[i / 5] == (double)(i % 5);
+}
+
+#define LABELS(number, ...) .n_in = 1, .x = {{.type = {.dtype = TG_I64, .shape = {.ndim = number, .dim = {__VA_ARGS__}}}, .high = 4}}
+static const tg_sample one_hot_samples[] = {
+    {"a batch", 0, LABELS(1, 9), .record = record_one_hot, .whole = expect_one_hot},
+    {"to i64", 0, LABELS(2, 3, 2), .record = record_one_hot_i64, .whole = expect_one_hot},
+    {"a scalar", 0, LABELS(0, 0), .record = record_one_hot, .whole = expect_one_hot},
+    {"no labels", 0, LABELS(1, 0), .record = record_one_hot, .whole = expect_one_hot},
+};
+TG_INFO(one_hot, "y[..., j] = 1 where x[...] = j, else 0", "i64 [...] -> [..., classes]", 0, one_hot_samples)

@@ -219,3 +219,45 @@ static tg_tensor *along(tg_tape *t, const char *file, int line, const tg_op *op,
 
 tg_tensor *tg_softmax_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis) { return along(t, file, line, &softmax, x, axis); }
 tg_tensor *tg_log_softmax_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis) { return along(t, file, line, &log_softmax, x, axis); }
+
+/* ---------------------------------------------------------------- samples */
+
+/* By definition, along axis k of x. */
+static void along_axis(const tg_array *x, tg_array *y, int k, bool logarithm)
+{
+    const double *from = x->data;
+    double *to = y->data;
+    const int64_t n = x->shape.dim[k];
+    int64_t inner = 1;
+    for (int d = k + 1; d < x->shape.ndim; d++) inner *= x->shape.dim[d];
+    for (int64_t i = 0; i < tg_shape_count(x->shape); i++) {
+        const int64_t row = i / (n * inner) * n * inner + i % inner;
+        double sum = 0;
+        for (int64_t j = 0; j < n; j++) sum += exp(from[row + j * inner]);
+        to[i] = logarithm ? from[i] - log(sum) : exp(from[i]) / sum;
+    }
+}
+
+#define ALONG(name, id, number, axis, logarithm)                                                                   \
+    static tg_tensor *record_##name##_##id(tg_tape *t, tg_tensor *const *x) { return (tg_##name)(t, x[0], axis); } \
+    static void expect_##name##_##id(const tg_array *x, tg_array *y) { along_axis(x, y, number, logarithm); }
+#define ALONG_SAMPLE(name, id, text, number, ...)                                                              \
+    {                                                                                                          \
+        .label = text, .n_in = 1, .record = record_##name##_##id, .whole = expect_##name##_##id, .x = {        \
+            {.type = {.dtype = TG_F64, .shape = {.ndim = number, .dim = {__VA_ARGS__}}}, .low = -3, .high = 3} \
+        }                                                                                                      \
+    }
+#define WAYS(name, logarithm)                                                                                        \
+    ALONG(name, first, 0, 0, logarithm)                                                                              \
+    ALONG(name, middle, 1, 1, logarithm)                                                                             \
+    ALONG(name, last, 1, -1, logarithm)                                                                              \
+    static const tg_sample name##_samples[] = {                                                                      \
+        ALONG_SAMPLE(name, last, "rows", 2, 3, 5),        ALONG_SAMPLE(name, last, "long rows", 2, 2, 1030),         \
+        ALONG_SAMPLE(name, last, "rows of one", 2, 4, 1), ALONG_SAMPLE(name, last, "no rows", 2, 0, 3),              \
+        ALONG_SAMPLE(name, last, "empty rows", 2, 3, 0),  ALONG_SAMPLE(name, first, "columns", 2, 65, 3),            \
+        ALONG_SAMPLE(name, first, "a vector", 1, 7),      ALONG_SAMPLE(name, middle, "the middle axis", 3, 2, 5, 3), \
+    };
+WAYS(softmax, false)
+WAYS(log_softmax, true)
+TG_INFO(softmax, "y = e^x / sum of e^x", "any", -1, softmax_samples)
+TG_INFO(log_softmax, "y = x - ln(sum of e^x)", "any", -1, log_softmax_samples)
