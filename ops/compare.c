@@ -48,8 +48,9 @@ INFO_CHOICE(minimum, "y = min(a, b)", fmin(a, b))
 
 /* ---------------------------------------------------------------- clamp */
 
-#define RAISED (a >= b || a != a ? a : b)
-TG_MAP_3(clamp_span, RAISED <= c || RAISED != RAISED ? RAISED : c)
+/* A bound that is NaN gives NaN too. */
+#define RAISED (a < b ? b : b != b ? b : a)
+TG_MAP_3(clamp_span, RAISED > c ? c : c != c ? c : RAISED)
 TG_MAP_3(order_gate_span, b <= c ? a : 0)
 
 static const tg_op order_gate; /* of gy, a and b: gy where a <= b */
