@@ -36,7 +36,7 @@ fi
 
 if [ -n "$as_root" ]; then
     echo "Installing:" $needed $optional
-    install="$as_root DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends"
+    install="$as_root DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0"
     $as_root apt-get update -qq || echo "The package lists could not be brought up to date."
     # The optional ones one by one: one that can't be had must not keep the others away.
     [ -z "$needed" ] || $install $needed >/dev/null
