@@ -9,12 +9,12 @@
 
 /* ---------------------------------------------------------------- the plan cache */
 
-enum { BUCKETS = 1024 };
-
+/* A hash table of plans, and all of them in order of use. */
 typedef struct tg_plan_cache {
     int64_t nodes, max_nodes;
-    uint64_t clock;
-    tg_plan *bucket[BUCKETS];
+    size_t n_buckets; /* a power of two */
+    tg_plan **bucket;
+    tg_plan *newest, *oldest;
 } tg_plan_cache;
 
 tg_plan_cache *tg_plan_cache_new(const tg_allocator *a, int64_t max_nodes)
@@ -25,15 +25,71 @@ tg_plan_cache *tg_plan_cache_new(const tg_allocator *a, int64_t max_nodes)
     return cache;
 }
 
+static void link_newest(tg_plan_cache *cache, tg_plan *plan)
+{
+    plan->older = cache->newest;
+    plan->newer = NULL;
+    *(cache->newest ? &cache->newest->newer : &cache->oldest) = plan;
+    cache->newest = plan;
+}
+
+static void unlink_plan(tg_plan_cache *cache, tg_plan *plan)
+{
+    *(plan->newer ? &plan->newer->older : &cache->newest) = plan->older;
+    *(plan->older ? &plan->older->newer : &cache->oldest) = plan->newer;
+}
+
+static void use_plan(tg_tape *t, tg_plan *plan)
+{
+    plan->epoch = t->epoch;
+    if (t->cache->newest != plan) {
+        unlink_plan(t->cache, plan);
+        link_newest(t->cache, plan);
+    }
+    t->stats.nodes = plan->nodes;
+    t->stats.steps = plan->n_steps;
+    t->stats.slab_bytes = plan->slab_bytes;
+}
+
+static tg_plan **bucket_of(const tg_plan_cache *cache, uint64_t hash) { return &cache->bucket[hash & (cache->n_buckets - 1)]; }
+
+static bool grow_buckets(tg_tape *t)
+{
+    tg_plan_cache *cache = t->cache;
+    tg_plan_cache larger = *cache;
+    larger.n_buckets = cache->n_buckets ? 4 * cache->n_buckets : 16;
+    larger.bucket = tg_allocate(&t->allocator, larger.n_buckets * sizeof *larger.bucket);
+    if (!larger.bucket)
+        return cache->n_buckets > 0;
+    memset(larger.bucket, 0, larger.n_buckets * sizeof *larger.bucket);
+    for (tg_plan *plan = cache->newest; plan; plan = plan->older) {
+        tg_plan **head = bucket_of(&larger, plan->hash[0]);
+        plan->next = *head;
+        *head = plan;
+    }
+    tg_release(&t->allocator, cache->bucket, cache->n_buckets * sizeof *cache->bucket);
+    *cache = larger;
+    return true;
+}
+
+static int64_t weight(const tg_plan *plan) { return (int64_t)plan->nodes + 16; }
+
+static void drop_plan(tg_tape *t, tg_plan *plan)
+{
+    tg_plan **link = bucket_of(t->cache, plan->hash[0]);
+    while (*link != plan)
+        link = &(*link)->next;
+    *link = plan->next;
+    unlink_plan(t->cache, plan);
+    t->cache->nodes -= weight(plan);
+    t->stats.plans--;
+    tg_plan_free(plan);
+}
+
 void tg_plan_cache_clear(tg_tape *t)
 {
-    for (int k = 0; k < BUCKETS; k++)
-        for (tg_plan *plan = t->cache->bucket[k], *next; plan; plan = next) {
-            next = plan->next;
-            tg_plan_free(plan);
-        }
-    *t->cache = (tg_plan_cache){.max_nodes = t->cache->max_nodes, .clock = t->cache->clock};
-    t->stats.plans = 0;
+    while (t->cache->newest)
+        drop_plan(t, t->cache->newest);
     t->n_events = t->old_events = 0;
 }
 
@@ -42,39 +98,60 @@ void tg_plan_cache_free(tg_tape *t)
     if (!t->cache)
         return;
     tg_plan_cache_clear(t);
+    tg_release(&t->allocator, t->cache->bucket, t->cache->n_buckets * sizeof *t->cache->bucket);
     tg_release(&t->allocator, t->cache, sizeof *t->cache);
 }
 
 static tg_plan *find_plan(const tg_tape *t, const tg_graph *g, XXH128_hash_t hash)
 {
-    for (tg_plan *plan = t->cache->bucket[hash.low64 % BUCKETS]; plan; plan = plan->next)
+    if (!t->cache->n_buckets)
+        return NULL;
+    for (tg_plan *plan = *bucket_of(t->cache, hash.low64); plan; plan = plan->next)
         if (plan->hash[0] == hash.low64 && plan->hash[1] == hash.high64 && plan->key_bytes == g->key_bytes &&
             memcmp(plan->key, g->key, g->key_bytes) == 0)
             return plan;
     return NULL;
 }
 
-static int64_t weight(const tg_plan *plan) { return (int64_t)plan->nodes + 16; }
-
-/* Drops plans, least recently used first, until `room` more nodes fit; those of the current recording stay. */
+/* Drops plans, least recently used first, until `room` more nodes fit; those of the current recording stay. The slab is given back when the
+ * plan that needed it goes. */
 static void make_room(tg_tape *t, int64_t room)
 {
     tg_plan_cache *cache = t->cache;
-    while (cache->nodes + room > cache->max_nodes) {
-        tg_plan **oldest = NULL;
-        for (int k = 0; k < BUCKETS; k++)
-            for (tg_plan **p = &cache->bucket[k]; *p; p = &(*p)->next)
-                if ((*p)->epoch != t->epoch && (!oldest || (*p)->used < (*oldest)->used))
-                    oldest = p;
-        if (!oldest)
-            return;
-        tg_plan *plan = *oldest;
-        *oldest = plan->next;
-        cache->nodes -= weight(plan);
-        t->stats.plans--;
-        tg_plan_free(plan);
+    bool shrink = false;
+    for (tg_plan *plan = cache->oldest, *newer; plan && cache->nodes + room > cache->max_nodes; plan = newer) {
+        newer = plan->newer;
+        if (plan->epoch == t->epoch)
+            continue;
+        shrink = shrink || plan->slab_bytes >= t->slab_bytes;
+        drop_plan(t, plan);
         t->old_events = 0;
     }
+    if (shrink) {
+        tg_release(&t->allocator, t->slab, t->slab_bytes);
+        t->slab = NULL;
+        t->slab_bytes = 0;
+    }
+}
+
+/* Takes a new plan into the cache; false without memory. */
+static bool store_plan(tg_tape *t, tg_plan *plan, const tg_graph *g, XXH128_hash_t hash)
+{
+    void *key = tg_arena_take(&plan->memory, g->key_bytes);
+    if (!key || (t->stats.plans >= t->cache->n_buckets && !grow_buckets(t)))
+        return false;
+    plan->key = memcpy(key, g->key, g->key_bytes);
+    plan->key_bytes = g->key_bytes;
+    plan->hash[0] = hash.low64;
+    plan->hash[1] = hash.high64;
+    make_room(t, weight(plan));
+    tg_plan **head = bucket_of(t->cache, hash.low64);
+    plan->next = *head;
+    *head = plan;
+    link_newest(t->cache, plan);
+    t->cache->nodes += weight(plan);
+    t->stats.plans++;
+    return true;
 }
 
 /* ---------------------------------------------------------------- extraction */
@@ -346,22 +423,12 @@ static tg_status evaluate_anew(tg_tape *t, const char *file, int line, tg_reques
             tg_plan *plan = make_plan(t, file, line, &g, event, t->node_by_node, &ids);
             if (what == TG_BACKWARD)
                 tg_tape_cut(t, mark);
-            void *key = plan ? tg_arena_take(&plan->memory, g.key_bytes) : NULL;
-            if (!key) {
+            if (!plan || !store_plan(t, plan, &g, hash)) {
                 tg_plan_free(plan);
                 if (what == TG_BACKWARD)
                     drop_aimed_gradients(t, event);
                 return t->error.status ? t->error.status : out_of_memory(t, file, line);
             }
-            plan->key = memcpy(key, g.key, g.key_bytes);
-            plan->key_bytes = g.key_bytes;
-            plan->hash[0] = hash.low64;
-            plan->hash[1] = hash.high64;
-            make_room(t, weight(plan));
-            plan->next = t->cache->bucket[hash.low64 % BUCKETS];
-            t->cache->bucket[hash.low64 % BUCKETS] = plan;
-            t->cache->nodes += weight(plan);
-            t->stats.plans++;
             event->plan = plan;
         }
     }
@@ -386,12 +453,7 @@ tg_status tg_evaluate(tg_tape *t, const char *file, int line, tg_request what, u
             return status;
     }
     tg_event *event = &t->event[t->n_events - 1];
-    if (event->plan) {
-        event->plan->used = ++t->cache->clock;
-        event->plan->epoch = t->epoch;
-        t->stats.nodes = event->plan->nodes;
-        t->stats.steps = event->plan->n_steps;
-        t->stats.slab_bytes = event->plan->slab_bytes;
-    }
+    if (event->plan)
+        use_plan(t, event->plan);
     return run_event(t, file, line, event);
 }

@@ -44,6 +44,8 @@ typedef struct planner {
     uint32_t *output; /* 1 + number of the output that is computed in place */
     uint32_t *reg, *reg_stamp, *uses;
     uint8_t *stored; /* it needs memory */
+    uint8_t *kept;   /* it dies in the step at hand, but something else has taken over its memory */
+    uint32_t *reader; /* of a value that dies in the step at hand: 1 + its last reader there; NONE when that is no reading in place */
     place *place;
     tg_array *array; /* strides and byte offset (in data, from a fixed origin) of views and copies */
     uint32_t *array_of; /* index in array, for views and copies */
@@ -923,7 +925,67 @@ static tg_group *emit_copy(planner *p, uint32_t v, uint32_t output)
     return group;
 }
 
+/* ---------------------------------------------------------------- memory taken over */
+
+/* Whether u's memory ends with step k, and is u's alone. */
+static bool dies_in(const planner *p, uint32_t u, uint32_t k)
+{
+    return computed(p, u) && p->stored[u] && !p->output[u] && p->last[u] == k && p->step[u] != k && p->kind[u] != COPY;
+}
+
+/* A group's result can be computed into an operand's memory if the operand dies here and is read, element by element, no later than the
+ * result is written. */
+static void find_readers(planner *p, const planned_step *step, uint32_t k)
+{
+    for (uint32_t i = 0; i < step->count; i++) {
+        uint32_t v = p->member[step->members + i];
+        for (uint32_t x = 0; x < p->g->node[v].n_in; x++) {
+            uint32_t u = input(p, v, x), r = p->root[u];
+            if (!dies_in(p, r, k))
+                continue;
+            bool in_place = u == r && p->kind[v] == SPAN && type_of(p, u)->shape == type_of(p, v)->shape;
+            p->reader[r] = in_place && p->reader[r] != NONE ? v + 1 : NONE;
+        }
+    }
+}
+
+/* The memory for group member v: that of an operand of its own, or of an earlier member, which nobody needs afterwards. */
+static bool take_over(planner *p, const planned_step *step, uint32_t k, uint32_t v)
+{
+    for (uint32_t i = 0; i < step->count && p->member[step->members + i] <= v; i++) {
+        uint32_t w = p->member[step->members + i];
+        for (uint32_t x = 0; x < p->g->node[w].n_in; x++) {
+            uint32_t u = input(p, w, x);
+            if (u == p->root[u] && dies_in(p, u, k) && !p->kept[u] && p->reader[u] != NONE && p->reader[u] && p->reader[u] - 1 <= v &&
+                bytes_of(p, u) == bytes_of(p, v)) {
+                p->kept[u] = true;
+                p->place[v] = p->place[u];
+                return true;
+            }
+        }
+        if (i > 64)
+            return false;
+    }
+    return false;
+}
+
 /* ---------------------------------------------------------------- all together */
+
+static void place_results(planner *p, slab *s, const planned_step *step, uint32_t k)
+{
+    bool group = !step->call && !p->request->node_by_node;
+    if (group)
+        find_readers(p, step, k);
+    for (uint32_t i = 0; i < step->count; i++) {
+        uint32_t v = p->member[step->members + i];
+        if (!p->stored[v])
+            continue;
+        if (p->output[v])
+            p->place[v] = (place){{output_base(p, p->output[v] - 1), 0}, true};
+        else if (!(group && p->kind[v] == SPAN && take_over(p, step, k, v)))
+            p->place[v] = (place){{0, slab_take(s, (int64_t)bytes_of(p, v))}, true};
+    }
+}
 
 /* Steps in order: memory for what each computes, its instructions, and back what is read for the last time. */
 static void emit(planner *p)
@@ -957,13 +1019,7 @@ static void emit(planner *p)
     for (uint32_t k = 0; k < p->n_steps && !p->failed; k++) {
         const planned_step *step = &p->steps[p->order[k]];
         uint32_t n_scratch = 0;
-        for (uint32_t i = 0; i < step->count; i++) {
-            uint32_t v = p->member[step->members + i];
-            if (p->stored[v])
-                p->place[v] = (place){p->output[v] ? (tg_ref){output_base(p, p->output[v] - 1), 0}
-                                                   : (tg_ref){0, slab_take(&s, (int64_t)bytes_of(p, v))},
-                                      true};
-        }
+        place_results(p, &s, step, k);
         plan->steps[k] = (tg_step){0};
         if (step->call)
             plan->steps[k].call = emit_call(p, k, &s, scratch, &n_scratch);
@@ -974,7 +1030,8 @@ static void emit(planner *p)
         for (uint32_t i = 0; i < n_scratch; i++)
             slab_give(&s, scratch[i].offset, scratch[i].bytes);
         for (uint32_t v = next[k]; v != NONE; v = dying[v])
-            slab_give(&s, p->place[v].at.offset, (int64_t)bytes_of(p, v));
+            if (!p->kept[v])
+                slab_give(&s, p->place[v].at.offset, (int64_t)bytes_of(p, v));
     }
     uint32_t at = p->n_steps;
     for (uint32_t k = 0; k < p->g->n_targets && !p->failed; k++) {
@@ -1009,6 +1066,8 @@ static void allocate_tables(planner *p)
     uint32_t **tables[] = {&p->rep, &p->root, &p->level, &p->parent, &p->walk_of, &p->last_user, &p->step, &p->last, &p->output, &p->reg, &p->array_of};
     for (size_t k = 0; k < sizeof tables / sizeof tables[0]; k++)
         *tables[k] = take(p, n * sizeof(uint32_t));
+    p->kept = take_zeroed(p, n);
+    p->reader = take_zeroed(p, n * sizeof(uint32_t));
     p->reg_stamp = take_zeroed(p, n * sizeof(uint32_t));
     p->uses = take_zeroed(p, n * sizeof(uint32_t));
     p->kind = take(p, n);

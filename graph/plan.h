@@ -127,8 +127,9 @@ typedef struct tg_seen_inputs {
 typedef struct tg_plan {
     tg_arena memory; /* holds everything, this struct too */
     struct tg_plan *next;       /* in its hash bucket */
-    uint64_t hash[2], used;     /* when it was used last */
-    uint64_t epoch;             /* of the last recording that used it */
+    struct tg_plan *newer, *older; /* in order of use */
+    uint64_t hash[2];
+    uint64_t epoch; /* of the last recording that used it */
     const void *key;
     size_t key_bytes;
     uint32_t nodes;

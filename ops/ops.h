@@ -318,6 +318,15 @@ TG_OP(embedding, (tg_tensor *table, tg_tensor *index), (table, index))
 TG_OP(scatter_add, (tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source), (x, axis, index, source))
 #define tg_scatter_add(t, x, axis, index, source) TG_CALL(scatter_add, t, x, axis, index, source)
 
+/* ---------------- matrices of derivatives, by one reverse pass for each row: meant for a small y; x may be any tensor of the tape or a parameter */
+
+/* dy/dx of shape [y's sizes, x's sizes], at most 8 dimensions together. What y does not depend on is 0. */
+TG_OP(jacobian, (tg_tensor *y, tg_tensor *x), (y, x))
+#define tg_jacobian(t, y, x) TG_CALL(jacobian, t, y, x)
+/* The second derivatives of a one-element y, of shape [x's sizes, x's sizes]. */
+TG_OP(hessian, (tg_tensor *y, tg_tensor *x), (y, x))
+#define tg_hessian(t, y, x) TG_CALL(hessian, t, y, x)
+
 /* ---------------- dropout */
 
 /* Each element is 0 with probability p, else x / (1 - p); the identity on a tape in evaluation mode and for p = 0; p = 1 gives zeros; p
