@@ -94,10 +94,7 @@ void tg_batch_gather(const tg_mlp *m, tg_batch *b, const tg_dataset *d, int64_t 
     }
 }
 
-tg_tensor *tg_batch_x(const tg_mlp *m, const tg_batch *b, tg_tape *t, int64_t n)
-{
-    return tg_input_borrow(t, TG_F32, TG_SHAPE(n, m->inputs), b->x);
-}
+tg_tensor *tg_batch_x(const tg_mlp *m, const tg_batch *b, tg_tape *t, int64_t n) { return tg_input_borrow(t, TG_F32, TG_SHAPE(n, m->inputs), b->x); }
 
 tg_tensor *tg_batch_target(const tg_mlp *m, const tg_batch *b, tg_tape *t, int64_t n)
 {

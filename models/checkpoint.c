@@ -68,10 +68,7 @@ static bool put_json(json_t *metadata, const char *key, json_t *value)
     return ok;
 }
 
-static bool put_text(json_t *metadata, const char *key, const char *text)
-{
-    return json_object_set_new(metadata, key, json_string(text)) == 0;
-}
+static bool put_text(json_t *metadata, const char *key, const char *text) { return json_object_set_new(metadata, key, json_string(text)) == 0; }
 
 static bool put_number(json_t *metadata, const char *key, uint64_t number)
 {
@@ -110,8 +107,8 @@ static json_t *scaling_object(const tg_mlp *m)
 {
     const tg_scaling *s = &m->scaling;
     if (!s->known) return json_null();
-    return json_pack("{s:o, s:o, s:f, s:f}", "mean", real_list(s->mean, m->inputs), "std", real_list(s->std, m->inputs), "target_mean", s->target_mean,
-                     "target_std", s->target_std);
+    return json_pack("{s:o, s:o, s:f, s:f}", "mean", real_list(s->mean, m->inputs), "std", real_list(s->std, m->inputs), "target_mean",
+                     s->target_mean, "target_std", s->target_std);
 }
 
 static json_t *metadata_object(const tg_mlp *m)
@@ -135,10 +132,8 @@ static char *header_text(const tg_mlp *m, size_t *data_bytes)
 {
     json_t *header = json_object(), *metadata = metadata_object(m);
     bool ok = header && metadata;
-    if (ok)
-        ok = json_object_set_new(header, "__metadata__", metadata) == 0;
-    else
-        json_decref(metadata);
+    if (ok) ok = json_object_set_new(header, "__metadata__", metadata) == 0;
+    else json_decref(metadata);
     size_t at = 0;
     for (int k = 0; ok && k < tg_params_count(m->params); k++) {
         const tg_tensor *p = tg_params_get(m->params, k);
@@ -243,8 +238,7 @@ static bool read_header(loader *l)
     if (l->bytes < LENGTH_BYTES) return bad(l, "%zu bytes are no model: a safetensors file begins with 8 bytes of header length", l->bytes);
     const uint64_t length = get_length(l->file);
     if (length < 2 || length > MOST_HEADER) return bad(l, "not a model: its first 8 bytes are not the length of a safetensors header");
-    if (length > l->bytes - LENGTH_BYTES)
-        return bad(l, "cut short: %zu bytes, but the header alone takes %" PRIu64, l->bytes, length + LENGTH_BYTES);
+    if (length > l->bytes - LENGTH_BYTES) return bad(l, "cut short: %zu bytes, but the header alone takes %" PRIu64, l->bytes, length + LENGTH_BYTES);
     l->header = (char *)l->file + LENGTH_BYTES;
     l->header_bytes = (size_t)length;
     l->data = l->file + LENGTH_BYTES + length;
@@ -439,8 +433,13 @@ static bool read_values(loader *l)
 
 static bool build(loader *l, const tg_schema *schema, tg_head head)
 {
-    tg_mlp_options o = {.size = sizeof o, .inputs = l->sizes[0], .outputs = l->sizes[l->layers], .n_hidden = l->layers - 1, .hidden = l->sizes + 1,
-                        .head = head, .activation = get_text(l, "activation")};
+    tg_mlp_options o = {.size = sizeof o,
+                        .inputs = l->sizes[0],
+                        .outputs = l->sizes[l->layers],
+                        .n_hidden = l->layers - 1,
+                        .hidden = l->sizes + 1,
+                        .head = head,
+                        .activation = get_text(l, "activation")};
     json_t *dropout = get_json(l, "dropout");
     const bool number = json_is_number(dropout);
     o.dropout = json_number_value(dropout);

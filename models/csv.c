@@ -25,8 +25,8 @@ typedef struct reader {
     tg_texts names;         /* of the columns */
     int64_t *role;          /* of each column */
     size_t role_capacity;
-    tg_texts targets;       /* distinct ones */
-    int64_t *target_line;   /* where each was seen first */
+    tg_texts targets;     /* distinct ones */
+    int64_t *target_line; /* where each was seen first */
     size_t target_capacity;
 } reader;
 
@@ -117,8 +117,7 @@ static void header_field(reader *r, const char *text, size_t n)
         fail_at(r, r->line, "the name of column %lld is not UTF-8 text", (long long)column + 1);
     } else {
         const int64_t number = tg_texts_add(&r->names, text, n);
-        if (number < 0)
-            tg_dataset_no_memory(r->d);
+        if (number < 0) tg_dataset_no_memory(r->d);
         else if (number != column)
             fail_at(r, r->line, "columns %lld and %lld have the same name '%s'", (long long)number + 1, (long long)column + 1, shown(text, n).text);
     }
@@ -168,10 +167,8 @@ static bool header_as_it_is(reader *r)
         char *copy = tg_arena_text(arena, text, strlen(text));
         ok = copy;
         r->role[k] = k == target ? TARGET : features;
-        if (k == target)
-            s->target = copy;
-        else if (ok)
-            name[features++] = copy;
+        if (k == target) s->target = copy;
+        else if (ok) name[features++] = copy;
     }
     s->name = name;
     s->features = features;
@@ -196,10 +193,8 @@ static void header_end(reader *r)
     void *role = r->role;
     const bool ok = tg_grow(&r->d->allocator, &role, &r->role_capacity, (size_t)r->columns, sizeof *r->role);
     r->role = role;
-    if (!ok)
-        tg_dataset_no_memory(r->d);
-    else if (r->model ? header_for_model(r) : header_as_it_is(r))
-        r->header = true;
+    if (!ok) tg_dataset_no_memory(r->d);
+    else if (r->model ? header_for_model(r) : header_as_it_is(r)) r->header = true;
 }
 
 /* ---------------------------------------------------------------- rows */
@@ -242,10 +237,8 @@ static void on_field(void *field, size_t n, void *user)
     const int64_t column = r->field++;
     if (column == 0 && tg_dataset_reserve(d, d->rows + 1) != TG_OK) return;
     if (column >= r->columns || r->role[column] == SKIPPED) return;
-    if (r->role[column] == TARGET)
-        target_field(r, text, n);
-    else
-        parse_number(r, r->line, tg_texts_get(&r->names, column), text, n, &d->x[d->rows * d->schema.features + r->role[column]]);
+    if (r->role[column] == TARGET) target_field(r, text, n);
+    else parse_number(r, r->line, tg_texts_get(&r->names, column), text, n, &d->x[d->rows * d->schema.features + r->role[column]]);
 }
 
 static void on_row(int terminator, void *user)
@@ -271,10 +264,8 @@ static size_t class_text(const char *text, char *y, size_t room)
 {
     double value = 0;
     int n = 0;
-    if (!is_number(text, strlen(text), &value) || !isfinite(value))
-        n = snprintf(y, room, "%s", text);
-    else
-        n = fabs(value) < 1e15 && floor(value) == value ? snprintf(y, room, "%.0f", value == 0 ? 0.0 : value) : snprintf(y, room, "%.17g", value);
+    if (!is_number(text, strlen(text), &value) || !isfinite(value)) n = snprintf(y, room, "%s", text);
+    else n = fabs(value) < 1e15 && floor(value) == value ? snprintf(y, room, "%.0f", value == 0 ? 0.0 : value) : snprintf(y, room, "%.17g", value);
     return n > 0 && (size_t)n < room ? (size_t)n : 0;
 }
 
@@ -303,10 +294,7 @@ typedef struct class_label {
     int64_t number; /* in order of appearance */
 } class_label;
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(((const class_label *)a)->text, ((const class_label *)b)->text);
-}
+static int by_text(const void *a, const void *b) { return strcmp(((const class_label *)a)->text, ((const class_label *)b)->text); }
 
 static int by_number(const void *a, const void *b)
 {
@@ -381,10 +369,13 @@ static bool labels(reader *r, bool all_numbers)
     tg_texts_free(&classes);
     if (!ok || r->model) return ok;
     const int64_t n = d->schema.classes;
-    if (n < 2) return tg_error_set(&d->error, NULL, 0, r->path, TG_EFORMAT, "column '%s': there is one class only, '%s'", target, d->schema.label[0]), false;
+    if (n < 2)
+        return tg_error_set(&d->error, NULL, 0, r->path, TG_EFORMAT, "column '%s': there is one class only, '%s'", target, d->schema.label[0]), false;
     if (d->schema.task == TG_TASK_AUTO) d->schema.task = n == 2 ? TG_TASK_BINARY : TG_TASK_MULTICLASS;
     if (d->schema.task == TG_TASK_BINARY && n != 2)
-        return tg_error_set(&d->error, NULL, 0, r->path, TG_EFORMAT, "column '%s': the task is binary, but there are %lld classes", target, (long long)n), false;
+        return tg_error_set(&d->error, NULL, 0, r->path, TG_EFORMAT, "column '%s': the task is binary, but there are %lld classes", target,
+                            (long long)n),
+               false;
     return true;
 }
 
@@ -434,7 +425,8 @@ static bool read_all(reader *r, struct csv_parser *parser, tg_source *s)
     for (bool first = true;; first = false, skip = 0) {
         const int64_t got = tg_source_read(s, &r->d->error, chunk, sizeof chunk);
         if (got < 0) return false;
-        if (first && got >= 2 && (!memcmp(chunk, "\xFF\xFE", 2) || !memcmp(chunk, "\xFE\xFF", 2))) return fail_at(r, 1, "UTF-16 text: UTF-8 is needed");
+        if (first && got >= 2 && (!memcmp(chunk, "\xFF\xFE", 2) || !memcmp(chunk, "\xFE\xFF", 2)))
+            return fail_at(r, 1, "UTF-16 text: UTF-8 is needed");
         if (first && got >= 3 && !memcmp(chunk, "\xEF\xBB\xBF", 3)) skip = 3;
         if (!parse(r, parser, chunk + skip, (size_t)got - skip)) return false;
         if (got < (int64_t)sizeof chunk) break;

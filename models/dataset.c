@@ -12,10 +12,7 @@
 
 static const char *const task_names[TG_TASK_COUNT] = {"auto", "binary", "multiclass", "regression"};
 
-const char *tg_task_name(tg_task task)
-{
-    return (unsigned)task < TG_TASK_COUNT ? task_names[task] : "?";
-}
+const char *tg_task_name(tg_task task) { return (unsigned)task < TG_TASK_COUNT ? task_names[task] : "?"; }
 
 tg_task tg_task_of(const char *name)
 {
@@ -46,15 +43,9 @@ void tg_dataset_free(tg_dataset *d)
     tg_release(&a, d, sizeof *d);
 }
 
-tg_status tg_dataset_status(const tg_dataset *d)
-{
-    return d ? d->error.status : TG_ENOMEM;
-}
+tg_status tg_dataset_status(const tg_dataset *d) { return d ? d->error.status : TG_ENOMEM; }
 
-const char *tg_dataset_message(const tg_dataset *d)
-{
-    return d ? d->error.message : "no memory for the data set";
-}
+const char *tg_dataset_message(const tg_dataset *d) { return d ? d->error.message : "no memory for the data set"; }
 
 tg_status tg_dataset_begin(tg_dataset *d)
 {
@@ -154,7 +145,8 @@ tg_status tg_dataset_fill(tg_dataset *d, tg_task task, int64_t rows, int64_t fea
                                 (long long)(k % features));
     float highest = 1;
     for (int64_t i = 0; i < rows; i++) {
-        const bool fits = task == TG_TASK_REGRESSION ? isfinite(target[i]) : target[i] >= 0 && target[i] < MOST_CLASSES && floorf(target[i]) == target[i];
+        const bool fits =
+            task == TG_TASK_REGRESSION ? isfinite(target[i]) : target[i] >= 0 && target[i] < MOST_CLASSES && floorf(target[i]) == target[i];
         if (!fits || (task == TG_TASK_BINARY && target[i] > 1))
             return tg_error_set(e, NULL, 0, "data set", TG_EVALUE, "target %g of row %lld does not fit the task %s", (double)target[i], (long long)i,
                                 tg_task_name(task));
@@ -164,10 +156,8 @@ tg_status tg_dataset_fill(tg_dataset *d, tg_task task, int64_t rows, int64_t fea
     if (tg_dataset_reserve(d, rows) != TG_OK) return e->status;
     memcpy(d->x, x, (size_t)(rows * features) * sizeof *x);
     for (int64_t i = 0; i < rows; i++) {
-        if (task == TG_TASK_REGRESSION)
-            d->number[i] = target[i];
-        else
-            d->class_number[i] = (int64_t)target[i];
+        if (task == TG_TASK_REGRESSION) d->number[i] = target[i];
+        else d->class_number[i] = (int64_t)target[i];
     }
     d->rows = rows;
     d->has_target = true;
@@ -200,10 +190,8 @@ tg_dataset *tg_dataset_select(const tg_dataset *d, int64_t n, const int64_t *row
         }
         memcpy(y->x + (size_t)i * width, d->x + (size_t)row[i] * width, width * sizeof *y->x);
         if (!d->has_target) continue;
-        if (d->schema.task == TG_TASK_REGRESSION)
-            y->number[i] = d->number[row[i]];
-        else
-            y->class_number[i] = d->class_number[row[i]];
+        if (d->schema.task == TG_TASK_REGRESSION) y->number[i] = d->number[row[i]];
+        else y->class_number[i] = d->class_number[row[i]];
     }
     y->rows = n;
     y->has_target = d->has_target;
@@ -236,7 +224,8 @@ static tg_status divide_check(tg_dataset *d, tg_dataset **train, tg_dataset **te
 tg_status tg_dataset_split_random(tg_dataset *d, double fraction, uint64_t seed, tg_dataset **train, tg_dataset **test)
 {
     if (divide_check(d, train, test) != TG_OK) return tg_dataset_status(d);
-    if (!(fraction > 0 && fraction < 1)) return tg_error_set(&d->error, NULL, 0, "data set", TG_EVALUE, "fraction %g is not between 0 and 1", fraction);
+    if (!(fraction > 0 && fraction < 1))
+        return tg_error_set(&d->error, NULL, 0, "data set", TG_EVALUE, "fraction %g is not between 0 and 1", fraction);
     if (d->rows < 2) return tg_error_set(&d->error, NULL, 0, "data set", TG_ESHAPE, "%lld rows can't be divided", (long long)d->rows);
     int64_t held = (int64_t)llround(fraction * (double)d->rows);
     held = held < 1 ? 1 : held > d->rows - 1 ? d->rows - 1 : held;
@@ -270,10 +259,8 @@ static bool split_byte(tg_dataset *d, const char *path, split_reader *r, int64_t
     if (r->mark || (c != '0' && c != '1')) return tg_error_set(&d->error, path, line, NULL, TG_EFORMAT, "not a single 0 or 1"), false;
     if (r->zeros + r->ones == d->rows)
         return tg_error_set(&d->error, path, line, NULL, TG_EFORMAT, "more lines than the %lld rows of the data", (long long)d->rows), false;
-    if (c == '0')
-        row[r->zeros++] = r->line - 1;
-    else
-        row[d->rows - 1 - r->ones++] = r->line - 1;
+    if (c == '0') row[r->zeros++] = r->line - 1;
+    else row[d->rows - 1 - r->ones++] = r->line - 1;
     r->mark = true;
     return true;
 }
@@ -290,7 +277,8 @@ static bool split_rows(tg_dataset *d, tg_source *s, split_reader *r, int64_t *ro
     }
     if (r->zeros + r->ones < d->rows)
         return tg_error_set(&d->error, NULL, 0, s->path, TG_EFORMAT, "%lld lines for the %lld rows of the data", (long long)(r->zeros + r->ones),
-                            (long long)d->rows), false;
+                            (long long)d->rows),
+               false;
     if (!r->zeros || !r->ones) return tg_error_set(&d->error, NULL, 0, s->path, TG_EFORMAT, "every line is %d", r->zeros ? 0 : 1), false;
     for (int64_t a = r->zeros, b = d->rows - 1; a < b; a++, b--) {
         const int64_t kept = row[a];
@@ -321,10 +309,7 @@ tg_status tg_dataset_split_file(tg_dataset *d, const char *path, tg_dataset **tr
 
 /* ---------------------------------------------------------------- accessors */
 
-static bool sound(const tg_dataset *d)
-{
-    return d && d->error.status == TG_OK && d->filled;
-}
+static bool sound(const tg_dataset *d) { return d && d->error.status == TG_OK && d->filled; }
 
 tg_task tg_dataset_task(const tg_dataset *d) { return sound(d) ? d->schema.task : TG_TASK_AUTO; }
 int64_t tg_dataset_rows(const tg_dataset *d) { return sound(d) ? d->rows : 0; }
@@ -343,10 +328,7 @@ const char *tg_dataset_label(const tg_dataset *d, int64_t class_number)
     return sound(d) && class_number >= 0 && class_number < d->schema.classes ? d->schema.label[class_number] : NULL;
 }
 
-const float *tg_dataset_numbers(const tg_dataset *d)
-{
-    return sound(d) && d->has_target && d->schema.task == TG_TASK_REGRESSION ? d->number : NULL;
-}
+const float *tg_dataset_numbers(const tg_dataset *d) { return sound(d) && d->has_target && d->schema.task == TG_TASK_REGRESSION ? d->number : NULL; }
 
 const int64_t *tg_dataset_class_numbers(const tg_dataset *d)
 {

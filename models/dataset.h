@@ -13,7 +13,7 @@ typedef struct tg_schema {
     tg_task task;
     bool pixels; /* features are image points in 0..1, which are not standardised */
     int64_t features, classes;
-    const char **name;  /* [features] */
+    const char **name; /* [features] */
     const char *target;
     const char **label; /* [classes] */
 } tg_schema;
@@ -25,9 +25,9 @@ struct tg_dataset {
     tg_schema schema;
     bool filled, has_target;
     int64_t rows;
-    float *x;        /* [rows, features] */
-    float *number;   /* [rows], for a regression */
-    int64_t *class_number; /* [rows], for classes */
+    float *x;                                           /* [rows, features] */
+    float *number;                                      /* [rows], for a regression */
+    int64_t *class_number;                              /* [rows], for classes */
     size_t x_capacity, number_capacity, class_capacity; /* in elements */
 };
 

@@ -16,10 +16,10 @@ typedef struct trainer {
     tg_optim *own;
     tg_tape *tape;
     tg_batch batch;
-    int64_t *order;      /* of the rows; NULL: as they are */
+    int64_t *order; /* of the rows; NULL: as they are */
     int64_t epochs_before;
     double start;
-    bool stopped;        /* by a callback */
+    bool stopped; /* by a callback */
 } trainer;
 
 static double seconds(void)
@@ -29,10 +29,7 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static tg_status fail(tg_mlp *m, tg_status status, const char *what)
-{
-    return tg_error_set(&m->error, NULL, 0, "fit", status, "%s", what);
-}
+static tg_status fail(tg_mlp *m, tg_status status, const char *what) { return tg_error_set(&m->error, NULL, 0, "fit", status, "%s", what); }
 
 static tg_status check(tg_mlp *m, const tg_dataset *data, const tg_fit_options *o)
 {
@@ -51,7 +48,8 @@ static tg_status begin(trainer *r)
     if (!r->o.batch) r->o.batch = 32;
     if (r->o.batch > r->data->rows) r->o.batch = r->data->rows;
     if (tg_scaling_learn(m, r->data) != TG_OK || !tg_batch_reserve(m, &r->batch, r->o.batch)) return m->error.status;
-    const tg_tape_options tape = {.size = sizeof tape, .allocator = &m->allocator, .seed = m->seed, .stream = TG_STREAM_DROPOUT, .threads = m->threads};
+    const tg_tape_options tape = {
+        .size = sizeof tape, .allocator = &m->allocator, .seed = m->seed, .stream = TG_STREAM_DROPOUT, .threads = m->threads};
     r->tape = tg_tape_new(&tape);
     tg_tape_set_step(r->tape, m->steps);
     r->optimizer = r->o.optimizer ? r->o.optimizer : (r->own = tg_adam_new(m->params, NULL));

@@ -51,9 +51,9 @@ static bool read_header(tg_dataset *d, tg_source *s, idx *y, uint32_t dimensions
         return fail(d, s->path, got, what);
     }
     y->count = word[1];
-    y->pixels = dimensions == 1 ? 1 : (int64_t)word[2] * word[3];
+    y->pixels = dimensions == 1 ? 1 : word[2] && word[3] > MOST_PIXELS / word[2] ? -1 : (int64_t)word[2] * word[3];
     if (y->count == 0) return fail(d, s->path, 4, "there are no items");
-    if (y->pixels == 0 || y->pixels > MOST_PIXELS) {
+    if (y->pixels < 1 || y->pixels > MOST_PIXELS) {
         snprintf(what, sizeof what, "images of %u x %u pixels", word[2], word[3]);
         return fail(d, s->path, 8, what);
     }
@@ -119,7 +119,8 @@ static bool make_schema(tg_dataset *d, const tg_schema *model, const char *image
     if (highest == 0) return fail(d, label_path, 8, "all labels are 0: there is one class only");
     *s = (tg_schema){.task = highest == 1 ? TG_TASK_BINARY : TG_TASK_MULTICLASS, .pixels = true, .features = images->pixels, .classes = highest + 1};
     s->target = tg_arena_text(&d->arena, "label", 5);
-    if (s->target && tg_schema_number_names(&s->name, &d->arena, "pixel", s->features) && tg_schema_number_names(&s->label, &d->arena, "", s->classes))
+    if (s->target && tg_schema_number_names(&s->name, &d->arena, "pixel", s->features) &&
+        tg_schema_number_names(&s->label, &d->arena, "", s->classes))
         return true;
     return tg_dataset_no_memory(d), false;
 }
@@ -130,10 +131,8 @@ static bool convert(tg_dataset *d, const idx *images, const idx *labels)
     const int64_t n = images->count * images->pixels;
     for (int64_t k = 0; k < n; k++) d->x[k] = (float)images->data[k] / 255.0F;
     for (int64_t i = 0; i < labels->count; i++) {
-        if (d->schema.task == TG_TASK_REGRESSION)
-            d->number[i] = labels->data[i];
-        else
-            d->class_number[i] = labels->data[i];
+        if (d->schema.task == TG_TASK_REGRESSION) d->number[i] = labels->data[i];
+        else d->class_number[i] = labels->data[i];
     }
     d->rows = images->count;
     d->has_target = true;

@@ -20,10 +20,8 @@ static int open_pair(const request *r, pair *p)
     if (tg_mlp_status(p->m) != TG_OK) return complain(FAILED, "%s", tg_mlp_message(p->m));
     tg_mlp_set_threads(p->m, threads_of(r));
     p->d = tg_dataset_new(NULL);
-    if (is_folder(r->data))
-        tg_dataset_read_idx(p->d, r->data, "t10k", p->m);
-    else
-        tg_dataset_read_csv(p->d, r->data, &(tg_csv_options){.size = sizeof(tg_csv_options), .model = p->m});
+    if (is_folder(r->data)) tg_dataset_read_idx(p->d, r->data, "t10k", p->m);
+    else tg_dataset_read_csv(p->d, r->data, &(tg_csv_options){.size = sizeof(tg_csv_options), .model = p->m});
     return tg_dataset_status(p->d) == TG_OK ? DONE : complain(FAILED, "%s", tg_dataset_message(p->d));
 }
 
@@ -61,10 +59,8 @@ static void print_predictions(const tg_mlp *m, int64_t rows, const float *y)
         int64_t best = 0;
         for (int64_t k = 1; k < classes; k++)
             if (row[k] > row[best]) best = k;
-        if (classes)
-            print_field("", tg_mlp_label(m, best));
-        else
-            printf("%.9g", (double)row[0]);
+        if (classes) print_field("", tg_mlp_label(m, best));
+        else printf("%.9g", (double)row[0]);
         for (int64_t k = 0; k < classes; k++) printf(",%.9g", (double)row[k]);
         putchar('\n');
     }
@@ -77,12 +73,9 @@ static int predict(const request *r)
     if (status == DONE) {
         const int64_t rows = tg_dataset_rows(p.d);
         float *y = calloc((size_t)rows, (size_t)tg_mlp_prediction_width(p.m) * sizeof *y);
-        if (!y)
-            status = complain(FAILED, "no memory for %lld predictions", (long long)rows);
-        else if (tg_predict(p.m, p.d, y) != TG_OK)
-            status = complain(FAILED, "%s", tg_mlp_message(p.m));
-        else
-            print_predictions(p.m, rows, y);
+        if (!y) status = complain(FAILED, "no memory for %lld predictions", (long long)rows);
+        else if (tg_predict(p.m, p.d, y) != TG_OK) status = complain(FAILED, "%s", tg_mlp_message(p.m));
+        else print_predictions(p.m, rows, y);
         free(y);
     }
     close_pair(&p);
@@ -150,12 +143,9 @@ static int evaluate(const request *r)
         const size_t classes = (size_t)tg_mlp_classes(p.m);
         int64_t *count = calloc(classes * classes + 1, sizeof *count);
         tg_metrics y;
-        if (!count)
-            status = complain(FAILED, "no memory for a table of %zu classes", classes);
-        else if (tg_evaluate(p.m, p.d, &y, count) != TG_OK)
-            status = complain(FAILED, "%s", tg_mlp_message(p.m));
-        else
-            print_evaluation(r, p.m, &y, count);
+        if (!count) status = complain(FAILED, "no memory for a table of %zu classes", classes);
+        else if (tg_evaluate(p.m, p.d, &y, count) != TG_OK) status = complain(FAILED, "%s", tg_mlp_message(p.m));
+        else print_evaluation(r, p.m, &y, count);
         free(count);
     }
     close_pair(&p);

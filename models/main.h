@@ -29,7 +29,7 @@ typedef struct request {
     double lr, momentum, weight_decay; /* negative: not given */
     int64_t batch, epochs;             /* 0: not given */
     uint64_t seed;
-    int threads;                       /* 0: all cores */
+    int threads; /* 0: all cores */
     bool no_standardize, json, quiet;
 } request;
 

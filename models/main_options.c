@@ -174,9 +174,8 @@ static const option predict_options[] = {
 
 /* ---------------------------------------------------------------- commands */
 
-static const char common_text[] =
-    "DATA.csv has a header line, numbers, and a target: labels or numbers. IDX-FOLDER holds train-images-idx3-ubyte,\n"
-    "train-labels-idx1-ubyte and the t10k pair, plain or .gz; the t10k pair is the test set.\n";
+static const char common_text[] = "DATA.csv has a header line, numbers, and a target: labels or numbers. IDX-FOLDER holds train-images-idx3-ubyte,\n"
+                                  "train-labels-idx1-ubyte and the t10k pair, plain or .gz; the t10k pair is the test set.\n";
 
 void print_help(void)
 {
@@ -213,8 +212,8 @@ static const option *find(const option *options, int n, const char *word, const 
     return NULL;
 }
 
-static int parse(const char *usage, const char *about, const option *options, int n_options, int n, char **word, const char **place[2],
-                 request *r, bool *helped)
+static int parse(const char *usage, const char *about, const option *options, int n_options, int n, char **word, const char **place[2], request *r,
+                 bool *helped)
 {
     int placed = 0;
     const int places = !place[0] ? 0 : !place[1] ? 1 : 2;
@@ -275,8 +274,8 @@ int parse_evaluate(int n, char **word, request *r, bool *helped)
 int parse_graph(int n, char **word, request *r, bool *helped)
 {
     const char **place[2] = {&r->model, NULL};
-    return parse("graph MODEL", "Prints the training step, forward and backward, as Graphviz text: tapegrad graph MODEL | dot -Tsvg > step.svg\n", NULL, 0,
-                 n, word, place, r, helped);
+    return parse("graph MODEL", "Prints the training step, forward and backward, as Graphviz text: tapegrad graph MODEL | dot -Tsvg > step.svg\n",
+                 NULL, 0, n, word, place, r, helped);
 }
 
 int parse_nothing(int n, char **word, request *r, bool *helped)

@@ -33,18 +33,15 @@ bool is_folder(const char *path)
 
 typedef struct display {
     const request *r;
-    bool terminal;     /* a bar that is drawn over and over, instead of lines */
+    bool terminal; /* a bar that is drawn over and over, instead of lines */
     bool regression;
-    const char *held;  /* what the held-out rows are called */
+    const char *held; /* what the held-out rows are called */
     int64_t epochs;
-    double drawn;      /* when the bar was drawn last */
+    double drawn; /* when the bar was drawn last */
     FILE *history;
 } display;
 
-static double score(const display *d, const tg_metrics *m)
-{
-    return d->regression ? m->r2 : m->accuracy;
-}
+static double score(const display *d, const tg_metrics *m) { return d->regression ? m->r2 : m->accuracy; }
 
 static bool on_batch(const tg_progress *p, void *user)
 {
@@ -72,10 +69,8 @@ static bool on_epoch(const tg_epoch *e, void *user)
     const char *name = d->regression ? "R2" : "accuracy";
     if (d->history) {
         fprintf(d->history, "%lld,%.9g,%.9g,", (long long)e->epoch, e->train.loss, score(d, &e->train));
-        if (e->validation.rows)
-            fprintf(d->history, "%.9g,%.9g,%.3f\n", e->validation.loss, score(d, &e->validation), e->seconds);
-        else
-            fprintf(d->history, ",,%.3f\n", e->seconds);
+        if (e->validation.rows) fprintf(d->history, "%.9g,%.9g,%.3f\n", e->validation.loss, score(d, &e->validation), e->seconds);
+        else fprintf(d->history, ",,%.3f\n", e->seconds);
     }
     if (d->r->quiet || !shown(d, e->epoch)) return true;
     fprintf(stderr, "%sepoch %*lld/%lld  loss %.4f  %s %.4f", d->terminal ? "\r\033[K" : "", d->epochs > 99 ? 3 : 2, (long long)e->epoch,
@@ -99,10 +94,7 @@ static void free_parts(parts *p)
     tg_dataset_free(p->all);
 }
 
-static int data_failed(const tg_dataset *d)
-{
-    return complain(FAILED, "%s", tg_dataset_message(d));
-}
+static int data_failed(const tg_dataset *d) { return complain(FAILED, "%s", tg_dataset_message(d)); }
 
 /* Reads the training data and divides it when it has to serve for testing too. */
 static int read_data(const request *r, parts *p)
@@ -110,10 +102,8 @@ static int read_data(const request *r, parts *p)
     const bool images = is_folder(r->data);
     p->all = p->train = tg_dataset_new(NULL);
     if (images && (r->test || r->split || r->target)) return complain(USAGE, "--test, --split and --target are for CSV files");
-    if (images)
-        tg_dataset_read_idx(p->all, r->data, "train", NULL);
-    else
-        tg_dataset_read_csv(p->all, r->data, &(tg_csv_options){.size = sizeof(tg_csv_options), .target = r->target, .task = r->task});
+    if (images) tg_dataset_read_idx(p->all, r->data, "train", NULL);
+    else tg_dataset_read_csv(p->all, r->data, &(tg_csv_options){.size = sizeof(tg_csv_options), .target = r->target, .task = r->task});
     if (tg_dataset_status(p->all) != TG_OK) return data_failed(p->all);
     if (images && r->task != TG_TASK_AUTO && r->task != tg_dataset_task(p->all))
         return complain(FAILED, "%s: the task is %s", r->data, tg_task_name(tg_dataset_task(p->all)));
@@ -134,10 +124,8 @@ static int read_test(const request *r, const tg_mlp *m, parts *p)
     const bool images = is_folder(r->data);
     if (p->held || (!r->test && !images)) return DONE;
     p->held = tg_dataset_new(NULL);
-    if (images)
-        tg_dataset_read_idx(p->held, r->data, "t10k", m);
-    else
-        tg_dataset_read_csv(p->held, r->test, &(tg_csv_options){.size = sizeof(tg_csv_options), .model = m});
+    if (images) tg_dataset_read_idx(p->held, r->data, "t10k", m);
+    else tg_dataset_read_csv(p->held, r->test, &(tg_csv_options){.size = sizeof(tg_csv_options), .model = m});
     return tg_dataset_status(p->held) == TG_OK ? DONE : data_failed(p->held);
 }
 
@@ -145,10 +133,8 @@ static int read_test(const request *r, const tg_mlp *m, parts *p)
 
 void print_number(double x)
 {
-    if (isfinite(x))
-        printf("%.9g", x);
-    else
-        printf("null");
+    if (isfinite(x)) printf("%.9g", x);
+    else printf("null");
 }
 
 void print_text(const char *text)
@@ -156,12 +142,9 @@ void print_text(const char *text)
     putchar('"');
     for (; *text; text++) {
         const unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            printf("\\%c", c);
-        else if (c < 0x20)
-            printf("\\u%04x", c);
-        else
-            putchar(c);
+        if (c == '"' || c == '\\') printf("\\%c", c);
+        else if (c < 0x20) printf("\\u%04x", c);
+        else putchar(c);
     }
     putchar('"');
 }
@@ -238,8 +221,16 @@ static int close_history(const request *r, display *d, int status)
 static int fit(const request *r, tg_mlp *m, const parts *p, display *d)
 {
     tg_optim *optimizer = make_optimizer(r, m);
-    const tg_fit_options o = {.size = sizeof o, .optimizer = optimizer, .epochs = d->epochs, .batch = r->batch ? r->batch : is_folder(r->data) ? 64 : 32,
-                              .validation = p->held, .on_epoch = on_epoch, .on_batch = r->quiet ? NULL : on_batch, .user = d};
+    const tg_fit_options o = {.size = sizeof o,
+                              .optimizer = optimizer,
+                              .epochs = d->epochs,
+                              .batch = r->batch             ? r->batch
+                                       : is_folder(r->data) ? 64
+                                                            : 32,
+                              .validation = p->held,
+                              .on_epoch = on_epoch,
+                              .on_batch = r->quiet ? NULL : on_batch,
+                              .user = d};
     if (!optimizer) return complain(FAILED, "no memory for an optimizer");
     const double start = seconds();
     tg_metrics trained = {0}, held = {0};
@@ -260,10 +251,8 @@ static void describe(const request *r, const tg_mlp *m, const parts *p, const di
     const int64_t *hidden;
     const int n = tg_mlp_hidden(m, &hidden);
     fprintf(stderr, "%s: %lld rows to train on, ", r->data, (long long)tg_dataset_rows(p->train));
-    if (p->held)
-        fprintf(stderr, "%lld held out (%s), ", (long long)tg_dataset_rows(p->held), d->held);
-    else
-        fprintf(stderr, "none held out, ");
+    if (p->held) fprintf(stderr, "%lld held out (%s), ", (long long)tg_dataset_rows(p->held), d->held);
+    else fprintf(stderr, "none held out, ");
     fprintf(stderr, "%s; net %lld", tg_task_name(tg_mlp_task(m)), (long long)tg_mlp_inputs(m));
     for (int k = 0; k < n; k++) fprintf(stderr, "-%lld", (long long)hidden[k]);
     fprintf(stderr, "-%lld\n", (long long)tg_mlp_outputs(m));
@@ -274,8 +263,13 @@ static int with_model(const request *r, tg_mlp *m, parts *p)
     if (tg_mlp_status(m) != TG_OK) return complain(FAILED, "%s", tg_mlp_message(m));
     int status = read_test(r, m, p);
     if (status != DONE) return status;
-    display d = {.r = r, .terminal = isatty(STDERR_FILENO) && !r->quiet, .regression = tg_mlp_task(m) == TG_TASK_REGRESSION, .held = p->held_name,
-                 .epochs = r->epochs ? r->epochs : is_folder(r->data) ? 5 : 100};
+    display d = {.r = r,
+                 .terminal = isatty(STDERR_FILENO) && !r->quiet,
+                 .regression = tg_mlp_task(m) == TG_TASK_REGRESSION,
+                 .held = p->held_name,
+                 .epochs = r->epochs            ? r->epochs
+                           : is_folder(r->data) ? 5
+                                                : 100};
     if (!r->quiet) describe(r, m, p, &d);
     status = open_history(r, &d);
     if (status == DONE) status = fit(r, m, p, &d);
@@ -287,8 +281,15 @@ int train(const request *r)
     parts p = {0};
     int status = read_data(r, &p);
     if (status == DONE) {
-        const tg_mlp_options o = {.size = sizeof o, .n_hidden = r->n_hidden, .hidden = r->hidden, .activation = r->activation, .dropout = r->dropout,
-                                  .head = r->loss, .no_standardize = r->no_standardize, .seed = r->seed, .threads = threads_of(r)};
+        const tg_mlp_options o = {.size = sizeof o,
+                                  .n_hidden = r->n_hidden,
+                                  .hidden = r->hidden,
+                                  .activation = r->activation,
+                                  .dropout = r->dropout,
+                                  .head = r->loss,
+                                  .no_standardize = r->no_standardize,
+                                  .seed = r->seed,
+                                  .threads = threads_of(r)};
         tg_mlp *m = tg_mlp_new(p.train, &o);
         status = with_model(r, m, &p);
         tg_mlp_free(m);

@@ -50,8 +50,8 @@ tg_metrics tg_scores_metrics(const tg_scores *s, const tg_mlp *m)
 
 static tg_status differs(tg_mlp *m, const char *caller, const char *what, int64_t k, const char *given, const char *expected)
 {
-    return tg_error_set(&m->error, NULL, 0, caller, TG_EVALUE, "%s %lld of the data is '%.60s' where the model has '%.60s'", what, (long long)k, given,
-                        expected);
+    return tg_error_set(&m->error, NULL, 0, caller, TG_EVALUE, "%s %lld of the data is '%.60s' where the model has '%.60s'", what, (long long)k,
+                        given, expected);
 }
 
 tg_status tg_mlp_accepts(tg_mlp *m, const tg_dataset *d, bool targets, const char *caller)
@@ -64,7 +64,8 @@ tg_status tg_mlp_accepts(tg_mlp *m, const tg_dataset *d, bool targets, const cha
     if (!d->filled || d->rows == 0) return tg_error_set(e, NULL, 0, caller, TG_ESTATE, "the data set has no rows");
     const tg_schema *s = &d->schema, *own = &m->schema;
     if (s->features != own->features)
-        return tg_error_set(e, NULL, 0, caller, TG_ESHAPE, "the data has %lld features, the model %lld", (long long)s->features, (long long)own->features);
+        return tg_error_set(e, NULL, 0, caller, TG_ESHAPE, "the data has %lld features, the model %lld", (long long)s->features,
+                            (long long)own->features);
     for (int64_t k = 0; k < s->features; k++)
         if (strcmp(s->name[k], own->name[k]) != 0) return differs(m, caller, "feature", k, s->name[k], own->name[k]);
     if (!targets) return TG_OK;
@@ -72,7 +73,8 @@ tg_status tg_mlp_accepts(tg_mlp *m, const tg_dataset *d, bool targets, const cha
     if ((s->task == TG_TASK_REGRESSION) != (own->task == TG_TASK_REGRESSION))
         return tg_error_set(e, NULL, 0, caller, TG_EVALUE, "the data's task is %s, the model's %s", tg_task_name(s->task), tg_task_name(own->task));
     if (s->classes > own->classes)
-        return tg_error_set(e, NULL, 0, caller, TG_ESHAPE, "the data has %lld classes, the model %lld", (long long)s->classes, (long long)own->classes);
+        return tg_error_set(e, NULL, 0, caller, TG_ESHAPE, "the data has %lld classes, the model %lld", (long long)s->classes,
+                            (long long)own->classes);
     for (int64_t k = 0; k < s->classes; k++)
         if (strcmp(s->label[k], own->label[k]) != 0) return differs(m, caller, "class", k, s->label[k], own->label[k]);
     return TG_OK;

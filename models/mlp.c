@@ -25,18 +25,12 @@ tg_tensor *tg_linear_layer_apply_at(tg_tape *t, const char *file, int line, cons
     return tg_linear(t, x, layer ? layer->weight : NULL, layer ? layer->bias : NULL);
 }
 
-tg_tensor *(tg_linear_layer_apply)(tg_tape *t, const tg_linear_layer *layer, tg_tensor *x)
-{
-    return tg_linear_layer_apply_at(t, NULL, 0, layer, x);
-}
+tg_tensor *(tg_linear_layer_apply)(tg_tape *t, const tg_linear_layer *layer, tg_tensor *x) { return tg_linear_layer_apply_at(t, NULL, 0, layer, x); }
 
 /* ---------------------------------------------------------------- activations */
 
-#define RECORDER(name, ...)                                                              \
-    static tg_tensor *name(tg_tape *t, const char *file, int line, tg_tensor *x)         \
-    {                                                                                    \
-        return __VA_ARGS__;                                                              \
-    }
+#define RECORDER(name, ...) \
+    static tg_tensor *name(tg_tape *t, const char *file, int line, tg_tensor *x) { return __VA_ARGS__; }
 RECORDER(leaky_relu, tg_leaky_relu(t, x, 0.01))
 RECORDER(elu, tg_elu(t, x, 1))
 
@@ -50,16 +44,12 @@ static const struct activation {
     const char *name;
     tg_activation_fn record;
 } activations[] = {
-    {"relu", tg_relu_at},       {"leaky_relu", leaky_relu}, {"elu", elu},
-    {"gelu", tg_gelu_at},       {"gelu_tanh", tg_gelu_tanh_at}, {"silu", tg_silu_at},
-    {"sigmoid", tg_sigmoid_at}, {"tanh", tg_tanh_at},       {"softplus", tg_softplus_at},
-    {"relu6", tg_relu6_at},     {"hardtanh", tg_hardtanh_at}, {"identity", identity},
+    {"relu", tg_relu_at},         {"leaky_relu", leaky_relu}, {"elu", elu},         {"gelu", tg_gelu_at},         {"gelu_tanh", tg_gelu_tanh_at},
+    {"silu", tg_silu_at},         {"sigmoid", tg_sigmoid_at}, {"tanh", tg_tanh_at}, {"softplus", tg_softplus_at}, {"relu6", tg_relu6_at},
+    {"hardtanh", tg_hardtanh_at}, {"identity", identity},
 };
 
-const char *tg_activation_names(void)
-{
-    return "relu, leaky_relu, elu, gelu, gelu_tanh, silu, sigmoid, tanh, softplus, relu6, hardtanh, identity";
-}
+const char *tg_activation_names(void) { return "relu, leaky_relu, elu, gelu, gelu_tanh, silu, sigmoid, tanh, softplus, relu6, hardtanh, identity"; }
 
 static const struct activation *find_activation(const char *name)
 {
@@ -75,19 +65,13 @@ tg_tensor *tg_activation_at(tg_tape *t, const char *file, int line, const char *
     return tg_fail_at(t, file, line, name ? TG_EVALUE : TG_ENULL, "activation: '%.60s' is none of %s", name ? name : "NULL", tg_activation_names());
 }
 
-tg_tensor *(tg_activation)(tg_tape *t, const char *name, tg_tensor *x)
-{
-    return tg_activation_at(t, NULL, 0, name, x);
-}
+tg_tensor *(tg_activation)(tg_tape *t, const char *name, tg_tensor *x) { return tg_activation_at(t, NULL, 0, name, x); }
 
 /* ---------------------------------------------------------------- making a net */
 
 static const char *const head_names[TG_HEAD_COUNT] = {"auto", "bce", "mse", "cross_entropy"};
 
-const char *tg_head_name(tg_head head)
-{
-    return (unsigned)head < TG_HEAD_COUNT ? head_names[head] : "?";
-}
+const char *tg_head_name(tg_head head) { return (unsigned)head < TG_HEAD_COUNT ? head_names[head] : "?"; }
 
 tg_head tg_head_of(const char *name)
 {
@@ -145,10 +129,7 @@ static tg_status check(tg_mlp *m, const tg_mlp_options *o)
     return TG_OK;
 }
 
-static tg_status no_memory(tg_mlp *m)
-{
-    return fail(m, TG_ENOMEM, "no memory");
-}
+static tg_status no_memory(tg_mlp *m) { return fail(m, TG_ENOMEM, "no memory"); }
 
 /* The parameters, layer after layer. */
 static tg_status make_layers(tg_mlp *m)
@@ -202,7 +183,8 @@ static tg_status fit_to_data(tg_mlp *m, const tg_schema *s, tg_mlp_options *o)
     if (o->head == TG_HEAD_AUTO) o->head = usual_head(s->task);
     const bool regression = s->task == TG_TASK_REGRESSION;
     if (regression != (o->head == TG_HEAD_MSE) || (o->head == TG_HEAD_BCE && s->classes != 2))
-        return fail(m, TG_EVALUE, "the loss %s does not fit the task %s of %lld classes", tg_head_name(o->head), tg_task_name(s->task), (long long)s->classes);
+        return fail(m, TG_EVALUE, "the loss %s does not fit the task %s of %lld classes", tg_head_name(o->head), tg_task_name(s->task),
+                    (long long)s->classes);
     o->inputs = s->features;
     o->outputs = o->head == TG_HEAD_CROSS_ENTROPY ? s->classes : 1;
     return TG_OK;
@@ -217,10 +199,15 @@ static tg_status standard_schema(tg_mlp *m, const tg_mlp_options *o, tg_schema *
     if (one ? o->outputs != 1 : o->outputs < 2)
         return fail(m, TG_ESHAPE, "%lld outputs do not fit the loss %s", (long long)o->outputs, tg_head_name(o->head));
     const int64_t classes = o->head == TG_HEAD_MSE ? 0 : o->head == TG_HEAD_BCE ? 2 : o->outputs;
-    *s = (tg_schema){.task = classes == 0 ? TG_TASK_REGRESSION : classes == 2 ? TG_TASK_BINARY : TG_TASK_MULTICLASS,
-                     .features = o->inputs, .classes = classes, .target = "y"};
+    *s = (tg_schema){.task = classes == 0   ? TG_TASK_REGRESSION
+                             : classes == 2 ? TG_TASK_BINARY
+                                            : TG_TASK_MULTICLASS,
+                     .features = o->inputs,
+                     .classes = classes,
+                     .target = "y"};
     if (o->inputs > INT32_MAX || classes > INT32_MAX) return fail(m, TG_ESHAPE, "a net of that size");
-    if (!tg_schema_number_names(&s->name, &m->arena, "x", s->features) || !tg_schema_number_names(&s->label, &m->arena, "", classes)) return no_memory(m);
+    if (!tg_schema_number_names(&s->name, &m->arena, "x", s->features) || !tg_schema_number_names(&s->label, &m->arena, "", classes))
+        return no_memory(m);
     return TG_OK;
 }
 
@@ -268,15 +255,9 @@ tg_tensor *tg_mlp_loss_at(tg_tape *t, const char *file, int line, const tg_mlp *
     return tg_cross_entropy(t, output, target);
 }
 
-tg_tensor *(tg_mlp_output)(tg_tape *t, const tg_mlp *m, tg_tensor *x)
-{
-    return tg_mlp_output_at(t, NULL, 0, m, x);
-}
+tg_tensor *(tg_mlp_output)(tg_tape *t, const tg_mlp *m, tg_tensor *x) { return tg_mlp_output_at(t, NULL, 0, m, x); }
 
-tg_tensor *(tg_mlp_loss)(tg_tape *t, const tg_mlp *m, tg_tensor *output, tg_tensor *target)
-{
-    return tg_mlp_loss_at(t, NULL, 0, m, output, target);
-}
+tg_tensor *(tg_mlp_loss)(tg_tape *t, const tg_mlp *m, tg_tensor *output, tg_tensor *target) { return tg_mlp_loss_at(t, NULL, 0, m, output, target); }
 
 /* ---------------------------------------------------------------- accessors */
 

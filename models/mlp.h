@@ -8,8 +8,8 @@ typedef tg_tensor *(*tg_activation_fn)(tg_tape *t, const char *file, int line, t
 
 /* What is subtracted from features and target, and by what the rest is divided. */
 typedef struct tg_scaling {
-    bool known;              /* once training has seen data, or by no_standardize */
-    double *mean, *std;      /* [features]; NULL: features are left as they are */
+    bool known;         /* once training has seen data, or by no_standardize */
+    double *mean, *std; /* [features]; NULL: features are left as they are */
     double target_mean, target_std;
 } tg_scaling;
 
@@ -73,9 +73,9 @@ tg_tensor *tg_batch_target(const tg_mlp *m, const tg_batch *b, tg_tape *t, int64
 
 typedef struct tg_scores {
     int64_t rows, correct;
-    double loss, residual;       /* sums */
-    double mean, deviation;      /* of the targets: running mean, sum of squared deviations from it */
-    int64_t *confusion;          /* NULL: not wanted */
+    double loss, residual;  /* sums */
+    double mean, deviation; /* of the targets: running mean, sum of squared deviations from it */
+    int64_t *confusion;     /* NULL: not wanted */
 } tg_scores;
 
 /* Adds a batch: its outputs [n, outputs], and its mean loss. */

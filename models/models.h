@@ -141,10 +141,10 @@ typedef struct tg_mlp_options {
 /* A net for the features and classes (or numbers) of data. Its parameters are layer0.weight, layer0.bias, layer1.weight, ... It keeps no pointer to
  * data. data may be NULL: then inputs, outputs and head say what it is, and the net has standard names. NULL only when memory is short. */
 TG_API tg_mlp *tg_mlp_new(const tg_dataset *data, const tg_mlp_options *options);
-TG_API void tg_mlp_free(tg_mlp *m);                 /* NULL allowed */
-TG_API tg_status tg_mlp_status(const tg_mlp *m);    /* the sticky status; TG_ENOMEM for NULL */
-TG_API const char *tg_mlp_message(const tg_mlp *m); /* "" without an error */
-TG_API void tg_mlp_clear_error(tg_mlp *m);         /* an error of tg_mlp_new or tg_mlp_load stays */
+TG_API void tg_mlp_free(tg_mlp *m);                     /* NULL allowed */
+TG_API tg_status tg_mlp_status(const tg_mlp *m);        /* the sticky status; TG_ENOMEM for NULL */
+TG_API const char *tg_mlp_message(const tg_mlp *m);     /* "" without an error */
+TG_API void tg_mlp_clear_error(tg_mlp *m);              /* an error of tg_mlp_new or tg_mlp_load stays */
 TG_API void tg_mlp_set_threads(tg_mlp *m, int threads); /* out of range is TG_EVALUE */
 
 TG_API tg_params *tg_mlp_params(const tg_mlp *m); /* owned by m; NULL for NULL or a net that could not be made */
@@ -155,8 +155,8 @@ TG_API int64_t tg_mlp_outputs(const tg_mlp *m);
 TG_API int tg_mlp_hidden(const tg_mlp *m, const int64_t **sizes); /* the number of hidden layers; their sizes, valid until m is freed */
 TG_API const char *tg_mlp_activation(const tg_mlp *m);
 TG_API double tg_mlp_dropout(const tg_mlp *m);
-TG_API int64_t tg_mlp_classes(const tg_mlp *m);                          /* 0 for a regression */
-TG_API const char *tg_mlp_label(const tg_mlp *m, int64_t class_number);  /* NULL out of range */
+TG_API int64_t tg_mlp_classes(const tg_mlp *m);                           /* 0 for a regression */
+TG_API const char *tg_mlp_label(const tg_mlp *m, int64_t class_number);   /* NULL out of range */
 TG_API const char *tg_mlp_feature_name(const tg_mlp *m, int64_t feature); /* NULL out of range */
 TG_API const char *tg_mlp_target_name(const tg_mlp *m);
 

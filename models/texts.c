@@ -4,10 +4,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-const char *tg_texts_get(const tg_texts *s, int64_t number)
-{
-    return s->pool + s->start[number];
-}
+const char *tg_texts_get(const tg_texts *s, int64_t number) { return s->pool + s->start[number]; }
 
 void tg_texts_free(tg_texts *s)
 {
