@@ -84,6 +84,12 @@ static void *keep(planner *p, size_t bytes)
     return block;
 }
 
+static void *keep_copy(planner *p, const void *from, size_t bytes)
+{
+    void *block = keep(p, bytes);
+    return block && bytes ? memcpy(block, from, bytes) : block;
+}
+
 static const tg_type_entry *type_of(const planner *p, uint32_t v) { return &p->t->type[p->g->node[v].type]; }
 static size_t bytes_of(const planner *p, uint32_t v) { return (size_t)type_of(p, v)->count * tg_dtype_size(type_of(p, v)->type.dtype); }
 static uint32_t input(const planner *p, uint32_t v, uint32_t k) { return p->rep[tg_graph_inputs(p->g, v)[k]]; }
@@ -784,8 +790,8 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
         return NULL;
     *group = (tg_group){.node = member[0], .count = walked_type(p, member[0])->count};
     group->instructions = keep(p, (step->count + 1) * sizeof *group->instructions);
-    group->loads = keep(p, (n_operands + 1) * sizeof *group->loads);
-    group->moves = keep(p, (n_operands + step->count + 1) * sizeof *group->moves);
+    group->loads = take(p, (n_operands + 1) * sizeof *group->loads);
+    group->moves = take(p, (n_operands + step->count + 1) * sizeof *group->moves);
     group->folds = keep(p, (n_folds + 1) * sizeof *group->folds);
     if (p->failed)
         return NULL;
@@ -821,12 +827,8 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
         tg_instruction *i = &group->instructions[group->n_instructions++];
         *i = (tg_instruction){.run = p->kind[v] == COPY ? copier(size) : node->op->span->of[dtype][p->t->build]};
         int n_attrs = tg_graph_n_attrs(g, v);
-        if (n_attrs && p->kind[v] != COPY) {
-            int64_t *attrs = keep(p, (size_t)n_attrs * sizeof *attrs);
-            if (!attrs)
-                return NULL;
-            i->attrs = memcpy(attrs, tg_graph_attrs(g, v), (size_t)n_attrs * sizeof *attrs);
-        }
+        if (n_attrs && p->kind[v] != COPY)
+            i->attrs = keep_copy(p, tg_graph_attrs(g, v), (size_t)n_attrs * sizeof(int64_t));
         for (uint32_t x = 0; x < node->n_in; x++)
             i->x[x] = operand_register(p, group, &r, stamp, v, input(p, v, x));
         for (uint32_t x = 0; x < node->n_in; x++) {
@@ -843,6 +845,8 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
         p->reg[v] = i->y;
         p->reg_stamp[v] = stamp;
     }
+    group->loads = keep_copy(p, group->loads, group->n_loads * sizeof *group->loads);
+    group->moves = keep_copy(p, group->moves, group->n_moves * sizeof *group->moves);
     settle_registers(group, &r);
     size_registers(p, group, element);
     return group;
@@ -859,13 +863,11 @@ static tg_plan_call *emit_call(planner *p, uint32_t position, slab *s, hole *scr
         return NULL;
     *c = (tg_plan_call){.op = node->op, .node = v, .y_at = p->place[v].at};
     int n_attrs = tg_graph_n_attrs(p->g, v);
-    int64_t *attrs = keep(p, ((size_t)n_attrs + 1) * sizeof *attrs);
+    const int64_t *attrs = keep_copy(p, tg_graph_attrs(p->g, v), (size_t)n_attrs * sizeof *attrs);
     c->x = keep(p, (node->n_in + 1) * sizeof *c->x);
     c->operands = keep(p, (node->n_in + 1) * sizeof *c->operands);
     if (p->failed)
         return NULL;
-    if (n_attrs)
-        memcpy(attrs, tg_graph_attrs(p->g, v), (size_t)n_attrs * sizeof *attrs);
     for (uint32_t k = 0; k < node->n_in; k++) {
         uint32_t u = input(p, v, k);
         tg_operand *o = &c->operands[k];

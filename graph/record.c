@@ -169,20 +169,27 @@ static bool store_inputs(tg_tape *t, tg_node *v, uint32_t n, const uint32_t *in)
     return true;
 }
 
-static tg_tensor *append(const recording *at, uint32_t n_in, const uint32_t *in, int n_attrs, const int64_t *attrs, const tg_type *type)
+static tg_tensor *append_typed(const recording *at, uint32_t n_in, const uint32_t *in, int n_attrs, const int64_t *attrs, uint32_t type)
 {
     tg_tape *t = at->t;
-    if (t->forbid_f32 && type->dtype == TG_F32) {
-        tg_tape_fail(t, at->file, at->line, at->op->name, TG_EDTYPE, "f32 reached in a gradient check, which computes in f64");
-        return NULL;
-    }
     t->old = 0;
-    tg_node v = {.op = at->op};
-    if (!grow_tape(t) || !store_attrs(t, n_attrs, attrs, &v.attrs) || !store_inputs(t, &v, n_in, in) || !intern_type(t, type, &v.type))
+    tg_node v = {.op = at->op, .type = type};
+    if (!grow_tape(t) || !store_attrs(t, n_attrs, attrs, &v.attrs) || !store_inputs(t, &v, n_in, in))
         return out_of_memory(at);
     t->node[t->n] = v;
     t->origin[t->n] = (tg_origin){at->file, at->line, 0};
     return tg_handle(t, t->n++);
+}
+
+static tg_tensor *append(const recording *at, uint32_t n_in, const uint32_t *in, int n_attrs, const int64_t *attrs, const tg_type *type)
+{
+    tg_tape *t = at->t;
+    uint32_t index;
+    if (t->forbid_f32 && type->dtype == TG_F32) {
+        tg_tape_fail(t, at->file, at->line, at->op->name, TG_EDTYPE, "f32 reached in a gradient check, which computes in f64");
+        return NULL;
+    }
+    return intern_type(t, type, &index) ? append_typed(at, n_in, in, n_attrs, attrs, index) : out_of_memory(at);
 }
 
 /* Takes the next node of the previous recording for the new one. */
@@ -423,9 +430,22 @@ static bool check(const recording *at, tg_rule *r)
     return true;
 }
 
+/* Elementwise ops on operands of one type, the usual case, need no rule: the result is of that type. */
+static bool has_operands_type(const recording *at, uint32_t n_in, const uint32_t *in)
+{
+    const tg_tape *t = at->t;
+    const uint32_t type = t->node[in[0]].type;
+    for (uint32_t k = 1; k < n_in; k++)
+        if (t->node[in[k]].type != type)
+            return false;
+    return at->op->span && !at->op->rule && at->op->span->of[t->type[type].type.dtype][TG_BUILD_BASE];
+}
+
 static tg_tensor *record_new(const recording *at, uint32_t n_in, const uint32_t *in, int n_attrs, const int64_t *attrs)
 {
     tg_tape *t = at->t;
+    if (has_operands_type(at, n_in, in))
+        return append_typed(at, n_in, in, n_attrs, attrs, t->node[in[0]].type);
     tg_type few[4], *x = few;
     if (n_in > 4) {
         x = tg_arena_take(&t->storage, n_in * sizeof *x);

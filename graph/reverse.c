@@ -154,6 +154,8 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
             p->cut = node + 1;
         } else if (!gx[k]) {
             tg_tape_fail(t, file, line, v.op->name, TG_ENOGRAD, "the op is not differentiable in its operand %u", k);
+        } else if (t->node[gx[k]->id].type == t->node[in].type) {
+            add_term(p, in, gx[k]);
         } else {
             const tg_type want = tg_node_type(t, in)->type;
             if (tg_tensor_dtype(gx[k]) != want.dtype ||
