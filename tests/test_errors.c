@@ -94,7 +94,7 @@ CALL(argmax, 0, tg_argmax(t, x[0], 1, false), F(2, 3))
 CALL(max_along, 0, tg_max_along(t, x[0], 1, false), F(2, 3))
 CALL(softmax, 0, tg_softmax(t, x[0], 1), F(2, 3))
 CALL(log_softmax, 0, tg_log_softmax(t, x[0], 1), F(2, 3))
-CALL(reshape, 0, tg_reshape(t, x[0], TG_SHAPE(3, -1)), F(2, 3))
+CALL(reshape, 0, tg_reshape(t, x[0], ((tg_shape){2, {3, -1}})), F(2, 3))
 CALL(permute, 0, tg_permute(t, x[0], TG_AXES(1, 0)), F(2, 3))
 CALL(transpose, 0, tg_transpose(t, x[0], 0, 1), F(2, 3))
 CALL(expand, 0, tg_expand(t, x[0], TG_SHAPE(4, 2, 3)), F(2, 3))
@@ -122,6 +122,8 @@ CALL(bce_with_logits_loss, 4, tg_bce_with_logits_loss(t, x[0], x[1], x[2], TG_RE
 CALL(bce_with_logits, 0, tg_bce_with_logits(t, x[0], x[1]), F(2, 3), F(2, 3))
 CALL(cross_entropy_loss, 4, tg_cross_entropy_loss(t, x[0], x[1], x[2], TG_NO_INDEX, 0.1, TG_REDUCE_MEAN), F(2, 3), I(2), F(3))
 CALL(cross_entropy, 0, tg_cross_entropy(t, x[0], x[1]), F(2, 3), I(2))
+CALL(jacobian, 0, tg_jacobian(t, tg_square(t, x[0]), x[0]), F(2, 3))
+CALL(hessian, 0, tg_hessian(t, tg_sum(t, tg_square(t, x[0]), TG_ALL_AXES, false), x[0]), F(2, 3))
 CALL(nll_loss, 4, tg_nll_loss(t, x[0], x[1], x[2], TG_NO_INDEX, TG_REDUCE_MEAN), F(2, 3), I(2), F(3))
 /* clang-format on */
 
@@ -417,10 +419,10 @@ Test(errors, attributes_out_of_range_are_refused)
     REFUSED(tg_softmax(t, x, 2));
     REFUSED(tg_log_softmax(t, x, -3));
     REFUSED_AS(TG_ESHAPE, tg_reshape(t, x, TG_SHAPE(7)));
-    REFUSED(tg_reshape(t, x, TG_SHAPE(-1, -1)));
-    REFUSED(tg_reshape(t, x, TG_SHAPE(4, -1)));
-    REFUSED(tg_reshape(t, x, TG_SHAPE(-2, 3)));
-    REFUSED(tg_reshape(t, empty, TG_SHAPE(0, -1)));
+    REFUSED(tg_reshape(t, x, ((tg_shape){2, {-1, -1}})));
+    REFUSED(tg_reshape(t, x, ((tg_shape){2, {4, -1}})));
+    REFUSED(tg_reshape(t, x, ((tg_shape){2, {-2, 3}})));
+    REFUSED(tg_reshape(t, empty, ((tg_shape){2, {0, -1}})));
     REFUSED(tg_permute(t, x, TG_AXES(0)));
     REFUSED(tg_permute(t, x, TG_AXES(0, 0)));
     REFUSED(tg_permute(t, x, TG_AXES(0, 2)));
@@ -596,7 +598,7 @@ Test(errors, tape_functions_check_what_they_are_given)
     GRAPH_FAILS(TG_ETAPE, tg_eval(t, 1, &foreign));
     GRAPH_FAILS(TG_ENULL, tg_item(t, NULL));
     GRAPH_FAILS(TG_ESHAPE, tg_item(t, x));
-    GRAPH_FAILS(TG_ETAPE, tg_item(t, foreign));
+    GRAPH_FAILS(TG_ETAPE, tg_item(t, tg_sum(other, foreign, TG_ALL_AXES, false)));
     GRAPH_FAILS(TG_ENULL, tg_data(t, NULL));
     GRAPH_FAILS(TG_ETAPE, tg_data(t, foreign));
     GRAPH_FAILS(TG_ENULL, tg_backward(t, NULL));
@@ -624,7 +626,6 @@ Test(errors, tape_functions_check_what_they_are_given)
     GRAPH_FAILS(TG_ESHAPE, tg_jvp(t, s, 1, &x, &s));
     GRAPH_FAILS(TG_EDTYPE, tg_jvp(t, s, 1, &x, &single));
     GRAPH_FAILS(TG_ETAPE, tg_jvp(t, s, 1, &x, &foreign));
-    GRAPH_FAILS(TG_ENOGRAD, tg_jvp(t, s, 1, &one, &one));
     GRAPH_FAILS(TG_ENULL, tg_hvp(t, NULL, x, x));
     GRAPH_FAILS(TG_ENULL, tg_hvp(t, s, NULL, x));
     GRAPH_FAILS(TG_ENULL, tg_hvp(t, s, x, NULL));
@@ -635,7 +636,6 @@ Test(errors, tape_functions_check_what_they_are_given)
     GRAPH_FAILS(TG_ENULL, tg_jacobian(t, NULL, x));
     GRAPH_FAILS(TG_ENULL, tg_jacobian(t, x, NULL));
     GRAPH_FAILS(TG_ETAPE, tg_jacobian(t, foreign, x));
-    GRAPH_FAILS(TG_ENOGRAD, tg_jacobian(t, s, one));
     tg_tensor *five = tg_reshape(t, x, TG_SHAPE(2, 1, 1, 1, 3));
     GRAPH_FAILS(TG_ESHAPE, tg_jacobian(t, tg_square(t, five), five));
     GRAPH_FAILS(TG_ENULL, tg_hessian(t, NULL, x));

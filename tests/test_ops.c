@@ -208,8 +208,8 @@ static const tg_op_info *op_of(const int *number)
 
 /* ---------------------------------------------------------------- values */
 
-/* The expected values of a case, from what its operands hold. */
-static void expect(const sampled *c, tg_shape shape, double *out)
+/* The expected values of a case, from what its operands hold, and the size of the largest operand of each. */
+static void expect(const sampled *c, tg_shape shape, double *out, double *size)
 {
     const tg_sample *s = c->sample;
     const int64_t count = tg_shape_count(shape);
@@ -239,18 +239,19 @@ static void expect(const sampled *c, tg_shape shape, double *out)
                 step *= from.dim[e];
             }
             x[k] = c->plain[k][at];
+            size[i] = fmax(size[i], fabs(x[k]));
         }
         out[i] = s->element(x);
     }
 }
 
-/* Elementwise functions are a few roundings deep; what is left of an operand's size after a cancellation is allowed for. Others add up to some hundred
- * terms of size 1 or so: their error is relative to that size. */
-static double allowed(const sampled *c, tg_dtype dtype, double expected)
+/* Elementwise functions are a few roundings deep, and a cancellation leaves the rounding of something of the operands' size. Others add up to some
+ * hundred terms of size 1 or so: their error is relative to that size. */
+static double allowed(const sampled *c, tg_dtype dtype, double expected, double size)
 {
     const bool single = dtype == TG_F32 || c->type[0].dtype == TG_F32;
-    const double size = c->sample->flags & TG_ANY_SHAPE ? 0x1p-10 : 1;
-    return single ? 16 * (double)FLT_EPSILON * (fabs(expected) + size) : 1e-12 * (fabs(expected) + size);
+    if (!(c->sample->flags & TG_ANY_SHAPE)) return (single ? 16 * (double)FLT_EPSILON : 1e-12) * (fabs(expected) + 1);
+    return single ? (double)FLT_EPSILON * (16 * fabs(expected) + size) : 1e-12 * fabs(expected) + DBL_EPSILON * size;
 }
 
 static tg_isa isa;
@@ -267,16 +268,17 @@ static void check_values(const tg_op_info *op, sampled *c)
     if (data) {
         const tg_shape shape = tg_tensor_shape(y);
         const int64_t count = tg_shape_count(shape);
-        double *expected = calloc((size_t)count + 1, sizeof *expected);
-        expect(c, shape, expected);
+        double *expected = calloc((size_t)count + 1, sizeof *expected), *size = calloc((size_t)count + 1, sizeof *size);
+        expect(c, shape, expected, size);
         for (int64_t i = 0; i < count; i++) {
             const double is = element_of(tg_tensor_dtype(y), data, i), error = fabs(is - expected[i]);
             if (isnan(is) && isnan(expected[i])) continue;
-            if (is == expected[i] || error <= allowed(c, tg_tensor_dtype(y), expected[i])) continue;
+            if (is == expected[i] || error <= allowed(c, tg_tensor_dtype(y), expected[i], size[i])) continue;
             cr_expect(false, "%s, build %d, element %lld: %.17g instead of %.17g", name_of(op, c), (int)isa, (long long)i, is, expected[i]);
             break;
         }
         free(expected);
+        free(size);
     }
     tg_tape_free(t);
 }
@@ -389,7 +391,7 @@ static void append(bits *b, tg_tape *t, tg_tensor *x)
 /* Values, gradients, and a gradient of a gradient, evaluated together. */
 static bits run(tg_tape *t, const tg_op_info *op, const sampled *c)
 {
-    tg_tensor *leaf[MOST], *x[MOST], *floats[MOST], *gx[MOST], *ask[2 * MOST + 1];
+    tg_tensor *leaf[MOST], *x[MOST] = {NULL}, *floats[MOST], *gx[MOST], *ask[2 * MOST + 1];
     int n = 0, asked = 0;
     bits b = {0};
     for (int k = 0; k < c->sample->n_in; k++) {
