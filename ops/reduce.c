@@ -325,7 +325,7 @@ tg_tensor *tg_max_along_at(tg_tape *t, const char *file, int line, tg_tensor *x,
 {
     int k;
     if (!tg_ready_float(t, file, line, "max_along", x) || !tg_axis_find(t, file, line, "max_along", tg_tensor_shape(x).ndim, axis, &k)) return NULL;
-    tg_tensor *y = tg_gather(t, x, k, tg_argmax(t, x, k, true));
+    tg_tensor *y = tg_gather(t, x, k, tg_argmax(t, tg_detach(t, x), k, true));
     return keepdim ? y : drop(t, file, line, y, 1u << k);
 }
 
