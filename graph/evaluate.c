@@ -436,7 +436,7 @@ static tg_status evaluate_anew(tg_tape *t, const char *file, int line, tg_reques
     return TG_OK;
 }
 
-tg_status tg_evaluate(tg_tape *t, const char *file, int line, tg_request what, uint32_t n, const uint32_t *targets)
+tg_status tg_tape_evaluate(tg_tape *t, const char *file, int line, tg_request what, uint32_t n, const uint32_t *targets)
 {
     uint32_t few[16], *wanted = few;
     if (n > 16 && !(wanted = tg_arena_take(&t->storage, n * sizeof *wanted)))

@@ -215,7 +215,7 @@ static tg_status evaluate_with_kept(tg_tape *t, const char *file, int line, tg_r
     memcpy(all, targets, n * sizeof *all);
     if (t->n_keeps)
         memcpy(all + n, t->keep, t->n_keeps * sizeof *all);
-    return tg_evaluate(t, file, line, request, (uint32_t)total, all);
+    return tg_tape_evaluate(t, file, line, request, (uint32_t)total, all);
 }
 
 tg_status tg_eval_at(tg_tape *t, const char *file, int line, int n, tg_tensor *const *x)
@@ -245,7 +245,7 @@ static const void *value_of(tg_tape *t, const char *file, int line, const char *
     if (leaf && leaf->param && leaf->param->version == leaf->version)
         return leaf->param->value;
     tg_tensor *handle = tg_handle(t, node);
-    if (!handle->value && tg_evaluate(t, file, line, TG_EVALUATE, 1, &node) != TG_OK)
+    if (!handle->value && tg_tape_evaluate(t, file, line, TG_EVALUATE, 1, &node) != TG_OK)
         return NULL;
     return t->value[handle->value - 1].data;
 }

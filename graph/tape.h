@@ -168,7 +168,7 @@ void tg_clear_live(tg_tape *t, uint32_t low, uint32_t high);
 
 /* ---------------------------------------------------------------- plan.c, run.c */
 
-tg_status tg_evaluate(tg_tape *t, const char *file, int line, tg_request request, uint32_t n, const uint32_t *targets);
+tg_status tg_tape_evaluate(tg_tape *t, const char *file, int line, tg_request request, uint32_t n, const uint32_t *targets);
 tg_status tg_run_again(tg_tape *t, const char *file, int line); /* the recording's only event, on new data */
 void tg_plan_cache_clear(tg_tape *t);
 void tg_plan_cache_free(tg_tape *t);
