@@ -94,9 +94,9 @@ static void leaky_gate_vjp(TG_VJP)
 static const tg_op leaky_relu = OP_2("leaky_relu", leaky_relu_span, leaky_relu_vjp);
 static const tg_op leaky_gate = OP_3("leaky_relu_gate", leaky_gate_span, leaky_gate_vjp);
 
-TG_MAP_2(elu_span, a > 0 ? a : b * EXPM1(a))
-TG_MAP_2(elu_slope_span, a > 0 ? 1 : b * EXP(a))
-TG_MAP_2(elu_curve_span, a > 0 ? 0 : b * EXP(a)) /* its own derivative */
+TG_MAP_2(elu_span, a <= 0 ? b * EXPM1(a) : a)
+TG_MAP_2(elu_slope_span, a <= 0 ? b * EXP(a) : 1)
+TG_MAP_2(elu_curve_span, a <= 0 ? b * EXP(a) : 0) /* its own derivative */
 
 static const tg_op elu_slope, elu_curve;
 static void elu_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_apply_2(t, file, line, &elu_slope, x[0], x[1])); }
