@@ -419,37 +419,43 @@ static bits run(tg_tape *t, const tg_op_info *op, const sampled *c)
     return b;
 }
 
+static void check_bits(const tg_op_info *op, const tg_sample *s, tg_dtype dtype, const shapes *shape, view v)
+{
+    static const int threads[] = {1, 1, 2, 3, 8};
+    const tg_tape_options one = {.size = sizeof one, .node_by_node = true};
+    sampled c;
+    draw(&c, s, dtype, shape);
+    present_all(&c, v);
+    tg_tape *t = tg_tape_new(&one);
+    const bits want = run(t, op, &c);
+    tg_tape_free(t);
+    t = tg_tape_new(NULL);
+    for (int k = 0; k < 5; k++) {
+        tg_tape_set_threads(t, threads[k]);
+        tg_tape_set_step(t, 0);
+        const bits is = run(t, op, &c);
+        cr_expect(is.bytes == want.bytes && memcmp(is.data, want.data, is.bytes) == 0, "%s: other bits on run %d with %d threads", name_of(op, &c), k,
+                  threads[k]);
+        free(is.data);
+        tg_tape_reset(t);
+    }
+    cr_expect(tg_tape_plan_stats(t).hits >= 1, "%s: recorded again, planned again", name_of(op, &c));
+    tg_tape_free(t);
+    free(want.data);
+    release(&c);
+}
+
 static void visit_bits(const tg_op_info *op, const tg_sample *s, const shapes *shape)
 {
+    /* long enough to be cut into parts */
     const shapes large = {{S(37, 331), S(37, 331), S(37, 331), S(37, 331)}}, broad = {{S(37, 331), S(331), S(37, 1), TG_SCALAR}};
-    /* of the matrix one long odd row stands for all, and two shapes are long enough to be cut into parts */
-    const shapes *const sizes[] = {shape, shape ? &large : NULL, shape ? &broad : NULL};
-    if (shape && !(shape->x[0].ndim == 1 && shape->x[0].dim[0] == 1025)) return;
-    for (int size = 0; size < (shape ? 3 : 1); size++)
-        for (tg_dtype dtype = TG_F32; dtype <= TG_F64; dtype++) {
-            sampled c;
-            draw(&c, s, dtype, sizes[size]);
-            present_all(&c, size ? TRANSPOSED : PLAIN);
-            const tg_tape_options one = {.size = sizeof one, .node_by_node = true}, planned = {.size = sizeof planned};
-            tg_tape *t = tg_tape_new(&one);
-            const bits want = run(t, op, &c);
-            tg_tape_free(t);
-            t = tg_tape_new(&planned);
-            const int threads[] = {1, 1, 2, 3, 8};
-            for (int k = 0; k < 5; k++) {
-                tg_tape_set_threads(t, threads[k]);
-                tg_tape_set_step(t, 0);
-                const bits is = run(t, op, &c);
-                cr_expect(is.bytes == want.bytes && memcmp(is.data, want.data, is.bytes) == 0, "%s: other bits on run %d with %d threads",
-                          name_of(op, &c), k, threads[k]);
-                free(is.data);
-                tg_tape_reset(t);
-            }
-            cr_expect(tg_tape_plan_stats(t).hits >= 1, "%s: recorded again, planned again", name_of(op, &c));
-            tg_tape_free(t);
-            free(want.data);
-            release(&c);
-        }
+    for (tg_dtype dtype = TG_F32; dtype <= TG_F64; dtype++) {
+        check_bits(op, s, dtype, shape, PLAIN);
+        check_bits(op, s, dtype, shape, TRANSPOSED);
+        if (!shape || shape->x[0].ndim != 1 || shape->x[0].dim[0] != 1025) continue;
+        check_bits(op, s, dtype, &large, SLICED);
+        check_bits(op, s, dtype, &broad, FLIPPED);
+    }
 }
 
 EACH_OP(bits_depend_on_neither_planning_nor_threads) { each_case(op_of(number), visit_bits); }
