@@ -108,11 +108,11 @@ static const tg_op elu_curve = OP_2("elu_curve", elu_curve_span, elu_curve_vjp);
 
 tg_tensor *tg_leaky_relu_at(tg_tape *t, const char *file, int line, tg_tensor *x, double slope)
 {
-    return tg_apply_2(t, file, line, &leaky_relu, x, tg_constant_like(t, x, slope));
+    return tg_apply_2(t, file, line, &leaky_relu, x, number_like(t, file, line, x, slope));
 }
 tg_tensor *tg_elu_at(tg_tape *t, const char *file, int line, tg_tensor *x, double alpha)
 {
-    return tg_apply_2(t, file, line, &elu, x, tg_constant_like(t, x, alpha));
+    return tg_apply_2(t, file, line, &elu, x, number_like(t, file, line, x, alpha));
 }
 
 RECORD(leaky_relu, (tg_leaky_relu)(t, x[0], 0.01))

@@ -88,11 +88,11 @@ static const tg_op offset = OP_2("offset", offset_span, offset_vjp);
 
 tg_tensor *tg_scale_at(tg_tape *t, const char *file, int line, tg_tensor *x, double factor)
 {
-    return tg_apply_2(t, file, line, &scale, x, tg_constant_like(t, x, factor));
+    return tg_apply_2(t, file, line, &scale, x, number_like(t, file, line, x, factor));
 }
 tg_tensor *tg_offset_at(tg_tape *t, const char *file, int line, tg_tensor *x, double term)
 {
-    return tg_apply_2(t, file, line, &offset, x, tg_constant_like(t, x, term));
+    return tg_apply_2(t, file, line, &offset, x, number_like(t, file, line, x, term));
 }
 
 RECORD(scale, (tg_scale)(t, x[0], -1.5))

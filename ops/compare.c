@@ -70,7 +70,7 @@ static const tg_op order_gate = OP_3("order_gate", order_gate_span, order_gate_v
 
 tg_tensor *tg_clamp_at(tg_tape *t, const char *file, int line, tg_tensor *x, double low, double high)
 {
-    return tg_apply_3(t, file, line, &clamp, x, tg_constant_like(t, x, low), tg_constant_like(t, x, high));
+    return tg_apply_3(t, file, line, &clamp, x, number_like(t, file, line, x, low), number_like(t, file, line, x, high));
 }
 
 RECORD(clamp, (tg_clamp)(t, x[0], -0.5, 1))
@@ -146,7 +146,7 @@ tg_tensor *tg_where_at(tg_tape *t, const char *file, int line, tg_tensor *condit
 }
 tg_tensor *tg_safe_where_at(tg_tape *t, const char *file, int line, tg_tensor *condition, tg_tensor *x, double substitute)
 {
-    return tg_where(t, condition, x, tg_constant_like(t, x, substitute));
+    return tg_where(t, condition, x, number_like(t, file, line, x, substitute));
 }
 
 RECORD(where, (tg_where)(t, x[0], x[1], x[2]))

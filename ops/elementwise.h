@@ -14,6 +14,12 @@ static inline tg_tensor *zeros_like(tg_tape *t, const char *file, int line, tg_t
     return tg_base_expand(t, file, line, tg_constant_like(t, x, 0), tg_tensor_shape(x));
 }
 
+/* A number that is an operand. None when x is missing: the op itself then says so, under its own name. */
+static inline tg_tensor *number_like(tg_tape *t, const char *file, int line, const tg_tensor *x, double value)
+{
+    return x ? tg_constant_like(t, x, value) : NULL;
+}
+
 #define OP_1(op_name, spans, rule_of_vjp) {.size = sizeof(tg_op), .name = op_name, .n_in = 1, .span = &spans, .vjp = rule_of_vjp}
 #define OP_2(op_name, spans, rule_of_vjp) {.size = sizeof(tg_op), .name = op_name, .n_in = 2, .span = &spans, .vjp = rule_of_vjp}
 #define OP_3(op_name, spans, rule_of_vjp) {.size = sizeof(tg_op), .name = op_name, .n_in = 3, .span = &spans, .vjp = rule_of_vjp}
