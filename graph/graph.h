@@ -85,9 +85,10 @@ typedef struct tg_shape {
 } tg_shape;
 
 /* A shape of ndim sizes. An impossible request (ndim outside 0..8, dim NULL with ndim > 0, a negative size, or a product
- * beyond 2^62) gives a shape with ndim = -1, which every function that takes a shape refuses with TG_ESHAPE. */
+ * beyond 2^62) gives a shape with ndim = -1, which every function that takes a shape refuses with TG_ESHAPE. One size may be -1, open: tg_reshape
+ * fills it in, and every other function refuses such a shape too. */
 TG_API tg_shape tg_shape_of(int ndim, const int64_t *dim);
-TG_API int64_t tg_shape_count(tg_shape shape); /* number of elements; -1 for an impossible shape */
+TG_API int64_t tg_shape_count(tg_shape shape); /* number of elements; -1 for an impossible or open shape */
 TG_API bool tg_shape_equal(tg_shape a, tg_shape b);
 
 /* The text of a shape, "[64,784]", by value so that it needs no buffer. */

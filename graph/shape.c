@@ -51,8 +51,15 @@ tg_shape tg_shape_of(int ndim, const int64_t *dim)
 {
     tg_shape shape = {.ndim = ndim};
     if (ndim < 0 || ndim > TG_MAX_DIMS || (ndim && !dim)) return impossible;
-    for (int d = 0; d < ndim; d++) shape.dim[d] = dim[d];
-    return tg_shape_count(shape) < 0 ? impossible : shape;
+    tg_shape known = shape; /* an open size counted as 1 */
+    bool open = false;
+    for (int d = 0; d < ndim; d++) {
+        const bool here = dim[d] == -1 && !open;
+        shape.dim[d] = dim[d];
+        known.dim[d] = here ? 1 : dim[d];
+        open |= here;
+    }
+    return tg_shape_count(known) < 0 ? impossible : shape;
 }
 
 bool tg_shape_equal(tg_shape a, tg_shape b)

@@ -496,7 +496,7 @@ static void by_index(const tg_array *x, tg_array *y, int64_t (*source)(const int
     }
 
 WAY(reshape_matrix, i, (tg_reshape)(t, x[0], TG_SHAPE(3, 4)))
-WAY(reshape_open, i, (tg_reshape)(t, x[0], (tg_shape){3, {2, -1, 1}}))
+WAY(reshape_open, i, (tg_reshape)(t, x[0], TG_SHAPE(2, -1, 1)))
 WAY(reshape_scalar, i, (tg_reshape)(t, x[0], TG_SCALAR))
 WAY(reshape_empty, i, (tg_reshape)(t, x[0], TG_SHAPE(0, 5)))
 static const tg_sample reshape_samples[] = {

@@ -71,7 +71,8 @@ Test(shape, impossible_requests_give_ndim_minus_one)
     cr_assert_eq(tg_shape_of(9, dim).ndim, -1);
     cr_assert_eq(tg_shape_of(8, dim).ndim, 8);
     cr_assert_eq(tg_shape_of(1, NULL).ndim, -1);
-    cr_assert_eq(TG_SHAPE(3, -1).ndim, -1);
+    cr_assert_eq(TG_SHAPE(3, -2).ndim, -1);
+    cr_assert_eq(TG_SHAPE(-1, -1).ndim, -1);
     cr_assert_eq(TG_SHAPE(INT64_MAX).ndim, -1);
     cr_assert_eq(TG_SHAPE((INT64_C(1) << 62) + 1).ndim, -1);
     cr_assert_eq(TG_SHAPE(INT64_C(1) << 31, INT64_C(1) << 31, 2).ndim, -1);
@@ -79,7 +80,14 @@ Test(shape, impossible_requests_give_ndim_minus_one)
     /* Strides would overflow, though nothing is stored. */
     cr_assert_eq(TG_SHAPE(0, INT64_C(1) << 40, INT64_C(1) << 40).ndim, -1);
     cr_assert_eq(TG_SHAPE(INT64_C(1) << 40, INT64_C(1) << 40, 0).ndim, -1);
+}
+
+Test(shape, one_open_size_is_kept_and_has_no_count)
+{
+    cr_assert_eq(TG_SHAPE(3, -1).ndim, 2);
+    cr_assert_eq(TG_SHAPE(3, -1).dim[1], -1);
     cr_assert_eq(tg_shape_count(TG_SHAPE(-1)), -1);
+    cr_assert_eq(TG_SHAPE(INT64_C(1) << 62, -1, 2).ndim, -1);
 }
 
 Test(shape, equality_ignores_unused_sizes)
@@ -89,7 +97,7 @@ Test(shape, equality_ignores_unused_sizes)
     cr_assert(tg_shape_equal(TG_SCALAR, TG_SCALAR));
     cr_assert(!tg_shape_equal(TG_SCALAR, TG_SHAPE(1)));
     cr_assert(!tg_shape_equal(TG_SHAPE(3, 4), TG_SHAPE(4, 3)));
-    cr_assert(!tg_shape_equal(TG_SHAPE(-1), TG_SHAPE(-1)), "an impossible shape equals nothing");
+    cr_assert(!tg_shape_equal(TG_SHAPE(-1), TG_SHAPE(-1)), "an open shape equals nothing");
 }
 
 Test(shape, texts_are_readable_and_fit)
