@@ -774,6 +774,16 @@ static void size_registers(planner *p, tg_group *group, size_t element)
 
 static bool is_temp_of(const planner *p, uint32_t u, uint32_t step) { return p->kind[u] == SPAN && p->step[u] == step && !p->stored[u]; }
 
+/* Frees the temps that v reads last. Those with elements as wide as v's can become v's own; others would be overwritten while they are read. */
+static void release_operands(planner *p, registers *r, uint32_t position, uint32_t v, size_t size, bool as_wide)
+{
+    for (uint32_t x = 0; x < p->g->node[v].n_in; x++) {
+        uint32_t u = input(p, v, x);
+        if (is_temp_of(p, u, position) && (tg_dtype_size(type_of(p, u)->type.dtype) == size) == as_wide && --p->uses[u] == 0)
+            r->free[r->n_free++] = p->reg[u];
+    }
+}
+
 static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratch, uint32_t *n_scratch)
 {
     const planned_step *step = &p->steps[p->order[position]];
@@ -831,17 +841,14 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
             i->attrs = keep_copy(p, tg_graph_attrs(g, v), (size_t)n_attrs * sizeof(int64_t));
         for (uint32_t x = 0; x < node->n_in; x++)
             i->x[x] = operand_register(p, group, &r, stamp, v, input(p, v, x));
-        for (uint32_t x = 0; x < node->n_in; x++) {
-            uint32_t u = input(p, v, x);
-            if (is_temp_of(p, u, position) && --p->uses[u] == 0)
-                r.free[r.n_free++] = p->reg[u];
-        }
+        release_operands(p, &r, position, v, size, true);
         if (p->stored[v]) {
             i->y = POINTER + r.n_pointers++;
             group->moves[group->n_moves++] = (tg_move){p->place[v].at, i->y, (uint32_t)size};
         } else {
             i->y = take_temp(&r);
         }
+        release_operands(p, &r, position, v, size, false);
         p->reg[v] = i->y;
         p->reg_stamp[v] = stamp;
     }

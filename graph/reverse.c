@@ -11,12 +11,11 @@
 static bool grow_live(tg_tape *t)
 {
     size_t before = t->live_capacity;
-    if (!tg_grow(&t->allocator, (void **)&t->live, &t->live_capacity, (size_t)t->n / 64 + 1, sizeof *t->live) ||
-        !tg_grow(&t->allocator, (void **)&t->stack, &t->stack_capacity, (size_t)t->n + 1, sizeof *t->stack) ||
-        !tg_grow(&t->allocator, (void **)&t->local, &t->local_capacity, (size_t)t->n + 1, sizeof *t->local))
+    if (!tg_grow(&t->allocator, (void **)&t->live, &t->live_capacity, (size_t)t->n / 64 + 1, sizeof *t->live))
         return false;
     memset(t->live + before, 0, (t->live_capacity - before) * sizeof *t->live);
-    return true;
+    return tg_grow(&t->allocator, (void **)&t->stack, &t->stack_capacity, (size_t)t->n + 1, sizeof *t->stack) &&
+           tg_grow(&t->allocator, (void **)&t->local, &t->local_capacity, (size_t)t->n + 1, sizeof *t->local);
 }
 
 tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t *low, uint32_t *high)
@@ -270,7 +269,7 @@ static bool check_seed(tg_tape *t, const char *file, int line, const char *what,
 {
     if (tg_tensor_dtype(seed) == tg_tensor_dtype(y) && tg_shape_equal(tg_tensor_shape(seed), tg_tensor_shape(y)))
         return true;
-    tg_tape_fail(t, file, line, what, TG_ESHAPE, "%s %s given where %s %s is needed", tg_dtype_name(tg_tensor_dtype(seed)),
+    tg_tape_fail(t, file, line, what, tg_tensor_dtype(seed) == tg_tensor_dtype(y) ? TG_ESHAPE : TG_EDTYPE, "%s %s given where %s %s is needed", tg_dtype_name(tg_tensor_dtype(seed)),
                  tg_shape_text(tg_tensor_shape(seed)).text, tg_dtype_name(tg_tensor_dtype(y)), tg_shape_text(tg_tensor_shape(y)).text);
     return false;
 }
@@ -351,6 +350,8 @@ tg_tensor *tg_jvp_at(tg_tape *t, const char *file, int line, tg_tensor *y, int n
 tg_tensor *tg_hvp_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *x, tg_tensor *v)
 {
     tg_tensor *g, *result;
+    if (t && !t->error.status && !v)
+        return tg_tape_fail(t, file, line, "hvp", TG_ENULL, "the direction is NULL"), NULL;
     if (tg_grad_at(t, file, line, y, NULL, 1, &x, &g, false) || tg_grad_at(t, file, line, g, v, 1, &x, &result, true))
         return NULL;
     return result ? result : filled_like(t, file, line, x, 0);

@@ -98,6 +98,7 @@ static product plan(const tg_call *c)
     }
     p.a = operand_of(a, dims);
     p.b = operand_of(b, dims);
+    if (c->n_attrs) p.b.matrix = (tg_matrix){b->data, p.b.matrix.columns, p.b.matrix.rows, p.b.matrix.column, p.b.matrix.row};
     p.m = p.a.matrix.rows;
     p.n = p.b.matrix.columns;
     p.k = p.a.matrix.columns;
@@ -239,6 +240,33 @@ static tg_tensor *flat(tg_tape *t, const char *file, int line, tg_tensor *x)
     return tg_reshape(t, x, TG_SHAPE(rows, shape.dim[shape.ndim - 1]));
 }
 
+/* linear: b is read as [n, k]. Seeing it turned through a view would do for the values, but its gradient would come out turned. */
+static bool linear_rule(tg_rule *r)
+{
+    const tg_shape x = r->x[0].shape, w = r->x[1].shape;
+    if (r->x[0].dtype != r->x[1].dtype || (r->x[0].dtype != TG_F32 && r->x[0].dtype != TG_F64))
+        return tg_rule_fail(r, TG_EDTYPE, "operands are f32 or f64, both the same, not %s and %s", tg_dtype_name(r->x[0].dtype),
+                            tg_dtype_name(r->x[1].dtype));
+    r->y = r->x[0];
+    r->y.shape.dim[x.ndim - 1] = w.dim[0];
+    return true;
+}
+
+static void linear_vjp(TG_VJP)
+{
+    gx[0] = tg_matmul(t, gy, x[1]);
+    gx[1] = tg_matmul(t, turned(t, TG_HERE, flat(t, TG_HERE, gy)), flat(t, TG_HERE, x[0]));
+}
+
+static const tg_op linear = {.size = sizeof(tg_op),
+                             .name = "linear",
+                             .n_in = 2,
+                             .flags = TG_STRIDED,
+                             .rule = linear_rule,
+                             .kernel = kernel,
+                             .scratch = scratch,
+                             .vjp = linear_vjp};
+
 /* A b without batch sums its gradient over a's batch: as one flat product rather than many that are then added. */
 static void vjp(TG_VJP)
 {
@@ -275,7 +303,9 @@ tg_tensor *tg_linear_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg
         return tg_fail_at(t, file, line, TG_ESHAPE, "linear: x %s does not fit w %s", tg_shape_text(x_shape).text, tg_shape_text(w_shape).text);
     if (b && (b_shape.ndim != 1 || b_shape.dim[0] != w_shape.dim[0]))
         return tg_fail_at(t, file, line, TG_ESHAPE, "linear: b %s does not fit w %s", tg_shape_text(b_shape).text, tg_shape_text(w_shape).text);
-    tg_tensor *y = tg_matmul(t, x, turned(t, TG_HERE, w));
+    if (x_shape.ndim == 1) x = tg_unsqueeze(t, x, 0);
+    tg_tensor *y = tg_apply(t, &linear, 2, ((tg_tensor *[]){x, w}), 1, (const int64_t[]){1});
+    if (x_shape.ndim == 1) y = tg_squeeze(t, y, 0);
     return b ? tg_add(t, y, b) : y;
 }
 
