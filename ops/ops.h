@@ -358,8 +358,8 @@ TG_OP(bce_with_logits, (tg_tensor *z, tg_tensor *target), (z, target))
 #define tg_bce_with_logits(t, z, target) TG_CALL(bce_with_logits, t, z, target)
 /* -ln softmax(logits)[target], softmax along axis 1 (axis 0 of a 1-dim logits). logits [n, c, ...]; target i64 [n, ...]: classes 0..c-1 (else
  * TG_EINDEX naming row and label) or ignore_index (TG_NO_INDEX: none), whose rows count 0; the mean divides by the summed weights of the kept
- * rows. Or target of logits' shape and dtype: probabilities (no ignore_index). class_weights [c] or NULL. label_smoothing s in [0, 1] mixes
- * the target with s / c. */
+ * rows. Or target of logits' shape and dtype: probabilities (no ignore_index). class_weights [c] or NULL; with class indices nothing is
+ * differentiated in them. label_smoothing s in [0, 1] mixes the target with s / c. */
 TG_OP(cross_entropy_loss, (tg_tensor *logits, tg_tensor *target, tg_tensor *class_weights, int64_t ignore_index, double label_smoothing, tg_reduction reduction), (logits, target, class_weights, ignore_index, label_smoothing, reduction))
 #define tg_cross_entropy_loss(t, logits, target, class_weights, ignore_index, label_smoothing, reduction) TG_CALL(cross_entropy_loss, t, logits, target, class_weights, ignore_index, label_smoothing, reduction)
 /* cross_entropy_loss with no weights, no ignored index, no smoothing, and the mean */
