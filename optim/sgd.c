@@ -4,16 +4,15 @@
 
 #include "../graph/memory.h"
 
-enum { RATE, DECAY, MOMENTUM, KEEP, TAKE, NESTEROV };
+enum { RATE, DECAY, MOMENTUM, TAKE, NESTEROV };
 
-/* v = KEEP v + TAKE d, which in the first step is v = d. */
+/* In the first step v, still 0, becomes d whatever the dampening. */
 static void prepare(const void *options, double learning_rate, int64_t step, double *c)
 {
     const tg_sgd_options *o = (const tg_sgd_options *)options;
     c[RATE] = learning_rate;
     c[DECAY] = o->weight_decay;
     c[MOMENTUM] = o->momentum;
-    c[KEEP] = step == 1 ? 0 : o->momentum;
     c[TAKE] = step == 1 ? 1 : 1 - o->dampening;
     c[NESTEROV] = o->nesterov;
 }
@@ -35,14 +34,14 @@ static void prepare(const void *options, double learning_rate, int64_t step, dou
     TARGET static void fn(const tg_update *u)                                               \
     {                                                                                       \
         const T rate = (T)u->c[RATE], decay = (T)u->c[DECAY], momentum = (T)u->c[MOMENTUM]; \
-        const T keep = (T)u->c[KEEP], take = (T)u->c[TAKE];                                 \
+        const T take = (T)u->c[TAKE];                                                       \
         const bool nesterov = u->c[NESTEROV] > 0;                                           \
         const T *g = (const T *)u->grad;                                                    \
         T *p = (T *)u->value, *v = (T *)u->slot[0];                                         \
         TG_INDEPENDENT                                                                      \
         for (int64_t i = 0; i < u->n; i++) {                                                \
             const T d = decay > 0 ? g[i] + decay * p[i] : g[i];                             \
-            const T w = keep * v[i] + take * d;                                             \
+            const T w = momentum * v[i] + take * d;                                         \
             v[i] = w;                                                                       \
             p[i] -= rate * (nesterov ? d + momentum * w : w);                               \
         }                                                                                   \

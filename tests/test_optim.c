@@ -68,7 +68,7 @@ static tg_params *make_params(tg_dtype dtype, const tg_allocator *allocator)
 {
     tg_params *ps = tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .allocator = allocator, .seed = 5});
     for (int k = 0; k < N_PARAMS; k++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "p%d", k);
         tg_param_new(ps, name, dtype, TG_SHAPE(lengths[k]), (tg_init){TG_NORMAL, 0, 1});
     }

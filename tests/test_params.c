@@ -262,6 +262,27 @@ Test(params, normal_initialisers_have_their_means_and_variances)
     normal_with((tg_init){TG_HE_NORMAL, 1, 0}, 0, sqrt(1 / in));
 }
 
+/* The same draws, scaled: sharper than any statistics. The interval of a uniform one excludes its upper end by rounding only. */
+static void scaled_draws(tg_init init, tg_init plain)
+{
+    tg_params *a = seeded(3), *b = seeded(3);
+    const tg_tensor *p = tg_param_new(a, "w", TG_F64, TG_SHAPE(6, 3, 4), init), *q = tg_param_new(b, "w", TG_F64, TG_SHAPE(6, 3, 4), plain);
+    for (int i = 0; i < 72; i++) cr_assert_float_eq(value_of(p, i), value_of(q, i), 1e-14, "kind %d", (int)init.kind);
+    tg_params_free(a);
+    tg_params_free(b);
+}
+
+Test(params, scaled_initialisers_scale_by_their_fans)
+{
+    /* [out 6, in 3, 4]: fan_in 12, fan_out 24. */
+    scaled_draws((tg_init){TG_XAVIER_UNIFORM, 2, 0}, (tg_init){TG_UNIFORM, -2 * sqrt(6. / 36), 2 * sqrt(6. / 36)});
+    scaled_draws((tg_init){TG_XAVIER_NORMAL, 2, 0}, (tg_init){TG_NORMAL, 0, 2 * sqrt(2. / 36)});
+    scaled_draws((tg_init){TG_HE_UNIFORM, 0, 0}, (tg_init){TG_UNIFORM, -sqrt(6. / 12), sqrt(6. / 12)});
+    scaled_draws((tg_init){TG_HE_NORMAL, 0, 0}, (tg_init){TG_NORMAL, 0, sqrt(2. / 12)});
+    scaled_draws((tg_init){TG_LINEAR_DEFAULT, 0, 0}, (tg_init){TG_UNIFORM, -1 / sqrt(12), 1 / sqrt(12)});
+    scaled_draws((tg_init){TG_LINEAR_DEFAULT, 12, 0}, (tg_init){TG_UNIFORM, -1 / sqrt(12), 1 / sqrt(12)});
+}
+
 Test(params, fans_of_a_convolution_weight)
 {
     /* [out, in, height, width]: fan_in 7 * 3 * 5 = 105, fan_out 400 * 3 * 5 = 6000. */

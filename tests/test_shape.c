@@ -119,6 +119,7 @@ Test(shape, axes_by_value)
     cr_assert_eq((TG_ALL_AXES).n, -1);
     cr_assert_eq(tg_axes_of(0, NULL).n, 0);
     cr_assert_eq(tg_axes_of(-2, NULL).n, -2);
+    cr_assert_eq(tg_axes_of(-3, NULL).n, -2);
     cr_assert_eq(tg_axes_of(9, (int[9]){0}).n, -2);
     cr_assert_eq(tg_axes_of(2, NULL).n, -2);
 }
