@@ -73,10 +73,10 @@ TG_API tg_optim *tg_adam_new_at(tg_params *ps, const char *file, int line, const
  * Those that make one (tg_sgd_new, tg_adam_new, tg_optim_new) return NULL only when memory is short; an option out of range gives an
  * optimizer in error. options may be NULL. ps must outlive the optimizer's use; memory comes from ps's allocator. */
 
-TG_API void tg_optim_free(tg_optim *o);                   /* NULL allowed */
-TG_API tg_status tg_optim_status(const tg_optim *o);      /* the sticky status; TG_ENOMEM for NULL */
-TG_API const char *tg_optim_message(const tg_optim *o);   /* "file:line: sgd: what"; "" without an error */
-TG_API void tg_optim_clear_error(tg_optim *o);            /* an error of its creation stays: there is no optimizer to go on with */
+TG_API void tg_optim_free(tg_optim *o);                 /* NULL allowed */
+TG_API tg_status tg_optim_status(const tg_optim *o);    /* the sticky status; TG_ENOMEM for NULL */
+TG_API const char *tg_optim_message(const tg_optim *o); /* "file:line: sgd: what"; "" without an error */
+TG_API void tg_optim_clear_error(tg_optim *o);          /* an error of its creation stays: there is no optimizer to go on with */
 
 /* Takes a step and uses the gradients up. On an error no parameter has changed. */
 TG_API tg_status tg_optim_step(tg_optim *o);
@@ -137,7 +137,7 @@ enum { TG_OPTIM_SLOTS = 4, TG_OPTIM_COEFFICIENTS = 8 };
 /* A part of one parameter, n elements of each array. */
 typedef struct tg_update {
     int64_t n;
-    void *value;                /* to be changed */
+    void *value; /* to be changed */
     const void *grad;
     void *slot[TG_OPTIM_SLOTS]; /* to be changed; zeros before the parameter's first step */
     const double *c;            /* what prepare wrote */
@@ -151,8 +151,8 @@ typedef struct tg_optim_rule {
     const char *name;    /* as in messages: "sgd" */
     size_t options_size; /* bytes of options that the optimizer copies; 0: none */
     int n_slots;
-    const char *slot[TG_OPTIM_SLOTS]; /* their names: unique, not "step" */
-    bool whole;                       /* update sees whole parameters, never parts: for rules that are not elementwise */
+    const char *slot[TG_OPTIM_SLOTS];          /* their names: unique, not "step" */
+    bool whole;                                /* update sees whole parameters, never parts: for rules that are not elementwise */
     const char *(*check)(const void *options); /* NULL, or what is wrong with them. May be NULL */
     /* The coefficients of a parameter's step-th step (from 1), written to c[TG_OPTIM_COEFFICIENTS] in double; they may depend on nothing
      * but the arguments. May be NULL. */
