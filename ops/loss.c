@@ -110,6 +110,17 @@ tg_tensor *tg_bce_loss_at(tg_tape *t, const char *file, int line, tg_tensor *p, 
 TG_MAP_2(logits_span, WEIGHED(b, -a, TAIL) + WEIGHED(1 - b, a, TAIL))
 TG_MAP_3(weighted_span, WEIGHED(c *b, -a, TAIL) + WEIGHED(1 - b, a, TAIL))
 
+/* The same by itself, for derivatives in the weight: there, too, what weighs nothing is 0 however large. */
+TG_MAP_2(weighed_span, WEIGHED(b, a, TAIL))
+
+static void weighed_vjp(TG_VJP)
+{
+    gx[0] = tg_mul(t, gy, tg_mul(t, x[1], tg_sigmoid(t, x[0])));
+    gx[1] = tg_mul(t, gy, tg_softplus(t, x[0]));
+}
+
+static const tg_op weighed = OP_2("weighed_softplus", weighed_span, weighed_vjp);
+
 static void logits_vjp(TG_VJP)
 {
     gx[0] = tg_mul(t, gy, tg_sub(t, tg_sigmoid(t, x[0]), x[1]));
@@ -118,12 +129,12 @@ static void logits_vjp(TG_VJP)
 
 static void weighted_vjp(TG_VJP)
 {
-    tg_tensor *z = x[0], *target = x[1], *w = x[2], *minus_z = tg_neg(t, z), *loss = tg_softplus(t, minus_z);
+    tg_tensor *z = x[0], *target = x[1], *w = x[2], *minus_z = tg_neg(t, z);
     tg_tensor *rest = tg_offset(t, tg_neg(t, target), 1);
     tg_tensor *slope = tg_sub(t, tg_mul(t, rest, tg_sigmoid(t, z)), tg_mul(t, tg_mul(t, w, target), tg_sigmoid(t, minus_z)));
     gx[0] = tg_mul(t, gy, slope);
-    gx[1] = tg_mul(t, gy, tg_sub(t, tg_mul(t, w, loss), tg_softplus(t, z)));
-    gx[2] = tg_mul(t, gy, tg_mul(t, target, loss));
+    gx[1] = tg_mul(t, gy, tg_sub(t, tg_apply_2(t, TG_HERE, &weighed, minus_z, w), tg_softplus(t, z)));
+    gx[2] = tg_mul(t, gy, tg_apply_2(t, TG_HERE, &weighed, minus_z, target));
 }
 
 static const tg_op logits = OP_2("bce_with_logits_loss", logits_span, logits_vjp);
