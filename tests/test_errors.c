@@ -94,7 +94,7 @@ CALL(argmax, 0, tg_argmax(t, x[0], 1, false), F(2, 3))
 CALL(max_along, 0, tg_max_along(t, x[0], 1, false), F(2, 3))
 CALL(softmax, 0, tg_softmax(t, x[0], 1), F(2, 3))
 CALL(log_softmax, 0, tg_log_softmax(t, x[0], 1), F(2, 3))
-CALL(reshape, 0, tg_reshape(t, x[0], ((tg_shape){2, {3, -1}})), F(2, 3))
+CALL(reshape, 0, tg_reshape(t, x[0], TG_SHAPE(3, -1)), F(2, 3))
 CALL(permute, 0, tg_permute(t, x[0], TG_AXES(1, 0)), F(2, 3))
 CALL(transpose, 0, tg_transpose(t, x[0], 0, 1), F(2, 3))
 CALL(expand, 0, tg_expand(t, x[0], TG_SHAPE(4, 2, 3)), F(2, 3))
@@ -419,10 +419,10 @@ Test(errors, attributes_out_of_range_are_refused)
     REFUSED(tg_softmax(t, x, 2));
     REFUSED(tg_log_softmax(t, x, -3));
     REFUSED_AS(TG_ESHAPE, tg_reshape(t, x, TG_SHAPE(7)));
-    REFUSED(tg_reshape(t, x, ((tg_shape){2, {-1, -1}})));
-    REFUSED(tg_reshape(t, x, ((tg_shape){2, {4, -1}})));
-    REFUSED(tg_reshape(t, x, ((tg_shape){2, {-2, 3}})));
-    REFUSED(tg_reshape(t, empty, ((tg_shape){2, {0, -1}})));
+    REFUSED(tg_reshape(t, x, TG_SHAPE(-1, -1)));
+    REFUSED(tg_reshape(t, x, TG_SHAPE(4, -1)));
+    REFUSED(tg_reshape(t, x, TG_SHAPE(-2, 3)));
+    REFUSED(tg_reshape(t, empty, TG_SHAPE(0, -1)));
     REFUSED(tg_permute(t, x, TG_AXES(0)));
     REFUSED(tg_permute(t, x, TG_AXES(0, 0)));
     REFUSED(tg_permute(t, x, TG_AXES(0, 2)));
