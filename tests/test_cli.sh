@@ -1,0 +1,211 @@
+#!/bin/sh
+# The program tapegrad: its commands, its exit statuses, what it prints and where. Argument: the build folder.
+set -u
+program=$1/tapegrad
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+failures=0
+
+fail()
+{
+    echo "FAILED: $*"
+    sed 's/^/    out: /' "$scratch/out"
+    sed 's/^/    err: /' "$scratch/err"
+    failures=$((failures + 1))
+}
+
+run() # status, words ...: runs the program, output in $scratch/out and $scratch/err
+{
+    expected=$1
+    shift
+    "$program" "$@" >"$scratch/out" 2>"$scratch/err"
+    status=$?
+    [ $status -eq "$expected" ] || fail "tapegrad $*: exit status $status instead of $expected"
+    words=$*
+}
+
+out() { grep -q -e "$1" "$scratch/out" || fail "tapegrad $words: the output has no '$1'"; }
+err() { grep -q -e "$1" "$scratch/err" || fail "tapegrad $words: the errors have no '$1'"; }
+silent() { [ ! -s "$scratch/$1" ] || fail "tapegrad $words: $1 should be empty"; }
+lines() { [ "$(wc -l <"$2")" -eq "$1" ] || fail "tapegrad $words: $2 has $(wc -l <"$2") lines instead of $1"; }
+
+# ---------------------------------------------------------------- the command line
+
+run 2
+err '^tapegrad: a command is missing'
+silent out
+run 2 trian
+err "^tapegrad: 'trian' is no command"
+run 0 --help
+out 'tapegrad train DATA.csv'
+silent err
+run 0 --version
+out '^tapegrad [0-9]*\.[0-9]*\.[0-9]*$'
+for command in train predict evaluate ops graph; do
+    run 0 $command --help
+    out "^usage: tapegrad $command"
+    silent err
+    run 2 $command --no-such-option
+    err "^tapegrad: unknown option '--no-such-option'"
+    silent out
+done
+run 0 train --help
+for option in target task test split validation hidden activation dropout loss optimizer lr momentum weight-decay batch epochs seed threads no-standardize \
+    save history json quiet; do
+    out "^  --$option "
+done
+run 2 train
+err 'something is missing'
+run 2 train a b
+err "'b' is one word too many"
+run 2 predict only-a-model
+run 2 train x --lr
+err -- '--lr needs a value'
+run 2 train x --lr=fast
+err "'fast' is not a number"
+run 2 train x --epochs 0
+err "'0' is not a whole number from 1"
+run 2 train x --epochs 1.5
+run 2 train x --hidden 64,,32
+err "'64,,32' is not a list of sizes"
+run 2 train x --activation rel
+err "'rel' is none of relu"
+run 2 train x --task both
+run 2 train x --loss hinge
+run 2 train x --optimizer lion
+run 2 train x --dropout 1.1
+run 2 train x --validation 1
+run 2 train x --json=yes
+err -- '--json takes no value'
+run 2 train x --split a --test b
+err 'only one of --test, --split and --validation'
+run 2 train x --momentum .9
+err -- '--momentum belongs to --optimizer sgd'
+
+# ---------------------------------------------------------------- train
+
+data=models/data
+run 1 train "$scratch/none.csv"
+err "^tapegrad: $scratch/none.csv: No such file or directory"
+printf 'a,b\n1,x\nabc,y\n' >"$scratch/bad.csv"
+run 1 train "$scratch/bad.csv"
+err "bad.csv:3: column 'a': not a number: 'abc'"
+silent out
+run 1 train $data/iris.csv --target petal
+err "iris.csv:1: no column 'petal'"
+run 1 train $data/iris.csv --task binary
+err 'the task is binary, but there are 3 classes'
+run 1 train $data/iris.csv --loss mse
+err 'the loss mse does not fit the task multiclass'
+run 1 train $data/iris.csv --optimizer sgd --lr 1e6 --quiet
+err 'the loss became'
+run 1 train $data/iris.csv --epochs 1 --quiet --save "$scratch/none/model"
+err 'none/model: can.t write: No such file or directory'
+
+run 0 train $data/iris.csv --split $data/iris.split --epochs 30 --seed 1 --json --save "$scratch/iris.model" --history "$scratch/iris.csv"
+lines 1 "$scratch/out"
+out '^{"train":{"loss":[0-9.e-]*,"accuracy":[0-9.]*,"rows":120},"test":{"loss":[0-9.e-]*,"accuracy":[0-9.]*,"rows":30},"seconds":[0-9.]*,"parameters":2499,'
+err '^epoch  1/30  loss'
+err '^epoch 30/30  loss'
+lines 31 "$scratch/iris.csv"
+grep -q '^epoch,train_loss,train_accuracy,test_loss,test_accuracy,seconds$' "$scratch/iris.csv" || fail "the history's header"
+cp "$scratch/out" "$scratch/first"
+grep -q "$(printf '\r')" "$scratch/err" && fail "a progress bar in a pipe"
+
+run 0 train $data/iris.csv --split $data/iris.split --epochs 30 --seed 1 --json --quiet --threads 3 --save "$scratch/again.model"
+silent err
+sed 's/"seconds":[0-9.]*//' "$scratch/out" >"$scratch/a"
+sed 's/"seconds":[0-9.]*//' "$scratch/first" >"$scratch/b"
+cmp -s "$scratch/a" "$scratch/b" || fail "the same seed gave other results"
+cmp -s "$scratch/iris.model" "$scratch/again.model" || fail "the same seed gave another model"
+
+run 0 train $data/iris.csv --epochs 2 --quiet
+out '^train  .*(120 rows)$'
+out '^validation .*(30 rows)$'
+run 0 train $data/iris.csv --epochs 2 --quiet --json --validation 0
+out '"test":null'
+run 0 train $data/diabetes.csv --split $data/diabetes.split --epochs 5 --quiet --json --save "$scratch/diabetes.model" --hidden none
+out '"test":{"loss":[0-9.e-]*,"r2":[0-9.e-]*,'
+out '"parameters":11,'
+run 0 train $data/breast_cancer.csv --test $data/breast_cancer.csv --epochs 5 --quiet --json --optimizer sgd --lr .05 --momentum .9 --weight-decay 1e-4 \
+    --hidden 8 --activation tanh --dropout .2 --batch 16 --no-standardize --task binary --loss cross_entropy
+out '"test":{.*"rows":569}'
+run 0 train --epochs=1 --quiet -- $data/wine.csv
+
+# ---------------------------------------------------------------- predict and evaluate
+
+run 0 predict "$scratch/iris.model" $data/iris.csv
+lines 151 "$scratch/out"
+out '^target,p_0,p_1,p_2$'
+out '^[012],[0-9.e-]*,[0-9.e-]*,[0-9.e-]*$'
+silent err
+cp "$scratch/out" "$scratch/labelled"
+cut -d, -f2-4 $data/iris.csv >"$scratch/part.csv"
+run 1 predict "$scratch/iris.model" "$scratch/part.csv"
+err "part.csv:1: no column 'sepal_length_cm', which the model needs"
+awk -F, 'BEGIN {OFS = ","} {print "id" NR, $4, $3, $2, $1}' $data/iris.csv >"$scratch/turned.csv"
+sed -i '1s/.*/id,petal_width_cm,petal_length_cm,sepal_width_cm,sepal_length_cm/' "$scratch/turned.csv"
+run 0 predict "$scratch/iris.model" "$scratch/turned.csv"
+cmp -s "$scratch/out" "$scratch/labelled" || fail "the order of the columns changed the predictions"
+run 1 evaluate "$scratch/iris.model" "$scratch/turned.csv"
+err "the data has no column 'target'"
+
+run 0 evaluate "$scratch/iris.model" $data/iris.csv
+out '^loss [0-9.]*  accuracy [0-9.]*  (150 rows)$'
+run 0 evaluate "$scratch/iris.model" $data/iris.csv --json
+lines 1 "$scratch/out"
+out '^{"loss":[0-9.e-]*,"accuracy":[0-9.]*,"rows":150,"labels":\["0","1","2"\],"confusion":\[\['
+run 0 evaluate "$scratch/diabetes.model" $data/diabetes.csv --json
+out '^{"loss":[0-9.e-]*,"r2":[0-9.e-]*,"rmse":[0-9.e-]*,"rows":442}$'
+run 0 predict "$scratch/diabetes.model" $data/diabetes.csv
+lines 443 "$scratch/out"
+out '^target$'
+run 1 evaluate $data/iris.csv $data/iris.csv
+err '^tapegrad: models/data/iris.csv: not a model'
+head -c 1000 "$scratch/iris.model" >"$scratch/short.model"
+run 1 predict "$scratch/short.model" $data/iris.csv
+err 'cut short'
+
+# ---------------------------------------------------------------- images
+
+mkdir "$scratch/images"
+{
+    printf '\0\0\010\003\0\0\0\004\0\0\0\001\0\0\0\002'
+    printf '\377\0\0\377\377\0\0\377'
+} >"$scratch/images/train-images-idx3-ubyte"
+printf '\0\0\010\001\0\0\0\004\0\001\0\001' >"$scratch/images/train-labels-idx1-ubyte"
+cp "$scratch/images/train-images-idx3-ubyte" "$scratch/images/t10k-images-idx3-ubyte"
+cp "$scratch/images/train-labels-idx1-ubyte" "$scratch/images/t10k-labels-idx1-ubyte"
+gzip "$scratch/images/t10k-images-idx3-ubyte"
+run 0 train "$scratch/images" --epochs 200 --quiet --json --save "$scratch/images.model"
+out '"test":{"loss":[0-9.e-]*,"accuracy":1,"rows":4}'
+run 0 evaluate "$scratch/images.model" "$scratch/images"
+out 'accuracy 1.0000  (4 rows)'
+run 2 train "$scratch/images" --split x
+head -c 20 "$scratch/images/train-images-idx3-ubyte" >"$scratch/images/cut"
+mv "$scratch/images/cut" "$scratch/images/train-images-idx3-ubyte"
+run 1 train "$scratch/images"
+err 'train-images-idx3-ubyte: byte 20: the file ends here; its header promises 4 items and 24 bytes'
+
+# ---------------------------------------------------------------- ops and graph
+
+run 0 ops
+out '^relu  .*max(x, 0)'
+out '^matmul '
+out 'shapes: .*; differentiable: any order'
+out 'differentiable: not differentiable'
+silent err
+run 2 ops relu
+run 0 graph "$scratch/iris.model"
+out '^digraph'
+out 'layer2.weight'
+out '^}$'
+silent err
+run 1 graph "$scratch/none.model"
+err 'none.model: can.t open: No such file or directory'
+
+"$program" ops >/dev/full 2>"$scratch/err"
+[ $? -eq 1 ] || fail "a full disk went unnoticed"
+
+echo "$failures failures"
+[ $failures -eq 0 ]
