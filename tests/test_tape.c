@@ -231,6 +231,12 @@ Test(tape, graphs_that_look_alike_have_plans_of_their_own)
         m = tg_input(t, TG_F64, TG_SHAPE(2, 3), x);
         cr_expect_eq(((const double *)tg_data(t, tg_sum(t, m, TG_AXES(1), true)))[0], 6);
         tg_tape_reset(t);
+        for (int which = 0; which < 3; which++) {
+            tg_tensor *ask[] = {tg_neg(t, p), tg_exp(t, p), tg_mul(t, q, p)};
+            const double want[] = {-2, exp(2), 6};
+            cr_expect_float_eq(tg_item(t, ask[which]), want[which], 1e-14, "one recording, another value asked for");
+            tg_tape_reset(t);
+        }
         for (int trainable = 0; trainable < 2; trainable++) {
             tg_param_set_trainable(q, trainable);
             tg_backward(t, tg_mul(t, p, q));
