@@ -98,7 +98,8 @@ typedef struct tg_call {
     const tg_array *x;
     const tg_array *y;
     const int64_t *attrs;
-    void *scratch; /* as many bytes as op->scratch asked for, aligned to 64 */
+    void *scratch;        /* as many bytes as op->scratch asked for, aligned to 64 */
+    const void *prepared; /* what op->prepare left, aligned to 64 */
     int build;
     int threads;
     uint64_t key, step;
@@ -152,6 +153,10 @@ struct tg_op {
     bool (*view)(const tg_array *x, tg_array *y, int n_attrs, const int64_t *attrs);
     void (*kernel)(const tg_call *c);
     int64_t (*scratch)(const tg_call *c); /* bytes; data pointers are not set yet. NULL: none */
+    /* What the kernel would otherwise work out anew at each call from shapes, strides and attributes: written once, when the plan is made, to
+     * `prepared` bytes that live as long as the plan. Data pointers are not set yet. NULL: nothing. */
+    size_t prepared;
+    void (*prepare)(const tg_call *c, void *prepared);
     void (*vjp)(TG_VJP);                  /* NULL: not differentiable */
 };
 

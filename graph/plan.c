@@ -892,6 +892,13 @@ static tg_plan_call *emit_call(planner *p, uint32_t position, slab *s, hole *scr
     contiguous_array(&type_of(p, v)->type, &c->y);
     c->y.data = NULL;
     c->call = (tg_call){.n_in = (int)node->n_in, .n_attrs = n_attrs, .x = c->x, .y = &c->y, .attrs = attrs, .build = p->t->build};
+    if (node->op->prepare) {
+        void *prepared = keep(p, node->op->prepared);
+        if (!prepared)
+            return NULL;
+        node->op->prepare(&c->call, prepared);
+        c->call.prepared = prepared;
+    }
     int64_t bytes = node->op->scratch ? node->op->scratch(&c->call) : 0;
     if (bytes > 0)
         c->scratch = (tg_ref){0, step_scratch(s, bytes, &scratch[(*n_scratch)++])};

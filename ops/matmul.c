@@ -6,14 +6,16 @@
 
 /* One operand: its matrices, and how they follow each other along y's batch dimensions. */
 typedef struct operand {
-    tg_matrix matrix; /* the first one */
+    tg_matrix matrix; /* the first one, as it is multiplied */
+    tg_matrix given;  /* the same as it came, where matrix is a copy */
     int64_t step[TG_MAX_DIMS];
     int64_t matrices; /* how many different ones there are */
     int64_t copy_at;  /* byte in scratch where the row-major copy begins; -1: read in place */
 } operand;
 
+/* Everything about a product but where its data lies: prepared once. */
 typedef struct product {
-    const tg_call *call;
+    size_t element;
     int batch_dims;
     int64_t batch[TG_MAX_DIMS], batches;
     int64_t m, n, k;
@@ -62,10 +64,21 @@ static void fold_batch_into_rows(product *p)
     p->batch_dims = 0;
 }
 
-static void copy_operand(product *p, operand *o, size_t element)
+/* From here on o describes the row-major copy that the kernel makes first. */
+static void copy_operand(product *p, operand *o)
 {
+    const int64_t count = o->matrix.rows * o->matrix.columns;
+    int64_t step = count;
+    o->given = o->matrix;
+    o->matrix.row = o->matrix.columns;
+    o->matrix.column = 1;
+    for (int d = p->batch_dims - 1; d >= 0; d--) {
+        if (o->step[d] == 0) continue;
+        o->step[d] = step;
+        step *= p->batch[d];
+    }
     o->copy_at = p->scratch;
-    p->scratch += (o->matrices * o->matrix.rows * o->matrix.columns * (int64_t)element + 63) / 64 * 64;
+    p->scratch += (o->matrices * count * (int64_t)p->element + 63) / 64 * 64;
 }
 
 /* Parts of some 3 MFLOP or more, at most 16 of them, so that a core has enough to do and the edges don't cost. */
@@ -87,30 +100,33 @@ static void cut(product *p)
     }
 }
 
-static product plan(const tg_call *c)
+static void prepare(const tg_call *c, void *prepared)
 {
+    product *p = prepared;
     const tg_array *a = &c->x[0], *b = &c->x[1], *y = c->y;
     const int dims = y->shape.ndim;
-    product p = {.call = c, .batch_dims = dims - 2, .batches = 1};
+    *p = (product){.element = tg_dtype_size(y->dtype), .batch_dims = dims - 2, .batches = 1};
     for (int d = 0; d < dims - 2; d++) {
-        p.batch[d] = y->shape.dim[d];
-        p.batches *= p.batch[d];
+        p->batch[d] = y->shape.dim[d];
+        p->batches *= p->batch[d];
     }
-    p.a = operand_of(a, dims);
-    p.b = operand_of(b, dims);
-    if (c->n_attrs) p.b.matrix = (tg_matrix){b->data, p.b.matrix.columns, p.b.matrix.rows, p.b.matrix.column, p.b.matrix.row};
-    p.m = p.a.matrix.rows;
-    p.n = p.b.matrix.columns;
-    p.k = p.a.matrix.columns;
-    if (p.batches > 1 && p.m > 0 && p.n > 0 && p.k > 0) fold_batch_into_rows(&p);
-    const size_t element = tg_dtype_size(y->dtype);
-    if (!tg_matrix_readable(&p.a.matrix)) copy_operand(&p, &p.a, element);
-    if (!tg_matrix_readable(&p.b.matrix) || tg_gemm_wants_copy(p.m, p.n, p.k, &p.b.matrix)) copy_operand(&p, &p.b, element);
-    cut(&p);
-    return p;
+    p->a = operand_of(a, dims);
+    p->b = operand_of(b, dims);
+    if (c->n_attrs) p->b.matrix = (tg_matrix){b->data, p->b.matrix.columns, p->b.matrix.rows, p->b.matrix.column, p->b.matrix.row};
+    p->m = p->a.matrix.rows;
+    p->n = p->b.matrix.columns;
+    p->k = p->a.matrix.columns;
+    if (p->m == 0 || p->n == 0 || p->batches == 0) {
+        p->groups = 0;
+        return;
+    }
+    if (p->batches > 1 && p->k > 0) fold_batch_into_rows(p);
+    if (!tg_matrix_readable(&p->a.matrix)) copy_operand(p, &p->a);
+    if (!tg_matrix_readable(&p->b.matrix) || tg_gemm_wants_copy(p->m, p->n, p->k, &p->b.matrix)) copy_operand(p, &p->b);
+    cut(p);
 }
 
-static int64_t scratch(const tg_call *c) { return plan(c).scratch; }
+static int64_t scratch(const tg_call *c) { return ((const product *)c->prepared)->scratch; }
 
 static int64_t offset_of(const product *p, const operand *o, int64_t batch)
 {
@@ -122,14 +138,8 @@ static int64_t offset_of(const product *p, const operand *o, int64_t batch)
     return offset;
 }
 
-static const void *advance(const product *p, const void *data, int64_t elements)
-{
-    return (const char *)data + elements * (int64_t)tg_dtype_size(p->call->y->dtype);
-}
-
 /* Copying, in blocks of 64 rows of a matrix. */
 typedef struct copying {
-    const product *p;
     const tg_array *x;
     const operand *o;
     int64_t blocks; /* of one matrix */
@@ -138,37 +148,30 @@ typedef struct copying {
 static void copy_part(const tg_call *c, void *user, int64_t part)
 {
     const copying *w = user;
-    const int64_t number = part / w->blocks, first = part % w->blocks * 64, count = w->o->matrix.rows * w->o->matrix.columns;
-    tg_matrix m = w->o->matrix;
+    const product *p = c->prepared;
+    const int64_t number = part / w->blocks, first = part % w->blocks * 64, count = w->o->given.rows * w->o->given.columns;
+    tg_matrix m = w->o->given;
     int64_t offset = 0, rest = number;
     for (int d = w->x->shape.ndim - 3; d >= 0; d--) {
         if (w->x->stride[d] == 0) continue;
         offset += rest % w->x->shape.dim[d] * w->x->stride[d];
         rest /= w->x->shape.dim[d];
     }
-    m.data = advance(w->p, m.data, offset);
-    char *copy = (char *)c->scratch + w->o->copy_at + number * count * (int64_t)tg_dtype_size(w->x->dtype);
+    m.data = (const char *)w->x->data + offset * (int64_t)p->element;
+    char *copy = (char *)c->scratch + w->o->copy_at + number * count * (int64_t)p->element;
     tg_matrix_copy(w->x->dtype, c->build, &m, first, lowest(64, m.rows - first), copy);
 }
 
-/* Afterwards o describes the copy. */
-static void make_copy(product *p, const tg_array *x, operand *o)
+/* Where an operand's first matrix lies when it is multiplied. */
+static const char *ready(const tg_call *c, const tg_array *x, const operand *o)
 {
-    if (o->copy_at < 0) return;
-    copying w = {p, x, o, (o->matrix.rows + 63) / 64};
-    const int64_t parts = o->matrices * w.blocks, count = o->matrix.rows * o->matrix.columns;
-    if (o->matrices * count >= 32768) tg_parallel(p->call, parts, copy_part, &w);
+    if (o->copy_at < 0) return x->data;
+    copying w = {x, o, (o->given.rows + 63) / 64};
+    const int64_t parts = o->matrices * w.blocks;
+    if (o->matrices * o->given.rows * o->given.columns >= 32768) tg_parallel(c, parts, copy_part, &w);
     else
-        for (int64_t part = 0; part < parts; part++) copy_part(p->call, &w, part);
-    int64_t step = count;
-    for (int d = p->batch_dims - 1; d >= 0; d--) {
-        if (o->step[d] == 0) continue;
-        o->step[d] = step;
-        step *= p->batch[d];
-    }
-    o->matrix.data = (char *)p->call->scratch + o->copy_at;
-    o->matrix.row = o->matrix.columns;
-    o->matrix.column = 1;
+        for (int64_t part = 0; part < parts; part++) copy_part(c, &w, part);
+    return (const char *)c->scratch + o->copy_at;
 }
 
 static int64_t edge(int64_t size, int64_t part, int64_t parts)
@@ -176,9 +179,15 @@ static int64_t edge(int64_t size, int64_t part, int64_t parts)
     return parts == 1 ? size * part : lowest(size, (size + 15) / 16 * part / parts * 16);
 }
 
+typedef struct operands {
+    const char *a, *b;
+} operands;
+
 static void multiply_part(const tg_call *c, void *user, int64_t part)
 {
-    const product *p = user;
+    const product *p = c->prepared;
+    const operands *data = user;
+    const int64_t element = (int64_t)p->element;
     const int64_t tiles = p->row_cuts * p->column_cuts, group = part / tiles, tile = part % tiles;
     const int64_t r = tile / p->column_cuts, s = tile % p->column_cuts;
     const int64_t i = edge(p->m, r, p->row_cuts), i_end = edge(p->m, r + 1, p->row_cuts);
@@ -186,28 +195,26 @@ static void multiply_part(const tg_call *c, void *user, int64_t part)
     if (i == i_end || j == j_end) return;
     for (int64_t batch = p->batches * group / p->groups; batch < p->batches * (group + 1) / p->groups; batch++) {
         tg_matrix a = p->a.matrix, b = p->b.matrix;
-        a.data = advance(p, a.data, offset_of(p, &p->a, batch) + i * a.row);
+        a.data = data->a + (offset_of(p, &p->a, batch) + i * a.row) * element;
         a.rows = i_end - i;
-        b.data = advance(p, b.data, offset_of(p, &p->b, batch) + j * b.column);
+        b.data = data->b + (offset_of(p, &p->b, batch) + j * b.column) * element;
         b.columns = j_end - j;
-        tg_gemm(c->y->dtype, c->build, &a, &b, (void *)(uintptr_t)advance(p, c->y->data, (batch * p->m + i) * p->n + j), p->n);
+        tg_gemm(c->y->dtype, c->build, &a, &b, (char *)c->y->data + ((batch * p->m + i) * p->n + j) * element, p->n);
     }
 }
 
 static void kernel(const tg_call *c)
 {
-    const int64_t count = tg_shape_count(c->y->shape);
-    if (count == 0) return;
-    if (c->x[0].shape.dim[c->x[0].shape.ndim - 1] == 0) {
-        memset(c->y->data, 0, (size_t)count * tg_dtype_size(c->y->dtype));
+    const product *p = c->prepared;
+    if (p->groups == 0) return;
+    if (p->k == 0) {
+        memset(c->y->data, 0, (size_t)(p->batches * p->m * p->n) * p->element);
         return;
     }
-    product p = plan(c);
-    make_copy(&p, &c->x[0], &p.a);
-    make_copy(&p, &c->x[1], &p.b);
-    const int64_t parts = p.groups * p.row_cuts * p.column_cuts;
-    if (parts == 1) multiply_part(c, &p, 0);
-    else tg_parallel(c, parts, multiply_part, &p);
+    operands data = {ready(c, &c->x[0], &p->a), ready(c, &c->x[1], &p->b)};
+    const int64_t parts = p->groups * p->row_cuts * p->column_cuts;
+    if (parts == 1) multiply_part(c, &data, 0);
+    else tg_parallel(c, parts, multiply_part, &data);
 }
 
 static bool rule(tg_rule *r)
@@ -265,6 +272,8 @@ static const tg_op linear = {.size = sizeof(tg_op),
                              .rule = linear_rule,
                              .kernel = kernel,
                              .scratch = scratch,
+                             .prepared = sizeof(product),
+                             .prepare = prepare,
                              .vjp = linear_vjp};
 
 /* A b without batch sums its gradient over a's batch: as one flat product rather than many that are then added. */
@@ -280,7 +289,16 @@ static void vjp(TG_VJP)
 }
 
 static const tg_op matmul = {
-    .size = sizeof(tg_op), .name = "matmul", .n_in = 2, .flags = TG_STRIDED, .rule = rule, .kernel = kernel, .scratch = scratch, .vjp = vjp};
+    .size = sizeof(tg_op),
+    .name = "matmul",
+    .n_in = 2,
+    .flags = TG_STRIDED,
+    .rule = rule,
+    .kernel = kernel,
+    .scratch = scratch,
+    .prepared = sizeof(product),
+    .prepare = prepare,
+    .vjp = vjp};
 
 tg_tensor *tg_matmul_at(tg_tape *t, const char *file, int line, tg_tensor *a, tg_tensor *b)
 {
