@@ -10,7 +10,7 @@
 
 typedef enum kind { LEAF, SPAN, FOLD, VIEW, CALL, COPY } kind;
 
-enum { NONE = UINT32_MAX };
+#define NONE UINT32_MAX
 
 /* Where a value lies, for the consumers that read it from memory. */
 typedef struct place {
