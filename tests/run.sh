@@ -86,9 +86,10 @@ headers_alone() # prefix: each header can be included first, and by strict compi
     done
 }
 
-only_tg() # nm's options, library: defined names are the library's own
+# nm's options, library: defined names are the library's own, and those that compilers give to its named critical sections.
+only_tg()
 {
-    names=$(nm "$@" | awk 'NF == 3 {print $3}') && [ -n "$names" ] && ! echo "$names" | grep -v '^tg_'
+    names=$(nm "$@" | awk 'NF == 3 {print $3}') && [ -n "$names" ] && ! echo "$names" | grep -Ev '^(tg_|\.gomp_critical_user_tapegrad_)'
 }
 
 variant release
