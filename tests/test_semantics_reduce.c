@@ -587,6 +587,42 @@ Test(reduce, sums_add_in_the_documented_order)
     free(x);
 }
 
+/* y (g - sum of y g), in one kernel and put together from other ops. */
+Test(reduce, softmax_sums_in_the_order_of_sum)
+{
+    enum { LONGEST = 1024 * 1024 + 77 };
+    const int64_t sizes[] = {5, 64, 1000, 1024, 1025, 5000, LONGEST};
+    double *values = malloc(LONGEST * sizeof *values);
+    for (int64_t i = 0; i < LONGEST; i++) values[i] = sin((double)i);
+    EACH_BUILD
+    {
+        for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
+            tg_tensor *x = input(t, dtype, TG_SHAPE(sizes[k]), values), *g = tg_flip(t, x, TG_ALL_AXES), *gx;
+            tg_tensor *y = tg_softmax(t, x, 0);
+            tg_grad(t, y, g, 1, &x, &gx, false);
+            tg_tensor *composed = tg_mul(t, y, tg_sub(t, g, tg_sum(t, tg_mul(t, y, g), TG_ALL_AXES, false)));
+            const void *is = tg_data(t, gx), *want = tg_data(t, composed);
+            cr_expect(is && want && memcmp(is, want, (size_t)sizes[k] * tg_dtype_size(dtype)) == 0, "%lld elements", (long long)sizes[k]);
+        }
+    }
+    free(values);
+}
+
+Test(reduce, the_maximum_of_a_long_row_may_stand_anywhere)
+{
+    EACH_BUILD
+    {
+        double values[3000] = {0};
+        for (int at = 0; at < 3000; at += 499) {
+            values[at] = 1000;
+            tg_tensor *x = input(t, dtype, TG_SHAPE(3000), values);
+            EXPECT(tg_slice(t, tg_softmax(t, x, 0), 0, at, at + 1, 1), 1);
+            EXPECT(tg_slice(t, tg_log_softmax(t, x, 0), 0, at, at + 2, 1), 0, -1000);
+            values[at] = 0;
+        }
+    }
+}
+
 /* Longer than one chunk of chunks: what softmax sums by itself is what tg_sum sums. */
 Test(reduce, a_long_softmax_adds_up_to_1)
 {
