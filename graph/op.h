@@ -85,7 +85,9 @@ typedef struct tg_spans {
 
 /* A reduction's kernels. fold reduces n contiguous elements, 0 <= n <= 1024, to y[0] in this fixed order: 64 lanes, lane l taking elements l, l + 64,
  * l + 128, ..., then lanes l and l + 32 combined, l and l + 16, ... (fewer lanes for n < 64: the smallest power of two >= n). combine is the
- * elementwise form. Longer reductions fold chunks of 1024, then the results, and so on. */
+ * elementwise form. Longer reductions fold chunks of 1024, then the results, and so on. Where the reduced axes are not the last ones, rows are
+ * combined: each 64 of them in blocks of as many rows as 1024 elements hold, a block pairwise (the upper half with the lower), the blocks one
+ * after the other; then the results of the 64s pairwise. */
 typedef void (*tg_fold_fn)(int64_t n, const void *x, void *y);
 typedef struct tg_folds {
     tg_fold_fn of[TG_DTYPE_COUNT][TG_BUILD_COUNT];

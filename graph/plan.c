@@ -852,6 +852,8 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
         p->reg[v] = i->y;
         p->reg_stamp[v] = stamp;
     }
+    if (group->walk == TG_COLUMNS)
+        group->room = r.n_temps++;
     group->loads = keep_copy(p, group->loads, group->n_loads * sizeof *group->loads);
     group->moves = keep_copy(p, group->moves, group->n_moves * sizeof *group->moves);
     settle_registers(group, &r);

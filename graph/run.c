@@ -238,6 +238,13 @@ static void copy_strided(char *out, const char *from, uint32_t size, int64_t n, 
     }
 }
 
+/* out[0..n) already holds a pattern of `period` bytes once: repeats it. */
+static void repeat(char *out, int64_t period, int64_t bytes)
+{
+    for (int64_t done = period; done < bytes; done *= 2)
+        memcpy(out + done, out, (size_t)(done < bytes - done ? done : bytes - done));
+}
+
 /* Elements first .. first + n - 1, in row-major order, of strided memory. */
 static void gather(char *out, const char *from, const tg_load *load, int64_t first, int64_t n)
 {
@@ -245,14 +252,22 @@ static void gather(char *out, const char *from, const tg_load *load, int64_t fir
     for (int k = 0; k < load->ndim; k++) {
         index[k] = first % load->dim[k];
         first /= load->dim[k];
-        from += index[k] * load->stride[k];
     }
+    if (load->ndim == 2 && load->stride[1] == 0 && n > load->dim[0]) {
+        int64_t head = load->dim[0] - index[0];
+        copy_strided(out, from + index[0] * load->stride[0], load->size, head, load->stride[0]);
+        copy_strided(out + head * load->size, from, load->size, index[0], load->stride[0]);
+        repeat(out, load->dim[0] * load->size, n * load->size);
+        return;
+    }
+    for (int k = 0; k < load->ndim; k++)
+        from += index[k] * load->stride[k];
     while (n > 0) {
         int64_t run = load->dim[0] - index[0] < n ? load->dim[0] - index[0] : n;
         copy_strided(out, from, load->size, run, load->stride[0]);
         out += run * load->size;
         n -= run;
-        from += (load->dim[0] - index[0]) * load->stride[0] - load->dim[0] * load->stride[0];
+        from -= index[0] * load->stride[0];
         index[0] = 0;
         for (int k = 1; n > 0 && k < load->ndim; k++) {
             from += load->stride[k];
@@ -326,17 +341,29 @@ static void fold_long_row(const worker *w, int64_t unit)
     }
 }
 
-static void combine_row(tg_span_fn combine, char *sum, const char *row, int64_t n, uint32_t size, bool is_first)
+static void combine(tg_span_fn run, void *y, const void *a, const void *b, int64_t n)
 {
     const tg_span span = {.n = n};
-    const void *x[TG_SPAN_INPUTS] = {sum, row};
-    if (is_first)
-        memcpy(sum, row, (size_t)n * size);
-    else
-        combine(&span, sum, x);
+    const void *x[TG_SPAN_INPUTS] = {a, b};
+    run(&span, y, x);
 }
 
-/* Up to 64 rows of up to 1024 columns. */
+/* Rows combined pairwise, the upper half with the lower, until one is left: it is at the address returned, which is `room` or x itself. */
+static const char *pair_rows(const tg_fold_part *f, char *room, const char *x, int64_t rows, int64_t width)
+{
+    int64_t row = width * f->size;
+    while (rows > 1) {
+        int64_t half = (rows + 1) / 2, pairs = rows - half;
+        combine(f->combine, room, x, x + half * row, pairs * width);
+        if (half > pairs && x != room)
+            memcpy(room + pairs * row, x + pairs * row, (size_t)row);
+        x = room;
+        rows = half;
+    }
+    return x;
+}
+
+/* Up to 64 rows of up to 1024 columns: in blocks of as many whole rows as fit, each reduced pairwise, one after the other. */
 static void fold_columns(const worker *w, int64_t unit)
 {
     const tg_group *group = w->group;
@@ -346,13 +373,16 @@ static void fold_columns(const worker *w, int64_t unit)
     int64_t row = chunk * TG_ROWS, end = least(row + TG_ROWS, group->reduced);
     for (int64_t at = row; at < end; at += group->block) {
         int64_t rows = least(group->block, end - at);
-        run_block(w, (outer * group->reduced + at) * group->inner + column, group->block > 1 || strips == 1 ? rows * group->inner : width);
+        run_block(w, (outer * group->reduced + at) * group->inner + column, rows * width);
         for (uint32_t k = 0; k < group->n_folds; k++) {
             const tg_fold_part *f = &group->folds[k];
             tg_ref to = chunks > 1 ? f->partial : f->y;
             char *sum = address(w->run->plan, to) + ((outer * chunks + chunk) * group->inner + column) * f->size;
-            for (int64_t r = 0; r < rows; r++)
-                combine_row(f->combine, sum, (const char *)w->reg[f->reg] + r * group->inner * f->size, width, f->size, at + r == row);
+            const char *part = pair_rows(f, w->reg[group->room], w->reg[f->reg], rows, width);
+            if (at == row)
+                memcpy(sum, part, (size_t)(width * f->size));
+            else
+                combine(f->combine, sum, sum, part, width);
         }
     }
 }
@@ -393,13 +423,7 @@ static void finish_fold(const tg_run *run, const tg_group *group, const tg_fold_
         int64_t chunks = (group->reduced + TG_ROWS - 1) / TG_ROWS, width = group->inner * f->size;
         for (int64_t outer = 0; outer < group->outer; outer++) {
             char *p = partial + outer * chunks * width;
-            int64_t n = chunks;
-            for (; n > 1; n = (n + TG_ROWS - 1) / TG_ROWS)
-                for (int64_t k = 0; k * TG_ROWS < n; k++)
-                    for (int64_t r = k * TG_ROWS; r < least((k + 1) * TG_ROWS, n); r++)
-                        if (r != k)
-                            combine_row(f->combine, p + k * width, p + r * width, group->inner, f->size, r == k * TG_ROWS);
-            memcpy(y + outer * width, p, (size_t)width);
+            memcpy(y + outer * width, pair_rows(f, p, p, chunks, group->inner), (size_t)width);
         }
     }
 }
