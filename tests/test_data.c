@@ -52,8 +52,8 @@ Test(data, csv_may_come_with_crlf_a_byte_order_mark_quotes_blank_lines_and_no_la
     static const char *const same[] = {
         "a,b\n1,u\n2,v\n",
         "a,b\r\n1,u\r\n2,v\r\n",
-        "\xEF\xBB\xBF"
-        "a,b\n1,u\n2,v",
+        ("\xEF\xBB\xBF"
+         "a,b\n1,u\n2,v"),
         "\"a\",\"b\"\n\"1\",\"u\"\n\n2,v\n\n",
         "a , b\n 1,u \n2 ,\tv\n",
         "a,b\r1,u\r2,v\r",

@@ -68,7 +68,7 @@ static tg_params *make_params(tg_dtype dtype, const tg_allocator *allocator)
 {
     tg_params *ps = tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .allocator = allocator, .seed = 5});
     for (int k = 0; k < N_PARAMS; k++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "p%d", k);
         tg_param_new(ps, name, dtype, TG_SHAPE(lengths[k]), (tg_init){TG_NORMAL, 0, 1});
     }
@@ -77,8 +77,8 @@ static tg_params *make_params(tg_dtype dtype, const tg_allocator *allocator)
 
 static void hand_in(tg_params *ps, int step)
 {
-    static _Thread_local float f32[LONGEST];
-    static _Thread_local double f64[LONGEST];
+    static float f32[LONGEST];
+    static double f64[LONGEST];
     for (int k = 0; k < tg_params_count(ps); k++) {
         tg_tensor *p = tg_params_get(ps, k);
         if (skipped(step, k)) continue;
@@ -96,7 +96,7 @@ static double value(const tg_params *ps, int k, int i)
 /* Steps o and the reference N_STEPS times, with a learning rate that changes half way. */
 static void follows(tg_params *ps, tg_optim *o, tg_sgd_options sgd, const tg_adam_options *adam, double tolerance, const char *label)
 {
-    static _Thread_local scalar reference[N_PARAMS][LONGEST];
+    static scalar reference[N_PARAMS][LONGEST];
     tg_adam_options a = adam ? *adam : (tg_adam_options){0};
     cr_assert_eq(tg_optim_status(o), TG_OK, "%s", tg_optim_message(o));
     for (int k = 0; k < N_PARAMS; k++)
