@@ -116,7 +116,7 @@ Test(tape, a_million_ops_and_a_diamond_60_deep_need_little_stack, .timeout = 60)
     pthread_attr_t attr;
     pthread_t thread;
     pthread_attr_init(&attr);
-    cr_assert_eq(pthread_attr_setstacksize(&attr, 256 * 1024), 0);
+    cr_assert_eq(pthread_attr_setstacksize(&attr, 128 * 1024), 0);
     cr_assert_eq(pthread_create(&thread, &attr, on_a_small_stack, NULL), 0);
     pthread_join(thread, NULL);
     pthread_attr_destroy(&attr);
