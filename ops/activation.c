@@ -4,7 +4,7 @@
 /* ---------------------------------------------------------------- sigmoid, softplus and their like */
 
 TG_MAP_1(sigmoid_span, SIGMOID(x))
-TG_MAP_2(sigmoid_gradient_span, a *(b * (1 - b)))
+TG_MAP_2(sigmoid_gradient_span, (1 - b) * b * a)
 TG_MAP_1(softplus_span, (x > 0 ? x : 0) + LOG1P_UNIT(EXP(-ABS(x))))
 TG_MAP_1(logsigmoid_span, (x < 0 ? x : 0) - LOG1P_UNIT(EXP(-ABS(x))))
 TG_MAP_2(logaddexp_span, (a > b ? a : b) + LOG1P_UNIT(EXP(a == b ? 0 : -ABS(a - b)))) /* inf - inf is NaN */
@@ -35,9 +35,9 @@ TG_DEFINE_1(softplus, softplus)
 TG_DEFINE_1(logsigmoid, logsigmoid)
 TG_DEFINE_2(logaddexp, logaddexp)
 
-INFO_1(sigmoid, "y = 1 / (1 + e^-x)", -5, 5, 0, -1, 1 / (1 + exp(-x)))
-INFO_1(softplus, "y = ln(1 + e^x)", -5, 5, 0, -1, log(1 + exp(x)))
-INFO_1(logsigmoid, "y = -ln(1 + e^-x)", -5, 5, 0, -1, -log(1 + exp(-x)))
+INFO_1(sigmoid, "y = 1 / (1 + e^-x)", -5, 5, 1 / (1 + exp(-x)))
+INFO_1(softplus, "y = ln(1 + e^x)", -5, 5, log(1 + exp(x)))
+INFO_1(logsigmoid, "y = -ln(1 + e^-x)", -5, 5, -log(1 + exp(-x)))
 INFO_2(logaddexp, "y = ln(e^a + e^b)", -3, 3, -3, 3, log(exp(a) + exp(b)))
 
 /* ---------------------------------------------------------------- relu and its like: gates that pass gy or not, by y */
@@ -50,36 +50,37 @@ TG_MAP_1(hardtanh_span, x <= -1 ? -1 : x >= 1 ? 1 : x)
 TG_MAP_2(hardtanh_gate_span, b <= -1 || b >= 1 ? 0 : a)
 
 /* An op of x, and the gate of gy and y that is its gradient; as a function of y the gate is made of constant pieces. */
-#define GATED(name)                                                                                     \
-    static const tg_op name##_gate;                                                                     \
-    static void name##_vjp(TG_VJP) { gx[0] = tg_apply_2(t, file, line, &name##_gate, gy, y); }          \
-    static void name##_gate_vjp(TG_VJP)                                                                 \
-    {                                                                                                   \
-        gx[0] = tg_apply_2(t, file, line, &name##_gate, gy, x[1]);                                      \
-        gx[1] = zeros_like(t, file, line, x[1]);                                                        \
-    }                                                                                                   \
-    static const tg_op name = OP_1(#name, name##_span, name##_vjp);                                     \
-    static const tg_op name##_gate = OP_2(#name "_gate", name##_gate_span, name##_gate_vjp);            \
+#define GATED(name)                                                                            \
+    static const tg_op name##_gate;                                                            \
+    static void name##_vjp(TG_VJP) { gx[0] = tg_apply_2(t, file, line, &name##_gate, gy, y); } \
+    static void name##_gate_vjp(TG_VJP)                                                        \
+    {                                                                                          \
+        gx[0] = tg_apply_2(t, file, line, &name##_gate, gy, x[1]);                             \
+        gx[1] = zeros_like(t, file, line, x[1]);                                               \
+    }                                                                                          \
+    static const tg_op name = OP_1(#name, name##_span, name##_vjp);                            \
+    static const tg_op name##_gate = OP_2(#name "_gate", name##_gate_span, name##_gate_vjp);   \
     TG_DEFINE_1(name, name)
 
 GATED(relu)
 GATED(relu6)
 GATED(hardtanh)
 
-#define INFO_KINKED(name, formula_text, low_1, high_1, low_2, high_2, ...)                          \
-    RECORD(name, (tg_##name)(t, x[0]))                                                              \
-    ELEMENT_1(name, __VA_ARGS__)                                                                    \
-    static const tg_sample samples_##name[] = {                                                     \
-        SAMPLE("below", 0, 1, record_##name, element_##name, REAL(low_1, high_1)),                  \
-        SAMPLE("between", 0, 1, record_##name, element_##name, REAL(low_2, high_2)),                \
-        SAMPLE("all", TG_NOT_SMOOTH, 1, record_##name, element_##name, REAL(-8, 8))};               \
+#define INFO_KINKED(name, formula_text, low_1, high_1, low_2, high_2, ...)                                                   \
+    RECORD(name, (tg_##name)(t, x[0]))                                                                                       \
+    ELEMENT_1(name, __VA_ARGS__)                                                                                             \
+    static const tg_sample samples_##name[] = {SAMPLE("below", 0, 1, record_##name, element_##name, REAL(low_1, high_1)),    \
+                                               SAMPLE("between", 0, 1, record_##name, element_##name, REAL(low_2, high_2)),  \
+                                               SAMPLE("all", TG_NOT_SMOOTH, 1, record_##name, element_##name, REAL(-8, 8))}; \
     TG_INFO(name, formula_text, "any", -1, samples_##name)
 
 INFO_KINKED(relu, "y = max(x, 0)", -2, -0.1, 0.1, 2, fmax(x, 0))
 INFO_KINKED(relu6, "y = min(max(x, 0), 6)", -2, -0.1, 0.1, 5.9, fmin(fmax(x, 0), 6))
 INFO_KINKED(hardtanh, "y = min(max(x, -1), 1)", -2, -1.1, -0.9, 0.9, fmin(fmax(x, -1), 1))
 
-/* ---------------------------------------------------------------- leaky_relu, elu: their number is an operand, a constant that nothing is differentiated by */
+/* ---------------------------------------------------------------- leaky_relu, elu
+ *
+ * Their number is an operand, a constant that nothing is differentiated by. */
 
 TG_MAP_2(leaky_relu_span, a > 0 ? a : b * a)
 TG_MAP_3(leaky_gate_span, b > 0 ? a : c * a)
@@ -136,39 +137,39 @@ TG_INFO(elu, "y = x for x > 0, else alpha (e^x - 1)", "any", -1, samples_elu)
 #define CUT(x, bound) ((x) < -(bound) ? -(bound) : (x) > (bound) ? (bound) : (x))
 
 /* x sigmoid(v) and its slope sigmoid(v) + x v' sigmoid(v) sigmoid(-v), for v(x) that has x's sign. */
-#define GATE_BY_SIGMOID(T, suffix)                                                                  \
-    TG_INLINE T sigmoid_slope_##suffix(T x, T v, T v1, int build)                                   \
-    {                                                                                               \
-        const T e = EXP(-ABS(v)), r = 1 / (1 + e);                                                  \
-        return (v >= 0 ? 1 : e) * r + x * v1 * (e * r * r);                                         \
-    }                                                                                               \
-    TG_INLINE T silu_##suffix(T x, int build) { return (x < -800 ? -800 : x) * SIGMOID(x); }        \
-    TG_INLINE T silu_slope_##suffix(T x, int build)                                                 \
-    {                                                                                               \
-        const T c = CUT(x, 800);                                                                    \
-        return sigmoid_slope_##suffix(c, c, 1, build);                                              \
-    }                                                                                               \
-    TG_INLINE T gelu_tanh_##suffix(T x, int build)                                                  \
-    {                                                                                               \
-        const T c = CUT(x, 100), v = (T)GELU_A * c + (T)GELU_B * (c * c * c);                       \
-        return (x < -100 ? -100 : x) * SIGMOID(v);                                                  \
-    }                                                                                               \
-    TG_INLINE T gelu_tanh_slope_##suffix(T x, int build)                                            \
-    {                                                                                               \
-        const T c = CUT(x, 100), v = (T)GELU_A * c + (T)GELU_B * (c * c * c);                       \
-        return sigmoid_slope_##suffix(c, v, (T)GELU_A + (T)(3 * GELU_B) * (c * c), build);          \
-    }                                                                                               \
-    TG_INLINE T gelu_##suffix(T x, int build)                                                       \
-    {                                                                                               \
-        T bell;                                                                                     \
-        return (x < -40 ? -40 : x) * NORMAL_CDF(x, &bell);                                          \
-    }                                                                                               \
-    TG_INLINE T gelu_slope_##suffix(T x, int build)                                                 \
-    {                                                                                               \
-        const T c = CUT(x, 40);                                                                     \
-        T bell;                                                                                     \
-        const T phi = NORMAL_CDF(c, &bell);                                                         \
-        return phi + c * ((T)0.3989422804014327 * bell);                                            \
+#define GATE_BY_SIGMOID(T, suffix)                                                           \
+    TG_INLINE T sigmoid_slope_##suffix(T x, T v, T v1, int build)                            \
+    {                                                                                        \
+        const T e = EXP(-ABS(v)), r = 1 / (1 + e);                                           \
+        return (v >= 0 ? 1 : e) * r + x * v1 * (e * r * r);                                  \
+    }                                                                                        \
+    TG_INLINE T silu_##suffix(T x, int build) { return (x < -800 ? -800 : x) * SIGMOID(x); } \
+    TG_INLINE T silu_slope_##suffix(T x, int build)                                          \
+    {                                                                                        \
+        const T c = CUT(x, 800);                                                             \
+        return sigmoid_slope_##suffix(c, c, 1, build);                                       \
+    }                                                                                        \
+    TG_INLINE T gelu_tanh_##suffix(T x, int build)                                           \
+    {                                                                                        \
+        const T c = CUT(x, 100), v = (T)GELU_A * c + (T)GELU_B * (c * c * c);                \
+        return (x < -100 ? -100 : x) * SIGMOID(v);                                           \
+    }                                                                                        \
+    TG_INLINE T gelu_tanh_slope_##suffix(T x, int build)                                     \
+    {                                                                                        \
+        const T c = CUT(x, 100), v = (T)GELU_A * c + (T)GELU_B * (c * c * c);                \
+        return sigmoid_slope_##suffix(c, v, (T)GELU_A + (T)(3 * GELU_B) * (c * c), build);   \
+    }                                                                                        \
+    TG_INLINE T gelu_##suffix(T x, int build)                                                \
+    {                                                                                        \
+        T bell;                                                                              \
+        return (x < -40 ? -40 : x) * NORMAL_CDF(x, &bell);                                   \
+    }                                                                                        \
+    TG_INLINE T gelu_slope_##suffix(T x, int build)                                          \
+    {                                                                                        \
+        const T c = CUT(x, 40);                                                              \
+        T bell;                                                                              \
+        const T phi = NORMAL_CDF(c, &bell);                                                  \
+        return phi + c * ((T)0.3989422804014327 * bell);                                     \
     }
 
 /* tanh(u) = 2 sigmoid(2u) - 1: gelu_tanh is x sigmoid(A x + B x^3) */
@@ -185,11 +186,11 @@ TG_MAP_1(gelu_tanh_slope_span, TG_BY_TYPE(x, gelu_tanh_slope)(x, build))
 TG_MAP_1(gelu_span, TG_BY_TYPE(x, gelu)(x, build))
 TG_MAP_1(gelu_slope_span, TG_BY_TYPE(x, gelu_slope)(x, build))
 
-#define SLOPED(name)                                                                                                   \
-    static const tg_op name##_slope;                                                                                   \
-    static void name##_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_apply_1(t, file, line, &name##_slope, x[0])); }          \
-    static const tg_op name = OP_1(#name, name##_span, name##_vjp);                                                    \
-    static const tg_op name##_slope = OP_1(#name "_slope", name##_slope_span, name##_slope_vjp);                       \
+#define SLOPED(name)                                                                                          \
+    static const tg_op name##_slope;                                                                          \
+    static void name##_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_apply_1(t, file, line, &name##_slope, x[0])); } \
+    static const tg_op name = OP_1(#name, name##_span, name##_vjp);                                           \
+    static const tg_op name##_slope = OP_1(#name "_slope", name##_slope_span, name##_slope_vjp);              \
     TG_DEFINE_1(name, name)
 
 /* With s = sigmoid(v) and s1 = s (1 - s): (s + x v' s1)' = s1 (2 v' + x ((1 - 2s) v'^2 + v'')). */
@@ -222,7 +223,6 @@ SLOPED(silu)
 SLOPED(gelu)
 SLOPED(gelu_tanh)
 
-INFO_1(silu, "y = x sigmoid(x)", -5, 5, 0, -1, x / (1 + exp(-x)))
-INFO_1(gelu, "y = x/2 (1 + erf(x / sqrt 2))", -4, 4, 0, -1, x / 2 * erfc(-x / sqrt(2)))
-INFO_1(gelu_tanh, "y = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))", -4, 4, 0, -1,
-       x / 2 * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x))))
+INFO_1(silu, "y = x sigmoid(x)", -5, 5, x / (1 + exp(-x)))
+INFO_1(gelu, "y = x/2 (1 + erf(x / sqrt 2))", -4, 4, x / 2 * erfc(-x / sqrt(2)))
+INFO_1(gelu_tanh, "y = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))", -4, 4, x / 2 * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x))))

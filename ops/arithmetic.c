@@ -4,15 +4,20 @@
 /* ---------------------------------------------------------------- + - * / : i64 wraps around, in unsigned arithmetic */
 
 #define SUB_I64(fn, TARGET, BUILD, ...) TG_SPAN_2(fn, TARGET, BUILD, int64_t, int64_t, (uint64_t)a - (uint64_t)b)
-#define MUL_I64(fn, TARGET, BUILD, ...) TG_SPAN_2(fn, TARGET, BUILD, int64_t, int64_t, (uint64_t)a *(uint64_t)b)
+#define MUL_I64(fn, TARGET, BUILD, ...) TG_SPAN_2(fn, TARGET, BUILD, int64_t, int64_t, ((uint64_t)a * (uint64_t)b))
 #define NEG_I64(fn, TARGET, BUILD, ...) TG_SPAN_1(fn, TARGET, BUILD, int64_t, int64_t, 0 - (uint64_t)x)
-#define SPANS_WITH_I64(op) {{TG_BUILDS(op##_f32), TG_BUILDS(op##_f64), TG_BUILDS(op##_i64), {0}}}
+#define SPANS_WITH_I64(op)                                                       \
+    {                                                                            \
+        {                                                                        \
+            TG_BUILDS(op##_f32), TG_BUILDS(op##_f64), TG_BUILDS(op##_i64), { 0 } \
+        }                                                                        \
+    }
 
 TG_EACH_BUILD(TG_SPAN_2, sub_f32, float, float, a - b)
 TG_EACH_BUILD(TG_SPAN_2, sub_f64, double, double, a - b)
 TG_EACH_BUILD(SUB_I64, sub_i64, )
-TG_EACH_BUILD(TG_SPAN_2, mul_f32, float, float, a *b)
-TG_EACH_BUILD(TG_SPAN_2, mul_f64, double, double, a *b)
+TG_EACH_BUILD(TG_SPAN_2, mul_f32, float, float, (a * b))
+TG_EACH_BUILD(TG_SPAN_2, mul_f64, double, double, (a * b))
 TG_EACH_BUILD(MUL_I64, mul_i64, )
 TG_EACH_BUILD(TG_SPAN_1, neg_f32, float, float, -x)
 TG_EACH_BUILD(TG_SPAN_1, neg_f64, double, double, -x)
@@ -48,17 +53,17 @@ TG_DEFINE_2(mul, mul)
 TG_DEFINE_2(div, divide)
 TG_DEFINE_1(neg, neg)
 
-#define INFO_WITH_I64(name, formula_text, ...)                                                                                       \
-    RECORD(name, (tg_##name)(t, x[0], x[1]))                                                                                         \
-    ELEMENT_2(name, __VA_ARGS__)                                                                                                     \
-    static const tg_sample samples_##name[] = {                                                                                      \
-        SAMPLE("", 0, 2, record_##name, element_##name, REAL(-2, 2), REAL(-2, 2)),                                                   \
-        SAMPLE("i64", TG_NOT_SMOOTH, 2, record_##name, element_##name, IN(TG_I64, -1000, 1000), IN(TG_I64, -1000, 1000))};           \
+#define INFO_WITH_I64(name, formula_text, ...)                                                                             \
+    RECORD(name, (tg_##name)(t, x[0], x[1]))                                                                               \
+    ELEMENT_2(name, __VA_ARGS__)                                                                                           \
+    static const tg_sample samples_##name[] = {                                                                            \
+        SAMPLE("", 0, 2, record_##name, element_##name, REAL(-2, 2), REAL(-2, 2)),                                         \
+        SAMPLE("i64", TG_NOT_SMOOTH, 2, record_##name, element_##name, IN(TG_I64, -1000, 1000), IN(TG_I64, -1000, 1000))}; \
     TG_INFO(name, formula_text, "any, broadcast", -1, samples_##name)
 
 INFO_WITH_I64(add, "y = a + b", a + b)
 INFO_WITH_I64(sub, "y = a - b", a - b)
-INFO_WITH_I64(mul, "y = a b", a *b)
+INFO_WITH_I64(mul, "y = a b", (a * b))
 INFO_2(div, "y = a / b", -2, 2, 0.5, 2, a / b)
 
 RECORD(neg, (tg_neg)(t, x[0]))
@@ -67,7 +72,9 @@ static const tg_sample samples_neg[] = {SAMPLE("", 0, 1, record_neg, element_neg
                                         SAMPLE("i64", TG_NOT_SMOOTH, 1, record_neg, element_neg, IN(TG_I64, -1000, 1000))};
 TG_INFO(neg, "y = -x", "any", -1, samples_neg)
 
-/* ---------------------------------------------------------------- a number times x, x plus a number: as mul and add, under their own names in messages */
+/* ---------------------------------------------------------------- a number times x, x plus a number
+ *
+ * As mul and add, under their own names in messages. */
 
 static const tg_spans scale_span = {{TG_BUILDS(mul_f32), TG_BUILDS(mul_f64), {0}, {0}}};
 TG_MAP_2(offset_span, a + b)
@@ -106,7 +113,7 @@ TG_INFO(offset, "y = x + term", "any", -1, samples_offset)
 
 /* ---------------------------------------------------------------- powers and roots */
 
-TG_MAP_1(square_span, x *x)
+TG_MAP_1(square_span, (x * x))
 TG_MAP_1(reciprocal_span, 1 / x)
 TG_MAP_1(sqrt_span, SQRT(x))
 TG_MAP_1(rsqrt_span, 1 / SQRT(x))
@@ -126,32 +133,32 @@ TG_DEFINE_1(reciprocal, reciprocal)
 TG_DEFINE_1(sqrt, root)
 TG_DEFINE_1(rsqrt, rsqrt)
 
-INFO_1(square, "y = x^2", -2, 2, 0, -1, x *x)
-INFO_1(reciprocal, "y = 1 / x", 0.5, 2, 0, -1, 1 / x)
-INFO_1(sqrt, "y = x^(1/2)", 0.3, 3, 0, -1, sqrt(x))
-INFO_1(rsqrt, "y = x^(-1/2)", 0.3, 3, 0, -1, 1 / sqrt(x))
+INFO_1(square, "y = x^2", -2, 2, (x * x))
+INFO_1(reciprocal, "y = 1 / x", 0.5, 2, 1 / x)
+INFO_1(sqrt, "y = x^(1/2)", 0.3, 3, sqrt(x))
+INFO_1(rsqrt, "y = x^(-1/2)", 0.3, 3, 1 / sqrt(x))
 
 /* ---------------------------------------------------------------- pow
  *
- * All derivatives of a^b are sums of terms c a^b (log a)^m, with other a, b and c. A term whose coefficient is 0 is absent, whatever a^b would be (0^-1);
- * and log a counts as 0 where a = 0 and b >= 0, as PyTorch has it. */
+ * All derivatives of a^b are sums of terms c a^b (log a)^m, with other a, b and c. A term whose coefficient is 0 is absent, whatever a^b would be
+ * (0^-1); and log a counts as 0 where a = 0 and b >= 0, as PyTorch has it. */
 
 TG_MAP_2(pow_span, POW(a, b))
 TG_MAP_3(term_span, a == 0 ? 0 : a * POW(b, c))
 
-#define LOG_TERM(fn, TARGET, BUILD, A)                                                      \
-    TARGET static void fn(const tg_span *s, void *result, const void *const *operand)       \
-    {                                                                                       \
-        enum { build = BUILD };                                                             \
-        const A *c = (const A *)operand[0], *a = (const A *)operand[1], *b = operand[2];    \
-        A *y = (A *)result;                                                                 \
-        for (int64_t i = 0; i < s->n; i++) {                                                \
-            const bool absent = c[i] == 0 || (a[i] == 0 && b[i] >= 0);                      \
-            const A l = LOG(a[i]);                                                          \
-            A product = c[i] * POW(a[i], b[i]);                                             \
-            for (int64_t m = 0; m < s->attrs[0]; m++) product *= l;                         \
-            y[i] = absent ? 0 : product;                                                    \
-        }                                                                                   \
+#define LOG_TERM(fn, TARGET, BUILD, A)                                                   \
+    TARGET static void fn(const tg_span *s, void *result, const void *const *operand)    \
+    {                                                                                    \
+        enum { build = BUILD };                                                          \
+        const A *c = (const A *)operand[0], *a = (const A *)operand[1], *b = operand[2]; \
+        A *y = (A *)result;                                                              \
+        for (int64_t i = 0; i < s->n; i++) {                                             \
+            const bool absent = c[i] == 0 || (a[i] == 0 && b[i] >= 0);                   \
+            const A l = LOG(a[i]);                                                       \
+            A product = c[i] * POW(a[i], b[i]);                                          \
+            for (int64_t m = 0; m < s->attrs[0]; m++) product *= l;                      \
+            y[i] = absent ? 0 : product;                                                 \
+        }                                                                                \
     }
 TG_EACH_BUILD(LOG_TERM, log_term_f32, float)
 TG_EACH_BUILD(LOG_TERM, log_term_f64, double)
@@ -191,7 +198,7 @@ TG_DEFINE_2(pow, to_the)
 RECORD(pow, (tg_pow)(t, x[0], x[1]))
 RECORD(pow_constant, (tg_pow)(t, x[0], (tg_constant_like_at)(t, NULL, 0, x[0], 3)))
 ELEMENT_2(pow, pow(a, b))
-ELEMENT_1(cube, x *x *x)
+ELEMENT_1(cube, (x * x * x))
 static const tg_sample samples_pow[] = {SAMPLE("", 0, 2, record_pow, element_pow, REAL(0.3, 2), REAL(-2, 2)),
                                         SAMPLE("cube of any sign", 0, 1, record_pow_constant, element_cube, REAL(-2, 2))};
 TG_INFO(pow, "y = a^b", "any, broadcast", -1, samples_pow)
@@ -218,10 +225,10 @@ TG_DEFINE_1(expm1, exponential_m1)
 TG_DEFINE_1(log, logarithm)
 TG_DEFINE_1(log1p, logarithm_1p)
 
-INFO_1(exp, "y = e^x", -3, 2, 0, -1, exp(x))
-INFO_1(expm1, "y = e^x - 1", -3, 2, 0, -1, expm1(x))
-INFO_1(log, "y = ln x", 0.3, 4, 0, -1, log(x))
-INFO_1(log1p, "y = ln(1 + x)", -0.6, 3, 0, -1, log1p(x))
+INFO_1(exp, "y = e^x", -3, 2, exp(x))
+INFO_1(expm1, "y = e^x - 1", -3, 2, expm1(x))
+INFO_1(log, "y = ln x", 0.3, 4, log(x))
+INFO_1(log1p, "y = ln(1 + x)", -0.6, 3, log1p(x))
 
 /* ---------------------------------------------------------------- pieces: the derivatives of sign, floor, ceil and round are 0 */
 
@@ -246,13 +253,12 @@ TG_DEFINE_1(floor, round_down)
 TG_DEFINE_1(ceil, round_up)
 TG_DEFINE_1(round, round_to_even)
 
-#define INFO_PIECES(name, formula_text, least, greatest, low_1, high_1, low_2, high_2, ...)                          \
-    RECORD(name, (tg_##name)(t, x[0]))                                                                               \
-    ELEMENT_1(name, __VA_ARGS__)                                                                                     \
-    static const tg_sample samples_##name[] = {                                                                      \
-        SAMPLE("one piece", 0, 1, record_##name, element_##name, REAL(low_1, high_1)),                               \
-        SAMPLE("another piece", 0, 1, record_##name, element_##name, REAL(low_2, high_2)),                           \
-        SAMPLE("many pieces", TG_NOT_SMOOTH, 1, record_##name, element_##name, REAL(least, greatest))};              \
+#define INFO_PIECES(name, formula_text, least, greatest, low_1, high_1, low_2, high_2, ...)                                                    \
+    RECORD(name, (tg_##name)(t, x[0]))                                                                                                         \
+    ELEMENT_1(name, __VA_ARGS__)                                                                                                               \
+    static const tg_sample samples_##name[] = {SAMPLE("one piece", 0, 1, record_##name, element_##name, REAL(low_1, high_1)),                  \
+                                               SAMPLE("another piece", 0, 1, record_##name, element_##name, REAL(low_2, high_2)),              \
+                                               SAMPLE("many pieces", TG_NOT_SMOOTH, 1, record_##name, element_##name, REAL(least, greatest))}; \
     TG_INFO(name, formula_text, "any", -1, samples_##name)
 
 INFO_PIECES(abs, "y = |x|", -2, 2, 0.2, 2, -2, -0.2, x < 0 ? -x : x)
@@ -263,23 +269,22 @@ INFO_PIECES(round, "y = the nearest integer, halves to even", -9, 9, 1.6, 2.4, -
 
 /* ---------------------------------------------------------------- sin, cos: large arguments of a block send it to libm, element by element */
 
-#define SIN_F32(fn, TARGET, BUILD, turn, libm)                                                      \
-    TARGET static void fn(const tg_span *s, void *result, const void *const *operand)               \
-    {                                                                                               \
-        const float *x = (const float *)operand[0];                                                 \
-        float *y = (float *)result;                                                                 \
-        const int64_t n = s->n;                                                                     \
-        int large = 0;                                                                              \
-        for (int64_t i = 0; i < n; i++) large |= !(__builtin_fabsf(x[i]) < SIN_LIMIT);              \
-        if (!large) {                                                                               \
-            TG_INDEPENDENT for (int64_t i = 0; i < n; i++) y[i] = sin_turned_f32(x[i], turn, BUILD); \
-            return;                                                                                 \
-        }                                                                                           \
-        for (int64_t i = 0; i < n; i++)                                                             \
-            if (__builtin_fabsf(x[i]) < SIN_LIMIT)                                                  \
-                y[i] = sin_turned_f32(x[i], turn, BUILD);                                           \
-            else                                                                                    \
-                y[i] = (float)libm((double)x[i]);                                                   \
+#define SIN_F32(fn, TARGET, BUILD, turn, libm)                                               \
+    TARGET static void fn(const tg_span *s, void *result, const void *const *operand)        \
+    {                                                                                        \
+        const float *x = (const float *)operand[0];                                          \
+        float *y = (float *)result;                                                          \
+        const int64_t n = s->n;                                                              \
+        int large = 0;                                                                       \
+        for (int64_t i = 0; i < n; i++) large |= !(__builtin_fabsf(x[i]) < SIN_LIMIT);       \
+        if (!large) {                                                                        \
+            TG_INDEPENDENT                                                                   \
+            for (int64_t i = 0; i < n; i++) y[i] = sin_turned_f32(x[i], turn, BUILD);        \
+            return;                                                                          \
+        }                                                                                    \
+        for (int64_t i = 0; i < n; i++)                                                      \
+            if (__builtin_fabsf(x[i]) < SIN_LIMIT) y[i] = sin_turned_f32(x[i], turn, BUILD); \
+            else y[i] = (float)libm((double)x[i]);                                           \
     }
 TG_EACH_BUILD(SIN_F32, sin_f32, 0, sin)
 TG_EACH_BUILD(SIN_F32, cos_f32, 1, cos)
@@ -295,13 +300,13 @@ static const tg_op sine = OP_1("sin", sin_span, sin_vjp);
 static const tg_op cosine = OP_1("cos", cos_span, cos_vjp);
 TG_DEFINE_1(sin, sine)
 TG_DEFINE_1(cos, cosine)
-INFO_1(sin, "y = sin x", -7, 7, 0, -1, sin(x))
-INFO_1(cos, "y = cos x", -7, 7, 0, -1, cos(x))
+INFO_1(sin, "y = sin x", -7, 7, sin(x))
+INFO_1(cos, "y = cos x", -7, 7, cos(x))
 
 /* ---------------------------------------------------------------- tanh, erf */
 
 TG_MAP_1(tanh_span, TANH(x))
-TG_MAP_2(tanh_gradient_span, a *(1 - b * b))
+TG_MAP_2(tanh_gradient_span, (1 - b * b) * a)
 TG_MAP_1(erf_span, ERF(x))
 
 static const tg_op tanh_gradient; /* of gy and y, one pass */
@@ -318,5 +323,5 @@ static const tg_op tanh_gradient = OP_2("tanh_gradient", tanh_gradient_span, tan
 static const tg_op error = OP_1("erf", erf_span, erf_vjp);
 TG_DEFINE_1(tanh, tangent)
 TG_DEFINE_1(erf, error)
-INFO_1(tanh, "y = (e^x - e^-x) / (e^x + e^-x)", -3, 3, 0, -1, tanh(x))
-INFO_1(erf, "y = 2/sqrt(pi) integral from 0 to x of e^(-s^2) ds", -3, 3, 0, -1, erf(x))
+INFO_1(tanh, "y = (e^x - e^-x) / (e^x + e^-x)", -3, 3, tanh(x))
+INFO_1(erf, "y = 2/sqrt(pi) integral from 0 to x of e^(-s^2) ds", -3, 3, erf(x))

@@ -35,13 +35,12 @@ static const tg_op greater_gate = OP_3("greater_gate", greater_gate_span, greate
 TG_DEFINE_2(maximum, maximum)
 TG_DEFINE_2(minimum, minimum)
 
-#define INFO_CHOICE(name, formula_text, ...)                                                               \
-    RECORD(name, (tg_##name)(t, x[0], x[1]))                                                               \
-    ELEMENT_2(name, __VA_ARGS__)                                                                           \
-    static const tg_sample samples_##name[] = {                                                            \
-        SAMPLE("first less", 0, 2, record_##name, element_##name, REAL(-2, -0.1), REAL(0, 2)),             \
-        SAMPLE("first greater", 0, 2, record_##name, element_##name, REAL(0.1, 2), REAL(-2, 0)),           \
-        SAMPLE("either", TG_NOT_SMOOTH, 2, record_##name, element_##name, REAL(-2, 2), REAL(-2, 2))};      \
+#define INFO_CHOICE(name, formula_text, ...)                                                                                                 \
+    RECORD(name, (tg_##name)(t, x[0], x[1]))                                                                                                 \
+    ELEMENT_2(name, __VA_ARGS__)                                                                                                             \
+    static const tg_sample samples_##name[] = {SAMPLE("first less", 0, 2, record_##name, element_##name, REAL(-2, -0.1), REAL(0, 2)),        \
+                                               SAMPLE("first greater", 0, 2, record_##name, element_##name, REAL(0.1, 2), REAL(-2, 0)),      \
+                                               SAMPLE("either", TG_NOT_SMOOTH, 2, record_##name, element_##name, REAL(-2, 2), REAL(-2, 2))}; \
     TG_INFO(name, formula_text, "any, broadcast", -1, samples_##name)
 INFO_CHOICE(maximum, "y = max(a, b)", fmax(a, b))
 INFO_CHOICE(minimum, "y = min(a, b)", fmin(a, b))
@@ -75,10 +74,9 @@ tg_tensor *tg_clamp_at(tg_tape *t, const char *file, int line, tg_tensor *x, dou
 
 RECORD(clamp, (tg_clamp)(t, x[0], -0.5, 1))
 ELEMENT_1(clamp, fmin(fmax(x, -0.5), 1))
-static const tg_sample samples_clamp[] = {SAMPLE("below", 0, 1, record_clamp, element_clamp, REAL(-2, -0.6)),
-                                          SAMPLE("between", 0, 1, record_clamp, element_clamp, REAL(-0.4, 0.9)),
-                                          SAMPLE("above", 0, 1, record_clamp, element_clamp, REAL(1.1, 2)),
-                                          SAMPLE("all", TG_NOT_SMOOTH, 1, record_clamp, element_clamp, REAL(-2, 2))};
+static const tg_sample samples_clamp[] = {
+    SAMPLE("below", 0, 1, record_clamp, element_clamp, REAL(-2, -0.6)), SAMPLE("between", 0, 1, record_clamp, element_clamp, REAL(-0.4, 0.9)),
+    SAMPLE("above", 0, 1, record_clamp, element_clamp, REAL(1.1, 2)), SAMPLE("all", TG_NOT_SMOOTH, 1, record_clamp, element_clamp, REAL(-2, 2))};
 TG_INFO(clamp, "y = min(max(x, low), high)", "any", -1, samples_clamp)
 
 /* ---------------------------------------------------------------- comparisons */
@@ -91,21 +89,20 @@ static bool comparison_rule(tg_rule *r)
     return true;
 }
 
-#define COMPARISON(op_name, sign_text, ...)                                                                                             \
-    TG_EACH_BUILD(TG_SPAN_2, op_name##_f32, uint8_t, float, __VA_ARGS__)                                                                \
-    TG_EACH_BUILD(TG_SPAN_2, op_name##_f64, uint8_t, double, __VA_ARGS__)                                                               \
-    TG_EACH_BUILD(TG_SPAN_2, op_name##_i64, uint8_t, int64_t, __VA_ARGS__)                                                              \
-    TG_EACH_BUILD(TG_SPAN_2, op_name##_u8, uint8_t, uint8_t, __VA_ARGS__)                                                               \
-    static const tg_spans op_name##_span = {                                                                                            \
-        {TG_BUILDS(op_name##_f32), TG_BUILDS(op_name##_f64), TG_BUILDS(op_name##_i64), TG_BUILDS(op_name##_u8)}};                       \
-    static const tg_op op_name = {.size = sizeof(tg_op), .name = #op_name, .n_in = 2, .rule = comparison_rule, .span = &op_name##_span}; \
-    TG_DEFINE_2(op_name, op_name)                                                                                                       \
-    RECORD(op_name, (tg_##op_name)(t, x[0], x[1]))                                                                                      \
-    ELEMENT_2(op_name, __VA_ARGS__)                                                                                                     \
-    static const tg_sample samples_##op_name[] = {                                                                                      \
-        SAMPLE("", 0, 2, record_##op_name, element_##op_name, REAL(-2, 2), REAL(-2, 2)),                                                \
-        SAMPLE("i64", 0, 2, record_##op_name, element_##op_name, IN(TG_I64, -2, 2), IN(TG_I64, -2, 2)),                                 \
-        SAMPLE("u8", 0, 2, record_##op_name, element_##op_name, IN(TG_U8, 0, 1), IN(TG_U8, 0, 1))};                                     \
+#define COMPARISON(op_name, sign_text, ...)                                                                                                       \
+    TG_EACH_BUILD(TG_SPAN_2, op_name##_f32, uint8_t, float, __VA_ARGS__)                                                                          \
+    TG_EACH_BUILD(TG_SPAN_2, op_name##_f64, uint8_t, double, __VA_ARGS__)                                                                         \
+    TG_EACH_BUILD(TG_SPAN_2, op_name##_i64, uint8_t, int64_t, __VA_ARGS__)                                                                        \
+    TG_EACH_BUILD(TG_SPAN_2, op_name##_u8, uint8_t, uint8_t, __VA_ARGS__)                                                                         \
+    static const tg_spans op_name##_span = {                                                                                                      \
+        {TG_BUILDS(op_name##_f32), TG_BUILDS(op_name##_f64), TG_BUILDS(op_name##_i64), TG_BUILDS(op_name##_u8)}};                                 \
+    static const tg_op op_name = {.size = sizeof(tg_op), .name = #op_name, .n_in = 2, .rule = comparison_rule, .span = &op_name##_span};          \
+    TG_DEFINE_2(op_name, op_name)                                                                                                                 \
+    RECORD(op_name, (tg_##op_name)(t, x[0], x[1]))                                                                                                \
+    ELEMENT_2(op_name, __VA_ARGS__)                                                                                                               \
+    static const tg_sample samples_##op_name[] = {SAMPLE("", 0, 2, record_##op_name, element_##op_name, REAL(-2, 2), REAL(-2, 2)),                \
+                                                  SAMPLE("i64", 0, 2, record_##op_name, element_##op_name, IN(TG_I64, -2, 2), IN(TG_I64, -2, 2)), \
+                                                  SAMPLE("u8", 0, 2, record_##op_name, element_##op_name, IN(TG_U8, 0, 1), IN(TG_U8, 0, 1))};     \
     TG_INFO(op_name, "y = 1 where a " sign_text " b, else 0", "any, broadcast", 0, samples_##op_name)
 
 COMPARISON(equal, "==", a == b)
@@ -119,8 +116,7 @@ COMPARISON(greater_equal, ">=", a >= b)
 
 static bool where_rule(tg_rule *r)
 {
-    if (r->x[0].dtype != TG_U8)
-        return tg_rule_fail(r, TG_EDTYPE, "the condition is %s, not u8", tg_dtype_name(r->x[0].dtype));
+    if (r->x[0].dtype != TG_U8) return tg_rule_fail(r, TG_EDTYPE, "the condition is %s, not u8", tg_dtype_name(r->x[0].dtype));
     if (r->x[1].dtype != r->x[2].dtype)
         return tg_rule_fail(r, TG_EDTYPE, "dtypes differ: %s and %s", tg_dtype_name(r->x[1].dtype), tg_dtype_name(r->x[2].dtype));
     return true;

@@ -1,15 +1,16 @@
 /* Elementary functions for kernel expressions. Private.
  *
- * EXP(x), LOG(x), ... work on float and double through _Generic and use the constant `build` of the kernel they stand in. The float forms have no
- * branches, only selections, so that compilers vectorise the loops around them; they use fused multiply-add in the builds that have it, and only there.
- * Every operation is an IEEE operation spelled out, so an element's result doesn't depend on where in a block it stands. The double forms are libm's.
+ * EXP(x), LOG(x), ... work on float and double through _Generic and use the constant `build` of the kernel they stand in. The float forms have
+ * no branches, only selections, so that compilers vectorise the loops around them; they use fused multiply-add in the builds that have it, and
+ * only there. Every operation is an IEEE operation spelled out, so an element's result doesn't depend on where in a block it stands. The double
+ * forms are libm's.
  *
  * Largest errors of the float forms in units in the last place, over all of f32, denormal results included (tests/test_math.c):
  *   EXP 1.1, EXPM1 1.7, LOG 0.9, LOG1P 1.4, LOG1P_UNIT 1.4, TANH 1.5, SIGMOID 2.5, ERF 1.3, POW 0.55, sin and cos 0.51,
  *   NORMAL_CDF 8 in the far left tail
  *
- * The polynomials are minimax fits (Remez exchange in 200-bit arithmetic, weighted for the relative error of the function; coefficients rounded one by one
- * from the lowest, the others fitted again after each); the error of each fit stands beside it.
+ * The polynomials are minimax fits (Remez exchange in 200-bit arithmetic, weighted for the relative error of the function; coefficients rounded
+ * one by one from the lowest, the others fitted again after each); the error of each fit stands beside it.
  */
 #ifndef TG_MATH_H
 #define TG_MATH_H
@@ -77,32 +78,28 @@ TG_INLINE double fma_f64(double a, double b, double c, int build) { return build
 /* SSE2 has no rounding instruction: there, 2^23 is added and taken away again. */
 TG_INLINE float round_f32(float x, int build)
 {
-    if (build >= TG_BUILD_AVX2)
-        return __builtin_rintf(x);
+    if (build >= TG_BUILD_AVX2) return __builtin_rintf(x);
     const float a = __builtin_fabsf(x);
     return a < 0x1p23f ? __builtin_copysignf((a + 0x1p23f) - 0x1p23f, x) : x;
 }
 
 TG_INLINE double round_f64(double x, int build)
 {
-    if (build >= TG_BUILD_AVX2)
-        return __builtin_rint(x);
+    if (build >= TG_BUILD_AVX2) return __builtin_rint(x);
     const double a = __builtin_fabs(x);
     return a < 0x1p52 ? __builtin_copysign((a + 0x1p52) - 0x1p52, x) : x;
 }
 
 TG_INLINE float floor_f32(float x, int build)
 {
-    if (build >= TG_BUILD_AVX2)
-        return __builtin_floorf(x);
+    if (build >= TG_BUILD_AVX2) return __builtin_floorf(x);
     const float r = round_f32(x, build);
     return __builtin_copysignf(r > x ? r - 1 : r, x);
 }
 
 TG_INLINE double floor_f64(double x, int build)
 {
-    if (build >= TG_BUILD_AVX2)
-        return __builtin_floor(x);
+    if (build >= TG_BUILD_AVX2) return __builtin_floor(x);
     const double r = round_f64(x, build);
     return __builtin_copysign(r > x ? r - 1 : r, x);
 }
@@ -299,7 +296,9 @@ TG_INLINE double normal_cdf_f64(double x, double *bell, int build)
     return 0.5 * erfc(x * -0x1.6a09e667f3bcdp-1);
 }
 
-/* ---------------------------------------------------------------- sin, cos: in double, for |x| < SIN_LIMIT; beyond and for NaN the caller takes libm's */
+/* ---------------------------------------------------------------- sin, cos
+ *
+ * In double, for |x| < SIN_LIMIT; beyond and for NaN the caller takes libm's. */
 
 #define SIN_LIMIT 0x1p20f
 
@@ -388,17 +387,17 @@ TG_INLINE double tanh_f64(double x, int build) { return (void)build, tanh(x); }
 TG_INLINE double erf_f64(double x, int build) { return (void)build, erf(x); }
 TG_INLINE double pow_f64(double a, double b, int build) { return (void)build, pow(a, b); }
 
-#define TG_BY_TYPE(x, name) _Generic((x), float: name##_f32, double: name##_f64)
-#define ABS(x) _Generic((x), float: __builtin_fabsf, double: __builtin_fabs)(x)
-#define SQRT(x) _Generic((x), float: __builtin_sqrtf, double: __builtin_sqrt)(x)
-#define COPYSIGN(x, s) _Generic((x), float: __builtin_copysignf, double: __builtin_copysign)(x, s)
+#define TG_BY_TYPE(x, name) _Generic((x), float : name##_f32, double : name##_f64)
+#define ABS(x) _Generic((x), float : __builtin_fabsf, double : __builtin_fabs)(x)
+#define SQRT(x) _Generic((x), float : __builtin_sqrtf, double : __builtin_sqrt)(x)
+#define COPYSIGN(x, s) _Generic((x), float : __builtin_copysignf, double : __builtin_copysign)(x, s)
 #define ROUND(x) TG_BY_TYPE(x, round)(x, build)
 #define FLOOR(x) TG_BY_TYPE(x, floor)(x, build)
 #define EXP(x) TG_BY_TYPE(x, exp)(x, build)
 #define EXPM1(x) TG_BY_TYPE(x, expm1)(x, build)
 #define LOG(x) TG_BY_TYPE(x, log)(x, build)
 #define LOG1P(x) TG_BY_TYPE(x, log1p)(x, build)
-#define LOG1P_UNIT(x) _Generic((x), float: log1p_unit_f32, double: log1p_f64)(x, build) /* ln(1 + x) for 0 <= x <= 1 */
+#define LOG1P_UNIT(x) _Generic((x), float : log1p_unit_f32, double : log1p_f64)(x, build) /* ln(1 + x) for 0 <= x <= 1 */
 #define TANH(x) TG_BY_TYPE(x, tanh)(x, build)
 #define ERF(x) TG_BY_TYPE(x, erf)(x, build)
 #define POW(a, b) TG_BY_TYPE(a, pow)(a, b, build)

@@ -21,8 +21,8 @@ TG_INLINE float bell_f32(float x, int build)
     return bell;
 }
 
-#define KERNEL(name, ...)                                           \
-    TG_EACH_BUILD(TG_SPAN_1, name, float, float, __VA_ARGS__)       \
+#define KERNEL(name, ...)                                     \
+    TG_EACH_BUILD(TG_SPAN_1, name, float, float, __VA_ARGS__) \
     static const tg_span_fn name[TG_BUILD_COUNT] = TG_BUILDS(name);
 
 KERNEL(exp_kernel, EXP(x))
@@ -192,8 +192,9 @@ static double pow_error(int build, int n, const float *a, const float *b, int *a
 
 Test(math, pow_is_within_a_unit_everywhere_and_keeps_the_rules_of_c)
 {
-    const float edge[] = {0,         1,      2,       3,       0.5f,     1.5f,        2.5f,       0x1p23f,       0x1.000002p23f, 0x1p24f, 0x1p25f,
-                          FLT_MAX,   FLT_MIN, 1e-45f, INFINITY, 8388607.5f, 0.99999994f, 1.0000001f, 4194303.5f, 127,            149};
+    const float edge[] = {0,          1,       2,       3,       0.5f,   1.5f,     2.5f,       0x1p23f,     0x1.000002p23f,
+                          0x1p24f,    0x1p25f, FLT_MAX, FLT_MIN, 1e-45f, INFINITY, 8388607.5f, 0.99999994f, 1.0000001f,
+                          4194303.5f, 127,     149};
     enum { EDGES = sizeof edge / sizeof *edge, BLOCKS = 400 };
     for (int build = 0; build < TG_BUILD_COUNT; build++) {
         if (!runs(build)) continue;

@@ -79,16 +79,18 @@ static void check(const char *name, recorder f, int n_in, int n, const double *r
         }
 }
 
-#define ROWS(width, name, record, n_in, ...)                                                            \
-    do {                                                                                                \
-        static const double rows[][width] = {__VA_ARGS__};                                              \
-        cr_assert(sizeof rows / sizeof *rows <= MOST);                                                  \
-        check(name, record, n_in, (int)(sizeof rows / sizeof *rows), &rows[0][0]);                      \
+#define ROWS(width, name, record, n_in, ...)                                       \
+    do {                                                                           \
+        static const double rows[][width] = {__VA_ARGS__};                         \
+        cr_assert(sizeof rows / sizeof *rows <= MOST);                             \
+        check(name, record, n_in, (int)(sizeof rows / sizeof *rows), &rows[0][0]); \
     } while (0)
 #define CHECK_1(op, ...) ROWS(3, #op, op##_of, 1, __VA_ARGS__) /* x, y, gradient */
 #define CHECK_2(op, ...) ROWS(5, #op, op##_of, 2, __VA_ARGS__) /* a, b, y, gradients */
-#define OF_1(op) static tg_tensor *op##_of(tg_tape *t, tg_tensor *const *x) { return tg_##op(t, x[0]); }
-#define OF_2(op) static tg_tensor *op##_of(tg_tape *t, tg_tensor *const *x) { return tg_##op(t, x[0], x[1]); }
+#define OF_1(op) \
+    static tg_tensor *op##_of(tg_tape *t, tg_tensor *const *x) { return tg_##op(t, x[0]); }
+#define OF_2(op) \
+    static tg_tensor *op##_of(tg_tape *t, tg_tensor *const *x) { return tg_##op(t, x[0], x[1]); }
 
 /* ---------------------------------------------------------------- points where a function is not smooth, or not defined */
 
@@ -254,7 +256,9 @@ Test(semantics_pointwise, sin_is_the_same_beside_a_huge_argument)
         cr_assert(sin_a && sin_b && cos_a && cos_b, "%s", tg_tape_message(t));
         for (int i = 0; i < N; i++)
             if (i == 77) cr_expect(sin_b[i] == (float)sin((double)x[i]) && cos_b[i] == (float)cos((double)x[i]));
-            else cr_expect(memcmp(&sin_a[i], &sin_b[i], 4) == 0 && memcmp(&cos_a[i], &cos_b[i], 4) == 0, "build %d, sin and cos of %g", (int)isa, (double)x[i]);
+            else
+                cr_expect(memcmp(&sin_a[i], &sin_b[i], 4) == 0 && memcmp(&cos_a[i], &cos_b[i], 4) == 0, "build %d, sin and cos of %g", (int)isa,
+                          (double)x[i]);
         tg_tape_free(t);
     }
 }
@@ -309,7 +313,8 @@ Test(semantics_pointwise, comparisons_give_0_or_1_and_nan_is_not_equal_to_anythi
                 const void *data = tg_data(t, y[c]);
                 cr_assert_not_null(data, "%s", tg_tape_message(t));
                 cr_expect_eq(tg_tensor_dtype(y[c]), TG_U8);
-                cr_expect(memcmp(data, k == 2 ? big_want[c] : want[c], k == 2 ? 2 : 7) == 0, "comparison %d of operands %d, build %d", c, k, (int)isa);
+                cr_expect(memcmp(data, k == 2 ? big_want[c] : want[c], k == 2 ? 2 : 7) == 0, "comparison %d of operands %d, build %d", c, k,
+                          (int)isa);
             }
         }
         tg_tape_free(t);
