@@ -306,15 +306,17 @@ static tg_tensor *record_input(tg_tape *t, const char *file, int line, tg_dtype 
     if (!t || t->error.status)
         return NULL;
     const recording at = {t, file, line, &tg_op_input};
+    const tg_type type = {dtype, shape};
+    const tg_node *before = &t->node[t->n];
+    bool same = t->n < t->old && before->op == &tg_op_input && type_equal(&t->type[before->type].type, &type);
     size_t size = tg_dtype_size(dtype);
-    int64_t count = tg_shape_count(shape);
+    int64_t count = same ? t->type[before->type].count : tg_shape_count(shape);
     if (size == 0)
         return tg_tape_fail(t, file, line, "input", TG_EDTYPE, "no such dtype: %d", (int)dtype), NULL;
     if (count < 0)
         return tg_tape_fail(t, file, line, "input", TG_ESHAPE, "an impossible shape"), NULL;
     if (!data && count > 0)
         return tg_tape_fail(t, file, line, "input", TG_ENULL, "the data is NULL"), NULL;
-    tg_type type = {dtype, shape};
     tg_tensor *handle;
     tg_leaf *leaf = append_leaf(&at, &type, &handle);
     if (!leaf)

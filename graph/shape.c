@@ -64,9 +64,9 @@ tg_shape tg_shape_of(int ndim, const int64_t *dim)
 
 bool tg_shape_equal(tg_shape a, tg_shape b)
 {
-    if (a.ndim != b.ndim || tg_shape_count(a) < 0) return false;
+    if (a.ndim != b.ndim || a.ndim < 0 || a.ndim > TG_MAX_DIMS) return false;
     for (int d = 0; d < a.ndim; d++)
-        if (a.dim[d] != b.dim[d]) return false;
+        if (a.dim[d] != b.dim[d] || a.dim[d] < 0) return false;
     return true;
 }
 
