@@ -188,6 +188,7 @@ Test(shapes, slice_bounds_count_from_the_end_and_are_clipped)
         EXPECT(tg_slice(t, x, 0, -100, 2, 1), 1, 2);
         EXPECT(tg_slice(t, x, 0, INT64_MIN, INT64_MAX, INT64_MAX), 1);
         EXPECT(tg_slice(t, x, 0, 0, TG_END, 4), 1, 5);
+        EXPECT(tg_slice(t, counting(t, dtype, TG_SHAPE(2, 3)), 0, 1, TG_END, INT64_MAX), 4, 5, 6);
         EXPECT(tg_slice(t, x, 0, 0, TG_END, 3), 1, 4);
         EXPECT_SHAPE(tg_slice(t, x, 0, 3, 3, 1), TG_SHAPE(0));
         EXPECT_SHAPE(tg_slice(t, x, 0, 4, 2, 1), TG_SHAPE(0));
@@ -297,22 +298,21 @@ Test(shapes, padding_is_no_part_of_the_gradient)
 
 Test(shapes, long_copies_are_cut_without_a_seam)
 {
+    enum { ROWS = 4096, WIDTH = 32 };
     EACH_DTYPE
     {
         tg_tape_set_threads(t, 3);
-        tg_tensor *x = tg_expand(t, counting(t, dtype, TG_SHAPE(100)), TG_SHAPE(1500, 100));
+        tg_tensor *x = tg_expand(t, counting(t, dtype, TG_SHAPE(WIDTH)), TG_SHAPE(ROWS, WIDTH));
         tg_tensor *columns[] = {x, tg_flip(t, x, TG_AXES(1)), tg_slice(t, x, 1, 0, 1, 1)};
         tg_tensor *y = tg_concat(t, 3, columns, 1), *p = tg_pad(t, y, TG_SHAPE(3, 2), TG_SHAPE(0, 1), 7);
         const void *joined = tg_data(t, y), *padded = tg_data(t, p);
         int wrong = 0;
-        for (int64_t i = 0; joined && i < 1500 * 201; i++) {
-            const int64_t j = i % 201;
-            wrong += element(dtype, joined, i) != (j < 100 ? (double)(j + 1) : j < 200 ? (double)(200 - j) : 1);
-        }
-        for (int64_t i = 0; padded && i < 1503 * 204; i++) {
-            const int64_t row = i / 204 - 3, j = i % 204 - 2;
-            const double want = row < 0 || j < 0 || j > 200 ? 7 : j < 100 ? (double)(j + 1) : j < 200 ? (double)(200 - j) : 1;
+        for (int64_t i = 0; joined && padded && i < (ROWS + 3) * (2 * WIDTH + 4); i++) {
+            const int64_t row = i / (2 * WIDTH + 4) - 3, j = i % (2 * WIDTH + 4) - 2;
+            const bool inside = row >= 0 && j >= 0 && j <= 2 * WIDTH;
+            const double want = !inside ? 7 : (double)(j < WIDTH ? j + 1 : j < 2 * WIDTH ? 2 * WIDTH - j : 1);
             wrong += element(dtype, padded, i) != want;
+            wrong += inside && element(dtype, joined, row * (2 * WIDTH + 1) + j) != want;
         }
         cr_expect(joined && padded && wrong == 0, "%d elements", wrong);
     }
@@ -385,6 +385,10 @@ Test(shapes, values_that_an_integer_can_not_hold_are_refused)
         EXPECT_FAILURE(TG_EVALUE, "300", tg_cast(t, tg_input(t, TG_I64, TG_SHAPE(2), ((const int64_t[]){7, 300})), TG_U8));
         tg_tensor *long_row = tg_concat(t, 2, ((tg_tensor *[]){tg_expand(t, INPUT(TG_SCALAR, 1), TG_SHAPE(5000)), INPUT(TG_SHAPE(1), 1e30)}), 0);
         EXPECT_FAILURE(TG_EVALUE, "element 5000 ", tg_cast(t, long_row, TG_I64));
+        /* of several the first, however the row is cut into blocks */
+        double values[5000] = {0};
+        values[500] = values[1100] = values[2060] = values[4100] = INFINITY;
+        EXPECT_FAILURE(TG_EVALUE, "element 500 ", tg_cast(t, input(t, dtype, TG_SHAPE(5000), values), TG_I64));
     }
 }
 
