@@ -10,9 +10,9 @@ typedef struct tg_matrix {
     int64_t rows, columns, row, column;
 } tg_matrix;
 
-/* c = a b, c row-major with rows ldc apart. Always on one thread, and its bits depend on shapes and strides alone. Both matrices must pass
- * tg_matrix_readable. */
-void tg_gemm(tg_dtype dtype, int build, const tg_matrix *a, const tg_matrix *b, void *c, int64_t ldc);
+/* c = a b, c row-major with rows ldc apart. Always on one thread, and its bits depend on shapes, strides and `part` alone. Both matrices must
+ * pass tg_matrix_readable. part: other parts of the node's work may run at the same time. */
+void tg_gemm(tg_dtype dtype, int build, const tg_matrix *a, const tg_matrix *b, void *c, int64_t ldc, bool part);
 
 /* Can the libraries read it in place: one of its strides is 1, the other reaches over a whole row or column. */
 bool tg_matrix_readable(const tg_matrix *m);

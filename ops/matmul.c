@@ -199,7 +199,8 @@ static void multiply_part(const tg_call *c, void *user, int64_t part)
         a.rows = i_end - i;
         b.data = data->b + (offset_of(p, &p->b, batch) + j * b.column) * element;
         b.columns = j_end - j;
-        tg_gemm(c->y->dtype, c->build, &a, &b, (char *)c->y->data + ((batch * p->m + i) * p->n + j) * element, p->n);
+        tg_gemm(c->y->dtype, c->build, &a, &b, (char *)c->y->data + ((batch * p->m + i) * p->n + j) * element, p->n,
+                p->groups * tiles > 1);
     }
 }
 
