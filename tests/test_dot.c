@@ -9,7 +9,8 @@
 
 static char *folder(void)
 {
-    static char name[] = "/tmp/tapegrad-dot-XXXXXX";
+    static char name[64];
+    strcpy(name, "/tmp/tapegrad-dot-XXXXXX");
     cr_assert_not_null(mkdtemp(name));
     cr_assert_eq(chdir(name), 0);
     return name;
