@@ -1,0 +1,24 @@
+#!/bin/sh
+# The benchmarks run and write JSON that can be read again; how fast they are is not tested. $1: the build folder.
+set -eu
+bench=$1/tapegrad-bench
+if [ ! -x "$bench" ]; then
+    echo "built without benchmarks"
+    exit 0
+fi
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+"$bench" ops w1 --quick --filter add --json "$scratch/ours.json"
+"$bench" report --round --ours "$scratch/ours.json" --peer "$scratch/ours.json" --json "$scratch/report.json" >"$scratch/table"
+for name in ops.add.65536.forward ops.add.65536.both w1.n100.recorded w1.n4.replayed; do
+    grep -q "\"$name\"" "$scratch/report.json"
+    grep -q "^$name " "$scratch/table"
+done
+
+# What is wrong is said, and is an error.
+if "$bench" no-such-command 2>"$scratch/said"; then exit 1; fi
+grep -q usage "$scratch/said"
+echo '{"figures": [' >"$scratch/broken.json"
+if "$bench" report --round --ours "$scratch/broken.json" 2>"$scratch/said"; then exit 1; fi
+grep -q broken.json "$scratch/said"
