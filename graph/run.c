@@ -12,20 +12,19 @@ typedef struct tg_run {
     tg_plan *plan;
     const uint32_t *ids;
     char *registers;
-    uint32_t node; /* of the report that stands */
-    int64_t element;
+    uint32_t node;   /* of the step that runs */
+    int64_t element; /* of the report that stands */
     tg_error error;
 } tg_run;
 
 /* ---------------------------------------------------------------- reports of bad data */
 
-static void report(tg_run *run, uint32_t node, int64_t element, tg_status status, const char *format, va_list arguments)
+static void report(tg_run *run, int64_t element, tg_status status, const char *format, va_list arguments)
 {
 #pragma omp critical(tapegrad_report)
     if (!run->error.status || element < run->element) {
         run->error = (tg_error){.status = TG_OK};
         run->element = element;
-        run->node = node;
         tg_error_setv(&run->error, NULL, 0, NULL, status, format, arguments);
     }
 }
@@ -34,7 +33,7 @@ void tg_call_fail(const tg_call *c, int64_t element, tg_status status, const cha
 {
     va_list arguments;
     va_start(arguments, format);
-    report(c->run, c->run->node, element, status, format, arguments);
+    report(c->run, element, status, format, arguments);
     va_end(arguments);
 }
 
@@ -42,7 +41,7 @@ void tg_span_fail(const tg_span *s, int64_t element, tg_status status, const cha
 {
     va_list arguments;
     va_start(arguments, format);
-    report(s->run, s->run->node, element, status, format, arguments);
+    report(s->run, element, status, format, arguments);
     va_end(arguments);
 }
 
