@@ -364,6 +364,14 @@ static void drop_aimed_gradients(tg_tape *t, const tg_event *event)
     }
 }
 
+/* The same when memory runs out before it is known which parameters the loss reaches: those that the recording has read. */
+static void drop_all_gradients(tg_tape *t)
+{
+    for (size_t k = 0; k < t->n_leaves; k++)
+        if (t->leaf[k].param && t->node[t->leaf[k].node].op == &tg_op_param)
+            t->leaf[k].param->has_grad = false;
+}
+
 static tg_status run_event(tg_tape *t, const char *file, int line, const tg_event *event)
 {
     tg_status status;
@@ -407,11 +415,12 @@ static tg_status evaluate_anew(tg_tape *t, const char *file, int line, tg_reques
 {
     tg_graph g;
     tg_arena_rewind(&t->planner);
-    if (!extract(t, what, what == TG_EVALUATE, n, targets, &g))
-        return t->error.status;
-    tg_event *event = push_event(t, what, &g, n, targets);
-    if (!event)
-        return out_of_memory(t, file, line);
+    tg_event *event = extract(t, what, what == TG_EVALUATE, n, targets, &g) ? push_event(t, what, &g, n, targets) : NULL;
+    if (!event) {
+        if (what == TG_BACKWARD)
+            drop_all_gradients(t);
+        return t->error.status ? t->error.status : out_of_memory(t, file, line);
+    }
     if (!t->trace_nonfinite) {
         XXH128_hash_t hash = XXH3_128bits(g.key, g.key_bytes);
         event->plan = find_plan(t, &g, hash);
