@@ -28,7 +28,7 @@ static void moments(const float *x, int64_t n, int64_t stride, double *mean, dou
         const double difference = (double)x[i * stride] - *mean;
         squares += difference * difference;
     }
-    *std = constant ? 1 : sqrt(squares / (double)n);
+    *std = sqrt(squares / (double)n);
     if (!(*std > 0)) *std = 1;
 }
 

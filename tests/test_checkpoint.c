@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <xxhash.h>
 
@@ -353,6 +355,29 @@ Test(checkpoint, a_failed_save_leaves_the_old_file_and_no_other)
     cr_assert_eq(remove(f.file), 0);
     cr_assert_eq(rmdir(f.path), 0); /* nothing else was left there */
     tg_mlp_free(m);
+}
+
+Test(checkpoint, a_disk_that_fills_up_leaves_the_old_file_and_no_other)
+{
+    folder f = folder_new();
+    tg_mlp *m = small_model(1);
+    struct rlimit before;
+    cr_assert_eq(tg_mlp_save(m, folder_file(&f, "m")), TG_OK);
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct rlimit small = {100, before.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    const tg_status status = tg_mlp_save(m, f.file);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, handler);
+    cr_assert_eq(status, TG_EIO);
+    cr_assert_not_null(strstr(tg_mlp_message(m), "m: can't write: File too large"), "%s", tg_mlp_message(m));
+    tg_mlp *y = tg_mlp_load(f.file, NULL);
+    cr_assert_eq(tg_mlp_status(y), TG_OK, "%s", tg_mlp_message(y));
+    tg_mlp_free(y);
+    tg_mlp_free(m);
+    cr_assert_eq(remove(f.file), 0);
+    cr_assert_eq(rmdir(f.path), 0); /* nothing else was left there */
 }
 
 Test(checkpoint, every_failing_allocation_is_reported_and_nothing_leaks)

@@ -224,6 +224,8 @@ Test(data, bad_csv_is_reported_with_file_line_and_column)
         {.text = "a,b\n1,x\n2,y\n3,z\n", .task = TG_TASK_BINARY, .message = "data.csv: column 'b': the task is binary, but there are 3 classes"},
         {.text = "a,b\n1,1\n2,2\n3,x\n", .task = TG_TASK_REGRESSION, .message = "data.csv:4: column 'b': not a number: 'x'"},
         {.text = "a,b\n1,\xFF\n", .message = "data.csv:2: column 'b': not UTF-8 text"},
+        {.text = "a,b\n1,\xE0\x80\x80\n", .message = "data.csv:2: column 'b': not UTF-8 text"},
+        {.text = "a,b\n1,\xF4\x90\x80\x80\n", .message = "data.csv:2: column 'b': not UTF-8 text"},
         {.text = "a,b\n1,\xED\xA0\x80\n", .message = "data.csv:2: column 'b': not UTF-8 text"},
         {.text = "a,\xC0\x80\n1,x\n", .message = "data.csv:1: the name of column 2 is not UTF-8 text"},
         {.text = "a,b\n1,x\0y\n", .bytes = 10, .message = "data.csv:2: column 'b': not UTF-8 text"},
@@ -421,6 +423,19 @@ Test(data, a_random_division_holds_every_row_once_and_follows_its_seed)
     tg_dataset_free(d);
 }
 
+Test(data, a_random_division_leaves_neither_part_empty)
+{
+    for (int k = 0; k < 2; k++) {
+        tg_dataset *d = numbered(10), *train, *test;
+        cr_assert_eq(tg_dataset_split_random(d, k ? 0.99 : 0.01, 0, &train, &test), TG_OK);
+        cr_assert_eq(tg_dataset_rows(test), k ? 9 : 1);
+        cr_assert_eq(tg_dataset_rows(train), k ? 1 : 9);
+        tg_dataset_free(train);
+        tg_dataset_free(test);
+        tg_dataset_free(d);
+    }
+}
+
 /* ---------------------------------------------------------------- IDX */
 
 static unsigned char *idx_images(int count, int height, int width, size_t *bytes)
@@ -585,6 +600,39 @@ Test(data, a_model_finds_its_columns_by_name_and_its_labels)
     cr_assert_not_null(strstr(tg_dataset_message(d), "data.csv:3: column 'kind': 'w' is none of the model's 3 classes 'x' ... 'z'"));
     tg_dataset_free(d);
     tg_mlp_free(m);
+}
+
+Test(data, images_must_fit_the_model)
+{
+    folder f = folder_new();
+    write_idx(&f);
+    tg_dataset *d = tg_dataset_new(NULL);
+    tg_dataset_read_idx(d, f.path, "train", NULL);
+    tg_mlp *m = tg_mlp_new(d, NULL);
+    tg_dataset_free(d);
+    d = tg_dataset_new(NULL);
+    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", m), TG_OK, "%s", tg_dataset_message(d));
+    tg_dataset_free(d);
+    unsigned char labels[sizeof three_labels];
+    memcpy(labels, three_labels, sizeof labels);
+    labels[9] = 3;
+    folder_write(&f, "train-labels-idx1-ubyte", labels, sizeof labels);
+    d = tg_dataset_new(NULL);
+    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", m), TG_EFORMAT);
+    cr_assert_not_null(strstr(tg_dataset_message(d), "train-labels-idx1-ubyte: byte 9: label 3 for a model with 3 classes"), "%s",
+                       tg_dataset_message(d));
+    tg_dataset_free(d);
+    size_t bytes;
+    unsigned char *images = idx_images(3, 3, 3, &bytes);
+    folder_write(&f, "train-images-idx3-ubyte", images, bytes);
+    d = tg_dataset_new(NULL);
+    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", m), TG_EFORMAT);
+    cr_assert_not_null(strstr(tg_dataset_message(d), "train-images-idx3-ubyte: byte 8: images of 9 pixels for a model with 8 inputs"), "%s",
+                       tg_dataset_message(d));
+    free(images);
+    tg_dataset_free(d);
+    tg_mlp_free(m);
+    folder_free(&f);
 }
 
 /* ---------------------------------------------------------------- short memory */

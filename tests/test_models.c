@@ -274,6 +274,21 @@ Test(models, the_net_is_what_its_parameters_say)
     tg_mlp_free(m);
 }
 
+/* With every hidden value dropped, only the last bias is left. */
+Test(models, dropout_works_in_training_mode_only)
+{
+    const float x[] = {0.5F, -2};
+    tg_mlp *m = tg_mlp_new(NULL, MLP(.inputs = 2, .outputs = 1, .n_hidden = 1, .hidden = (const int64_t[]){3}, .head = TG_HEAD_BCE, .dropout = 1));
+    const float *bias = tg_param_data(tg_params_find(tg_mlp_params(m), "layer1.bias"));
+    for (int evaluation = 0; evaluation < 2; evaluation++) {
+        tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .evaluation = evaluation});
+        const double y = tg_item(t, tg_mlp_output(t, m, tg_input(t, TG_F32, TG_SHAPE(1, 2), x)));
+        cr_assert_eq(y == (double)bias[0], !evaluation);
+        tg_tape_free(t);
+    }
+    tg_mlp_free(m);
+}
+
 static tg_tensor *loss_of(tg_tape *t, tg_tensor *const *x, int n, void *user)
 {
     (void)n;
@@ -389,6 +404,37 @@ Test(models, callbacks_see_every_step_and_may_stop)
             cr_assert_eq(history[n - 1].validation.loss, y.loss);
             cr_assert_eq(history[n - 1].validation.accuracy, y.accuracy);
         }
+        tg_mlp_free(m);
+    }
+    tg_dataset_free(d);
+}
+
+typedef struct first_losses {
+    double of[6]; /* of each epoch's first batch */
+} first_losses;
+
+static bool keep_first_loss(const tg_progress *p, void *user)
+{
+    if (p->batch == 1) ((first_losses *)user)->of[p->epoch - 1] = p->loss;
+    return true;
+}
+
+/* With steps too small to change anything, a batch's loss tells which rows it held. */
+Test(models, every_epoch_takes_all_rows_in_an_order_of_its_own)
+{
+    tg_dataset *d = points(NULL, 90);
+    for (int shuffled = 0; shuffled < 2; shuffled++) {
+        tg_mlp *m = tg_mlp_new(d, NULL);
+        tg_optim *o = tg_sgd_new(tg_mlp_params(m), &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 1e-300});
+        first_losses first;
+        fit(m, d, FIT(.optimizer = o, .epochs = 6, .batch = 7, .no_shuffle = !shuffled, .on_batch = keep_first_loss, .user = &first));
+        const tg_epoch *history = tg_mlp_history(m, NULL);
+        for (int a = 0; a < 6; a++)
+            for (int b = 0; b < a; b++) {
+                cr_assert_eq(first.of[a] == first.of[b], !shuffled);
+                cr_assert_float_eq(history[a].train.loss, history[b].train.loss, 1e-6);
+            }
+        tg_optim_free(o);
         tg_mlp_free(m);
     }
     tg_dataset_free(d);
