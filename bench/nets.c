@@ -35,7 +35,7 @@ static void net_open(net *m, int layers, const int64_t *size, int64_t batch, dou
 {
     *m = (net){.t = tape_with(threads), .ps = tg_params_new(NULL), .size = size, .layers = layers, .batch = batch, .dropout = dropout};
     for (int k = 0; k < layers; k++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "layer%d", k);
         m->layer[k] = tg_linear_layer_new(m->ps, name, size[k], size[k + 1]);
     }
@@ -105,8 +105,6 @@ typedef struct products {
     int n;
     product p[3 * MOST_LAYERS];
     tg_tape *t;
-    const product *one; /* timed alone */
-    bool by_dnnl;
 } products;
 
 static void add_product(products *all, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k)
@@ -134,8 +132,9 @@ static void products_through_tape(void *user)
 }
 
 #if TG_HAVE_CBLAS
-static void product_by_blas(const product *p)
+static void by_blas(void *user)
 {
+    const product *p = user;
     cblas_sgemm(CblasRowMajor, p->transpose_a ? CblasTrans : CblasNoTrans, p->transpose_b ? CblasTrans : CblasNoTrans, (int)p->m, (int)p->n,
                 (int)p->k, 1, p->a, (int)(p->transpose_a ? p->m : p->k), p->b, (int)(p->transpose_b ? p->k : p->n), 0, p->c, (int)p->n);
 }
@@ -148,30 +147,45 @@ typedef dnnl_status_t (*dnnl_function)(char, char, dnnl_dim_t, dnnl_dim_t, dnnl_
                                        float, float *, dnnl_dim_t);
 static dnnl_function dnnl;
 
-static void load_dnnl(void)
+static bool load_dnnl(void)
 {
-    omp_set_num_threads(1);
     void *library = dlopen("libdnnl.so." TEXT(DNNL_VERSION_MAJOR), RTLD_NOW), *symbol = library ? dlsym(library, "dnnl_sgemm") : NULL;
     if (symbol) memcpy(&dnnl, &symbol, sizeof dnnl);
+    return symbol != NULL;
+}
+
+static void by_dnnl(void *user)
+{
+    const product *p = user;
+    dnnl(p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N', p->m, p->n, p->k, 1, p->a, p->transpose_a ? p->m : p->k, p->b,
+         p->transpose_b ? p->k : p->n, 0, p->c, p->n);
 }
 #endif
 
-static void one_product(void *user)
+#if TG_HAVE_CBLAS || TG_HAVE_DNNL
+static timing faster(timing a, timing b) { return a.median > 0 && a.median <= b.median ? a : b; }
+#endif
+
+/* Each product by the faster library, on one thread; 0 without libraries. */
+static timing products_by_library(products *all)
 {
-    const products *all = user;
-    const product *p = all->one;
+    timing sum = {0, 0};
 #if TG_HAVE_DNNL
-    if (all->by_dnnl) {
-        dnnl(p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N', p->m, p->n, p->k, 1, p->a, p->transpose_a ? p->m : p->k, p->b,
-             p->transpose_b ? p->k : p->n, 0, p->c, p->n);
-        return;
-    }
+    omp_set_num_threads(1);
+    const bool has_dnnl = load_dnnl();
 #endif
+    for (int k = 0; k < all->n; k++) {
+        timing best = {0, 0};
 #if TG_HAVE_CBLAS
-    product_by_blas(p);
-#else
-    (void)p;
+        best = faster(best, bench_time(by_blas, &all->p[k], 1));
 #endif
+#if TG_HAVE_DNNL
+        if (has_dnnl) best = faster(best, bench_time(by_dnnl, &all->p[k], 1));
+#endif
+        sum.median += best.median;
+        sum.p10 += best.p10;
+    }
+    return sum;
 }
 
 static void show_products(const char *name, const net *m, double target, int threads)
@@ -195,32 +209,11 @@ static void show_products(const char *name, const net *m, double target, int thr
                           .note = "the step's matrix products alone, through the tape"});
     tape_must_be_good(all.t);
     tg_tape_free(all.t);
-    if (threads == 1) {
-        timing sum = {0, 0};
-#if TG_HAVE_CBLAS || TG_HAVE_DNNL
-        for (int k = 0; k < all.n; k++) {
-            all.one = &all.p[k];
-            timing best = {0, 0};
-#if TG_HAVE_CBLAS
-            best = bench_time(one_product, &all, 1);
-#endif
-#if TG_HAVE_DNNL
-            load_dnnl();
-            all.by_dnnl = dnnl != NULL;
-            if (dnnl) {
-                const timing t = bench_time(one_product, &all, 1);
-                if (best.median == 0 || t.median < best.median) best = t;
-                all.by_dnnl = false;
-            }
-#endif
-            sum.median += best.median;
-            sum.p10 += best.p10;
-        }
-#endif
+    const timing sum = threads == 1 ? products_by_library(&all) : (timing){0, 0};
+    if (sum.median > 0) {
         snprintf(text, sizeof text, "%s.products_by_library", name);
-        if (sum.median > 0)
-            figure_show(
-                &(figure){.name = text, .threads = 1, .value = sum, .unit = "us", .floor = floor, .note = "each by the faster of CBLAS and oneDNN"});
+        figure_show(
+            &(figure){.name = text, .threads = 1, .value = sum, .unit = "us", .floor = floor, .note = "each by the faster of CBLAS and oneDNN"});
     }
     for (int k = 0; k < all.n; k++) {
         free(all.p[k].a);
@@ -362,8 +355,8 @@ static void w3(int threads)
     snprintf(count, sizeof count, "%d", threads);
     char *const argv[] = {(char *)process_self(), "w3-process", "--threads", count, bench.quick ? "--quick" : NULL, NULL};
     const process_result r = process_run(argv);
-    timing t;
-    double peak;
+    timing t = {0, 0};
+    double peak = 0;
     die_unless(r.good && sscanf(r.text, "%lf %lf %lf", &t.median, &t.p10, &peak) == 3, "the process of W3 failed");
     figure_show(&(figure){.name = "w3.step",
                           .threads = threads,
