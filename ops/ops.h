@@ -17,6 +17,16 @@
 /* What a loss makes of its elements. */
 typedef enum tg_reduction { TG_REDUCE_MEAN, TG_REDUCE_SUM, TG_REDUCE_NONE } tg_reduction;
 
+/* How a convolution walks over [n, c, h, w]; first h's, then w's number. A stride, dilation or number of groups of 0 means 1. */
+typedef struct tg_conv {
+    int64_t stride[2], padding[2], dilation[2], groups;
+} tg_conv;
+
+/* The windows of a pooling, likewise; a stride of 0 means the kernel's size. */
+typedef struct tg_pool {
+    int64_t kernel[2], stride[2], padding[2], dilation[2];
+} tg_pool;
+
 /* For tg_slice: no bound. For losses: no ignored index. */
 #define TG_END INT64_MAX
 #define TG_NO_INDEX INT64_MIN
@@ -301,6 +311,18 @@ TG_OP(matmul, (tg_tensor *a, tg_tensor *b), (a, b))
 /* y = x w^T + b: x [..., in], w [out, in], b [out] or NULL -> [..., out]. */
 TG_OP(linear, (tg_tensor *x, tg_tensor *w, tg_tensor *b), (x, w, b))
 #define tg_linear(t, x, w, b) TG_CALL(linear, t, x, w, b)
+
+/* ---------------- images: [n, c, h, w], f32 or f64 */
+
+/* y[n,o,i,j] = b[o] + sum over c, p, q of x[n,c,i sh - ph + p dh,j sw - pw + q dw] w[o,c,p,q], x being 0 outside: the convolution of x [n, c, h, w] with w
+ * [o, c / groups, kh, kw], b [o] or NULL -> [n, o, h', w'], h' = (h + 2 ph - dh (kh - 1) - 1) / sh + 1, at least 1. Of g groups each k-th part of the o
+ * channels sees the k-th part of the c channels alone; g divides both. (tg_conv){0} stands for the plain convolution. */
+TG_OP(conv2d, (tg_tensor *x, tg_tensor *w, tg_tensor *b, tg_conv options), (x, w, b, options))
+#define tg_conv2d(t, x, w, b, ...) TG_CALL(conv2d, t, x, w, b, __VA_ARGS__) /* (tg_conv){.stride = {2, 2}} has commas */
+/* The greatest element of each window of x [n, c, h, w] -> [n, c, h', w'], sizes as for conv2d; NaN wins; the first of equals (row by row) takes the
+ * gradient. Padding, at most half the kernel, counts as -inf and takes none. */
+TG_OP(max_pool2d, (tg_tensor *x, tg_pool options), (x, options))
+#define tg_max_pool2d(t, x, ...) TG_CALL(max_pool2d, t, x, __VA_ARGS__)
 
 /* ---------------- indexing: indices are i64, in range (else TG_EINDEX at the evaluation, naming the index); gradients of repeated indices add up in a fixed
  * order */

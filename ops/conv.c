@@ -1,0 +1,248 @@
+/* conv2d. Its gradients are ops of their own, whose derivatives are each other and the convolution again. */
+#include "folds.h"
+#include "conv.h"
+#include <inttypes.h>
+
+/* ---------------------------------------------------------------- ops */
+
+static bool float_rule(tg_rule *r)
+{
+    const tg_dtype dtype = r->x[0].dtype;
+    for (int k = 0; k < r->n_in; k++)
+        if (r->x[k].dtype != dtype || (dtype != TG_F32 && dtype != TG_F64))
+            return tg_rule_fail(r, TG_EDTYPE, "operands are f32 or f64, all the same, not %s and %s", tg_dtype_name(dtype),
+                                tg_dtype_name(r->x[k].dtype));
+    return true;
+}
+
+static bool shaped(tg_rule *r, int64_t n, int64_t channels, int64_t height, int64_t width)
+{
+    const tg_shape shape = TG_SHAPE(n, channels, height, width);
+    if (shape.ndim < 0) return tg_rule_fail(r, TG_ESHAPE, "the result has more than 2^62 elements");
+    r->y = (tg_type){r->x[0].dtype, shape};
+    return true;
+}
+
+static bool conv_rule(tg_rule *r)
+{
+    const tg_shape x = r->x[0].shape, w = r->x[1].shape;
+    const int64_t groups = r->attrs[TG_CONV_GROUPS];
+    int64_t out[2];
+    if (!float_rule(r)) return false;
+    if (x.ndim != 4 || w.ndim != 4 || x.dim[1] % groups || x.dim[1] / groups != w.dim[1] || w.dim[0] % groups)
+        return tg_rule_fail(r, TG_ESHAPE, "x %s does not fit w %s in %" PRId64 " groups", tg_shape_text(x).text, tg_shape_text(w).text, groups);
+    if (r->n_in == 3 && (r->x[2].shape.ndim != 1 || r->x[2].shape.dim[0] != w.dim[0]))
+        return tg_rule_fail(r, TG_ESHAPE, "b %s does not fit w %s", tg_shape_text(r->x[2].shape).text, tg_shape_text(w).text);
+    for (int d = 0; d < 2; d++) {
+        const int64_t size = x.dim[2 + d], kernel = w.dim[2 + d], padding = r->attrs[TG_CONV_PADDING + d], dilation = r->attrs[TG_CONV_DILATION + d];
+        if (size > INT32_MAX || kernel > INT32_MAX || kernel < 1 || dilation * (kernel - 1) + 1 > size + 2 * padding)
+            return tg_rule_fail(r, TG_ESHAPE, "the kernel of w %s does not fit into x %s with its padding", tg_shape_text(w).text,
+                                tg_shape_text(x).text);
+        out[d] = (size + 2 * padding - dilation * (kernel - 1) - 1) / r->attrs[TG_CONV_STRIDE + d] + 1;
+    }
+    return shaped(r, x.dim[0], w.dim[0], out[0], out[1]);
+}
+
+/* The gradients' operands come from a convolution, so they fit. */
+static bool input_gradient_rule(tg_rule *r)
+{
+    const int64_t *size = r->attrs + TG_CONV_SIZES;
+    return float_rule(r) && shaped(r, r->x[0].shape.dim[0], r->x[1].shape.dim[1] * r->attrs[TG_CONV_GROUPS], size[0], size[1]);
+}
+
+static bool weight_gradient_rule(tg_rule *r)
+{
+    const int64_t *size = r->attrs + TG_CONV_SIZES;
+    return float_rule(r) && shaped(r, r->x[1].shape.dim[1], r->x[0].shape.dim[1] / r->attrs[TG_CONV_GROUPS], size[0], size[1]);
+}
+
+static void conv_vjp(TG_VJP);
+static void input_gradient_vjp(TG_VJP);
+static void weight_gradient_vjp(TG_VJP);
+
+static const tg_op conv2d = {.size = sizeof(tg_op),
+                             .name = "conv2d",
+                             .n_in = -1,
+                             .rule = conv_rule,
+                             .kernel = tg_conv_kernel,
+                             .scratch = tg_conv_scratch,
+                             .prepared = sizeof(tg_conv_plan),
+                             .prepare = tg_conv_prepare,
+                             .vjp = conv_vjp};
+
+/* of gy and w */
+static const tg_op conv_input_gradient = {.size = sizeof(tg_op),
+                                          .name = "conv_input_gradient",
+                                          .n_in = 2,
+                                          .rule = input_gradient_rule,
+                                          .kernel = tg_conv_input_gradient_kernel,
+                                          .scratch = tg_conv_scratch,
+                                          .prepared = sizeof(tg_conv_plan),
+                                          .prepare = tg_conv_input_gradient_prepare,
+                                          .vjp = input_gradient_vjp};
+
+/* of x and gy */
+static const tg_op conv_weight_gradient = {.size = sizeof(tg_op),
+                                           .name = "conv_weight_gradient",
+                                           .n_in = 2,
+                                           .rule = weight_gradient_rule,
+                                           .kernel = tg_conv_weight_gradient_kernel,
+                                           .scratch = tg_conv_scratch,
+                                           .prepared = sizeof(tg_conv_plan),
+                                           .prepare = tg_conv_weight_gradient_prepare,
+                                           .vjp = weight_gradient_vjp};
+
+static tg_tensor *convolve(tg_tape *t, const char *file, int line, tg_tensor *x, tg_tensor *w, const int64_t *attrs)
+{
+    return tg_apply(t, &conv2d, 2, ((tg_tensor *[]){x, w}), TG_CONV_ATTRS, attrs);
+}
+
+/* The gradient in one operand, of the shape of `like`, from the two others. */
+static tg_tensor *gradient(tg_tape *t, const char *file, int line, const tg_op *op, tg_tensor *a, tg_tensor *b, const tg_tensor *like,
+                           const int64_t *attrs)
+{
+    int64_t all[TG_CONV_GRADIENT_ATTRS];
+    for (int k = 0; k < TG_CONV_ATTRS; k++) all[k] = attrs[k];
+    for (int d = 0; d < 2; d++) all[TG_CONV_SIZES + d] = tg_tensor_shape(like).dim[2 + d];
+    return tg_apply(t, op, 2, ((tg_tensor *[]){a, b}), TG_CONV_GRADIENT_ATTRS, all);
+}
+
+static void conv_vjp(TG_VJP)
+{
+    gx[0] = gradient(t, file, line, &conv_input_gradient, gy, x[1], x[0], attrs);
+    gx[1] = gradient(t, file, line, &conv_weight_gradient, x[0], gy, x[1], attrs);
+    if (n_in > 2) gx[2] = tg_sum(t, gy, TG_AXES(0, 2, 3), false);
+}
+
+static void input_gradient_vjp(TG_VJP)
+{
+    gx[0] = convolve(t, file, line, gy, x[1], attrs);
+    gx[1] = gradient(t, file, line, &conv_weight_gradient, gy, x[0], x[1], attrs);
+}
+
+static void weight_gradient_vjp(TG_VJP)
+{
+    gx[0] = gradient(t, file, line, &conv_input_gradient, x[1], gy, x[0], attrs);
+    gx[1] = convolve(t, file, line, x[0], gy, attrs);
+}
+
+tg_tensor *tg_conv2d_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_tensor *w, tg_tensor *b, tg_conv options)
+{
+    if (!tg_ready(t, file, line, "conv2d", x) || !tg_ready(t, file, line, "conv2d", w)) return NULL;
+    int64_t attrs[TG_CONV_ATTRS];
+    attrs[TG_CONV_GROUPS] = options.groups ? options.groups : 1;
+    for (int d = 0; d < 2; d++) {
+        attrs[TG_CONV_STRIDE + d] = options.stride[d] ? options.stride[d] : 1;
+        attrs[TG_CONV_PADDING + d] = options.padding[d];
+        attrs[TG_CONV_DILATION + d] = options.dilation[d] ? options.dilation[d] : 1;
+    }
+    for (int k = 0; k < TG_CONV_ATTRS; k++)
+        if (attrs[k] < 0 || attrs[k] > INT32_MAX)
+            return tg_fail_at(t, file, line, TG_EVALUE, "conv2d: stride, padding, dilation and groups are positive numbers, not %" PRId64, attrs[k]);
+    return tg_apply(t, &conv2d, b ? 3 : 2, ((tg_tensor *[]){x, w, b}), TG_CONV_ATTRS, attrs);
+}
+
+/* ---------------------------------------------------------------- samples */
+
+/* By definition. */
+static void whole(const tg_array *x, tg_array *y, bool bias, tg_conv options)
+{
+    const double *v = x[0].data, *w = x[1].data, *b = bias ? x[2].data : NULL;
+    const int64_t *in = x[0].shape.dim, *kernel = x[1].shape.dim, *out = y->shape.dim;
+    int64_t stride[2], dilation[2], i = 0;
+    for (int d = 0; d < 2; d++) {
+        stride[d] = options.stride[d] ? options.stride[d] : 1;
+        dilation[d] = options.dilation[d] ? options.dilation[d] : 1;
+    }
+    const int64_t groups = options.groups ? options.groups : 1;
+    for (int64_t n = 0; n < out[0]; n++)
+        for (int64_t o = 0; o < out[1]; o++)
+            for (int64_t r = 0; r < out[2]; r++)
+                for (int64_t s = 0; s < out[3]; s++, i++) {
+                    double sum = b ? b[o] : 0;
+                    for (int64_t c = 0; c < kernel[1]; c++)
+                        for (int64_t p = 0; p < kernel[2]; p++)
+                            for (int64_t q = 0; q < kernel[3]; q++) {
+                                const int64_t channel = o / (out[1] / groups) * kernel[1] + c;
+                                const int64_t h = r * stride[0] + p * dilation[0] - options.padding[0];
+                                const int64_t l = s * stride[1] + q * dilation[1] - options.padding[1];
+                                if (h < 0 || h >= in[2] || l < 0 || l >= in[3]) continue;
+                                sum += v[((n * in[1] + channel) * in[2] + h) * in[3] + l] * w[((o * kernel[1] + c) * kernel[2] + p) * kernel[3] + q];
+                            }
+                    ((double *)y->data)[i] = sum;
+                }
+}
+
+#define WAY(id, bias, ...)                                                                                                                  \
+    static const tg_conv options_##id = {__VA_ARGS__};                                                                                      \
+    static tg_tensor *record_##id(tg_tape *t, tg_tensor *const *x) { return (tg_conv2d)(t, x[0], x[1], bias ? x[2] : NULL, options_##id); } \
+    static void expect_##id(const tg_array *x, tg_array *y) { whole(x, y, bias, options_##id); }
+#define TYPE(...)                           \
+    {                                       \
+        {TG_F64, {4, {__VA_ARGS__}}}, -1, 1 \
+    }
+#define BIAS(n)                   \
+    {                             \
+        {TG_F64, {1, {n}}}, -1, 1 \
+    }
+#define CONV(text, id, ...) \
+    {                       \
+        .label = text, .x = {__VA_ARGS__}, .record = record_##id, .whole = expect_##id, .n_in
+
+WAY(plain, true, .groups = 0)
+WAY(no_bias, false, .groups = 0)
+WAY(padded, true, .padding = {1, 2})
+WAY(strided, true, .stride = {2, 3}, .padding = {1, 0})
+WAY(dilated, false, .dilation = {2, 3}, .padding = {2, 1})
+WAY(grouped, true, .groups = 2)
+WAY(all, true, .stride = {3, 2}, .padding = {2, 3}, .dilation = {2, 2}, .groups = 3)
+WAY(depthwise, false, .padding = {1, 1}, .groups = 4)
+
+static const tg_sample conv2d_samples[] = {CONV("one image", plain, TYPE(1, 2, 4, 5), TYPE(3, 2, 2, 3), BIAS(3)) = 3},
+                       CONV("a few images", plain, TYPE(5, 1, 5, 4), TYPE(2, 1, 3, 2), BIAS(2)) = 3
+}
+, CONV("many images", plain, TYPE(19, 1, 4, 9), TYPE(9, 1, 3, 3), BIAS(9)) = 3
+}
+, CONV("many channels", plain, TYPE(17, 5, 3, 7), TYPE(13, 5, 2, 3), BIAS(13)) = 3
+}
+, CONV("kernel of one", no_bias, TYPE(3, 4, 3, 3), TYPE(2, 4, 1, 1)) = 2
+}
+, CONV("kernel of one, many images", no_bias, TYPE(16, 3, 2, 2), TYPE(2, 3, 1, 1)) = 2
+}
+, CONV("kernel as large as the image", plain, TYPE(2, 2, 3, 4), TYPE(3, 2, 3, 4), BIAS(3)) = 3
+}
+, CONV("no images", plain, TYPE(0, 2, 4, 5), TYPE(3, 2, 2, 3), BIAS(3)) = 3
+}
+, CONV("no channels", plain, TYPE(2, 0, 4, 5), TYPE(3, 0, 2, 3), BIAS(3)) = 3
+}
+, CONV("padding", padded, TYPE(2, 2, 4, 3), TYPE(2, 2, 3, 4), BIAS(2)) = 3
+}
+, CONV("padding, many images", padded, TYPE(18, 2, 5, 6), TYPE(3, 2, 3, 4), BIAS(3)) = 3
+}
+, CONV("nothing but padding", padded, TYPE(3, 1, 0, 1), TYPE(1, 1, 2, 3), BIAS(1)) = 3
+}
+, CONV("stride", strided, TYPE(1, 2, 6, 8), TYPE(2, 2, 3, 2), BIAS(2)) = 3
+}
+, CONV("stride, many images", strided, TYPE(17, 2, 7, 14), TYPE(2, 2, 3, 2), BIAS(2)) = 3
+}
+, CONV("dilation", dilated, TYPE(2, 1, 5, 9), TYPE(2, 1, 3, 3)) = 2
+}
+, CONV("dilation, many images", dilated, TYPE(16, 1, 5, 9), TYPE(2, 1, 3, 3)) = 2
+}
+, CONV("groups", grouped, TYPE(2, 4, 3, 3), TYPE(6, 2, 2, 2), BIAS(6)) = 3
+}
+, CONV("groups, many images", grouped, TYPE(20, 4, 3, 3), TYPE(6, 2, 2, 2), BIAS(6)) = 3
+}
+, CONV("each channel by itself", depthwise, TYPE(2, 4, 3, 4), TYPE(4, 1, 3, 3)) = 2
+}
+, CONV("each channel by itself, many images", depthwise, TYPE(16, 4, 3, 6), TYPE(8, 1, 3, 3)) = 2
+}
+, CONV("everything", all, TYPE(2, 3, 7, 6), TYPE(6, 1, 3, 2), BIAS(6)) = 3
+}
+, CONV("everything, many images", all, TYPE(17, 6, 8, 11), TYPE(9, 2, 3, 3), BIAS(9)) = 3
+}
+,
+}
+;
+TG_INFO(conv2d, "y[n,o,i,j] = b[o] + sum over c, p, q of x[n,c,i+p,j+q] w[o,c,p,q]", "[n, c, h, w] * [o, c, kh, kw] + [o] -> [n, o, h', w']", -1,
+        conv2d_samples)

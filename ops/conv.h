@@ -1,0 +1,38 @@
+/* What conv.c, which records convolutions, and conv_kernels.c, which computes them, share. Private. */
+#ifndef TG_CONV_H
+#define TG_CONV_H
+
+#include <tapegrad/op.h>
+
+/* The attributes of all three ops: of each axis, rows first, its stride, padding and dilation; then the groups; for a gradient also the two sizes of its
+ * result that its operands don't tell. */
+enum { TG_CONV_STRIDE, TG_CONV_PADDING = 2, TG_CONV_DILATION = 4, TG_CONV_GROUPS = 6, TG_CONV_ATTRS, TG_CONV_SIZES = 7, TG_CONV_GRADIENT_ATTRS = 9 };
+
+/* One axis of an image: out = (size + 2 padding - dilation (kernel - 1) - 1) / stride + 1. */
+typedef struct tg_conv_axis {
+    int64_t size, out, kernel, stride, padding, dilation;
+} tg_conv_axis;
+
+/* x [n, c, size], w [o, c / groups, kernel] and y [n, o, out], of which one is to be computed from the others. */
+typedef struct tg_conv_plan {
+    tg_dtype dtype;
+    int64_t n, c, o, groups;
+    tg_conv_axis axis[2];
+    int lanes;     /* images that are worked on side by side, one in each lane of a vector; 0: by matrix products */
+    int64_t strip; /* rows of y at a time */
+    int64_t parts; /* for threads: of the images; each takes the same number of images or lanes full of images, the last one fewer */
+    int64_t each;
+    int64_t table;      /* bytes of scratch before the parts' */
+    int64_t part_bytes; /* of scratch for each part */
+    int64_t scratch;
+} tg_conv_plan;
+
+void tg_conv_prepare(const tg_call *c, void *prepared);
+void tg_conv_input_gradient_prepare(const tg_call *c, void *prepared);
+void tg_conv_weight_gradient_prepare(const tg_call *c, void *prepared);
+int64_t tg_conv_scratch(const tg_call *c);
+void tg_conv_kernel(const tg_call *c);
+void tg_conv_input_gradient_kernel(const tg_call *c);
+void tg_conv_weight_gradient_kernel(const tg_call *c);
+
+#endif

@@ -1,0 +1,302 @@
+/* Max pooling. Which element of a window is its maximum is found again wherever it is asked for: reading x once more costs less than writing indices.
+ * Besides the pooling there are two linear functions of another operand under x's choice: pick takes the chosen element of each window, spread puts a
+ * number into each chosen element. They are each other's transposes; x reaches them detached, since the choice carries no gradient of its own. */
+#include "folds.h"
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+enum { KERNEL = 0, STRIDE = 2, PADDING = 4, DILATION = 6, ATTRS = 8 };
+
+/* One axis: windows of `kernel` elements, `dilation` apart. */
+typedef struct axis {
+    int64_t size, out, kernel, stride, padding, dilation;
+} axis;
+
+typedef struct planes {
+    axis axis[2];
+} planes;
+
+/* Does a later element v take the place of the greatest one so far? The first of equals stays, and so does the first NaN. */
+#define BEATS(v, top) ((v) > (top) || ((v) != (v) && (top) == (top)))
+
+/* The taps of a window that lie inside. */
+static void inside(const axis *a, int64_t window, int64_t *at, int64_t *first, int64_t *end)
+{
+    *at = window * a->stride - a->padding;
+    *first = *at < 0 ? (-*at + a->dilation - 1) / a->dilation : 0;
+    *end = a->size > *at ? (a->size - *at + a->dilation - 1) / a->dilation : 0;
+    if (*end > a->kernel) *end = a->kernel;
+}
+
+/* Runs VISIT for each window of a plane with `top`, its greatest element, and `index`, where that is (-1: the window is all padding). */
+#define EACH_WINDOW(T, x, VISIT)                                                                                             \
+    for (int64_t i = 0, window = 0; i < p->axis[0].out; i++) {                                                               \
+        int64_t row, first_row, end_row;                                                                                     \
+        inside(&p->axis[0], i, &row, &first_row, &end_row);                                                                  \
+        for (int64_t j = 0; j < p->axis[1].out; j++, window++) {                                                             \
+            int64_t column, first, end, index = -1;                                                                          \
+            T top = (T)-INFINITY;                                                                                            \
+            inside(&p->axis[1], j, &column, &first, &end);                                                                   \
+            for (int64_t a = first_row; a < end_row; a++)                                                                    \
+                for (int64_t b = first; b < end; b++) {                                                                      \
+                    const int64_t at = (row + a * p->axis[0].dilation) * p->axis[1].size + column + b * p->axis[1].dilation; \
+                    if (index >= 0 && !BEATS(x[at], top)) continue;                                                          \
+                    top = x[at];                                                                                             \
+                    index = at;                                                                                              \
+                }                                                                                                            \
+            VISIT;                                                                                                           \
+        }                                                                                                                    \
+    }
+
+#define WINDOWS(fn, T)                                                                                                                       \
+    static void pool_##fn(const planes *p, const T *x, const T *other, T *y)                                                                 \
+    {                                                                                                                                        \
+        (void)other;                                                                                                                         \
+        EACH_WINDOW(T, x, y[window] = top)                                                                                                   \
+    }                                                                                                                                        \
+    static void pick_##fn(const planes *p, const T *x, const T *other, T *y) { EACH_WINDOW(T, x, y[window] = index < 0 ? 0 : other[index]) } \
+    static void spread_##fn(const planes *p, const T *x, const T *other, T *y)                                                               \
+    {                                                                                                                                        \
+        memset(y, 0, (size_t)(p->axis[0].size * p->axis[1].size) * sizeof(T));                                                               \
+        EACH_WINDOW(T, x, if (index >= 0) y[index] += other[window])                                                                         \
+    }
+WINDOWS(f32, float)
+WINDOWS(f64, double)
+
+/* ---------------------------------------------------------------- halves */
+
+/* n windows side by side, n a constant for the compiler. */
+#define POOL_BLOCK(fn, TARGET, T)                                                                                               \
+    TARGET ALWAYS_INLINE void fn(const int n, const T *a, const T *b, const T *restrict other, T *restrict y, T *restrict next) \
+    {                                                                                                                           \
+        (void)other, (void)next;                                                                                                \
+        TG_INDEPENDENT                                                                                                          \
+        for (int j = 0; j < n; j++) {                                                                                           \
+            const T a0 = a[2 * j], a1 = a[2 * j + 1], b0 = b[2 * j], b1 = b[2 * j + 1];                                         \
+            const T of_a = a1 > a0 || a1 != a1 ? a1 : a0, of_b = b1 > b0 || b1 != b1 ? b1 : b0;                                 \
+            y[j] = of_b > of_a || of_b != of_b ? of_b : of_a;                                                                   \
+        }                                                                                                                       \
+    }
+#define SPREAD_BLOCK(fn, TARGET, T)                                                                                             \
+    TARGET ALWAYS_INLINE void fn(const int n, const T *a, const T *b, const T *restrict other, T *restrict y, T *restrict next) \
+    {                                                                                                                           \
+        TG_INDEPENDENT                                                                                                          \
+        for (int j = 0; j < n; j++) {                                                                                           \
+            const T a0 = a[2 * j], a1 = a[2 * j + 1], b0 = b[2 * j], b1 = b[2 * j + 1], g = other[j];                           \
+            const bool second_a = BEATS(a1, a0), second_b = BEATS(b1, b0);                                                      \
+            const T of_a = second_a ? a1 : a0, of_b = second_b ? b1 : b0;                                                       \
+            const bool below = BEATS(of_b, of_a);                                                                               \
+            const T above_g = below ? 0 : g, below_g = below ? g : 0;                                                           \
+            y[2 * j] = second_a ? 0 : above_g;                                                                                  \
+            y[2 * j + 1] = second_a ? above_g : 0;                                                                              \
+            next[2 * j] = second_b ? 0 : below_g;                                                                               \
+            next[2 * j + 1] = second_b ? below_g : 0;                                                                           \
+        }                                                                                                                       \
+    }
+
+/* The last block of a row starts early enough to be full: what it does twice comes out alike. */
+#define BLOCKS(fn, n, scale)                                                            \
+    for (int64_t j = 0; j < out; j += n) {                                              \
+        const int64_t at = j < out - n ? j : out - n;                                   \
+        fn##_block(n, a + 2 * at, b + 2 * at, g + at, to + scale * at, below + 2 * at); \
+    }
+#define HALVES(fn, TARGET, T, scale)                                                                                                      \
+    TARGET static void fn(const planes *p, const T *x, const T *other, T *y)                                                              \
+    {                                                                                                                                     \
+        const int64_t size = p->axis[1].size, out = p->axis[1].out, height = p->axis[0].out;                                              \
+        if (scale == 2 && (size != 2 * out || p->axis[0].size != 2 * height)) memset(y, 0, (size_t)(p->axis[0].size * size) * sizeof(T)); \
+        for (int64_t i = 0; i < height; i++) {                                                                                            \
+            const T *a = x + 2 * i * size, *b = a + size, *g = other + i * out;                                                           \
+            T *to = y + (scale == 2 ? 2 * i * size : i * out), *below = to + size;                                                        \
+            if (out >= 16) BLOCKS(fn, 16, scale)                                                                                          \
+            else if (out >= 8) BLOCKS(fn, 8, scale)                                                                                       \
+            else if (out >= 4) BLOCKS(fn, 4, scale)                                                                                       \
+            else BLOCKS(fn, 1, scale)                                                                                                     \
+        }                                                                                                                                 \
+    }
+#define POOL_HALVES(fn, TARGET, BUILD, T) POOL_BLOCK(fn##_block, TARGET, T) HALVES(fn, TARGET, T, 1)
+#define SPREAD_HALVES(fn, TARGET, BUILD, T) SPREAD_BLOCK(fn##_block, TARGET, T) HALVES(fn, TARGET, T, 2)
+TG_EACH_BUILD(POOL_HALVES, pool_halves_f32, float)
+TG_EACH_BUILD(POOL_HALVES, pool_halves_f64, double)
+TG_EACH_BUILD(SPREAD_HALVES, spread_halves_f32, float)
+TG_EACH_BUILD(SPREAD_HALVES, spread_halves_f64, double)
+
+/* ---------------------------------------------------------------- kernels */
+
+typedef void (*f32_function)(const planes *p, const float *x, const float *other, float *y);
+typedef void (*f64_function)(const planes *p, const double *x, const double *other, double *y);
+
+typedef struct work {
+    planes planes;
+    int64_t n, n_of_part;
+    f32_function f32;
+    f64_function f64;
+} work;
+
+static int64_t plane(const tg_array *x) { return x->shape.dim[2] * x->shape.dim[3]; }
+
+static void run_part(const tg_call *c, void *user, int64_t part)
+{
+    const work *w = user;
+    const tg_array *x = &c->x[0], *other = &c->x[c->n_in - 1], *y = c->y;
+    const int64_t end = (part + 1) * w->n_of_part < w->n ? (part + 1) * w->n_of_part : w->n;
+    for (int64_t k = part * w->n_of_part; k < end; k++) {
+        const int64_t at = k * plane(x), other_at = k * plane(other), y_at = k * plane(y);
+        if (y->dtype == TG_F32) w->f32(&w->planes, (const float *)x->data + at, (const float *)other->data + other_at, (float *)y->data + y_at);
+        else w->f64(&w->planes, (const double *)x->data + at, (const double *)other->data + other_at, (double *)y->data + y_at);
+    }
+}
+
+/* Parts of at least 32768 elements. */
+static void run(const tg_call *c, const tg_array *out, f32_function f32, f64_function f64, const f32_function *f32_halves,
+                const f64_function *f64_halves)
+{
+    const tg_shape x = c->x[0].shape;
+    if (tg_shape_count(c->y->shape) == 0) return;
+    work w = {.n = x.dim[0] * x.dim[1], .f32 = f32, .f64 = f64};
+    bool halves = true;
+    for (int d = 0; d < 2; d++) {
+        const int64_t *a = c->attrs + d;
+        w.planes.axis[d] = (axis){x.dim[2 + d], out->shape.dim[2 + d], a[KERNEL], a[STRIDE], a[PADDING], a[DILATION]};
+        halves &= a[KERNEL] == 2 && a[STRIDE] == 2 && a[PADDING] == 0 && a[DILATION] == 1;
+    }
+    if (halves && f32_halves) w.f32 = f32_halves[c->build];
+    if (halves && f64_halves) w.f64 = f64_halves[c->build];
+    const int64_t elements = plane(&c->x[0]) > 0 ? plane(&c->x[0]) : 1;
+    w.n_of_part = elements < 32768 ? 32768 / elements : 1;
+    tg_parallel(c, (w.n + w.n_of_part - 1) / w.n_of_part, run_part, &w);
+}
+
+static void pool_kernel(const tg_call *c)
+{
+    static const f32_function f32[] = TG_BUILDS(pool_halves_f32);
+    static const f64_function f64[] = TG_BUILDS(pool_halves_f64);
+    run(c, c->y, pool_f32, pool_f64, f32, f64);
+}
+
+static void spread_kernel(const tg_call *c)
+{
+    static const f32_function f32[] = TG_BUILDS(spread_halves_f32);
+    static const f64_function f64[] = TG_BUILDS(spread_halves_f64);
+    run(c, &c->x[1], spread_f32, spread_f64, f32, f64);
+}
+
+static void pick_kernel(const tg_call *c) { run(c, c->y, pick_f32, pick_f64, NULL, NULL); }
+
+/* ---------------------------------------------------------------- ops */
+
+/* Of pool and pick; what spread and pick are given besides x came from a pooling of it, so it fits. */
+static bool rule(tg_rule *r)
+{
+    const tg_shape x = r->x[0].shape;
+    r->y = r->x[0];
+    if (r->y.dtype != TG_F32 && r->y.dtype != TG_F64) return tg_rule_fail(r, TG_EDTYPE, "not defined for %s", tg_dtype_name(r->y.dtype));
+    if (x.ndim != 4) return tg_rule_fail(r, TG_ESHAPE, "x is [n, c, h, w], not %s", tg_shape_text(x).text);
+    for (int d = 0; d < 2; d++) {
+        const int64_t size = x.dim[2 + d], *a = r->attrs + d, reach = a[DILATION] * (a[KERNEL] - 1) + 1;
+        if (2 * a[PADDING] > a[KERNEL])
+            return tg_rule_fail(r, TG_EVALUE, "padding %" PRId64 " is more than half of kernel %" PRId64, a[PADDING], a[KERNEL]);
+        if (size < 1 || size > INT64_MAX / 4 || reach > size + 2 * a[PADDING])
+            return tg_rule_fail(r, TG_ESHAPE, "a window of %" PRId64 " does not fit into x %s with its padding", reach, tg_shape_text(x).text);
+        r->y.shape.dim[2 + d] = (size + 2 * a[PADDING] - reach) / a[STRIDE] + 1;
+    }
+    if (tg_shape_count(r->y.shape) < 0) return tg_rule_fail(r, TG_ESHAPE, "the result has more than 2^62 elements");
+    return true;
+}
+
+static bool spread_rule(tg_rule *r)
+{
+    r->y = r->x[0];
+    return true;
+}
+
+static void pool_vjp(TG_VJP);
+static void pick_vjp(TG_VJP);
+static void spread_vjp(TG_VJP);
+
+static const tg_op max_pool2d = {.size = sizeof(tg_op), .name = "max_pool2d", .n_in = 1, .rule = rule, .kernel = pool_kernel, .vjp = pool_vjp};
+static const tg_op max_pool_pick = {.size = sizeof(tg_op), .name = "max_pool_pick", .n_in = 2, .rule = rule, .kernel = pick_kernel, .vjp = pick_vjp};
+static const tg_op max_pool_spread = {
+    .size = sizeof(tg_op), .name = "max_pool_spread", .n_in = 2, .rule = spread_rule, .kernel = spread_kernel, .vjp = spread_vjp};
+
+static tg_tensor *chosen(tg_tape *t, const char *file, int line, const tg_op *op, tg_tensor *x, tg_tensor *other, const int64_t *attrs)
+{
+    return tg_apply(t, op, 2, ((tg_tensor *[]){tg_detach(t, x), other}), ATTRS, attrs);
+}
+
+static void pool_vjp(TG_VJP) { gx[0] = chosen(t, file, line, &max_pool_spread, x[0], gy, attrs); }
+static void pick_vjp(TG_VJP) { gx[1] = chosen(t, file, line, &max_pool_spread, x[0], gy, attrs); }
+static void spread_vjp(TG_VJP) { gx[1] = chosen(t, file, line, &max_pool_pick, x[0], gy, attrs); }
+
+tg_tensor *tg_max_pool2d_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_pool options)
+{
+    if (!tg_ready(t, file, line, "max_pool2d", x)) return NULL;
+    int64_t attrs[ATTRS];
+    for (int d = 0; d < 2; d++) {
+        attrs[KERNEL + d] = options.kernel[d];
+        attrs[STRIDE + d] = options.stride[d] ? options.stride[d] : options.kernel[d];
+        attrs[PADDING + d] = options.padding[d];
+        attrs[DILATION + d] = options.dilation[d] ? options.dilation[d] : 1;
+        if (options.kernel[d] < 1) return tg_fail_at(t, file, line, TG_EVALUE, "max_pool2d: kernel %" PRId64, options.kernel[d]);
+    }
+    for (int k = 0; k < ATTRS; k++)
+        if (attrs[k] < 0 || attrs[k] > INT32_MAX)
+            return tg_fail_at(t, file, line, TG_EVALUE, "max_pool2d: kernel, stride, padding and dilation are positive numbers, not %" PRId64,
+                              attrs[k]);
+    return tg_apply(t, &max_pool2d, 1, &x, ATTRS, attrs);
+}
+
+/* ---------------------------------------------------------------- samples */
+
+/* By definition. */
+static void whole(const tg_array *x, tg_array *y, tg_pool options)
+{
+    const double *v = x->data;
+    const int64_t *in = x->shape.dim, *out = y->shape.dim;
+    for (int64_t k = 0; k < tg_shape_count(y->shape); k++) {
+        const int64_t p = k / (out[2] * out[3]), i = k / out[3] % out[2], j = k % out[3];
+        double top = -INFINITY;
+        for (int64_t a = 0; a < options.kernel[0]; a++)
+            for (int64_t b = 0; b < options.kernel[1]; b++) {
+                const int64_t row = i * (options.stride[0] ? options.stride[0] : options.kernel[0]) - options.padding[0] +
+                                    a * (options.dilation[0] ? options.dilation[0] : 1);
+                const int64_t column = j * (options.stride[1] ? options.stride[1] : options.kernel[1]) - options.padding[1] +
+                                       b * (options.dilation[1] ? options.dilation[1] : 1);
+                if (row >= 0 && row < in[2] && column >= 0 && column < in[3]) top = fmax(top, v[(p * in[2] + row) * in[3] + column]);
+            }
+        ((double *)y->data)[k] = top;
+    }
+}
+
+#define WAY(id, ...)                                                                                                  \
+    static const tg_pool options_##id = {__VA_ARGS__};                                                                \
+    static tg_tensor *record_##id(tg_tape *t, tg_tensor *const *x) { return (tg_max_pool2d)(t, x[0], options_##id); } \
+    static void expect_##id(const tg_array *x, tg_array *y) { whole(x, y, options_##id); }
+#define POOL(text, id, ...)                                                                                                 \
+    {                                                                                                                       \
+        .label = text, .n_in = 1, .x = {{{TG_F64, {4, {__VA_ARGS__}}}, -3, 3}}, .record = record_##id, .whole = expect_##id \
+    }
+
+WAY(halves, .kernel = {2, 2})
+WAY(overlapping, .kernel = {3, 2}, .stride = {1, 1})
+WAY(padded, .kernel = {3, 2}, .stride = {2, 2}, .padding = {1, 1})
+WAY(dilated, .kernel = {2, 3}, .padding = {1, 1}, .dilation = {3, 2})
+WAY(one, .kernel = {1, 1})
+
+static const tg_sample max_pool2d_samples[] = {
+    POOL("halves", halves, 2, 2, 4, 6),
+    POOL("halves of odd sizes", halves, 1, 2, 5, 7),
+    POOL("halves, 4 in a row", halves, 2, 1, 2, 8),
+    POOL("halves, 5 in a row", halves, 1, 2, 2, 10),
+    POOL("halves, 12 in a row", halves, 1, 1, 4, 24),
+    POOL("halves, 19 in a row", halves, 1, 1, 2, 39),
+    POOL("no images", halves, 0, 3, 4, 4),
+    POOL("overlapping", overlapping, 1, 2, 5, 4),
+    POOL("padding", padded, 2, 1, 5, 6),
+    POOL("dilation", dilated, 1, 2, 5, 8),
+    POOL("windows of one", one, 1, 2, 3, 2),
+};
+TG_INFO(max_pool2d, "y = the greatest x of each window", "[n, c, h, w] -> [n, c, h', w']", -1, max_pool2d_samples)
