@@ -81,23 +81,26 @@ static void copy_operand(product *p, operand *o)
     p->scratch += (o->matrices * count * (int64_t)p->element + 63) / 64 * 64;
 }
 
-/* Parts of some 3 MFLOP or more, at most 16 of them, so that a core has enough to do and the edges don't cost. */
+/* How many parts a product is cut into for threads. Cutting is not free on one thread: measured with oneDNN, parts along the longer side cost
+ * nothing from 12 MFLOP a part on, from 6 where a is read transposed; more than four want to be larger. */
+static int64_t parts_of(double multiplications, bool turned_a)
+{
+    if (multiplications >= 1e9) return 16;
+    if (multiplications >= 2e8) return 8;
+    const double least = turned_a ? 3e6 : 6e6;
+    return multiplications >= 4 * least ? 4 : multiplications >= 2 * least ? 2 : 1;
+}
+
 static void cut(product *p)
 {
-    const double work = (double)p->batches * (double)p->m * (double)p->n * (double)p->k;
-    const int64_t most = work >= 16 * 1.5e6 ? 16 : (int64_t)(work / 1.5e6);
+    int64_t parts = parts_of((double)p->batches * (double)p->m * (double)p->n * (double)p->k, p->a.matrix.column != 1);
     p->groups = p->row_cuts = p->column_cuts = 1;
-    if (p->batches >= 16 || p->batches >= most) {
-        p->groups = most < 1 ? 1 : lowest(most, p->batches);
+    if (p->batches > 1) {
+        p->groups = lowest(parts, p->batches);
         return;
     }
-    p->groups = p->batches;
-    for (int64_t parts = 2 * p->batches; parts <= most; parts *= 2) {
-        const int64_t rows = p->m / p->row_cuts, columns = p->n / p->column_cuts;
-        if (rows < 64 && columns < 64) return;
-        if (rows > columns) p->row_cuts *= 2;
-        else p->column_cuts *= 2;
-    }
+    while (parts > 1 && (p->m > p->n ? p->m : p->n) / parts < 64) parts /= 2;
+    *(p->m > p->n ? &p->row_cuts : &p->column_cuts) = parts;
 }
 
 static void prepare(const tg_call *c, void *prepared)
