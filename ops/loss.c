@@ -103,15 +103,27 @@ tg_tensor *tg_bce_loss_at(tg_tape *t, const char *file, int line, tg_tensor *p, 
 
 /* ---------------------------------------------------------------- binary cross-entropy on logits: a is the logit, b the target, c the positive weight */
 
-/* weight softplus(x), exactly 0 for weight 0 whatever x */
-#define WEIGHED(weight, x, tail) ((weight) == 0 ? 0 : (weight) * (((x) > 0 ? (x) : 0) + (tail)))
-#define TAIL LOG1P_UNIT(EXP(-ABS(a)))
+/* w t softplus(-z) + (1 - t) softplus(z), and w softplus(z): a term that weighs 0 is exactly 0 whatever z, by a choice after the product. */
+#define SOFTPLUS_SUMS(suffix, T)                                                                 \
+    TG_INLINE T weighed_##suffix(T z, T w, int build)                                            \
+    {                                                                                            \
+        const T term = w * ((z > 0 ? z : 0) + LOG1P_UNIT(EXP(-ABS(z))));                         \
+        return w == 0 ? 0 : term;                                                                \
+    }                                                                                            \
+    TG_INLINE T logits_##suffix(T z, T t, T w, int build)                                        \
+    {                                                                                            \
+        const T tail = LOG1P_UNIT(EXP(-ABS(z))), yes = w * t, no = 1 - t;                        \
+        const T of_yes = yes * ((z < 0 ? -z : 0) + tail), of_no = no * ((z > 0 ? z : 0) + tail); \
+        return (yes == 0 ? 0 : of_yes) + (no == 0 ? 0 : of_no);                                  \
+    }
+SOFTPLUS_SUMS(f32, float)
+SOFTPLUS_SUMS(f64, double)
 
-TG_MAP_2(logits_span, WEIGHED(b, -a, TAIL) + WEIGHED(1 - b, a, TAIL))
-TG_MAP_3(weighted_span, WEIGHED(c *b, -a, TAIL) + WEIGHED(1 - b, a, TAIL))
+TG_MAP_2(logits_span, TG_BY_TYPE(a, logits)(a, b, 1, build))
+TG_MAP_3(weighted_span, TG_BY_TYPE(a, logits)(a, b, c, build))
 
-/* The same by itself, for derivatives in the weight: there, too, what weighs nothing is 0 however large. */
-TG_MAP_2(weighed_span, WEIGHED(b, a, TAIL))
+/* By itself, for derivatives in the weight. */
+TG_MAP_2(weighed_span, TG_BY_TYPE(a, weighed)(a, b, build))
 
 static void weighed_vjp(TG_VJP)
 {

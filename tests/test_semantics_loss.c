@@ -387,6 +387,26 @@ Test(semantics_loss, rows_of_any_length)
     }
 }
 
+/* Wherever it stands: without the shift by it e^x overflows. */
+Test(semantics_loss, the_maximum_of_a_row_may_stand_anywhere)
+{
+    const int64_t lengths[] = {5, 100, 600, 1024, 1025, 2048, 2060, 3100};
+    EACH_BUILD
+    {
+        for (size_t k = 0; k < sizeof lengths / sizeof lengths[0]; k++) {
+            const int64_t c = lengths[k], places[] = {0, c / 2, c - 1, c > 1030 ? c - 1030 : 1};
+            for (size_t p = 0; p < sizeof places / sizeof places[0]; p++) {
+                double *x = calloc((size_t)c, sizeof *x);
+                x[places[p]] = 5000;
+                tg_tensor *z = semantics_input(t, dtype, TG_SHAPE(1, c), x), *y = tg_cross_entropy(t, z, INDEX(TG_SHAPE(1), places[p]));
+                EXPECT(y, 0);
+                EXPECT(tg_max(t, tg_abs(t, GRAD(y, z)), TG_ALL_AXES, false), 0);
+                free(x);
+            }
+        }
+    }
+}
+
 /* ---------------------------------------------------------------- higher orders: against each other, at a point worked out */
 
 Test(semantics_loss, the_hessian_of_cross_entropy_is_that_of_log_sum_exp)

@@ -258,3 +258,26 @@ Test(semantics_matmul, bits_do_not_depend_on_threads_or_addresses)
             free(other);
         }
 }
+
+/* Many small products side by side, as a BLAS without locks gets them wrong. */
+Test(semantics_matmul, parts_do_not_disturb_each_other)
+{
+    enum { B = 48, M = 32 };
+    for (tg_dtype dtype = TG_F32; dtype <= TG_F64; dtype++)
+        for (tg_tape *t = semantics_tape(TG_ISA_AUTO, 4); t; t = semantics_end(t)) {
+            uint64_t state = 31;
+            double *v = calloc((size_t)2 * B * M * M, sizeof *v);
+            for (int i = 0; i < 2 * B * M * M; i++) v[i] = floor(16 * semantics_uniform(&state)) / 16;
+            for (int repeat = 0; repeat < 300; repeat++, tg_tape_reset(t)) {
+                tg_tensor *a = semantics_input(t, dtype, TG_SHAPE(B, M, M), v), *b = semantics_input(t, dtype, TG_SHAPE(B, M, M), v + B * M * M);
+                const void *y = tg_data(t, tg_matmul(t, a, b));
+                cr_assert_not_null(y, "%s", tg_tape_message(t));
+                for (int64_t i = repeat % 7; i < (int64_t)B * M * M; i += 7) {
+                    double sum = 0;
+                    for (int64_t p = 0; p < M; p++) sum += v[i / M * M + p] * v[B * M * M + i / (M * M) * (M * M) + p * M + i % M];
+                    cr_assert_eq(semantics_element(dtype, y, i), sum, "%s, repeat %d", tg_dtype_name(dtype), repeat);
+                }
+            }
+            free(v);
+        }
+}
