@@ -2,6 +2,7 @@
 #define TG_HERE file, line
 
 #include "base.h"
+#include "fold.h"
 #include "tape.h"
 
 #include <string.h>
@@ -49,36 +50,11 @@ const tg_op tg_op_add = {.size = sizeof(tg_op), .name = "add", .n_in = 2, .span 
 
 /* ---------------------------------------------------------------- sum */
 
-enum { LANES = 64 };
-
-#define FOLD_SUM(fn, TARGET, BUILD, T)                                             \
-    TARGET static void fn(int64_t n, const void *x_, void *y_)                     \
-    {                                                                              \
-        const T *x = x_;                                                           \
-        T lane[LANES] = {0};                                                       \
-        int64_t width = LANES, i = 0;                                              \
-        if (n >= LANES) {                                                          \
-            for (int l = 0; l < LANES; l++)                                        \
-                lane[l] = x[l];                                                    \
-            for (i = LANES; i + LANES <= n; i += LANES)                            \
-                for (int l = 0; l < LANES; l++)                                    \
-                    lane[l] += x[i + l];                                           \
-            for (int l = 0; i + l < n; l++)                                        \
-                lane[l] += x[i + l];                                               \
-        } else {                                                                   \
-            while (width / 2 >= n && width > 1)                                    \
-                width /= 2;                                                        \
-            for (int l = 0; l < n; l++)                                            \
-                lane[l] = x[l];                                                    \
-        }                                                                          \
-        for (int64_t half = width / 2; half; half /= 2)                            \
-            for (int64_t l = 0; l < half; l++)                                     \
-                lane[l] += lane[l + half];                                         \
-        *(T *)y_ = lane[0];                                                        \
-    }
-TG_EACH_BUILD(FOLD_SUM, sum_f32, float)
-TG_EACH_BUILD(FOLD_SUM, sum_f64, double)
-TG_EACH_BUILD(FOLD_SUM, sum_i64, int64_t)
+#define SUM(a, b) ((a) + (b))
+#define WRAPPING_SUM(a, b) ((int64_t)((uint64_t)(a) + (uint64_t)(b)))
+TG_EACH_BUILD(TG_FOLD, sum_f32, float, 0, SUM)
+TG_EACH_BUILD(TG_FOLD, sum_f64, double, 0, SUM)
+TG_EACH_BUILD(TG_FOLD, sum_i64, int64_t, 0, WRAPPING_SUM)
 static const tg_folds sum_fold = {{TG_BUILDS(sum_f32), TG_BUILDS(sum_f64), TG_BUILDS(sum_i64), {0}}, &add_span};
 
 static bool sum_rule(tg_rule *r)
@@ -140,16 +116,25 @@ static bool reshape_rule(tg_rule *r)
     return true;
 }
 
+/* Walks both shapes from the inside: sizes of y are cut from runs of x's dimensions that lie in memory as one. */
 static bool reshape_view(const tg_array *x, tg_array *y, int n_attrs, const int64_t *attrs)
 {
     (void)n_attrs, (void)attrs;
-    if (!tg_array_contiguous(x))
-        return false;
+    const bool plain = tg_array_contiguous(x); /* as is every empty one */
+    int64_t run = 1, step = 1;                 /* elements of the run that y has not used, and their distance */
+    int d = x->shape.ndim - 1;
     y->data = x->data;
-    int64_t step = 1;
     for (int k = y->shape.ndim - 1; k >= 0; k--) {
+        const int64_t size = y->shape.dim[k];
+        if (!plain && size != 1 && run == 1) {
+            while (x->shape.dim[d] == 1) d--;
+            step = x->stride[d];
+            for (run = x->shape.dim[d--]; d >= 0 && (x->shape.dim[d] == 1 || x->stride[d] == step * run); d--) run *= x->shape.dim[d];
+        }
+        if (!plain && run % size) return false;
         y->stride[k] = step;
-        step *= y->shape.dim[k];
+        run /= plain ? 1 : size;
+        step *= size;
     }
     return true;
 }

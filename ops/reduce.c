@@ -232,17 +232,23 @@ tg_tensor *tg_logsumexp_at(tg_tape *t, const char *file, int line, tg_tensor *x,
 /* A later element wins only if it is greater, or the first NaN. */
 #define BEATS(v, best) ((v) > (best) || ((v) != (v) && (best) == (best)))
 
-/* Along a contiguous row the greatest of each chunk is found first, and its place only in a chunk that has a new greatest; otherwise columns side by side
+/* Along a contiguous row the greatest of each chunk is found first, and its place, 64 elements at a time, only in a chunk that has a new greatest; otherwise columns side by side
  * are searched together. */
 #define ARGMAX(T, suffix, dtype_of)                                                                                                                  \
     static int64_t row_argmax_##suffix(int64_t n, const T *x, tg_fold_fn greatest)                                                                   \
     {                                                                                                                                                \
         int64_t at = 0;                                                                                                                              \
         for (int64_t first = 0; first < n; first += TG_FOLD_MOST) {                                                                                  \
+            const int64_t end = n - first < TG_FOLD_MOST ? n : first + TG_FOLD_MOST;                                                                 \
             T top;                                                                                                                                   \
-            greatest(n - first < TG_FOLD_MOST ? n - first : TG_FOLD_MOST, x + first, &top);                                                          \
+            greatest(end - first, x + first, &top);                                                                                                  \
             if (first && !BEATS(top, x[at])) continue;                                                                                               \
-            for (at = first; !(x[at] == top || x[at] != x[at]);) at++;                                                                               \
+            for (at = first; at + 64 <= end; at += 64) {                                                                                             \
+                int here = 0;                                                                                                                        \
+                for (int l = 0; l < 64; l++) here |= x[at + l] == top || x[at + l] != x[at + l];                                                     \
+                if (here) break;                                                                                                                     \
+            }                                                                                                                                        \
+            while (!(x[at] == top || x[at] != x[at])) at++;                                                                                          \
         }                                                                                                                                            \
         return at;                                                                                                                                   \
     }                                                                                                                                                \

@@ -144,6 +144,44 @@ Test(shapes, any_view_can_be_reshaped)
     }
 }
 
+/* The k-th of 48 views of 24 numbers: permuted, perhaps flipped, sliced, expanded. */
+static tg_tensor *some_view(tg_tape *t, int k)
+{
+    const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    tg_tensor *x = tg_permute(t, counting(t, TG_I64, TG_SHAPE(4, 3, 2)), tg_axes_of(3, orders[k % 6]));
+    if (k / 6 % 2) x = tg_flip(t, x, k % 4 ? TG_ALL_AXES : TG_AXES(k % 3));
+    if (k / 12 % 2) x = tg_slice(t, x, k % 3, 0, TG_END, 2);
+    if (k / 24 % 2 == 0) return x;
+    tg_shape wide = tg_tensor_shape(x = tg_unsqueeze(t, x, k % 4));
+    wide.dim[k % 4] = 6;
+    return tg_expand(t, x, wide);
+}
+
+/* Whether a reshape is a view or a copy, the row-major contents stay. */
+Test(shapes, reshapes_of_views_of_views_keep_the_order)
+{
+    const tg_shape targets[] = {TG_SHAPE(-1),       TG_SHAPE(2, -1),       TG_SHAPE(-1, 2),       TG_SHAPE(3, -1),          TG_SHAPE(-1, 3),
+                                TG_SHAPE(1, -1, 4), TG_SHAPE(2, 2, -1),    TG_SHAPE(3, 1, 2, -1), TG_SHAPE(-1, 1, 2, 2, 1), TG_SHAPE(2, 3, -1),
+                                TG_SHAPE(2, -1, 3), TG_SHAPE(2, 2, 2, -1), TG_SHAPE(2, 2, -1, 3)};
+    for (int k = 0; k < 48; k++)
+        for (tg_tape *t = tape_of(TG_ISA_AUTO); t; t = next(t)) {
+            int64_t want[24 * 6];
+            tg_tensor *plain = some_view(t, k);
+            const int64_t count = tg_tensor_count(plain);
+            const void *data = tg_data(t, plain);
+            cr_assert(data && count <= 24 * 6);
+            memcpy(want, data, (size_t)count * sizeof *want);
+            for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+                int64_t known = 1;
+                for (int d = 0; d < targets[i].ndim; d++) known *= targets[i].dim[d] == -1 ? 1 : targets[i].dim[d];
+                if (count % known) continue;
+                tg_tape_reset(t); /* a view of a value that is there already would be a view of contiguous memory */
+                data = tg_data(t, tg_reshape(t, some_view(t, k), targets[i]));
+                cr_expect(data && memcmp(data, want, (size_t)count * sizeof *want) == 0, "case %d, target %zu", k, i);
+            }
+        }
+}
+
 Test(shapes, the_gradient_of_a_view_is_the_view_back)
 {
     EACH_BUILD
