@@ -277,7 +277,8 @@ OP(nll_masses, "nll_loss", 3, masses_rule, masses_kernel, .vjp = NULL)
 OP(picks, "nll_loss", 3, rows_rule, picks_kernel, .vjp = picks_vjp)
 OP(places, "nll_grad", 3, places_rule, places_kernel, .vjp = places_vjp)
 
-/* The statistics are a function of x; they reach the other ops detached, so that a row's derivative is formed in one pass, by the ops that know the whole of it. */
+/* The statistics are a function of x; they reach the other ops detached, so that a row's derivative is formed in one pass, by the ops
+ * that know the whole of it. */
 static void losses_vjp(TG_VJP) { gx[0] = tg_apply_at(t, TG_HERE, &gradients, 6, (tg_tensor *[]){x[0], x[1], x[2], x[3], x[4], gy}, 1, attrs); }
 
 static tg_tensor *row_sums(tg_tape *t, const char *file, int line, tg_tensor *x) { return tg_sum(t, x, TG_AXES(-1), true); }

@@ -1,4 +1,5 @@
-/* dropout: element i falls when word i % 4 of Philox block i / 4 is below p 2^32. The mask is never stored: forward and backward draw the same words. */
+/* dropout: element i falls when word i % 4 of Philox block i / 4 is below p 2^32. The mask is never stored: forward and backward draw the
+ * same words. */
 #include "folds.h"
 
 #if defined(__GNUC__) && defined(__x86_64__)
@@ -18,8 +19,8 @@ static void words_base(const draw *d, uint64_t block, int64_t blocks, uint32_t *
     for (int64_t k = 0; k < blocks; k++) tg_philox(d->key, d->step, d->ordinal, block + (uint64_t)k, out + 4 * k);
 }
 
-/* tg_philox for consecutive blocks. A lane of 64 bits holds one 32-bit word of a counter in its lower half; the upper half is rubbish at which neither the
- * widening product nor an xor of lower halves looks. Blocks are dealt to lanes so that unpacking leaves them in order. */
+/* tg_philox for consecutive blocks. A lane of 64 bits holds one 32-bit word of a counter in its lower half; the upper half is rubbish at which neither
+ * the widening product nor an xor of lower halves looks. Blocks are dealt to lanes so that unpacking leaves them in order. */
 #define WORDS(fn, TARGET, LANES, PRODUCT, FIRST, SECOND, ...)                                                                              \
     TARGET static void fn(const draw *d, uint64_t block, int64_t blocks, uint32_t *out)                                                    \
     {                                                                                                                                      \

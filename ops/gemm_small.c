@@ -11,8 +11,8 @@ bool tg_gemm_is_small(int64_t m, int64_t n, int64_t k, const tg_matrix *b)
     return b->column == 1 ? m >= 4 || n * k <= 1024 : k <= DEPTH && (m >= 4 || n * k <= 64);
 }
 
-/* One panel of at most W columns of b times all rows of a. Rows of b are read W wide, but for the last row of a narrower panel, which could reach over
- * the end of b; likewise rows of c are written W wide, in order, where the excess falls on rows still to be written (`over`). */
+/* One panel of at most W columns of b times all rows of a. Rows of b are read W wide, but for the last row of a narrower panel, which could
+ * reach over the end of b; likewise rows of c are written W wide, in order, where the excess falls on rows still to be written (`over`). */
 #define ROWS_OF(sum)                                                 \
     for (; i < wide; i++, x += ai) *(vector *)(c + i * ldc) = sum;   \
     for (; i < m; i++, x += ai) {                                    \

@@ -1,5 +1,5 @@
-/* gather, index_select, embedding, scatter_add. Gradients of repeated indices add up in the order of the source, whatever the threads: work is cut so that
- * each destination belongs to one part. */
+/* gather, index_select, embedding, scatter_add. Gradients of repeated indices add up in the order of the source, whatever the threads: work is cut so
+ * that each destination belongs to one part. */
 #include "folds.h"
 #include <string.h>
 

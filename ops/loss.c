@@ -101,7 +101,7 @@ tg_tensor *tg_bce_loss_at(tg_tape *t, const char *file, int line, tg_tensor *p, 
     return tg_loss_reduce(t, TG_HERE, "bce_loss", tg_apply_2(t, TG_HERE, &bce, p, target), reduction);
 }
 
-/* ---------------------------------------------------------------- binary cross-entropy on logits: a is the logit, b the target, c the positive weight */
+/* ---------------------------------------------------------------- binary cross-entropy on logits: a the logit, b the target, c its weight */
 
 /* w t softplus(-z) + (1 - t) softplus(z), and w softplus(z): a term that weighs 0 is exactly 0 whatever z, by a choice after the product. */
 #define SOFTPLUS_SUMS(suffix, T)                                                                 \

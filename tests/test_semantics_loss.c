@@ -1,4 +1,5 @@
-/* Losses at the edges: values and gradients, in f32 and f64, with every build of the kernels. Numbers are worked out by hand, or with ln and exp of libm. */
+/* Losses at the edges: values and gradients, in f32 and f64, with every build of the kernels. Numbers are worked out by hand, or with ln
+ * and exp of libm. */
 #include "semantics.h"
 
 #define INF INFINITY

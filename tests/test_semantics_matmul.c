@@ -1,4 +1,5 @@
-/* Matrix products at the edges, and in the sizes, layouts and cuts where the kernel changes: against sums in double, every one of whose terms is exact. */
+/* Matrix products at the edges, and in the sizes, layouts and cuts where the kernel changes: against sums in double, every one of whose
+ * terms is exact. */
 #include "semantics.h"
 #include <stdio.h>
 
