@@ -2,6 +2,7 @@
  * and partial sums are added in their order. */
 #include "conv.h"
 #include "gemm.h"
+#include "lanes.h"
 #include <string.h>
 #if defined(__GNUC__) && defined(__x86_64__)
 #include <immintrin.h>
@@ -104,7 +105,8 @@ typedef struct weight_sum {
     int64_t *offset;   /* where in x, padded, each tap of the first pixel lies */
 } weight_sum;
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define PASTE_BOTH(a, b) a##b
+#define PASTE(a, b) PASTE_BOTH(a, b)
 
 #define MADD(a, b, c) ((a) * (b) + (c))
 #define TARGET TG_TARGET_BASE

@@ -4,22 +4,11 @@
 typedef T NAME(vector) __attribute__((vector_size(LANES * sizeof(T)), aligned(sizeof(T)), may_alias));
 #define vector NAME(vector)
 
-#if LANES == 16
-#define LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
-#elif LANES == 8
-#define LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#elif LANES == 4
-#define LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
-#else
-#define LOW(a, b) __builtin_shufflevector(a, b, 0, 2)
-#define HIGH(a, b) __builtin_shufflevector(a, b, 1, 3)
-#endif
+#define LOW(a, b) PASTE(TG_LOW_, LANES)(a, b)
+#define HIGH(a, b) PASTE(TG_HIGH_, LANES)(a, b)
 
 /* A square transposed: one perfect shuffle for each bit of the index. */
-TARGET ALWAYS_INLINE void NAME(turn)(vector *a)
+TARGET TG_ALWAYS_INLINE void NAME(turn)(vector *a)
 {
     for (int bit = 1; bit < LANES; bit *= 2) {
         vector b[LANES];
@@ -65,8 +54,8 @@ TARGET static void NAME(unpack)(const vector *x, int64_t distance, int64_t image
 }
 
 /* R channels of P pixels in registers, over all source channels and taps. */
-TARGET ALWAYS_INLINE void NAME(pixels)(const int R, const int P, const correlation *k, const run *row, const run *column, const T *weight,
-                                       const T *bias, const vector *source, vector *tile, int64_t channel)
+TARGET TG_ALWAYS_INLINE void NAME(pixels)(const int R, const int P, const correlation *k, const run *row, const run *column, const T *weight,
+                                          const T *bias, const vector *source, vector *tile, int64_t channel)
 {
     vector sum[8][4];
     for (int r = 0; r < R; r++)
@@ -154,8 +143,8 @@ TARGET static void NAME(correlate)(const tg_call *c, void *user, int64_t part)
 }
 
 /* Products of R channels of gy with x at five taps, summed over pixels and added to `sums`, in which a channel's taps follow each other. */
-TARGET ALWAYS_INLINE void NAME(taps)(const int R, const weight_sum *k, int64_t rows, const vector *g, const vector *x, const int64_t *offset,
-                                     int taps, vector *sums, bool first)
+TARGET TG_ALWAYS_INLINE void NAME(taps)(const int R, const weight_sum *k, int64_t rows, const vector *g, const vector *x, const int64_t *offset,
+                                        int taps, vector *sums, bool first)
 {
     const int64_t channel = k->plan->strip * k->plan->axis[1].out, width = k->plan->axis[1].out;
     const int64_t step = k->plan->axis[1].stride, row_step = k->plan->axis[0].stride * k->padded[1];

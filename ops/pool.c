@@ -2,11 +2,10 @@
  * Besides the pooling there are two linear functions of another operand under x's choice: pick takes the chosen element of each window, spread puts a
  * number into each chosen element. They are each other's transposes; x reaches them detached, since the choice carries no gradient of its own. */
 #include "folds.h"
+#include "lanes.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum { KERNEL = 0, STRIDE = 2, PADDING = 4, DILATION = 6, ATTRS = 8 };
 
@@ -20,7 +19,7 @@ typedef struct planes {
 } planes;
 
 /* Does a later element v take the place of the greatest one so far? The first of equals stays, and so does the first NaN. */
-#define BEATS(v, top) ((v) > (top) || ((v) != (v) && (top) == (top)))
+#define BEATS(v, top) (((v) > (top)) | (((v) != (v)) & ((top) == (top))))
 
 /* The taps of a window that lie inside. */
 static void inside(const axis *a, int64_t window, int64_t *at, int64_t *first, int64_t *end)
@@ -68,61 +67,81 @@ WINDOWS(f64, double)
 
 /* ---------------------------------------------------------------- halves */
 
-/* n windows side by side, n a constant for the compiler. */
-#define POOL_BLOCK(fn, TARGET, T)                                                                                               \
-    TARGET ALWAYS_INLINE void fn(const int n, const T *a, const T *b, const T *restrict other, T *restrict y, T *restrict next) \
-    {                                                                                                                           \
-        (void)other, (void)next;                                                                                                \
-        TG_INDEPENDENT                                                                                                          \
-        for (int j = 0; j < n; j++) {                                                                                           \
-            const T a0 = a[2 * j], a1 = a[2 * j + 1], b0 = b[2 * j], b1 = b[2 * j + 1];                                         \
-            const T of_a = a1 > a0 || a1 != a1 ? a1 : a0, of_b = b1 > b0 || b1 != b1 ? b1 : b0;                                 \
-            y[j] = of_b > of_a || of_b != of_b ? of_b : of_a;                                                                   \
-        }                                                                                                                       \
+/* N windows side by side, from rows a and b of x: their elements are a0 a1 above b0 b1. A NaN that stays need not be told from one that comes, but for
+ * where the gradient goes. */
+#define WHERE(mask, x, y) ((vector)(((mask) & (bits)(x)) | (~(mask) & (bits)(y))))
+#define VECTORS(T, I, N)                                                                         \
+    typedef T vector __attribute__((vector_size(N * sizeof(T)), aligned(sizeof(T)), may_alias)); \
+    typedef I bits __attribute__((vector_size(N * sizeof(T)), aligned(sizeof(T))));              \
+    const vector a_low = *(const vector *)a, a_high = *(const vector *)(a + N);                  \
+    const vector b_low = *(const vector *)b, b_high = *(const vector *)(b + N);                  \
+    const vector a0 = TG_EVEN_##N(a_low, a_high), a1 = TG_ODD_##N(a_low, a_high);                \
+    const vector b0 = TG_EVEN_##N(b_low, b_high), b1 = TG_ODD_##N(b_low, b_high);
+#define POOL_BLOCK(fn, TARGET, T, I, N)                                                     \
+    TARGET TG_ALWAYS_INLINE void fn(const T *a, const T *b, const T *other, T *y, T *below) \
+    {                                                                                       \
+        VECTORS(T, I, N)                                                                    \
+        const vector of_a = WHERE((a1 > a0) | (a1 != a1), a1, a0);                          \
+        const vector of_b = WHERE((b1 > b0) | (b1 != b1), b1, b0);                          \
+        *(vector *)y = WHERE((of_b > of_a) | (of_b != of_b), of_b, of_a);                   \
+        (void)other, (void)below;                                                           \
     }
-#define SPREAD_BLOCK(fn, TARGET, T)                                                                                             \
-    TARGET ALWAYS_INLINE void fn(const int n, const T *a, const T *b, const T *restrict other, T *restrict y, T *restrict next) \
-    {                                                                                                                           \
-        TG_INDEPENDENT                                                                                                          \
-        for (int j = 0; j < n; j++) {                                                                                           \
-            const T a0 = a[2 * j], a1 = a[2 * j + 1], b0 = b[2 * j], b1 = b[2 * j + 1], g = other[j];                           \
-            const bool second_a = BEATS(a1, a0), second_b = BEATS(b1, b0);                                                      \
-            const T of_a = second_a ? a1 : a0, of_b = second_b ? b1 : b0;                                                       \
-            const bool below = BEATS(of_b, of_a);                                                                               \
-            const T above_g = below ? 0 : g, below_g = below ? g : 0;                                                           \
-            y[2 * j] = second_a ? 0 : above_g;                                                                                  \
-            y[2 * j + 1] = second_a ? above_g : 0;                                                                              \
-            next[2 * j] = second_b ? 0 : below_g;                                                                               \
-            next[2 * j + 1] = second_b ? below_g : 0;                                                                           \
-        }                                                                                                                       \
+#define SPREAD_BLOCK(fn, TARGET, T, I, N)                                                                     \
+    TARGET TG_ALWAYS_INLINE void fn(const T *a, const T *b, const T *other, T *y, T *below)                   \
+    {                                                                                                         \
+        VECTORS(T, I, N)                                                                                      \
+        const bits is_a1 = BEATS(a1, a0), is_b1 = BEATS(b1, b0);                                              \
+        const vector of_a = WHERE(is_a1, a1, a0), of_b = WHERE(is_b1, b1, b0);                                \
+        const bits is_b = BEATS(of_b, of_a), g = *(const bits *)other, of_y = g & ~is_b, of_below = g & is_b; \
+        const vector y0 = (vector)(of_y & ~is_a1), y1 = (vector)(of_y & is_a1);                               \
+        const vector below0 = (vector)(of_below & ~is_b1), below1 = (vector)(of_below & is_b1);               \
+        *(vector *)y = TG_LOW_##N(y0, y1);                                                                    \
+        *(vector *)(y + N) = TG_HIGH_##N(y0, y1);                                                             \
+        *(vector *)below = TG_LOW_##N(below0, below1);                                                        \
+        *(vector *)(below + N) = TG_HIGH_##N(below0, below1);                                                 \
     }
 
 /* The last block of a row starts early enough to be full: what it does twice comes out alike. */
-#define BLOCKS(fn, n, scale)                                                            \
-    for (int64_t j = 0; j < out; j += n) {                                              \
-        const int64_t at = j < out - n ? j : out - n;                                   \
-        fn##_block(n, a + 2 * at, b + 2 * at, g + at, to + scale * at, below + 2 * at); \
+#define BLOCKS(fn, N, scale)                                                               \
+    for (int64_t j = 0; j < out; j += N) {                                                 \
+        const int64_t at = j < out - N ? j : out - N;                                      \
+        fn##_##N(a + 2 * at, b + 2 * at, g + at, to + scale * at, to + scale * at + size); \
     }
-#define HALVES(fn, TARGET, T, scale)                                                                                                      \
+#define HALVES(fn, TARGET, T, scale, WIDE, NARROW)                                                                                        \
     TARGET static void fn(const planes *p, const T *x, const T *other, T *y)                                                              \
     {                                                                                                                                     \
         const int64_t size = p->axis[1].size, out = p->axis[1].out, height = p->axis[0].out;                                              \
         if (scale == 2 && (size != 2 * out || p->axis[0].size != 2 * height)) memset(y, 0, (size_t)(p->axis[0].size * size) * sizeof(T)); \
         for (int64_t i = 0; i < height; i++) {                                                                                            \
             const T *a = x + 2 * i * size, *b = a + size, *g = other + i * out;                                                           \
-            T *to = y + (scale == 2 ? 2 * i * size : i * out), *below = to + size;                                                        \
-            if (out >= 16) BLOCKS(fn, 16, scale)                                                                                          \
-            else if (out >= 8) BLOCKS(fn, 8, scale)                                                                                       \
-            else if (out >= 4) BLOCKS(fn, 4, scale)                                                                                       \
-            else BLOCKS(fn, 1, scale)                                                                                                     \
+            T *to = y + (scale == 2 ? 2 * i * size : i * out);                                                                            \
+            if (out >= WIDE) BLOCKS(fn, WIDE, scale)                                                                                      \
+            else BLOCKS(fn, NARROW, scale)                                                                                                \
         }                                                                                                                                 \
     }
-#define POOL_HALVES(fn, TARGET, BUILD, T) POOL_BLOCK(fn##_block, TARGET, T) HALVES(fn, TARGET, T, 1)
-#define SPREAD_HALVES(fn, TARGET, BUILD, T) SPREAD_BLOCK(fn##_block, TARGET, T) HALVES(fn, TARGET, T, 2)
-TG_EACH_BUILD(POOL_HALVES, pool_halves_f32, float)
-TG_EACH_BUILD(POOL_HALVES, pool_halves_f64, double)
-TG_EACH_BUILD(SPREAD_HALVES, spread_halves_f32, float)
-TG_EACH_BUILD(SPREAD_HALVES, spread_halves_f64, double)
+#define TWO_SIZES(BLOCK, fn, TARGET, T, I, scale, WIDE, NARROW) \
+    BLOCK(fn##_##WIDE, TARGET, T, I, WIDE)                      \
+    BLOCK(fn##_##NARROW, TARGET, T, I, NARROW)                  \
+    HALVES(fn, TARGET, T, scale, WIDE, NARROW)
+#define ONE_SIZE(BLOCK, fn, TARGET, T, I, scale, N) \
+    BLOCK(fn##_##N, TARGET, T, I, N)                \
+    HALVES(fn, TARGET, T, scale, N, N)
+
+enum { LEAST_F32 = 4, LEAST_F64 = 2 }; /* windows in a row for these */
+ONE_SIZE(POOL_BLOCK, pool_halves_f32_base, TG_TARGET_BASE, float, int32_t, 1, 4)
+ONE_SIZE(POOL_BLOCK, pool_halves_f64_base, TG_TARGET_BASE, double, int64_t, 1, 2)
+ONE_SIZE(SPREAD_BLOCK, spread_halves_f32_base, TG_TARGET_BASE, float, int32_t, 2, 4)
+ONE_SIZE(SPREAD_BLOCK, spread_halves_f64_base, TG_TARGET_BASE, double, int64_t, 2, 2)
+TG_ON_AVX(TWO_SIZES(POOL_BLOCK, pool_halves_f32_avx2, TG_TARGET_AVX2, float, int32_t, 1, 8, 4))
+TG_ON_AVX(TWO_SIZES(POOL_BLOCK, pool_halves_f64_avx2, TG_TARGET_AVX2, double, int64_t, 1, 4, 2))
+TG_ON_AVX(TWO_SIZES(SPREAD_BLOCK, spread_halves_f32_avx2, TG_TARGET_AVX2, float, int32_t, 2, 8, 4))
+TG_ON_AVX(TWO_SIZES(SPREAD_BLOCK, spread_halves_f64_avx2, TG_TARGET_AVX2, double, int64_t, 2, 4, 2))
+
+/* Rows are short: AVX-512 would not help. */
+#define pool_halves_f32_avx512 pool_halves_f32_avx2
+#define pool_halves_f64_avx512 pool_halves_f64_avx2
+#define spread_halves_f32_avx512 spread_halves_f32_avx2
+#define spread_halves_f64_avx512 spread_halves_f64_avx2
 
 /* ---------------------------------------------------------------- kernels */
 
@@ -163,8 +182,8 @@ static void run(const tg_call *c, const tg_array *out, f32_function f32, f64_fun
         w.planes.axis[d] = (axis){x.dim[2 + d], out->shape.dim[2 + d], a[KERNEL], a[STRIDE], a[PADDING], a[DILATION]};
         halves &= a[KERNEL] == 2 && a[STRIDE] == 2 && a[PADDING] == 0 && a[DILATION] == 1;
     }
-    if (halves && f32_halves) w.f32 = f32_halves[c->build];
-    if (halves && f64_halves) w.f64 = f64_halves[c->build];
+    if (halves && f32_halves && w.planes.axis[1].out >= LEAST_F32) w.f32 = f32_halves[c->build];
+    if (halves && f64_halves && w.planes.axis[1].out >= LEAST_F64) w.f64 = f64_halves[c->build];
     const int64_t elements = plane(&c->x[0]) > 0 ? plane(&c->x[0]) : 1;
     w.n_of_part = elements < 32768 ? 32768 / elements : 1;
     tg_parallel(c, (w.n + w.n_of_part - 1) / w.n_of_part, run_part, &w);
