@@ -482,6 +482,16 @@ static void form_steps(planner *p)
 
 /* ---------------------------------------------------------------- memory */
 
+/* The node that can compute target v straight into its output: v, or what v sees whole and in order. NONE if there is none. */
+static uint32_t maker(const planner *p, uint32_t v)
+{
+    uint32_t r = p->root[v];
+    tg_array a;
+    array_of(p, v, &a);
+    bool whole = (char *)a.data == VIEW_ORIGIN && tg_array_contiguous(&a) && bytes_of(p, v) == bytes_of(p, r);
+    return computed(p, r) && p->kind[r] != COPY && whole ? r : NONE;
+}
+
 /* Which values need memory, and until which step. */
 static void find_lifetimes(planner *p)
 {
@@ -503,14 +513,14 @@ static void find_lifetimes(planner *p)
         }
     }
     for (uint32_t k = 0; k < g->n_targets; k++) {
-        uint32_t v = p->rep[g->targets[k]], r = p->root[v];
-        if (computed(p, v) && p->kind[v] != COPY && !p->output[v]) {
-            p->output[v] = k + 1;
-            p->stored[v] = true;
+        uint32_t v = p->rep[g->targets[k]], m = maker(p, v);
+        if (m != NONE && !p->output[m]) {
+            p->output[m] = k + 1;
+            p->stored[m] = true;
         } else {
             p->copies++;
-            p->stored[r] = true;
-            p->last[r] = NONE;
+            p->stored[p->root[v]] = true;
+            p->last[p->root[v]] = NONE;
         }
     }
 }
@@ -1053,8 +1063,8 @@ static void emit(planner *p)
     }
     uint32_t at = p->n_steps;
     for (uint32_t k = 0; k < p->g->n_targets && !p->failed; k++) {
-        uint32_t v = p->rep[p->g->targets[k]];
-        if (p->output[v] != k + 1)
+        uint32_t v = p->rep[p->g->targets[k]], m = maker(p, v);
+        if (m == NONE || p->output[m] != k + 1)
             plan->steps[at++] = (tg_step){.group = emit_copy(p, v, k)};
     }
     plan->slab_bytes = (size_t)s.top;

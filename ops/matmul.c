@@ -247,6 +247,7 @@ static tg_tensor *flat(tg_tape *t, const char *file, int line, tg_tensor *x)
 {
     const tg_shape shape = tg_tensor_shape(x);
     int64_t rows = 1;
+    if (shape.ndim == 2) return x;
     for (int d = 0; d < shape.ndim - 1; d++) rows *= shape.dim[d];
     return tg_reshape(t, x, TG_SHAPE(rows, shape.dim[shape.ndim - 1]));
 }
