@@ -357,6 +357,13 @@ TG_OP(hessian, (tg_tensor *y, tg_tensor *x), (y, x))
 TG_OP(dropout, (tg_tensor *x, double p), (x, p))
 #define tg_dropout(t, x, p) TG_CALL(dropout, t, x, p)
 
+/* ---------------- normalisation and attention */
+
+/* y = (x - mean) / sqrt(variance + eps) w + b, mean and biased variance over the last `dims` dimensions of x; w and b have the sizes of those, and may
+ * be NULL (1 and 0). dims >= 1, eps >= 0. */
+TG_OP(layer_norm, (tg_tensor *x, int dims, tg_tensor *w, tg_tensor *b, double eps), (x, dims, w, b, eps))
+#define tg_layer_norm(t, x, dims, w, b, eps) TG_CALL(layer_norm, t, x, dims, w, b, eps)
+
 /* ---------------- losses: prediction and target have equal shapes, never broadcast. The mean of an empty batch is NaN */
 
 /* (x - target)^2 */
