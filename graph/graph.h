@@ -398,8 +398,8 @@ TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, 
 #endif
 
 #ifndef TG_NO_MACROS
-#define tg_input(t, dtype, shape, data) tg_input_at(t, TG_HERE, dtype, shape, data)
-#define tg_input_borrow(t, dtype, shape, data) tg_input_borrow_at(t, TG_HERE, dtype, shape, data)
+#define tg_input(t, dtype, shape, ...) tg_input_at(t, TG_HERE, dtype, shape, __VA_ARGS__)
+#define tg_input_borrow(t, dtype, shape, ...) tg_input_borrow_at(t, TG_HERE, dtype, shape, __VA_ARGS__)
 #define tg_constant(t, dtype, value) tg_constant_at(t, TG_HERE, dtype, value)
 #define tg_detach(t, x) tg_detach_at(t, TG_HERE, x)
 #define tg_keep(t, x) tg_keep_at(t, TG_HERE, x)

@@ -111,6 +111,8 @@ if check "the library can be installed" cmake --install build/release --prefix "
         done
     done
 fi
+check "the README says what is so" sh tests/readme.sh
+check "the demo runs" sh models/demo.sh
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

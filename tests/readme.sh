@@ -1,0 +1,41 @@
+#!/bin/sh
+# Runs what the README shows: its commands, from the top of the checkout after a release build, and its programs, which must print what stands behind them.
+# The two commands at its top are left to whoever runs this (the second one does).
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+export HOME="$folder/home"
+mkdir "$HOME" "$folder/wrong"
+
+# The k-th block of a language goes to the file language.k.
+awk -v folder="$folder" '
+    /^```[a-z]/ { language = substr($0, 4); file = folder "/" language "." (++n[language]); next }
+    /^```/ { if (file) close(file); file = ""; next }
+    file { print > file }' "$top/README.md"
+mv "$folder/c.1" "$folder/net.c"
+mv "$folder/c.2" "$folder/cube.c"
+
+grep -q 'models/demo.sh' "$folder/sh.1" && grep -q 'tests/run.sh' "$folder/sh.1"
+for command in models/demo.sh tests/run.sh; do [ -f "$top/$command" ]; done
+
+# What the program's block writes lands in the scratch folder: paths of the checkout are made absolute.
+sed "s,build/release,$top/&,g; s,models/data,$top/&,g" "$folder/sh.2" >"$folder/train.sh"
+(cd "$folder" && sh -e train.sh >train.log && [ "$(wc -l <predictions.csv)" -eq 151 ] && grep -q digraph step.dot)
+
+sed "s,build/release,$top/&,g" "$folder/sh.3" >"$folder/speed.sh"
+sh -n "$folder/speed.sh"
+
+sed "s,build/release,$top/&,g" "$folder/sh.4" >"$folder/link.sh"
+printf './net | diff - text.1\n./cube | diff - text.2\n' >>"$folder/link.sh"
+(cd "$folder" && sh -e link.sh >link.log)
+
+# The message that the README promises, from the model with a wrong size in it.
+sed 's/TG_SHAPE(16, 2)/TG_SHAPE(16, 3)/' "$folder/net.c" >"$folder/wrong/net.c"
+sed 's/ net\.c/ wrong\/net.c/; s/-o net/-o wrong\/net/; /cube/d; /^\.\/net/d' "$folder/link.sh" >"$folder/wrong.sh"
+message=$(sed -n 's/^(`\(net.c:.*\)`).*/\1/p' "$top/README.md")
+(cd "$folder" && sh -e wrong.sh >wrong.log && export LD_LIBRARY_PATH="$HOME/.local/lib" && ./wrong/net 2>&1) | grep -qF "$message"
+
+lines=$(wc -l <"$folder/net.c")
+[ "$lines" -le 30 ] || { echo "the model in the README has $lines lines" && exit 1; }
+[ -f "$top/models/step.svg" ]
