@@ -66,18 +66,15 @@ static bool sum_rule(tg_rule *r)
     r->y.dtype = r->x[0].dtype;
     r->y.shape = (tg_shape){.ndim = 0};
     for (int k = 0; k < x.ndim; k++)
-        if (k < from || k > to)
-            r->y.shape.dim[r->y.shape.ndim++] = x.dim[k];
-        else if (r->attrs[2])
-            r->y.shape.dim[r->y.shape.ndim++] = 1;
+        if (k < from || k > to) r->y.shape.dim[r->y.shape.ndim++] = x.dim[k];
+        else if (r->attrs[2]) r->y.shape.dim[r->y.shape.ndim++] = 1;
     return true;
 }
 
 static void sum_vjp(TG_VJP)
 {
     tg_shape full = tg_tensor_shape(x[0]), kept = full;
-    for (int64_t k = attrs[0]; k <= attrs[1]; k++)
-        kept.dim[k] = 1;
+    for (int64_t k = attrs[0]; k <= attrs[1]; k++) kept.dim[k] = 1;
     gx[0] = tg_base_expand(t, file, line, tg_base_reshape(t, file, line, gy, kept), full);
 }
 
@@ -86,15 +83,12 @@ const tg_op tg_op_sum = {.size = sizeof(tg_op), .name = "sum", .n_in = 1, .rule 
 tg_tensor *tg_base_sum_to(tg_tape *t, const char *file, int line, tg_tensor *x, tg_shape shape)
 {
     tg_shape from = tg_tensor_shape(x);
-    if (!x || tg_shape_equal(from, shape))
-        return x;
+    if (!x || tg_shape_equal(from, shape)) return x;
     int lead = from.ndim - shape.ndim;
     for (int k = from.ndim - 1; k >= 0; k--) {
-        if (k >= lead && (shape.dim[k - lead] == from.dim[k] || shape.dim[k - lead] != 1))
-            continue;
+        if (k >= lead && (shape.dim[k - lead] == from.dim[k] || shape.dim[k - lead] != 1)) continue;
         int last = k;
-        while (k > 0 && (k - 1 < lead || (shape.dim[k - 1 - lead] == 1 && from.dim[k - 1] != 1)))
-            k--;
+        while (k > 0 && (k - 1 < lead || (shape.dim[k - 1 - lead] == 1 && from.dim[k - 1] != 1))) k--;
         x = tg_apply(t, &tg_op_sum, 1, &x, 3, ((const int64_t[]){k, last, 1}));
     }
     return tg_base_reshape(t, file, line, x, shape);
@@ -141,8 +135,7 @@ static bool reshape_view(const tg_array *x, tg_array *y, int n_attrs, const int6
 
 static void reshape_vjp(TG_VJP) { gx[0] = tg_base_reshape(t, file, line, gy, tg_tensor_shape(x[0])); }
 
-const tg_op tg_op_reshape = {
-    .size = sizeof(tg_op), .name = "reshape", .n_in = 1, .rule = reshape_rule, .view = reshape_view, .vjp = reshape_vjp};
+const tg_op tg_op_reshape = {.size = sizeof(tg_op), .name = "reshape", .n_in = 1, .rule = reshape_rule, .view = reshape_view, .vjp = reshape_vjp};
 
 tg_tensor *tg_base_reshape(tg_tape *t, const char *file, int line, tg_tensor *x, tg_shape shape)
 {

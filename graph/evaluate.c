@@ -20,8 +20,7 @@ typedef struct tg_plan_cache {
 tg_plan_cache *tg_plan_cache_new(const tg_allocator *a, int64_t max_nodes)
 {
     tg_plan_cache *cache = tg_allocate(a, sizeof *cache);
-    if (cache)
-        *cache = (tg_plan_cache){.max_nodes = max_nodes};
+    if (cache) *cache = (tg_plan_cache){.max_nodes = max_nodes};
     return cache;
 }
 
@@ -59,8 +58,7 @@ static bool grow_buckets(tg_tape *t)
     tg_plan_cache larger = *cache;
     larger.n_buckets = cache->n_buckets ? 4 * cache->n_buckets : 16;
     larger.bucket = tg_allocate(&t->allocator, larger.n_buckets * sizeof *larger.bucket);
-    if (!larger.bucket)
-        return cache->n_buckets > 0;
+    if (!larger.bucket) return cache->n_buckets > 0;
     memset(larger.bucket, 0, larger.n_buckets * sizeof *larger.bucket);
     for (tg_plan *plan = cache->newest; plan; plan = plan->older) {
         tg_plan **head = bucket_of(&larger, plan->hash[0]);
@@ -77,8 +75,7 @@ static int64_t weight(const tg_plan *plan) { return (int64_t)plan->nodes + 16; }
 static void drop_plan(tg_tape *t, tg_plan *plan)
 {
     tg_plan **link = bucket_of(t->cache, plan->hash[0]);
-    while (*link != plan)
-        link = &(*link)->next;
+    while (*link != plan) link = &(*link)->next;
     *link = plan->next;
     unlink_plan(t->cache, plan);
     t->cache->nodes -= weight(plan);
@@ -88,15 +85,13 @@ static void drop_plan(tg_tape *t, tg_plan *plan)
 
 void tg_plan_cache_clear(tg_tape *t)
 {
-    while (t->cache->newest)
-        drop_plan(t, t->cache->newest);
+    while (t->cache->newest) drop_plan(t, t->cache->newest);
     t->n_events = t->old_events = 0;
 }
 
 void tg_plan_cache_free(tg_tape *t)
 {
-    if (!t->cache)
-        return;
+    if (!t->cache) return;
     tg_plan_cache_clear(t);
     tg_release(&t->allocator, t->cache->bucket, t->cache->n_buckets * sizeof *t->cache->bucket);
     tg_release(&t->allocator, t->cache, sizeof *t->cache);
@@ -104,8 +99,7 @@ void tg_plan_cache_free(tg_tape *t)
 
 static tg_plan *find_plan(const tg_tape *t, const tg_graph *g, XXH128_hash_t hash)
 {
-    if (!t->cache->n_buckets)
-        return NULL;
+    if (!t->cache->n_buckets) return NULL;
     for (tg_plan *plan = *bucket_of(t->cache, hash.low64); plan; plan = plan->next)
         if (plan->hash[0] == hash.low64 && plan->hash[1] == hash.high64 && plan->key_bytes == g->key_bytes &&
             memcmp(plan->key, g->key, g->key_bytes) == 0)
@@ -121,8 +115,7 @@ static void make_room(tg_tape *t, int64_t room)
     bool shrink = false;
     for (tg_plan *plan = cache->oldest, *newer; plan && cache->nodes + room > cache->max_nodes; plan = newer) {
         newer = plan->newer;
-        if (plan->epoch == t->epoch)
-            continue;
+        if (plan->epoch == t->epoch) continue;
         shrink = shrink || plan->slab_bytes >= t->slab_bytes;
         drop_plan(t, plan);
         t->old_events = 0;
@@ -138,8 +131,7 @@ static void make_room(tg_tape *t, int64_t room)
 static bool store_plan(tg_tape *t, tg_plan *plan, const tg_graph *g, XXH128_hash_t hash)
 {
     void *key = tg_arena_take(&plan->memory, g->key_bytes);
-    if (!key || (t->stats.plans >= t->cache->n_buckets && !grow_buckets(t)))
-        return false;
+    if (!key || (t->stats.plans >= t->cache->n_buckets && !grow_buckets(t))) return false;
     plan->key = memcpy(key, g->key, g->key_bytes);
     plan->key_bytes = g->key_bytes;
     plan->hash[0] = hash.low64;
@@ -161,8 +153,7 @@ static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_target
 {
     uint32_t low, high, n = 0;
     size_t n_attrs = 1, n_more = 0;
-    if (tg_mark_live(t, n_targets, targets, stop, &low, &high))
-        return false;
+    if (tg_mark_live(t, n_targets, targets, stop, &low, &high)) return false;
     for (uint32_t word = low / 64; word <= high / 64; word++)
         for (uint64_t bits = t->live[word]; bits; bits &= bits - 1) {
             uint32_t v = word * 64 + (uint32_t)__builtin_ctzll(bits);
@@ -196,17 +187,14 @@ static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_target
             *to = *from;
             valued[n] = tg_handle(t, v)->value != 0;
             const uint32_t *in = tg_node_inputs(t, from);
-            if (stop && valued[n])
-                to->n_in = 0;
+            if (stop && valued[n]) to->n_in = 0;
             uint32_t *out = to->n_in > 3 ? &more[n_more] : to->in;
             if (to->n_in > 3) {
                 *to = (tg_node){.op = from->op, .n_in = from->n_in, .type = from->type, .in = {(uint32_t)n_more}};
                 n_more += to->n_in;
             }
-            for (uint32_t k = 0; k < to->n_in; k++)
-                out[k] = t->local[in[k]];
-            for (uint32_t k = to->n_in; k < 3; k++)
-                to->in[k] = 0;
+            for (uint32_t k = 0; k < to->n_in; k++) out[k] = t->local[in[k]];
+            for (uint32_t k = to->n_in; k < 3; k++) to->in[k] = 0;
             to->attrs = 0;
             if (from->attrs) {
                 int count = tg_node_n_attrs(t, from);
@@ -216,8 +204,7 @@ static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_target
             }
             id[n++] = v;
         }
-    for (uint32_t k = 0; k < n_targets; k++)
-        local_targets[k] = t->local[targets[k]];
+    for (uint32_t k = 0; k < n_targets; k++) local_targets[k] = t->local[targets[k]];
     tg_clear_live(t, low, high);
     *g = (tg_graph){n, n_targets, node, more, attrs, local_targets, valued, id, key, valued_at + n};
     return true;
@@ -246,17 +233,14 @@ static tg_plan *plan_backward(tg_tape *t, const char *file, int line, tg_plan_re
 {
     const tg_graph *forward = request->graph;
     uint32_t n_params = 0, *param = tg_arena_take(&t->planner, (forward->n + 1) * sizeof *param), n_wanted = 0;
-    if (!param)
-        return NULL;
+    if (!param) return NULL;
     for (uint32_t v = 0; v < forward->n; v++)
-        if (forward->node[v].op == &tg_op_param)
-            param[n_params++] = forward->id[v];
+        if (forward->node[v].op == &tg_op_param) param[n_params++] = forward->id[v];
     size_t room = (size_t)n_params + n_targets;
     tg_tensor **g = tg_arena_take(&t->planner, (n_params + 1) * sizeof *g);
     uint32_t *wanted = tg_arena_take(&t->planner, room * sizeof *wanted);
     request->outputs = tg_arena_take(&t->planner, room * sizeof *request->outputs);
-    if (!g || !wanted || !request->outputs)
-        return NULL;
+    if (!g || !wanted || !request->outputs) return NULL;
     tg_tensor *loss = tg_handle(t, targets[0]);
     if (tg_tensor_dtype(loss) != TG_F32 && tg_tensor_dtype(loss) != TG_F64) {
         tg_tape_fail(t, file, line, "backward", TG_ENOGRAD, "%s carries no gradient", tg_dtype_name(tg_tensor_dtype(loss)));
@@ -264,8 +248,7 @@ static tg_plan *plan_backward(tg_tape *t, const char *file, int line, tg_plan_re
     }
     request->first_literal = t->n;
     tg_tensor *seed = tg_base_expand(t, file, line, tg_constant_like(t, loss, 1), tg_tensor_shape(loss));
-    if (!seed || tg_reverse(t, file, line, 1, targets, &seed, n_params, param, g))
-        return NULL;
+    if (!seed || tg_reverse(t, file, line, 1, targets, &seed, n_params, param, g)) return NULL;
     for (uint32_t k = 0; k < n_targets; k++)
         if (!tg_handle(t, targets[k])->value) {
             request->outputs[n_wanted] = output_of(t, targets[k], false, k);
@@ -273,10 +256,8 @@ static tg_plan *plan_backward(tg_tape *t, const char *file, int line, tg_plan_re
         }
     uint32_t n_gradients = 0, index = 0;
     for (uint32_t k = 0; k < n_params; k++) {
-        if (!g[k])
-            continue;
-        while (request->bound[index] != param[k])
-            index++;
+        if (!g[k]) continue;
+        while (request->bound[index] != param[k]) index++;
         request->outputs[n_wanted] = output_of(t, param[k], true, index);
         wanted[n_wanted++] = g[k]->id;
         n_gradients++;
@@ -286,8 +267,7 @@ static tg_plan *plan_backward(tg_tape *t, const char *file, int line, tg_plan_re
         return NULL;
     }
     tg_graph whole;
-    if (!extract(t, TG_BACKWARD, true, n_wanted, wanted, &whole))
-        return NULL;
+    if (!extract(t, TG_BACKWARD, true, n_wanted, wanted, &whole)) return NULL;
     request->graph = &whole;
     *ids = whole.id;
     return tg_plan_new(request);
@@ -297,10 +277,8 @@ static tg_plan *plan_values(tg_tape *t, tg_plan_request *request, uint32_t n_tar
 {
     request->outputs = tg_arena_take(&t->planner, n_targets * sizeof *request->outputs);
     request->first_literal = UINT32_MAX;
-    if (!request->outputs)
-        return NULL;
-    for (uint32_t k = 0; k < n_targets; k++)
-        request->outputs[k] = output_of(t, targets[k], false, k);
+    if (!request->outputs) return NULL;
+    for (uint32_t k = 0; k < n_targets; k++) request->outputs[k] = output_of(t, targets[k], false, k);
     *ids = request->graph->id;
     return tg_plan_new(request);
 }
@@ -317,21 +295,18 @@ static tg_event *push_event(tg_tape *t, tg_request what, const tg_graph *g, uint
     *event = (tg_event){.request = what, .nodes = t->n, .targets = top, .n_targets = n_targets, .bound = top + n_targets};
     memcpy(&t->event_ids[top], targets, n_targets * sizeof *targets);
     for (uint32_t v = 0; v < g->n; v++)
-        if (bindable(g, v))
-            t->event_ids[event->bound + event->n_bound++] = g->id[v];
+        if (bindable(g, v)) t->event_ids[event->bound + event->n_bound++] = g->id[v];
     t->old_events = 0;
     return event;
 }
 
 static tg_plan *make_plan(tg_tape *t, const char *file, int line, const tg_graph *g, const tg_event *event, bool node_by_node, const uint32_t **ids)
 {
-    tg_plan_request request = {
-        .t = t, .graph = g, .node_by_node = node_by_node, .n_bound = event->n_bound, .bound = &t->event_ids[event->bound]};
+    tg_plan_request request = {.t = t, .graph = g, .node_by_node = node_by_node, .n_bound = event->n_bound, .bound = &t->event_ids[event->bound]};
     const uint32_t *targets = &t->event_ids[event->targets];
     tg_plan *plan = event->request == TG_BACKWARD ? plan_backward(t, file, line, &request, event->n_targets, targets, ids)
                                                   : plan_values(t, &request, event->n_targets, targets, ids);
-    if (!plan)
-        out_of_memory(t, file, line);
+    if (!plan) out_of_memory(t, file, line);
     return plan;
 }
 
@@ -341,16 +316,14 @@ static tg_status run_carefully(tg_tape *t, const char *file, int line, const tg_
     tg_graph g;
     tg_arena_rewind(&t->planner);
     const tg_mark mark = tg_tape_mark(t);
-    if (!extract(t, event->request, event->request == TG_EVALUATE, event->n_targets, &t->event_ids[event->targets], &g))
-        return t->error.status;
+    if (!extract(t, event->request, event->request == TG_EVALUATE, event->n_targets, &t->event_ids[event->targets], &g)) return t->error.status;
     const uint32_t *ids;
     tg_plan *plan = make_plan(t, file, line, &g, event, true, &ids);
     if (plan) {
         tg_plan_run(t, file, line, plan, event, ids);
         tg_plan_free(plan);
     }
-    if (event->request == TG_BACKWARD)
-        tg_tape_cut(t, mark);
+    if (event->request == TG_BACKWARD) tg_tape_cut(t, mark);
     return t->error.status;
 }
 
@@ -359,8 +332,7 @@ static void drop_aimed_gradients(tg_tape *t, const tg_event *event)
 {
     for (uint32_t k = 0; k < event->n_bound; k++) {
         uint32_t node = t->event_ids[event->bound + k];
-        if (t->node[node].op == &tg_op_param)
-            t->leaf[t->origin[node].leaf].param->has_grad = false;
+        if (t->node[node].op == &tg_op_param) t->leaf[t->origin[node].leaf].param->has_grad = false;
     }
 }
 
@@ -368,8 +340,7 @@ static void drop_aimed_gradients(tg_tape *t, const tg_event *event)
 static void drop_all_gradients(tg_tape *t)
 {
     for (size_t k = 0; k < t->n_leaves; k++)
-        if (t->leaf[k].param && t->node[t->leaf[k].node].op == &tg_op_param)
-            t->leaf[k].param->has_grad = false;
+        if (t->leaf[k].param && t->node[t->leaf[k].node].op == &tg_op_param) t->leaf[k].param->has_grad = false;
 }
 
 static tg_status run_event(tg_tape *t, const char *file, int line, const tg_event *event)
@@ -379,11 +350,9 @@ static tg_status run_event(tg_tape *t, const char *file, int line, const tg_even
         status = run_carefully(t, file, line, event);
     } else {
         status = tg_plan_run(t, file, line, event->plan, event, NULL);
-        if (status && !t->error.status)
-            status = run_carefully(t, file, line, event);
+        if (status && !t->error.status) status = run_carefully(t, file, line, event);
     }
-    if (status && event->request == TG_BACKWARD)
-        drop_aimed_gradients(t, event);
+    if (status && event->request == TG_BACKWARD) drop_aimed_gradients(t, event);
     return status;
 }
 
@@ -403,10 +372,8 @@ static uint32_t filter(tg_tape *t, tg_request what, uint32_t n, const uint32_t *
     for (uint32_t k = 0; k < n; k++) {
         bool loss = what == TG_BACKWARD && k == 0;
         bool again = false;
-        for (uint32_t i = 0; i < kept && i < 16; i++)
-            again = again || out[i] == targets[k];
-        if (loss || (!again && !tg_handle(t, targets[k])->value))
-            out[kept++] = targets[k];
+        for (uint32_t i = 0; i < kept && i < 16; i++) again = again || out[i] == targets[k];
+        if (loss || (!again && !tg_handle(t, targets[k])->value)) out[kept++] = targets[k];
     }
     return kept;
 }
@@ -417,8 +384,7 @@ static tg_status evaluate_anew(tg_tape *t, const char *file, int line, tg_reques
     tg_arena_rewind(&t->planner);
     tg_event *event = extract(t, what, what == TG_EVALUATE, n, targets, &g) ? push_event(t, what, &g, n, targets) : NULL;
     if (!event) {
-        if (what == TG_BACKWARD)
-            drop_all_gradients(t);
+        if (what == TG_BACKWARD) drop_all_gradients(t);
         return t->error.status ? t->error.status : out_of_memory(t, file, line);
     }
     if (!t->trace_nonfinite) {
@@ -430,12 +396,10 @@ static tg_status evaluate_anew(tg_tape *t, const char *file, int line, tg_reques
             const uint32_t *ids;
             t->stats.misses++;
             tg_plan *plan = make_plan(t, file, line, &g, event, t->node_by_node, &ids);
-            if (what == TG_BACKWARD)
-                tg_tape_cut(t, mark);
+            if (what == TG_BACKWARD) tg_tape_cut(t, mark);
             if (!plan || !store_plan(t, plan, &g, hash)) {
                 tg_plan_free(plan);
-                if (what == TG_BACKWARD)
-                    drop_aimed_gradients(t, event);
+                if (what == TG_BACKWARD) drop_aimed_gradients(t, event);
                 return t->error.status ? t->error.status : out_of_memory(t, file, line);
             }
             event->plan = plan;
@@ -448,21 +412,17 @@ static tg_status evaluate_anew(tg_tape *t, const char *file, int line, tg_reques
 tg_status tg_tape_evaluate(tg_tape *t, const char *file, int line, tg_request what, uint32_t n, const uint32_t *targets)
 {
     uint32_t few[16], *wanted = few;
-    if (n > 16 && !(wanted = tg_arena_take(&t->storage, n * sizeof *wanted)))
-        return out_of_memory(t, file, line);
+    if (n > 16 && !(wanted = tg_arena_take(&t->storage, n * sizeof *wanted))) return out_of_memory(t, file, line);
     n = filter(t, what, n, targets, wanted);
-    if (n == 0)
-        return TG_OK;
+    if (n == 0) return TG_OK;
     if (same_event(t, what, n, wanted)) {
         t->n_events++;
         t->stats.hits++;
     } else {
         tg_status status = evaluate_anew(t, file, line, what, n, wanted);
-        if (status)
-            return status;
+        if (status) return status;
     }
     tg_event *event = &t->event[t->n_events - 1];
-    if (event->plan)
-        use_plan(t, event->plan);
+    if (event->plan) use_plan(t, event->plan);
     return run_event(t, file, line, event);
 }

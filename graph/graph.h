@@ -121,8 +121,7 @@ template <typename... Axes> inline tg_axes tg_axes_of_list(Axes... axes)
 #define TG_AXES(...) tg_axes_of_list(__VA_ARGS__)
 extern "C" {
 #else
-#define TG_SHAPE(...) \
-    tg_shape_of((int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]){__VA_ARGS__})
+#define TG_SHAPE(...) tg_shape_of((int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]){__VA_ARGS__})
 #define TG_AXES(...) tg_axes_of((int)(sizeof((const int[]){__VA_ARGS__}) / sizeof(int)), (const int[]){__VA_ARGS__})
 #endif
 #define TG_ALL_AXES tg_axes_of(-1, NULL)
@@ -153,13 +152,13 @@ typedef enum tg_isa { TG_ISA_AUTO, TG_ISA_BASE, TG_ISA_AVX2, TG_ISA_AVX512 } tg_
 typedef struct tg_tape_options {
     size_t size;
     const tg_allocator *allocator;
-    uint64_t seed;           /* of the tape's random numbers */
-    uint64_t stream;         /* tapes that run side by side with one seed take different streams */
-    int threads;             /* 0 and 1: the caller's thread only; at most 1024. Never changes a result */
-    bool evaluation;         /* start in evaluation mode instead of training mode */
-    bool node_by_node;       /* run each node by itself: the debug mode; results are bitwise the same */
-    bool trace_nonfinite;    /* fail with TG_ENONFINITE at the first node that makes a NaN or an infinity (implies node_by_node) */
-    tg_isa isa;              /* force a kernel build; falls back to the best that the processor has */
+    uint64_t seed;            /* of the tape's random numbers */
+    uint64_t stream;          /* tapes that run side by side with one seed take different streams */
+    int threads;              /* 0 and 1: the caller's thread only; at most 1024. Never changes a result */
+    bool evaluation;          /* start in evaluation mode instead of training mode */
+    bool node_by_node;        /* run each node by itself: the debug mode; results are bitwise the same */
+    bool trace_nonfinite;     /* fail with TG_ENONFINITE at the first node that makes a NaN or an infinity (implies node_by_node) */
+    tg_isa isa;               /* force a kernel build; falls back to the best that the processor has */
     int64_t plan_cache_nodes; /* bound of the plan cache, in nodes over all plans; 0: 4 million */
 } tg_tape_options;
 
@@ -307,10 +306,10 @@ TG_API tg_tensor *tg_params_get(const tg_params *ps, int index);         /* in o
 TG_API tg_tensor *tg_params_find(const tg_params *ps, const char *name); /* NULL when there is none */
 TG_API int64_t tg_params_elements(const tg_params *ps);                  /* summed over all parameters */
 
-TG_API const char *tg_param_name(const tg_tensor *p);  /* NULL when p is no parameter, as for the accessors that follow */
-TG_API const void *tg_param_data(const tg_tensor *p);  /* the value; valid until ps is freed, changed by writes and optimizer steps */
-TG_API const void *tg_param_grad(const tg_tensor *p);  /* the accumulated gradient, of the parameter's shape and dtype; NULL while absent */
-TG_API uint64_t tg_param_version(const tg_tensor *p);  /* raised by each change; 0 for NULL */
+TG_API const char *tg_param_name(const tg_tensor *p); /* NULL when p is no parameter, as for the accessors that follow */
+TG_API const void *tg_param_data(const tg_tensor *p); /* the value; valid until ps is freed, changed by writes and optimizer steps */
+TG_API const void *tg_param_grad(const tg_tensor *p); /* the accumulated gradient, of the parameter's shape and dtype; NULL while absent */
+TG_API uint64_t tg_param_version(const tg_tensor *p); /* raised by each change; 0 for NULL */
 TG_API bool tg_param_trainable(const tg_tensor *p);
 TG_API tg_status tg_param_set_trainable(tg_tensor *p, bool trainable); /* turning it off drops the gradient */
 
@@ -367,8 +366,8 @@ typedef struct tg_gradcheck_report {
 /* Compares analytic derivatives of f with central differences, in f64, first and second order, at the given inputs. params may be NULL;
  * given, all its parameters are checked too, in copies converted to f64. Any f32 that f reaches is TG_EDTYPE. Random ops replay the same
  * numbers. A check in which more than half the pairs (not counting those that are 0 on both sides) are kinks fails. Fills *report (may be NULL) and returns its status. */
-TG_API tg_status tg_gradcheck(tg_function f, int n, const tg_check_input *inputs, tg_params *params, void *user,
-                              const tg_gradcheck_options *options, tg_gradcheck_report *report);
+TG_API tg_status tg_gradcheck(tg_function f, int n, const tg_check_input *inputs, tg_params *params, void *user, const tg_gradcheck_options *options,
+                              tg_gradcheck_report *report);
 
 /* ---------------------------------------------------------------- the same without source positions, for other languages */
 

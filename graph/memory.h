@@ -9,7 +9,7 @@
 tg_allocator tg_allocator_or_default(const tg_allocator *allocator);
 
 enum { TG_ALIGN = 64 };
-void *tg_allocate(const tg_allocator *a, size_t bytes); /* aligned to TG_ALIGN; never NULL for 0 bytes unless memory is short */
+void *tg_allocate(const tg_allocator *a, size_t bytes);            /* aligned to TG_ALIGN; never NULL for 0 bytes unless memory is short */
 void tg_release(const tg_allocator *a, void *block, size_t bytes); /* NULL allowed */
 
 /* Makes *array hold at least `need` elements of `size` bytes, growing *capacity by half at least; new elements are not cleared. false

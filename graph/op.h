@@ -130,10 +130,10 @@ TG_API void tg_philox(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t bl
 #else
 #define TG_MAYBE_UNUSED
 #endif
-#define TG_VJP                                                                                                            \
-    TG_MAYBE_UNUSED tg_tape *t, TG_MAYBE_UNUSED const char *file, TG_MAYBE_UNUSED int line, TG_MAYBE_UNUSED int n_in,     \
-        TG_MAYBE_UNUSED tg_tensor *const *x, TG_MAYBE_UNUSED tg_tensor *y, TG_MAYBE_UNUSED const int64_t *attrs,          \
-        TG_MAYBE_UNUSED tg_tensor *gy, TG_MAYBE_UNUSED tg_tensor **gx
+#define TG_VJP                                                                                                                                  \
+    TG_MAYBE_UNUSED tg_tape *t, TG_MAYBE_UNUSED const char *file, TG_MAYBE_UNUSED int line, TG_MAYBE_UNUSED int n_in,                           \
+        TG_MAYBE_UNUSED tg_tensor *const *x, TG_MAYBE_UNUSED tg_tensor *y, TG_MAYBE_UNUSED const int64_t *attrs, TG_MAYBE_UNUSED tg_tensor *gy, \
+        TG_MAYBE_UNUSED tg_tensor **gx
 
 /* ---------------------------------------------------------------- the op itself */
 
@@ -159,7 +159,7 @@ struct tg_op {
      * `prepared` bytes that live as long as the plan. Data pointers are not set yet. NULL: nothing. */
     size_t prepared;
     void (*prepare)(const tg_call *c, void *prepared);
-    void (*vjp)(TG_VJP);                  /* NULL: not differentiable */
+    void (*vjp)(TG_VJP); /* NULL: not differentiable */
 };
 
 /* Records op on n_in operands with n_attrs attributes (copied). x may be an array of the caller's stack. */
@@ -190,9 +190,9 @@ TG_API int64_t tg_draw_ordinal(tg_tape *t);
 /* ---------------------------------------------------------------- samples: what an op is checked and measured with */
 
 enum {
-    TG_ANY_SHAPE = 1,   /* the op is elementwise: shapes of the sample are replaced by a whole matrix of shapes */
-    TG_NOT_SMOOTH = 2,  /* no derivative is checked here: forward only */
-    TG_FIRST_ORDER = 4  /* only the first derivative exists here */
+    TG_ANY_SHAPE = 1,  /* the op is elementwise: shapes of the sample are replaced by a whole matrix of shapes */
+    TG_NOT_SMOOTH = 2, /* no derivative is checked here: forward only */
+    TG_FIRST_ORDER = 4 /* only the first derivative exists here */
 };
 
 typedef struct tg_sample_input {
@@ -242,11 +242,17 @@ typedef struct tg_op_info {
 #define TG_TARGET_AVX512 __attribute__((target("avx2,fma,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
 #endif
 #define TG_ON_AVX(...) __VA_ARGS__
-#define TG_BUILDS(name) {name##_base, name##_avx2, name##_avx512}
+#define TG_BUILDS(name)                         \
+    {                                           \
+        name##_base, name##_avx2, name##_avx512 \
+    }
 #else
 #define TG_TARGET_BASE
 #define TG_ON_AVX(...)
-#define TG_BUILDS(name) {name##_base, name##_base, name##_base}
+#define TG_BUILDS(name)                       \
+    {                                         \
+        name##_base, name##_base, name##_base \
+    }
 #endif
 
 #if defined(__clang__)
@@ -258,56 +264,56 @@ typedef struct tg_op_info {
 #endif
 
 /* Expands DEFINE(name_build, TARGET, BUILD, ...) once for each build. */
-#define TG_EACH_BUILD(DEFINE, name, ...)                                                    \
-    DEFINE(name##_base, TG_TARGET_BASE, TG_BUILD_BASE, __VA_ARGS__)                         \
-    TG_ON_AVX(DEFINE(name##_avx2, TG_TARGET_AVX2, TG_BUILD_AVX2, __VA_ARGS__))              \
+#define TG_EACH_BUILD(DEFINE, name, ...)                                       \
+    DEFINE(name##_base, TG_TARGET_BASE, TG_BUILD_BASE, __VA_ARGS__)            \
+    TG_ON_AVX(DEFINE(name##_avx2, TG_TARGET_AVX2, TG_BUILD_AVX2, __VA_ARGS__)) \
     TG_ON_AVX(DEFINE(name##_avx512, TG_TARGET_AVX512, TG_BUILD_AVX512, __VA_ARGS__))
 
 /* R is the result's C type. */
-#define TG_SPAN_1(fn, TARGET, BUILD, R, A, ...)                                             \
-    TARGET static void fn(const tg_span *s, void *result, const void *const *operand)       \
-    {                                                                                       \
-        enum { build = BUILD };                                                             \
-        typedef A T TG_MAYBE_UNUSED;                                                        \
-        const A *x_ = (const A *)operand[0];                                                \
-        R *y_ = (R *)result;                                                                \
-        const int64_t n_ = s->n;                                                            \
-        TG_INDEPENDENT for (int64_t i = 0; i < n_; i++)                                     \
-        {                                                                                   \
-            const A x = x_[i];                                                              \
-            y_[i] = (R)(__VA_ARGS__);                                                       \
-        }                                                                                   \
+#define TG_SPAN_1(fn, TARGET, BUILD, R, A, ...)                                       \
+    TARGET static void fn(const tg_span *s, void *result, const void *const *operand) \
+    {                                                                                 \
+        enum { build = BUILD };                                                       \
+        typedef A T TG_MAYBE_UNUSED;                                                  \
+        const A *x_ = (const A *)operand[0];                                          \
+        R *y_ = (R *)result;                                                          \
+        const int64_t n_ = s->n;                                                      \
+        TG_INDEPENDENT                                                                \
+        for (int64_t i = 0; i < n_; i++) {                                            \
+            const A x = x_[i];                                                        \
+            y_[i] = (R)(__VA_ARGS__);                                                 \
+        }                                                                             \
     }
-#define TG_SPAN_2(fn, TARGET, BUILD, R, A, ...)                                             \
-    TARGET static void fn(const tg_span *s, void *result, const void *const *operand)       \
-    {                                                                                       \
-        enum { build = BUILD };                                                             \
-        typedef A T TG_MAYBE_UNUSED;                                                        \
-        const A *a_ = (const A *)operand[0], *b_ = (const A *)operand[1];                   \
-        R *y_ = (R *)result;                                                                \
-        const int64_t n_ = s->n;                                                            \
-        TG_INDEPENDENT for (int64_t i = 0; i < n_; i++)                                     \
-        {                                                                                   \
-            const A a = a_[i], b = b_[i];                                                   \
-            y_[i] = (R)(__VA_ARGS__);                                                       \
-        }                                                                                   \
+#define TG_SPAN_2(fn, TARGET, BUILD, R, A, ...)                                       \
+    TARGET static void fn(const tg_span *s, void *result, const void *const *operand) \
+    {                                                                                 \
+        enum { build = BUILD };                                                       \
+        typedef A T TG_MAYBE_UNUSED;                                                  \
+        const A *a_ = (const A *)operand[0], *b_ = (const A *)operand[1];             \
+        R *y_ = (R *)result;                                                          \
+        const int64_t n_ = s->n;                                                      \
+        TG_INDEPENDENT                                                                \
+        for (int64_t i = 0; i < n_; i++) {                                            \
+            const A a = a_[i], b = b_[i];                                             \
+            y_[i] = (R)(__VA_ARGS__);                                                 \
+        }                                                                             \
     }
 /* C is the first operand's C type, which may differ from A, that of the others. */
-#define TG_SPAN_3(fn, TARGET, BUILD, R, C, A, ...)                                          \
-    TARGET static void fn(const tg_span *s, void *result, const void *const *operand)       \
-    {                                                                                       \
-        enum { build = BUILD };                                                             \
-        typedef A T TG_MAYBE_UNUSED;                                                        \
-        const C *a_ = (const C *)operand[0];                                                \
-        const A *b_ = (const A *)operand[1], *c_ = (const A *)operand[2];                   \
-        R *y_ = (R *)result;                                                                \
-        const int64_t n_ = s->n;                                                            \
-        TG_INDEPENDENT for (int64_t i = 0; i < n_; i++)                                     \
-        {                                                                                   \
-            const C a = a_[i];                                                              \
-            const A b = b_[i], c = c_[i];                                                   \
-            y_[i] = (R)(__VA_ARGS__);                                                       \
-        }                                                                                   \
+#define TG_SPAN_3(fn, TARGET, BUILD, R, C, A, ...)                                    \
+    TARGET static void fn(const tg_span *s, void *result, const void *const *operand) \
+    {                                                                                 \
+        enum { build = BUILD };                                                       \
+        typedef A T TG_MAYBE_UNUSED;                                                  \
+        const C *a_ = (const C *)operand[0];                                          \
+        const A *b_ = (const A *)operand[1], *c_ = (const A *)operand[2];             \
+        R *y_ = (R *)result;                                                          \
+        const int64_t n_ = s->n;                                                      \
+        TG_INDEPENDENT                                                                \
+        for (int64_t i = 0; i < n_; i++) {                                            \
+            const C a = a_[i];                                                        \
+            const A b = b_[i], c = c_[i];                                             \
+            y_[i] = (R)(__VA_ARGS__);                                                 \
+        }                                                                             \
     }
 
 #define TG_MAP_1(name, ...)                                           \

@@ -20,17 +20,14 @@ typedef struct tg_param {
     int64_t count;
     size_t bytes;
     void *value;
-    void *grad;    /* allocated with the parameter's first gradient; holds one only while has_grad */
+    void *grad; /* allocated with the parameter's first gradient; holds one only while has_grad */
     bool has_grad;
     bool trainable;
     uint64_t version; /* from 1 */
 } tg_param;
 
 /* The parameter behind a handle, NULL when it is none. */
-static inline tg_param *tg_param_of(const tg_tensor *p)
-{
-    return p && !p->tape ? (tg_param *)(uintptr_t)p : NULL;
-}
+static inline tg_param *tg_param_of(const tg_tensor *p) { return p && !p->tape ? (tg_param *)(uintptr_t)p : NULL; }
 
 struct tg_params {
     tg_allocator allocator;

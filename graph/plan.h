@@ -7,7 +7,7 @@
 /* The live part of a recording, renumbered from 0 in recording order. What decides about the plan stands in one block of bytes, its key. */
 typedef struct tg_graph {
     uint32_t n, n_targets;
-    const tg_node *node;     /* operands are local numbers; `more` and `attrs` are local too */
+    const tg_node *node; /* operands are local numbers; `more` and `attrs` are local too */
     const uint32_t *more;
     const int64_t *attrs;
     const uint32_t *targets; /* local numbers */
@@ -17,7 +17,10 @@ typedef struct tg_graph {
     size_t key_bytes;
 } tg_graph;
 
-static inline const uint32_t *tg_graph_inputs(const tg_graph *g, uint32_t v) { return g->node[v].n_in > 3 ? &g->more[g->node[v].in[0]] : g->node[v].in; }
+static inline const uint32_t *tg_graph_inputs(const tg_graph *g, uint32_t v)
+{
+    return g->node[v].n_in > 3 ? &g->more[g->node[v].in[0]] : g->node[v].in;
+}
 static inline int tg_graph_n_attrs(const tg_graph *g, uint32_t v) { return g->node[v].attrs ? (int)g->attrs[g->node[v].attrs] : 0; }
 static inline const int64_t *tg_graph_attrs(const tg_graph *g, uint32_t v) { return g->node[v].attrs ? &g->attrs[g->node[v].attrs + 1] : NULL; }
 
@@ -46,8 +49,8 @@ typedef struct tg_plan_output {
 typedef struct tg_load {
     tg_ref from;
     uint32_t reg;
-    uint32_t size; /* bytes of an element */
-    int ndim;      /* 0: one element fills the register */
+    uint32_t size;                                 /* bytes of an element */
+    int ndim;                                      /* 0: one element fills the register */
     int64_t dim[TG_MAX_DIMS], stride[TG_MAX_DIMS]; /* innermost first; strides in bytes */
 } tg_load;
 
@@ -81,10 +84,10 @@ typedef struct tg_group {
     uint32_t node; /* its first, in the graph */
     int64_t count, outer, reduced, inner;
     tg_walk walk;
-    int64_t block;    /* elements of a block (TG_FLAT, TG_LONG_ROWS), else rows */
-    int64_t units;    /* pieces that may run at once */
+    int64_t block;                 /* elements of a block (TG_FLAT, TG_LONG_ROWS), else rows */
+    int64_t units;                 /* pieces that may run at once */
     uint32_t n_temps, n_registers; /* the first n_temps registers are buffers of temp_bytes */
-    uint32_t room;    /* for TG_COLUMNS: a register in which rows are combined */
+    uint32_t room;                 /* for TG_COLUMNS: a register in which rows are combined */
     size_t temp_bytes;
     uint32_t n_loads, n_moves, n_instructions, n_folds;
     tg_load *loads;
@@ -95,7 +98,7 @@ typedef struct tg_group {
 
 typedef struct tg_operand {
     tg_ref at;
-    bool gather;    /* copied to contiguous scratch first */
+    bool gather; /* copied to contiguous scratch first */
     tg_ref scratch;
     tg_array source; /* the strides of what is copied */
 } tg_operand;
@@ -126,8 +129,8 @@ typedef struct tg_seen_inputs {
 } tg_seen_inputs;
 
 typedef struct tg_plan {
-    tg_arena memory; /* holds everything, this struct too */
-    struct tg_plan *next;       /* in its hash bucket */
+    tg_arena memory;               /* holds everything, this struct too */
+    struct tg_plan *next;          /* in its hash bucket */
     struct tg_plan *newer, *older; /* in order of use */
     uint64_t hash[2];
     uint64_t epoch; /* of the last recording that used it */
@@ -149,7 +152,7 @@ typedef struct tg_plan_request {
     tg_tape *t;
     const tg_graph *graph;
     bool node_by_node;
-    uint32_t first_literal;  /* constants from this tape node on were made by vjps */
+    uint32_t first_literal; /* constants from this tape node on were made by vjps */
     uint32_t n_bound;
     const uint32_t *bound;   /* the tape nodes that leaves may refer to, ascending */
     tg_plan_output *outputs; /* one for each of the graph's targets */

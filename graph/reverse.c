@@ -11,8 +11,7 @@
 static bool grow_live(tg_tape *t)
 {
     size_t before = t->live_capacity;
-    if (!tg_grow(&t->allocator, (void **)&t->live, &t->live_capacity, (size_t)t->n / 64 + 1, sizeof *t->live))
-        return false;
+    if (!tg_grow(&t->allocator, (void **)&t->live, &t->live_capacity, (size_t)t->n / 64 + 1, sizeof *t->live)) return false;
     memset(t->live + before, 0, (t->live_capacity - before) * sizeof *t->live);
     return tg_grow(&t->allocator, (void **)&t->stack, &t->stack_capacity, (size_t)t->n + 1, sizeof *t->stack) &&
            tg_grow(&t->allocator, (void **)&t->local, &t->local_capacity, (size_t)t->n + 1, sizeof *t->local);
@@ -20,22 +19,19 @@ static bool grow_live(tg_tape *t)
 
 tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t *low, uint32_t *high)
 {
-    if (!grow_live(t))
-        return tg_tape_fail(t, NULL, 0, NULL, TG_ENOMEM, "no memory to walk the tape");
+    if (!grow_live(t)) return tg_tape_fail(t, NULL, 0, NULL, TG_ENOMEM, "no memory to walk the tape");
     size_t depth = 0;
     *low = UINT32_MAX;
     *high = 0;
     for (uint32_t k = 0; k < n; k++) {
-        if (tg_is_live(t, targets[k]))
-            continue;
+        if (tg_is_live(t, targets[k])) continue;
         t->live[targets[k] / 64] |= 1ull << targets[k] % 64;
         t->stack[depth++] = targets[k];
         while (depth) {
             uint32_t v = t->stack[--depth];
             *low = v < *low ? v : *low;
             *high = v > *high ? v : *high;
-            if (stop && tg_handle(t, v)->value)
-                continue;
+            if (stop && tg_handle(t, v)->value) continue;
             const uint32_t *in = tg_node_inputs(t, &t->node[v]);
             for (uint32_t i = 0; i < t->node[v].n_in; i++)
                 if (!tg_is_live(t, in[i])) {
@@ -49,8 +45,7 @@ tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool sto
 
 void tg_clear_live(tg_tape *t, uint32_t low, uint32_t high)
 {
-    if (low <= high)
-        memset(t->live + low / 64, 0, (high / 64 - low / 64 + 1) * sizeof *t->live);
+    if (low <= high) memset(t->live + low / 64, 0, (high / 64 - low / 64 + 1) * sizeof *t->live);
 }
 
 /* ---------------------------------------------------------------- the pass */
@@ -82,8 +77,7 @@ static tg_status no_memory(pass *p) { return tg_tape_fail(p->t, p->file, p->line
 
 static tg_status add_term(pass *p, uint32_t node, tg_tensor *g)
 {
-    if (!tg_grow(&p->t->allocator, (void **)&p->terms, &p->term_capacity, p->n_terms + 1, sizeof *p->terms))
-        return no_memory(p);
+    if (!tg_grow(&p->t->allocator, (void **)&p->terms, &p->term_capacity, p->n_terms + 1, sizeof *p->terms)) return no_memory(p);
     p->terms[p->n_terms] = (term){g, p->first[node - p->low]};
     p->first[node - p->low] = (uint32_t)++p->n_terms;
     return TG_OK;
@@ -94,15 +88,13 @@ static tg_tensor *gradient_of(pass *p, uint32_t node)
 {
     tg_tape *t = p->t;
     size_t n = 0;
-    for (uint32_t k = p->first[node - p->low]; k; k = p->terms[k - 1].next)
-        n++;
+    for (uint32_t k = p->first[node - p->low]; k; k = p->terms[k - 1].next) n++;
     if (!tg_grow(&t->allocator, (void **)&p->sum, &p->sum_capacity, n, sizeof *p->sum)) {
         no_memory(p);
         return NULL;
     }
     size_t at = n;
-    for (uint32_t k = p->first[node - p->low]; k; k = p->terms[k - 1].next)
-        p->sum[--at] = p->terms[k - 1].g;
+    for (uint32_t k = p->first[node - p->low]; k; k = p->terms[k - 1].next) p->sum[--at] = p->terms[k - 1].g;
     for (; n > 1; n = (n + 1) / 2)
         for (size_t k = 0; k < n / 2 + n % 2; k++)
             p->sum[k] = 2 * k + 1 < n ? tg_apply_2(t, t->origin[node].file, t->origin[node].line, &tg_op_add, p->sum[2 * k], p->sum[2 * k + 1])
@@ -124,14 +116,14 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
     const char *file = t->origin[node].file;
     int line = t->origin[node].line;
     if (!v.op->vjp)
-        return tg_tape_fail(t, file, line, v.op->name, TG_ENOGRAD, "the op is not differentiable and lies between a result and what it is differentiated by");
+        return tg_tape_fail(t, file, line, v.op->name, TG_ENOGRAD,
+                            "the op is not differentiable and lies between a result and what it is differentiated by");
     tg_tensor *few[16] = {0}, **x = few;
     int64_t few_attrs[16], *attrs = few_attrs;
     int n_attrs = tg_node_n_attrs(t, &v);
     size_t bytes = 2 * v.n_in * sizeof *x;
     if (v.n_in > 8) {
-        if (!(x = tg_allocate(&t->allocator, bytes)))
-            return no_memory(p);
+        if (!(x = tg_allocate(&t->allocator, bytes))) return no_memory(p);
         memset(x, 0, bytes);
     }
     if (n_attrs > 16 && !(attrs = tg_allocate(&t->allocator, (size_t)n_attrs * sizeof *attrs))) {
@@ -139,16 +131,13 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
         return no_memory(p);
     }
     /* The vjp appends to the tape, whose arrays may move: it gets copies. */
-    if (n_attrs)
-        memcpy(attrs, tg_node_attrs(t, &v), (size_t)n_attrs * sizeof *attrs);
+    if (n_attrs) memcpy(attrs, tg_node_attrs(t, &v), (size_t)n_attrs * sizeof *attrs);
     tg_tensor **gx = x + v.n_in;
-    for (uint32_t k = 0; k < v.n_in; k++)
-        x[k] = tg_handle(t, tg_node_inputs(t, &v)[k]);
+    for (uint32_t k = 0; k < v.n_in; k++) x[k] = tg_handle(t, tg_node_inputs(t, &v)[k]);
     v.op->vjp(t, file, line, (int)v.n_in, x, tg_handle(t, node), attrs, gy, gx);
     for (uint32_t k = 0; k < v.n_in && !t->error.status; k++) {
         uint32_t in = x[k]->id;
-        if (!(p->flags[in - p->low] & CARRIES))
-            continue;
+        if (!(p->flags[in - p->low] & CARRIES)) continue;
         if (!gx[k] && !is_float(t, in)) {
             p->cut = node + 1;
         } else if (!gx[k]) {
@@ -162,8 +151,7 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
                 tg_tape_fail(t, file, line, v.op->name, TG_ESHAPE, "its vjp gave %s %s for an operand that is %s %s",
                              tg_dtype_name(tg_tensor_dtype(gx[k])), tg_shape_text(tg_tensor_shape(gx[k])).text, tg_dtype_name(want.dtype),
                              tg_shape_text(want.shape).text);
-            else
-                add_term(p, in, tg_base_sum_to(t, file, line, gx[k], want.shape));
+            else add_term(p, in, tg_base_sum_to(t, file, line, gx[k], want.shape));
         }
     }
     tg_release(&t->allocator, attrs == few_attrs ? NULL : attrs, (size_t)n_attrs * sizeof *attrs);
@@ -176,15 +164,12 @@ static bool flag_paths(pass *p, uint32_t n, const uint32_t *x)
 {
     tg_tape *t = p->t;
     for (uint32_t k = 0; k < n; k++)
-        if (x[k] >= p->low && x[k] <= p->high && tg_is_live(t, x[k]))
-            p->flags[x[k] - p->low] |= WANTED | CARRIES;
+        if (x[k] >= p->low && x[k] <= p->high && tg_is_live(t, x[k])) p->flags[x[k] - p->low] |= WANTED | CARRIES;
     for (uint32_t v = p->low; v <= p->high; v++) {
-        if (!tg_is_live(t, v) || t->node[v].op == &tg_op_detach)
-            continue;
+        if (!tg_is_live(t, v) || t->node[v].op == &tg_op_detach) continue;
         const uint32_t *in = tg_node_inputs(t, &t->node[v]);
         for (uint32_t k = 0; k < t->node[v].n_in; k++)
-            if (p->flags[in[k] - p->low] & CARRIES)
-                p->flags[v - p->low] |= CARRIES;
+            if (p->flags[in[k] - p->low] & CARRIES) p->flags[v - p->low] |= CARRIES;
     }
     return true;
 }
@@ -194,25 +179,19 @@ static tg_status walk_back(pass *p, uint32_t n, const uint32_t *x, tg_tensor **g
     tg_tape *t = p->t;
     for (uint32_t v = p->high + 1; v-- > p->low;) {
         uint8_t flags = p->flags[v - p->low];
-        if (!(flags & CARRIES))
-            continue;
+        if (!(flags & CARRIES)) continue;
         bool passes = t->node[v].n_in && t->node[v].op != &tg_op_detach;
         const uint32_t *in = tg_node_inputs(t, &t->node[v]);
-        for (uint32_t k = 0; flags & LINKED && passes && k < t->node[v].n_in; k++)
-            p->flags[in[k] - p->low] |= LINKED;
-        if (!p->first[v - p->low])
-            continue;
+        for (uint32_t k = 0; flags & LINKED && passes && k < t->node[v].n_in; k++) p->flags[in[k] - p->low] |= LINKED;
+        if (!p->first[v - p->low]) continue;
         tg_tensor *g = gradient_of(p, v);
-        if (!g)
-            return t->error.status;
+        if (!g) return t->error.status;
         if (flags & WANTED) {
             p->flags[v - p->low] |= REACHED;
             for (uint32_t k = 0; k < n; k++)
-                if (x[k] == v)
-                    gx[k] = g;
+                if (x[k] == v) gx[k] = g;
         }
-        if (passes && pull_back(p, v, g))
-            return t->error.status;
+        if (passes && pull_back(p, v, g)) return t->error.status;
     }
     for (uint32_t k = 0; k < n; k++)
         if (x[k] >= p->low && x[k] <= p->high && (p->flags[x[k] - p->low] & (LINKED | REACHED)) == LINKED && p->cut)
@@ -225,11 +204,9 @@ tg_status tg_reverse(tg_tape *t, const char *file, int line, uint32_t n_y, const
                      tg_tensor **gx)
 {
     pass p = {.t = t, .file = file, .line = line};
-    for (uint32_t k = 0; k < n; k++)
-        gx[k] = NULL;
+    for (uint32_t k = 0; k < n; k++) gx[k] = NULL;
     tg_status status = tg_mark_live(t, n_y, y, false, &p.low, &p.high);
-    if (status)
-        return status;
+    if (status) return status;
     size_t span = (size_t)p.high - p.low + 1, flag_bytes = span * sizeof *p.flags, first_bytes = span * sizeof *p.first;
     p.flags = tg_allocate(&t->allocator, flag_bytes);
     p.first = tg_allocate(&t->allocator, first_bytes);
@@ -237,12 +214,9 @@ tg_status tg_reverse(tg_tape *t, const char *file, int line, uint32_t n_y, const
         memset(p.flags, 0, flag_bytes);
         memset(p.first, 0, first_bytes);
         flag_paths(&p, n, x);
-        for (uint32_t k = 0; k < n_y; k++)
-            p.flags[y[k] - p.low] |= LINKED;
-        for (uint32_t k = 0; k < n_y && !status; k++)
-            status = add_term(&p, y[k], seed[k]);
-        if (!status)
-            status = walk_back(&p, n, x, gx);
+        for (uint32_t k = 0; k < n_y; k++) p.flags[y[k] - p.low] |= LINKED;
+        for (uint32_t k = 0; k < n_y && !status; k++) status = add_term(&p, y[k], seed[k]);
+        if (!status) status = walk_back(&p, n, x, gx);
     } else {
         status = no_memory(&p);
     }
@@ -252,8 +226,7 @@ tg_status tg_reverse(tg_tape *t, const char *file, int line, uint32_t n_y, const
     tg_release(&t->allocator, p.terms, p.term_capacity * sizeof *p.terms);
     tg_release(&t->allocator, p.sum, p.sum_capacity * sizeof *p.sum);
     if (status)
-        for (uint32_t k = 0; k < n; k++)
-            gx[k] = NULL;
+        for (uint32_t k = 0; k < n; k++) gx[k] = NULL;
     return status;
 }
 
@@ -267,49 +240,38 @@ static tg_tensor *filled_like(tg_tape *t, const char *file, int line, tg_tensor 
 
 static bool check_seed(tg_tape *t, const char *file, int line, const char *what, tg_tensor *seed, tg_tensor *y)
 {
-    if (tg_tensor_dtype(seed) == tg_tensor_dtype(y) && tg_shape_equal(tg_tensor_shape(seed), tg_tensor_shape(y)))
-        return true;
-    tg_tape_fail(t, file, line, what, tg_tensor_dtype(seed) == tg_tensor_dtype(y) ? TG_ESHAPE : TG_EDTYPE, "%s %s given where %s %s is needed", tg_dtype_name(tg_tensor_dtype(seed)),
-                 tg_shape_text(tg_tensor_shape(seed)).text, tg_dtype_name(tg_tensor_dtype(y)), tg_shape_text(tg_tensor_shape(y)).text);
+    if (tg_tensor_dtype(seed) == tg_tensor_dtype(y) && tg_shape_equal(tg_tensor_shape(seed), tg_tensor_shape(y))) return true;
+    tg_tape_fail(t, file, line, what, tg_tensor_dtype(seed) == tg_tensor_dtype(y) ? TG_ESHAPE : TG_EDTYPE, "%s %s given where %s %s is needed",
+                 tg_dtype_name(tg_tensor_dtype(seed)), tg_shape_text(tg_tensor_shape(seed)).text, tg_dtype_name(tg_tensor_dtype(y)),
+                 tg_shape_text(tg_tensor_shape(y)).text);
     return false;
 }
 
 tg_status tg_grad_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *seed, int n, tg_tensor *const *x, tg_tensor **gx,
                      bool allow_unused)
 {
-    for (int k = 0; gx && k < n; k++)
-        gx[k] = NULL;
-    if (!t)
-        return TG_ENOMEM;
-    if (t->error.status)
-        return t->error.status;
+    for (int k = 0; gx && k < n; k++) gx[k] = NULL;
+    if (!t) return TG_ENOMEM;
+    if (t->error.status) return t->error.status;
     if (n < 0 || (n && (!x || !gx)))
         return tg_tape_fail(t, file, line, "grad", n < 0 ? TG_EVALUE : TG_ENULL, "nothing to differentiate by, or nowhere to put gradients");
     uint32_t y_node, few[16], *nodes = few;
     size_t bytes = (size_t)n * sizeof *nodes;
-    if (!tg_resolve(t, file, line, "grad", y, &y_node))
-        return t->error.status;
+    if (!tg_resolve(t, file, line, "grad", y, &y_node)) return t->error.status;
     y = tg_handle(t, y_node);
     if (!seed && tg_tensor_count(y) != 1)
         return tg_tape_fail(t, file, line, "grad", TG_ESHAPE, "a seed is needed for a result of shape %s", tg_shape_text(tg_tensor_shape(y)).text);
-    if (!is_float(t, y_node))
-        return tg_tape_fail(t, file, line, "grad", TG_ENOGRAD, "%s carries no gradient", tg_dtype_name(tg_tensor_dtype(y)));
+    if (!is_float(t, y_node)) return tg_tape_fail(t, file, line, "grad", TG_ENOGRAD, "%s carries no gradient", tg_dtype_name(tg_tensor_dtype(y)));
     uint32_t seed_node;
-    if (seed && (!tg_resolve(t, file, line, "grad", seed, &seed_node) || !check_seed(t, file, line, "grad: seed", seed, y)))
-        return t->error.status;
+    if (seed && (!tg_resolve(t, file, line, "grad", seed, &seed_node) || !check_seed(t, file, line, "grad: seed", seed, y))) return t->error.status;
     seed = seed ? tg_handle(t, seed_node) : filled_like(t, file, line, y, 1);
-    if (n > 16 && !(nodes = tg_allocate(&t->allocator, bytes)))
-        return tg_tape_fail(t, file, line, "grad", TG_ENOMEM, "no memory");
+    if (n > 16 && !(nodes = tg_allocate(&t->allocator, bytes))) return tg_tape_fail(t, file, line, "grad", TG_ENOMEM, "no memory");
     bool known = seed != NULL;
-    for (int k = 0; k < n && known; k++)
-        known = tg_resolve(t, file, line, "grad", x[k], &nodes[k]);
-    if (known)
-        tg_reverse(t, file, line, 1, &y_node, &seed, (uint32_t)n, nodes, gx);
+    for (int k = 0; k < n && known; k++) known = tg_resolve(t, file, line, "grad", x[k], &nodes[k]);
+    if (known) tg_reverse(t, file, line, 1, &y_node, &seed, (uint32_t)n, nodes, gx);
     for (int k = 0; k < n && !t->error.status && !allow_unused; k++)
-        if (!gx[k])
-            tg_tape_fail(t, file, line, "grad", TG_ENOGRAD, "the result does not depend on tensor %d", k);
-    for (int k = 0; k < n && t->error.status; k++)
-        gx[k] = NULL;
+        if (!gx[k]) tg_tape_fail(t, file, line, "grad", TG_ENOGRAD, "the result does not depend on tensor %d", k);
+    for (int k = 0; k < n && t->error.status; k++) gx[k] = NULL;
     tg_release(&t->allocator, nodes == few ? NULL : nodes, bytes);
     return t->error.status;
 }
@@ -317,31 +279,24 @@ tg_status tg_grad_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_te
 /* The vjp is linear in its seed u: differentiating <vjp(u), v> by u gives the Jacobian times v, whatever u is. */
 tg_tensor *tg_jvp_at(tg_tape *t, const char *file, int line, tg_tensor *y, int n, tg_tensor *const *x, tg_tensor *const *v)
 {
-    if (!t || t->error.status)
-        return NULL;
-    if (!y || n < 1 || !x || !v)
-        return tg_tape_fail(t, file, line, "jvp", TG_ENULL, "a result, tensors and directions are needed"), NULL;
+    if (!t || t->error.status) return NULL;
+    if (!y || n < 1 || !x || !v) return tg_tape_fail(t, file, line, "jvp", TG_ENULL, "a result, tensors and directions are needed"), NULL;
     uint32_t u_node;
     tg_tensor *u = tg_base_expand(t, file, line, tg_constant_like(t, y, 0), tg_tensor_shape(y));
     size_t bytes = (size_t)n * (sizeof(tg_tensor *) + sizeof(tg_tensor *) + sizeof(uint32_t));
     tg_tensor **g = tg_allocate(&t->allocator, bytes), **seed = g + n, *result = NULL;
-    if (!g)
-        return tg_tape_fail(t, file, line, "jvp", TG_ENOMEM, "no memory"), NULL;
+    if (!g) return tg_tape_fail(t, file, line, "jvp", TG_ENOMEM, "no memory"), NULL;
     uint32_t *node = (uint32_t *)(seed + n), used = 0;
     if (tg_resolve(t, file, line, "jvp", u, &u_node) && !tg_grad_at(t, file, line, y, u, n, x, g, true)) {
         for (int k = 0; k < n && !t->error.status; k++) {
             uint32_t direction;
-            if (!tg_resolve(t, file, line, "jvp", v[k], &direction) || !check_seed(t, file, line, "jvp: direction", v[k], x[k]))
-                break;
-            if (!g[k])
-                continue;
+            if (!tg_resolve(t, file, line, "jvp", v[k], &direction) || !check_seed(t, file, line, "jvp: direction", v[k], x[k])) break;
+            if (!g[k]) continue;
             node[used] = g[k]->id;
             seed[used++] = tg_handle(t, direction);
         }
-        if (!t->error.status && used)
-            tg_reverse(t, file, line, used, node, seed, 1, &u_node, &result);
-        if (!t->error.status && !result)
-            result = filled_like(t, file, line, y, 0);
+        if (!t->error.status && used) tg_reverse(t, file, line, used, node, seed, 1, &u_node, &result);
+        if (!t->error.status && !result) result = filled_like(t, file, line, y, 0);
     }
     tg_release(&t->allocator, g, bytes);
     return t->error.status ? NULL : result;
@@ -350,9 +305,7 @@ tg_tensor *tg_jvp_at(tg_tape *t, const char *file, int line, tg_tensor *y, int n
 tg_tensor *tg_hvp_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *x, tg_tensor *v)
 {
     tg_tensor *g, *result;
-    if (t && !t->error.status && !v)
-        return tg_tape_fail(t, file, line, "hvp", TG_ENULL, "the direction is NULL"), NULL;
-    if (tg_grad_at(t, file, line, y, NULL, 1, &x, &g, false) || tg_grad_at(t, file, line, g, v, 1, &x, &result, true))
-        return NULL;
+    if (t && !t->error.status && !v) return tg_tape_fail(t, file, line, "hvp", TG_ENULL, "the direction is NULL"), NULL;
+    if (tg_grad_at(t, file, line, y, NULL, 1, &x, &g, false) || tg_grad_at(t, file, line, g, v, 1, &x, &result, true)) return NULL;
     return result ? result : filled_like(t, file, line, x, 0);
 }

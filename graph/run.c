@@ -14,7 +14,7 @@ typedef struct tg_run {
     char *registers;
     uint32_t node;   /* of the step that runs */
     int64_t element; /* of the report that stands */
-    tg_error error;
+    tg_error *error; /* what kernels report */
 } tg_run;
 
 /* ---------------------------------------------------------------- reports of bad data */
@@ -22,10 +22,10 @@ typedef struct tg_run {
 static void report(tg_run *run, int64_t element, tg_status status, const char *format, va_list arguments)
 {
 #pragma omp critical(tapegrad_report)
-    if (!run->error.status || element < run->element) {
-        run->error = (tg_error){.status = TG_OK};
+    if (!run->error->status || element < run->element) {
+        run->error->status = TG_OK;
         run->element = element;
-        tg_error_setv(&run->error, NULL, 0, NULL, status, format, arguments);
+        tg_error_setv(run->error, NULL, 0, NULL, status, format, arguments);
     }
 }
 
@@ -51,14 +51,10 @@ void tg_scalar_bits(tg_dtype dtype, double value, uint64_t *bits)
 {
     const float f32 = (float)value;
     *bits = 0;
-    if (dtype == TG_F32)
-        memcpy(bits, &f32, sizeof f32);
-    else if (dtype == TG_F64)
-        memcpy(bits, &value, sizeof value);
-    else if (dtype == TG_I64)
-        *bits = (uint64_t)(int64_t)value;
-    else
-        *(uint8_t *)bits = (uint8_t)value;
+    if (dtype == TG_F32) memcpy(bits, &f32, sizeof f32);
+    else if (dtype == TG_F64) memcpy(bits, &value, sizeof value);
+    else if (dtype == TG_I64) *bits = (uint64_t)(int64_t)value;
+    else *(uint8_t *)bits = (uint8_t)value;
 }
 
 static tg_status stale(tg_tape *t, const char *file, int line, const tg_leaf *leaf)
@@ -66,12 +62,10 @@ static tg_status stale(tg_tape *t, const char *file, int line, const tg_leaf *le
     uint32_t reader = leaf->node;
     for (uint32_t v = leaf->node + 1; v < t->n && reader == leaf->node; v++)
         for (uint32_t k = 0; k < t->node[v].n_in; k++)
-            if (tg_node_inputs(t, &t->node[v])[k] == leaf->node)
-                reader = v;
+            if (tg_node_inputs(t, &t->node[v])[k] == leaf->node) reader = v;
     const tg_origin *origin = &t->origin[reader];
     char where[160] = "";
-    if (origin->file)
-        snprintf(where, sizeof where, " recorded at %.120s:%d", origin->file, origin->line);
+    if (origin->file) snprintf(where, sizeof where, " recorded at %.120s:%d", origin->file, origin->line);
     return tg_tape_fail(t, file, line, t->node[reader].op->name, TG_ESTALE,
                         "parameter '%s' changed after the op%s read it and before its value was asked for; evaluate first, or tg_keep the value",
                         leaf->param->name, where);
@@ -128,16 +122,13 @@ static tg_status bind_outputs(tg_run *run, const char *file, int line, const tg_
             tg_param *p = t->leaf[t->origin[t->event_ids[event->bound + o->index]].leaf].param;
             *base = tg_param_grad_buffer(p);
             bool taken = p->has_grad;
-            for (uint32_t i = 0; i < k && !taken; i++)
-                taken = plan->outputs[i].gradient && plan->base[1 + plan->n_leaves + i] == *base && *base;
-            if (taken)
-                *base = tg_arena_take(&t->storage, o->bytes);
+            for (uint32_t i = 0; i < k && !taken; i++) taken = plan->outputs[i].gradient && plan->base[1 + plan->n_leaves + i] == *base && *base;
+            if (taken) *base = tg_arena_take(&t->storage, o->bytes);
         } else {
             uint32_t value = tg_handle(t, t->event_ids[event->targets + o->index])->value;
             *base = value ? t->value[value - 1].data : tg_arena_take(&t->storage, o->bytes);
         }
-        if (!*base)
-            return no_memory(t, file, line, o->bytes);
+        if (!*base) return no_memory(t, file, line, o->bytes);
     }
     return TG_OK;
 }
@@ -145,11 +136,9 @@ static tg_status bind_outputs(tg_run *run, const char *file, int line, const tg_
 static void accumulate(const tg_plan_output *o, void *sum, const void *term)
 {
     if (o->dtype == TG_F32)
-        for (int64_t i = 0; i < o->count; i++)
-            ((float *)sum)[i] += ((const float *)term)[i];
+        for (int64_t i = 0; i < o->count; i++) ((float *)sum)[i] += ((const float *)term)[i];
     else
-        for (int64_t i = 0; i < o->count; i++)
-            ((double *)sum)[i] += ((const double *)term)[i];
+        for (int64_t i = 0; i < o->count; i++) ((double *)sum)[i] += ((const double *)term)[i];
 }
 
 static tg_status hand_out(tg_run *run, const char *file, int line, const tg_event *event)
@@ -163,8 +152,7 @@ static tg_status hand_out(tg_run *run, const char *file, int line, const tg_even
         void *data = plan->base[1 + plan->n_leaves + k];
         if (o->gradient) {
             tg_param *p = t->leaf[t->origin[t->event_ids[event->bound + o->index]].leaf].param;
-            if (data != p->grad)
-                accumulate(o, p->grad, data);
+            if (data != p->grad) accumulate(o, p->grad, data);
             p->has_grad = true;
         } else {
             uint32_t node = t->event_ids[event->targets + o->index];
@@ -180,11 +168,9 @@ static tg_status hand_out(tg_run *run, const char *file, int line, const tg_even
 /* Memory that grows and stays: new contents are undefined. */
 static bool reserve(tg_tape *t, void **block, size_t *bytes, size_t need)
 {
-    if (need <= *bytes)
-        return true;
+    if (need <= *bytes) return true;
     void *larger = tg_allocate(&t->allocator, need);
-    if (!larger)
-        return false;
+    if (!larger) return false;
     tg_release(&t->allocator, *block, *bytes);
     *block = larger;
     *bytes = need;
@@ -209,13 +195,11 @@ static void fill(void *out, const char *from, uint32_t size, int64_t n)
     } else if (size == 4) {
         uint32_t v;
         memcpy(&v, from, 4);
-        for (int64_t i = 0; i < n; i++)
-            ((uint32_t *)out)[i] = v;
+        for (int64_t i = 0; i < n; i++) ((uint32_t *)out)[i] = v;
     } else {
         uint64_t v;
         memcpy(&v, from, 8);
-        for (int64_t i = 0; i < n; i++)
-            ((uint64_t *)out)[i] = v;
+        for (int64_t i = 0; i < n; i++) ((uint64_t *)out)[i] = v;
     }
 }
 
@@ -226,22 +210,18 @@ static void copy_strided(char *out, const char *from, uint32_t size, int64_t n, 
     } else if (stride == 0) {
         fill(out, from, size, n);
     } else if (size == 4) {
-        for (int64_t i = 0; i < n; i++, from += stride)
-            memcpy(out + 4 * i, from, 4);
+        for (int64_t i = 0; i < n; i++, from += stride) memcpy(out + 4 * i, from, 4);
     } else if (size == 8) {
-        for (int64_t i = 0; i < n; i++, from += stride)
-            memcpy(out + 8 * i, from, 8);
+        for (int64_t i = 0; i < n; i++, from += stride) memcpy(out + 8 * i, from, 8);
     } else {
-        for (int64_t i = 0; i < n; i++, from += stride)
-            out[i] = *from;
+        for (int64_t i = 0; i < n; i++, from += stride) out[i] = *from;
     }
 }
 
 /* out[0..n) already holds a pattern of `period` bytes once: repeats it. */
 static void repeat(char *out, int64_t period, int64_t bytes)
 {
-    for (int64_t done = period; done < bytes; done *= 2)
-        memcpy(out + done, out, (size_t)(done < bytes - done ? done : bytes - done));
+    for (int64_t done = period; done < bytes; done *= 2) memcpy(out + done, out, (size_t)(done < bytes - done ? done : bytes - done));
 }
 
 /* Elements first .. first + n - 1, in row-major order, of strided memory. */
@@ -259,8 +239,7 @@ static void gather(char *out, const char *from, const tg_load *load, int64_t fir
         repeat(out, load->dim[0] * load->size, n * load->size);
         return;
     }
-    for (int k = 0; k < load->ndim; k++)
-        from += index[k] * load->stride[k];
+    for (int k = 0; k < load->ndim; k++) from += index[k] * load->stride[k];
     while (n > 0) {
         int64_t run = load->dim[0] - index[0] < n ? load->dim[0] - index[0] : n;
         copy_strided(out, from, load->size, run, load->stride[0]);
@@ -270,8 +249,7 @@ static void gather(char *out, const char *from, const tg_load *load, int64_t fir
         index[0] = 0;
         for (int k = 1; n > 0 && k < load->ndim; k++) {
             from += load->stride[k];
-            if (++index[k] < load->dim[k])
-                break;
+            if (++index[k] < load->dim[k]) break;
             from -= load->dim[k] * load->stride[k];
             index[k] = 0;
         }
@@ -288,8 +266,7 @@ static void run_block(const worker *w, int64_t first, int64_t n)
         reg[m->reg] = address(plan, m->at) + first * m->size;
     }
     for (uint32_t k = 0; k < group->n_loads; k++)
-        if (group->loads[k].ndim)
-            gather(reg[group->loads[k].reg], address(plan, group->loads[k].from), &group->loads[k], first, n);
+        if (group->loads[k].ndim) gather(reg[group->loads[k].reg], address(plan, group->loads[k].from), &group->loads[k], first, n);
     tg_span span = {.n = n, .first = first, .key = w->run->t->key, .step = w->run->t->step, .run = (tg_run *)(uintptr_t)w->run};
     for (uint32_t k = 0; k < group->n_instructions; k++) {
         const tg_instruction *i = &group->instructions[k];
@@ -304,8 +281,7 @@ static void start_worker(worker *w, const tg_run *run, const tg_group *group, in
     char *memory = run->registers + (size_t)thread * run->plan->register_bytes;
     size_t table = (group->n_registers * sizeof(void *) + TG_ALIGN - 1) / TG_ALIGN * TG_ALIGN;
     *w = (worker){run, group, (void **)(void *)memory};
-    for (uint32_t k = 0; k < group->n_temps; k++)
-        w->reg[k] = memory + table + k * group->temp_bytes;
+    for (uint32_t k = 0; k < group->n_temps; k++) w->reg[k] = memory + table + k * group->temp_bytes;
     for (uint32_t k = 0; k < group->n_loads; k++)
         if (!group->loads[k].ndim) {
             const tg_load *load = &group->loads[k];
@@ -323,8 +299,7 @@ static void fold_short_rows(const worker *w, int64_t row, int64_t rows)
         const tg_fold_part *f = &group->folds[k];
         const char *x = w->reg[f->reg];
         char *y = address(w->run->plan, f->y) + row * f->size;
-        for (int64_t r = 0; r < rows; r++)
-            f->fold(group->reduced, x + r * group->reduced * f->size, y + r * f->size);
+        for (int64_t r = 0; r < rows; r++) f->fold(group->reduced, x + r * group->reduced * f->size, y + r * f->size);
     }
 }
 
@@ -354,8 +329,7 @@ static const char *pair_rows(const tg_fold_part *f, char *room, const char *x, i
     while (rows > 1) {
         int64_t half = (rows + 1) / 2, pairs = rows - half;
         combine(f->combine, room, x, x + half * row, pairs * width);
-        if (half > pairs && x != room)
-            memcpy(room + pairs * row, x + pairs * row, (size_t)row);
+        if (half > pairs && x != room) memcpy(room + pairs * row, x + pairs * row, (size_t)row);
         x = room;
         rows = half;
     }
@@ -378,10 +352,8 @@ static void fold_columns(const worker *w, int64_t unit)
             tg_ref to = chunks > 1 ? f->partial : f->y;
             char *sum = address(w->run->plan, to) + ((outer * chunks + chunk) * group->inner + column) * f->size;
             const char *part = pair_rows(f, w->reg[group->room], w->reg[f->reg], rows, width);
-            if (at == row)
-                memcpy(sum, part, (size_t)(width * f->size));
-            else
-                combine(f->combine, sum, sum, part, width);
+            if (at == row) memcpy(sum, part, (size_t)(width * f->size));
+            else combine(f->combine, sum, sum, part, width);
         }
     }
 }
@@ -390,17 +362,10 @@ static void run_unit(const worker *w, int64_t unit)
 {
     const tg_group *group = w->group;
     switch (group->walk) {
-    case TG_FLAT:
-        run_block(w, unit * group->block, least(group->block, group->count - unit * group->block));
-        break;
-    case TG_SHORT_ROWS:
-        fold_short_rows(w, unit * group->block, least(group->block, group->outer - unit * group->block));
-        break;
-    case TG_LONG_ROWS:
-        fold_long_row(w, unit);
-        break;
-    case TG_COLUMNS:
-        fold_columns(w, unit);
+    case TG_FLAT: run_block(w, unit * group->block, least(group->block, group->count - unit * group->block)); break;
+    case TG_SHORT_ROWS: fold_short_rows(w, unit * group->block, least(group->block, group->outer - unit * group->block)); break;
+    case TG_LONG_ROWS: fold_long_row(w, unit); break;
+    case TG_COLUMNS: fold_columns(w, unit);
     }
 }
 
@@ -414,8 +379,7 @@ static void finish_fold(const tg_run *run, const tg_group *group, const tg_fold_
             char *p = partial + row * chunks * f->size;
             int64_t n = chunks;
             for (; n > TG_CHUNK; n = (n + TG_CHUNK - 1) / TG_CHUNK)
-                for (int64_t k = 0; k * TG_CHUNK < n; k++)
-                    f->fold(least(TG_CHUNK, n - k * TG_CHUNK), p + k * TG_CHUNK * f->size, p + k * f->size);
+                for (int64_t k = 0; k * TG_CHUNK < n; k++) f->fold(least(TG_CHUNK, n - k * TG_CHUNK), p + k * TG_CHUNK * f->size, p + k * f->size);
             f->fold(n, p, y + row * f->size);
         }
     } else if (group->walk == TG_COLUMNS && group->reduced > TG_ROWS) {
@@ -446,17 +410,14 @@ static void run_group(const tg_run *run, const tg_group *group)
             worker w;
             start_worker(&w, run, group, omp_get_thread_num());
 #pragma omp for schedule(static)
-            for (int64_t unit = 0; unit < group->units; unit++)
-                run_unit(&w, unit);
+            for (int64_t unit = 0; unit < group->units; unit++) run_unit(&w, unit);
         }
     } else {
         worker w;
         start_worker(&w, run, group, 0);
-        for (int64_t unit = 0; unit < group->units; unit++)
-            run_unit(&w, unit);
+        for (int64_t unit = 0; unit < group->units; unit++) run_unit(&w, unit);
     }
-    for (uint32_t k = 0; k < group->n_folds; k++)
-        finish_fold(run, group, &group->folds[k]);
+    for (uint32_t k = 0; k < group->n_folds; k++) finish_fold(run, group, &group->folds[k]);
 }
 
 /* ---------------------------------------------------------------- calls */
@@ -466,11 +427,9 @@ void tg_parallel(const tg_call *c, int64_t parts, void (*part)(const tg_call *c,
     int threads = (int)least(c->threads, parts);
     if (threads > 1) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
-        for (int64_t k = 0; k < parts; k++)
-            part(c, user, k);
+        for (int64_t k = 0; k < parts; k++) part(c, user, k);
     } else {
-        for (int64_t k = 0; k < parts; k++)
-            part(c, user, k);
+        for (int64_t k = 0; k < parts; k++) part(c, user, k);
     }
 }
 
@@ -482,16 +441,14 @@ static void gather_operand(const tg_plan *plan, const tg_operand *o)
         load.stride[load.ndim++] = o->source.stride[k] * load.size;
     }
     int64_t count = tg_shape_count(o->source.shape);
-    if (count > 0)
-        gather(address(plan, o->scratch), address(plan, o->at), &load, 0, count);
+    if (count > 0) gather(address(plan, o->scratch), address(plan, o->at), &load, 0, count);
 }
 
 static void run_call(tg_run *run, tg_plan_call *c)
 {
     for (uint32_t k = 0; k < (uint32_t)c->call.n_in; k++) {
         const tg_operand *o = &c->operands[k];
-        if (o->gather)
-            gather_operand(run->plan, o);
+        if (o->gather) gather_operand(run->plan, o);
         c->x[k].data = address(run->plan, o->gather ? o->scratch : o->at);
     }
     c->y.data = address(run->plan, c->y_at);
@@ -519,12 +476,9 @@ static void *flatten(tg_run *run, const tg_seen *seen, int64_t count)
         load.dim[load.ndim] = seen->array.shape.dim[k];
         load.stride[load.ndim++] = seen->array.stride[k] * load.size;
     }
-    if (!flat || count <= 0)
-        return flat;
-    if (load.ndim == 0)
-        memcpy(flat, address(run->plan, seen->at), load.size);
-    else
-        gather(flat, address(run->plan, seen->at), &load, 0, count);
+    if (!flat || count <= 0) return flat;
+    if (load.ndim == 0) memcpy(flat, address(run->plan, seen->at), load.size);
+    else gather(flat, address(run->plan, seen->at), &load, 0, count);
     return flat;
 }
 
@@ -534,8 +488,7 @@ static int describe(tg_run *run, uint32_t node, char *text, size_t size)
     tg_dtype dtype = seen->array.dtype;
     int64_t count = tg_shape_count(seen->array.shape), bad = 0;
     double low = INFINITY, high = -INFINITY;
-    if (dtype != TG_F32 && dtype != TG_F64)
-        return snprintf(text, size, " %s %s", tg_dtype_name(dtype), tg_shape_text(seen->array.shape).text);
+    if (dtype != TG_F32 && dtype != TG_F64) return snprintf(text, size, " %s %s", tg_dtype_name(dtype), tg_shape_text(seen->array.shape).text);
     void *flat = flatten(run, seen, count);
     for (int64_t i = 0; flat && i < count; i++) {
         double v = element_at(dtype, flat, i);
@@ -552,14 +505,11 @@ static bool watch(tg_run *run)
     tg_tape *t = run->t;
     uint32_t id = run->ids[run->node];
     const tg_seen *seen = &run->plan->seen[run->node];
-    if (seen->array.dtype != TG_F32 && seen->array.dtype != TG_F64)
-        return false;
+    if (seen->array.dtype != TG_F32 && seen->array.dtype != TG_F64) return false;
     const void *data = address(run->plan, seen->at);
     int64_t count = tg_shape_count(seen->array.shape), i = 0;
-    while (i < count && isfinite(element_at(seen->array.dtype, data, i)))
-        i++;
-    if (i == count)
-        return false;
+    while (i < count && isfinite(element_at(seen->array.dtype, data, i))) i++;
+    if (i == count) return false;
     char inputs[320];
     int used = 0;
     for (uint32_t k = 0; k < run->plan->seen_inputs[run->node].n && used < (int)sizeof inputs - 1; k++)
@@ -577,35 +527,28 @@ static tg_status run_steps(tg_run *run)
     for (uint32_t k = 0; k < run->plan->n_steps; k++) {
         const tg_step *s = &run->plan->steps[k];
         run->node = s->call ? s->call->node : s->group->node;
-        if (s->call)
-            run_call(run, s->call);
-        else
-            run_group(run, s->group);
-        if (run->error.status)
-            break;
-        if (run->ids && t->trace_nonfinite && watch(run))
-            break;
+        if (s->call) run_call(run, s->call);
+        else run_group(run, s->group);
+        if (run->error->status) break;
+        if (run->ids && t->trace_nonfinite && watch(run)) break;
     }
-    if (run->error.status && run->ids) {
+    if (run->error->status && run->ids) {
         uint32_t node = run->ids[run->node];
-        tg_tape_fail(t, t->origin[node].file, t->origin[node].line, t->node[node].op->name, run->error.status, "%s", run->error.message);
+        tg_tape_fail(t, t->origin[node].file, t->origin[node].line, t->node[node].op->name, run->error->status, "%s", run->error->message);
     }
-    return t->error.status ? t->error.status : run->error.status;
+    return t->error.status ? t->error.status : run->error->status;
 }
 
 tg_status tg_plan_run(tg_tape *t, const char *file, int line, tg_plan *plan, const tg_event *event, const uint32_t *ids)
 {
-    tg_run run = {.t = t, .plan = plan, .ids = ids};
+    tg_run run = {.t = t, .plan = plan, .ids = ids, .error = &t->report};
+    t->report.status = TG_OK;
     tg_status status = bind_leaves(&run, file, line, event);
-    if (!status)
-        status = bind_outputs(&run, file, line, event);
-    if (status)
-        return status;
+    if (!status) status = bind_outputs(&run, file, line, event);
+    if (status) return status;
     size_t registers = plan->register_bytes * (size_t)t->threads;
-    if (!reserve(t, &t->slab, &t->slab_bytes, plan->slab_bytes))
-        return no_memory(t, file, line, plan->slab_bytes);
-    if (!reserve(t, &t->registers, &t->register_bytes, registers))
-        return no_memory(t, file, line, registers);
+    if (!reserve(t, &t->slab, &t->slab_bytes, plan->slab_bytes)) return no_memory(t, file, line, plan->slab_bytes);
+    if (!reserve(t, &t->registers, &t->register_bytes, registers)) return no_memory(t, file, line, registers);
     plan->base[0] = t->slab;
     run.registers = t->registers;
     status = run_steps(&run);

@@ -27,12 +27,10 @@ static int choose_build(tg_isa isa)
 tg_tape *tg_tape_new(const tg_tape_options *options)
 {
     tg_tape_options o;
-    if (!read_options(options, &o))
-        return NULL;
+    if (!read_options(options, &o)) return NULL;
     tg_allocator a = tg_allocator_or_default(o.allocator);
     tg_tape *t = tg_allocate(&a, sizeof *t);
-    if (!t)
-        return NULL;
+    if (!t) return NULL;
     *t = (tg_tape){.allocator = a,
                    .key = tg_random_key(o.seed, o.stream),
                    .threads = o.threads ? o.threads : 1,
@@ -54,12 +52,10 @@ tg_tape *tg_tape_new(const tg_tape_options *options)
 
 void tg_tape_free(tg_tape *t)
 {
-    if (!t)
-        return;
+    if (!t) return;
     const tg_allocator a = t->allocator;
     tg_plan_cache_free(t);
-    for (size_t k = 0; k < t->n_chunks; k++)
-        tg_release(&a, t->handles[k], TG_HANDLES * sizeof(tg_tensor));
+    for (size_t k = 0; k < t->n_chunks; k++) tg_release(&a, t->handles[k], TG_HANDLES * sizeof(tg_tensor));
     tg_release(&a, t->handles, t->chunk_capacity * sizeof *t->handles);
     tg_release(&a, t->node, t->node_capacity * sizeof *t->node);
     tg_release(&a, t->origin, t->origin_capacity * sizeof *t->origin);
@@ -88,10 +84,8 @@ enum { MAX_TYPES = 1 << 16 };
 
 void tg_tape_reset(tg_tape *t)
 {
-    if (!t)
-        return;
-    for (size_t k = 0; k < t->n_values; k++)
-        tg_handle(t, t->value[k].node)->value = 0;
+    if (!t) return;
+    for (size_t k = 0; k < t->n_values; k++) tg_handle(t, t->value[k].node)->value = 0;
     t->n_values = 0;
     t->n_keeps = 0;
     t->old = t->n;
@@ -122,34 +116,28 @@ const char *tg_tape_message(const tg_tape *t) { return !t ? "no tape: out of mem
 
 void tg_tape_clear_error(tg_tape *t)
 {
-    if (t)
-        t->error = (tg_error){.status = TG_OK};
+    if (t) t->error = (tg_error){.status = TG_OK};
 }
 
 void tg_tape_set_training(tg_tape *t, bool training)
 {
-    if (t)
-        t->training = training;
+    if (t) t->training = training;
 }
 
 bool tg_tape_training(const tg_tape *t) { return t && t->training; }
 
 void tg_tape_set_step(tg_tape *t, uint64_t step)
 {
-    if (t)
-        t->step = step;
+    if (t) t->step = step;
 }
 
 uint64_t tg_tape_step(const tg_tape *t) { return t ? t->step : 0; }
 
 void tg_tape_set_threads(tg_tape *t, int threads)
 {
-    if (!t)
-        return;
-    if (threads < 0 || threads > 1024)
-        tg_tape_fail(t, NULL, 0, "tape_set_threads", TG_EVALUE, "%d threads; 0 to 1024 are possible", threads);
-    else
-        t->threads = threads ? threads : 1;
+    if (!t) return;
+    if (threads < 0 || threads > 1024) tg_tape_fail(t, NULL, 0, "tape_set_threads", TG_EVALUE, "%d threads; 0 to 1024 are possible", threads);
+    else t->threads = threads ? threads : 1;
 }
 
 tg_plan_stats tg_tape_plan_stats(const tg_tape *t) { return t ? t->stats : (tg_plan_stats){0}; }
@@ -167,10 +155,8 @@ void tg_tape_forbid_f32(tg_tape *t) { t->forbid_f32 = true; }
 static tg_type type_of(const tg_tensor *x)
 {
     const tg_param *p = tg_param_of(x);
-    if (p)
-        return (tg_type){p->dtype, p->shape};
-    if (!x || x->id >= x->tape->n)
-        return (tg_type){TG_F32, {.ndim = -1}};
+    if (p) return (tg_type){p->dtype, p->shape};
+    if (!x || x->id >= x->tape->n) return (tg_type){TG_F32, {.ndim = -1}};
     return tg_node_type(x->tape, x->id)->type;
 }
 
@@ -194,8 +180,7 @@ static bool tensor_node(tg_tape *t, const char *file, int line, const char *what
 tg_tensor *tg_keep_at(tg_tape *t, const char *file, int line, tg_tensor *x)
 {
     uint32_t node;
-    if (!tensor_node(t, file, line, "keep", x, &node))
-        return NULL;
+    if (!tensor_node(t, file, line, "keep", x, &node)) return NULL;
     if (!tg_grow(&t->allocator, (void **)&t->keep, &t->keep_capacity, t->n_keeps + 1, sizeof *t->keep))
         return tg_tape_fail(t, file, line, "keep", TG_ENOMEM, "no memory"), NULL;
     t->keep[t->n_keeps++] = node;
@@ -209,29 +194,22 @@ static tg_status evaluate_with_kept(tg_tape *t, const char *file, int line, tg_r
     size_t total = n + t->n_keeps;
     if (total > 16) {
         all = tg_arena_take(&t->storage, total * sizeof *all);
-        if (!all)
-            return tg_tape_fail(t, file, line, NULL, TG_ENOMEM, "no memory");
+        if (!all) return tg_tape_fail(t, file, line, NULL, TG_ENOMEM, "no memory");
     }
     memcpy(all, targets, n * sizeof *all);
-    if (t->n_keeps)
-        memcpy(all + n, t->keep, t->n_keeps * sizeof *all);
+    if (t->n_keeps) memcpy(all + n, t->keep, t->n_keeps * sizeof *all);
     return tg_tape_evaluate(t, file, line, request, (uint32_t)total, all);
 }
 
 tg_status tg_eval_at(tg_tape *t, const char *file, int line, int n, tg_tensor *const *x)
 {
-    if (!t)
-        return TG_ENOMEM;
-    if (t->error.status)
-        return t->error.status;
-    if (n < 0 || (n && !x))
-        return tg_tape_fail(t, file, line, "eval", n < 0 ? TG_EVALUE : TG_ENULL, "no tensors given");
+    if (!t) return TG_ENOMEM;
+    if (t->error.status) return t->error.status;
+    if (n < 0 || (n && !x)) return tg_tape_fail(t, file, line, "eval", n < 0 ? TG_EVALUE : TG_ENULL, "no tensors given");
     uint32_t few[16], *ids = few;
-    if (n > 16 && !(ids = tg_arena_take(&t->storage, (size_t)n * sizeof *ids)))
-        return tg_tape_fail(t, file, line, "eval", TG_ENOMEM, "no memory");
+    if (n > 16 && !(ids = tg_arena_take(&t->storage, (size_t)n * sizeof *ids))) return tg_tape_fail(t, file, line, "eval", TG_ENOMEM, "no memory");
     for (int k = 0; k < n; k++)
-        if (!tg_resolve(t, file, line, "eval", x[k], &ids[k]))
-            return t->error.status;
+        if (!tg_resolve(t, file, line, "eval", x[k], &ids[k])) return t->error.status;
     return evaluate_with_kept(t, file, line, TG_EVALUATE, (uint32_t)n, ids);
 }
 
@@ -239,14 +217,11 @@ tg_status tg_eval_at(tg_tape *t, const char *file, int line, int n, tg_tensor *c
 static const void *value_of(tg_tape *t, const char *file, int line, const char *what, tg_tensor *x)
 {
     uint32_t node;
-    if (!tensor_node(t, file, line, what, x, &node))
-        return NULL;
+    if (!tensor_node(t, file, line, what, x, &node)) return NULL;
     const tg_leaf *leaf = tg_is_leaf(t->node[node].op) ? &t->leaf[t->origin[node].leaf] : NULL;
-    if (leaf && leaf->param && leaf->param->version == leaf->version)
-        return leaf->param->value;
+    if (leaf && leaf->param && leaf->param->version == leaf->version) return leaf->param->value;
     tg_tensor *handle = tg_handle(t, node);
-    if (!handle->value && tg_tape_evaluate(t, file, line, TG_EVALUATE, 1, &node) != TG_OK)
-        return NULL;
+    if (!handle->value && tg_tape_evaluate(t, file, line, TG_EVALUATE, 1, &node) != TG_OK) return NULL;
     return t->value[handle->value - 1].data;
 }
 
@@ -255,17 +230,12 @@ double tg_item_at(tg_tape *t, const char *file, int line, tg_tensor *x)
     if (t && !t->error.status && x && tg_tensor_count(x) != 1)
         tg_tape_fail(t, file, line, "item", TG_ESHAPE, "one element wanted, the shape is %s", tg_shape_text(tg_tensor_shape(x)).text);
     const void *data = value_of(t, file, line, "item", x);
-    if (!data)
-        return NAN;
+    if (!data) return NAN;
     switch (tg_tensor_dtype(x)) {
-    case TG_F32:
-        return (double)*(const float *)data;
-    case TG_F64:
-        return *(const double *)data;
-    case TG_I64:
-        return (double)*(const int64_t *)data;
-    default:
-        return *(const uint8_t *)data;
+    case TG_F32: return (double)*(const float *)data;
+    case TG_F64: return *(const double *)data;
+    case TG_I64: return (double)*(const int64_t *)data;
+    default: return *(const uint8_t *)data;
     }
 }
 
@@ -273,11 +243,9 @@ const void *tg_data_at(tg_tape *t, const char *file, int line, tg_tensor *x) { r
 
 tg_status tg_backward_at(tg_tape *t, const char *file, int line, tg_tensor *loss)
 {
-    if (!t)
-        return TG_ENOMEM;
+    if (!t) return TG_ENOMEM;
     uint32_t node;
-    if (!tensor_node(t, file, line, "backward", loss, &node))
-        return t->error.status;
+    if (!tensor_node(t, file, line, "backward", loss, &node)) return t->error.status;
     if (tg_node_type(t, node)->count != 1)
         return tg_tape_fail(t, file, line, "backward", TG_ESHAPE, "the loss must have one element, its shape is %s",
                             tg_shape_text(tg_tensor_shape(loss)).text);
@@ -286,16 +254,13 @@ tg_status tg_backward_at(tg_tape *t, const char *file, int line, tg_tensor *loss
 
 tg_status tg_replay_at(tg_tape *t, const char *file, int line)
 {
-    if (!t)
-        return TG_ENOMEM;
-    if (t->error.status)
-        return t->error.status;
+    if (!t) return TG_ENOMEM;
+    if (t->error.status) return t->error.status;
     if (t->n_events != 1 || t->event[0].request != TG_BACKWARD)
-        return tg_tape_fail(t, file, line, "replay", TG_ESTATE, "the recording must have been evaluated by exactly one tg_backward (it saw %zu evaluations)",
-                            t->n_events);
+        return tg_tape_fail(t, file, line, "replay", TG_ESTATE,
+                            "the recording must have been evaluated by exactly one tg_backward (it saw %zu evaluations)", t->n_events);
     for (size_t k = 0; k < t->n_leaves; k++)
-        if (t->leaf[k].param)
-            t->leaf[k].version = t->leaf[k].param->version;
+        if (t->leaf[k].param) t->leaf[k].version = t->leaf[k].param->version;
     t->step++;
     return tg_run_again(t, file, line);
 }

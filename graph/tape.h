@@ -72,7 +72,7 @@ enum { TG_HANDLES = 4096 }; /* handles in one chunk */
 
 struct tg_tape {
     tg_allocator allocator;
-    tg_error error;
+    tg_error error, report; /* report: of bad data, by the kernels of the run at hand */
     uint64_t key, step;
     int threads, build;
     bool training, node_by_node, trace_nonfinite, forbid_f32;
@@ -95,7 +95,7 @@ struct tg_tape {
     int64_t draws;
     tg_param_use *use; /* open addressing */
     size_t n_uses, use_capacity;
-    uint64_t epoch; /* of the recording */
+    uint64_t epoch;   /* of the recording */
     tg_arena storage; /* copied inputs and values handed out */
 
     tg_type_entry *type;
