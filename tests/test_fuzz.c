@@ -734,8 +734,8 @@ static verdict check(const graph *c, bool print)
         char way[40];
         snprintf(way, sizeof way, "with %d threads", threads[k]);
         tg_tape_set_threads(r.t, threads[k]);
-        record_and_show(&r, data[k % 2]);
-        compare(&v, way, &want[k % 2], &is);
+        record_and_show(&r, data[(k + 1) % 2]);
+        compare(&v, way, &want[(k + 1) % 2], &is);
     }
     if (replays) {
         replay_and_show(&r, data[1]);
