@@ -310,15 +310,32 @@ static tg_plan *make_plan(tg_tape *t, const char *file, int line, const tg_graph
     return plan;
 }
 
-/* Runs an event node by node, with everything at hand that a message about bad data needs. */
-static tg_status run_carefully(tg_tape *t, const char *file, int line, const tg_event *event)
+/* Takes the values of n nodes away, or, the other way round, puts them back. */
+static void exchange_values(tg_tape *t, uint32_t n, const uint32_t *node, uint32_t *value)
+{
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t *at = &tg_handle(t, node[k])->value, v = *at;
+        *at = value[k];
+        value[k] = v;
+    }
+}
+
+/* Runs an event node by node, with everything at hand that a message about bad data needs. When it runs `again`, the values that it computed the first
+ * time are to be computed anew, not to be read. */
+static tg_status run_carefully(tg_tape *t, const char *file, int line, const tg_event *event, bool again)
 {
     tg_graph g;
     tg_arena_rewind(&t->planner);
     const tg_mark mark = tg_tape_mark(t);
-    if (!extract(t, event->request, event->request == TG_EVALUATE, event->n_targets, &t->event_ids[event->targets], &g)) return t->error.status;
+    uint32_t n = again ? event->n_targets : 0, *targets = &t->event_ids[event->targets], *value = tg_arena_take(&t->planner, (n + 1) * sizeof *value);
+    if (!value) return out_of_memory(t, file, line);
+    memset(value, 0, (n + 1) * sizeof *value);
+    exchange_values(t, n, targets, value);
     const uint32_t *ids;
-    tg_plan *plan = make_plan(t, file, line, &g, event, true, &ids);
+    tg_plan *plan = NULL;
+    if (extract(t, event->request, event->request == TG_EVALUATE, event->n_targets, targets, &g))
+        plan = make_plan(t, file, line, &g, event, true, &ids);
+    exchange_values(t, n, targets, value);
     if (plan) {
         tg_plan_run(t, file, line, plan, event, ids);
         tg_plan_free(plan);
@@ -343,20 +360,20 @@ static void drop_all_gradients(tg_tape *t)
         if (t->leaf[k].param && t->node[t->leaf[k].node].op == &tg_op_param) t->leaf[k].param->has_grad = false;
 }
 
-static tg_status run_event(tg_tape *t, const char *file, int line, const tg_event *event)
+static tg_status run_event(tg_tape *t, const char *file, int line, const tg_event *event, bool again)
 {
     tg_status status;
     if (t->trace_nonfinite) {
-        status = run_carefully(t, file, line, event);
+        status = run_carefully(t, file, line, event, again);
     } else {
         status = tg_plan_run(t, file, line, event->plan, event, NULL);
-        if (status && !t->error.status) status = run_carefully(t, file, line, event);
+        if (status && !t->error.status) status = run_carefully(t, file, line, event, again);
     }
     if (status && event->request == TG_BACKWARD) drop_aimed_gradients(t, event);
     return status;
 }
 
-tg_status tg_run_again(tg_tape *t, const char *file, int line) { return run_event(t, file, line, &t->event[0]); }
+tg_status tg_run_again(tg_tape *t, const char *file, int line) { return run_event(t, file, line, &t->event[0], true); }
 
 static bool same_event(const tg_tape *t, tg_request what, uint32_t n, const uint32_t *targets)
 {
@@ -424,5 +441,5 @@ tg_status tg_tape_evaluate(tg_tape *t, const char *file, int line, tg_request wh
     }
     tg_event *event = &t->event[t->n_events - 1];
     if (event->plan) use_plan(t, event->plan);
-    return run_event(t, file, line, event);
+    return run_event(t, file, line, event, false);
 }

@@ -86,11 +86,13 @@ static tg_status bind_leaves(tg_run *run, const char *file, int line, const tg_e
         uint32_t node = bound[l->bound];
         uint32_t value = tg_handle(t, node)->value;
         const tg_op *op = t->node[node].op;
-        if (value) {
+        const tg_leaf *leaf = tg_is_leaf(op) ? &t->leaf[t->origin[node].leaf] : NULL;
+        /* A leaf that was asked for has a copy of its data, which a replay must not take for the data of now. */
+        bool outdated = leaf && (op == &tg_op_input || (leaf->param && leaf->version == leaf->param->version));
+        if (value && !outdated) {
             *base = t->value[value - 1].data;
             continue;
         }
-        const tg_leaf *leaf = &t->leaf[t->origin[node].leaf];
         if (op == &tg_op_input) {
             *base = (void *)(uintptr_t)leaf->data;
         } else if (op == &tg_op_constant) {

@@ -9,24 +9,24 @@
 
 #define CONVERT(fn, TARGET, BUILD, R, A) TG_SPAN_1(fn, TARGET, BUILD, R, A, x)
 
-/* Towards zero, for values between low and high exclusively; the first other one fails. An infinity or a NaN is never between. */
+/* Towards zero, for values between low and high exclusively; the first other one fails. An infinity or a NaN is never between. It is looked for before
+ * anything is written, which may be over x. */
 #define CONVERT_IN_RANGE(fn, TARGET, BUILD, R, A, low, high, name)                                                                           \
     TARGET static void fn(const tg_span *s, void *result, const void *const *operand)                                                        \
     {                                                                                                                                        \
         const A *x = (const A *)operand[0];                                                                                                  \
         R *y = (R *)result;                                                                                                                  \
         int bad = 0;                                                                                                                         \
-        for (int64_t i = 0; i < s->n; i++) {                                                                                                 \
-            const A v = x[i];                                                                                                                \
-            const int fits = v > (low) && v < (high);                                                                                        \
-            bad |= !fits;                                                                                                                    \
-            y[i] = (R)(fits ? v : 0);                                                                                                        \
-        }                                                                                                                                    \
+        for (int64_t i = 0; i < s->n; i++) bad |= !(x[i] > (low) && x[i] < (high));                                                          \
         for (int64_t i = 0; bad && i < s->n; i++) {                                                                                          \
             const A v = x[i];                                                                                                                \
             if (v > (low) && v < (high)) continue;                                                                                           \
             tg_span_fail(s, s->first + i, TG_EVALUE, "%.17g at element %" PRId64 " can't be represented in " name, (double)v, s->first + i); \
-            return;                                                                                                                          \
+            break;                                                                                                                           \
+        }                                                                                                                                    \
+        for (int64_t i = 0; i < s->n; i++) {                                                                                                 \
+            const A v = x[i];                                                                                                                \
+            y[i] = (R)(v > (low) && v < (high) ? v : 0);                                                                                     \
         }                                                                                                                                    \
     }
 

@@ -364,6 +364,12 @@ TG_OP(dropout, (tg_tensor *x, double p), (x, p))
 TG_OP(layer_norm, (tg_tensor *x, int dims, tg_tensor *w, tg_tensor *b, double eps), (x, dims, w, b, eps))
 #define tg_layer_norm(t, x, dims, w, b, eps) TG_CALL(layer_norm, t, x, dims, w, b, eps)
 
+/* y = softmax(q k^T / sqrt(d)) v: q [..., n, d], k [..., m, d], v [..., m, e] -> [..., n, e]; leading sizes broadcast. mask is u8, broadcast to [..., n, m], 0
+ * for keys that a query does not see, or NULL; causal: query i sees keys 0..i. A query that sees no key gives NaN, as do its gradients; m = 0
+ * gives zeros. No scores are stored but by second derivatives, which form all of them. */
+TG_OP(attention, (tg_tensor *q, tg_tensor *k, tg_tensor *v, tg_tensor *mask, bool causal), (q, k, v, mask, causal))
+#define tg_attention(t, q, k, v, mask, causal) TG_CALL(attention, t, q, k, v, mask, causal)
+
 /* ---------------- losses: prediction and target have equal shapes, never broadcast. The mean of an empty batch is NaN */
 
 /* (x - target)^2 */

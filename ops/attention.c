@@ -1,0 +1,648 @@
+/* Scaled dot-product attention y = softmax(s q k^T) v, s = d^(-1/2), without a matrix of scores: blocks of queries meet tiles of keys, and a row's maximum and
+ * sum follow the tiles (Dao et al. 2022). Scores lie transposed, [keys, queries], so that every step of the softmax is an elementwise one over queries. The
+ * gradient recomputes the tiles. With p the softmax, dp = gy v^T and ds = p (dp - sum of gy y over the row): gq = s ds k, gk = s ds^T q, gv = p^T gy. */
+#include "folds.h"
+#include "math.h"
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
+
+#if defined(__GNUC__)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#else
+#define ALWAYS_INLINE static inline
+#endif
+
+enum { QUERIES = 64, KEYS = 64, ROWS = 8, LEAST_GROUPS = 8, MOST_GROUPS = 64 };
+
+/* An operand [..., rows, columns] of any strides. */
+typedef struct operand {
+    int64_t row, column, step[TG_MAX_DIMS];
+} operand;
+
+/* Everything but where the data lies: prepared once. */
+typedef struct problem {
+    size_t element;
+    int batch_dims;
+    int64_t batch[TG_MAX_DIMS], batches;
+    int64_t n, m, d, e;                /* queries, keys, sizes of a key and of a value */
+    int64_t queries, keys, key, value; /* of a block, padded to whole vectors and rows of the product's kernel */
+    int64_t blocks;                    /* of queries in a batch */
+    int64_t groups, group_bytes;       /* of work that share scratch memory */
+    operand q, k, v, y, gy, mask;
+    bool causal, masked;
+    double scale;
+} problem;
+
+/* What a block works on: all row-major, padded with zeros. */
+typedef struct block {
+    void *q, *q_turned, *gy, *gy_turned; /* [queries, key], [d, queries], [queries, value], [e, queries] */
+    void *k, *v;                         /* [keys, key], [keys, value] */
+    void *score, *slope;                 /* [keys, queries] */
+    void *sum;                           /* [queries, value], or [queries, key] */
+    void *tile;                          /* [keys, key or value] */
+    void *top, *total, *factor;          /* [queries] */
+} block;
+
+static int64_t lowest(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t padded(int64_t size, int64_t unit) { return (size + unit - 1) / unit * unit; }
+
+static int64_t lanes_of(int build, size_t element) { return (build == TG_BUILD_AVX512 ? 64 : build == TG_BUILD_AVX2 ? 32 : 16) / (int64_t)element; }
+
+static operand operand_of(const tg_array *x)
+{
+    const int d = x->shape.ndim;
+    operand o = {.row = x->stride[d - 2], .column = x->stride[d - 1]};
+    for (int k = 0; k < d - 2; k++) o.step[k] = x->stride[k];
+    return o;
+}
+
+static int64_t offset_of(const problem *p, const operand *o, int64_t batch)
+{
+    int64_t offset = 0;
+    for (int d = p->batch_dims - 1; d >= 0; d--) {
+        offset += batch % p->batch[d] * o->step[d];
+        batch /= p->batch[d];
+    }
+    return offset;
+}
+
+/* Takes the next `count` elements of scratch memory. */
+static void *take(const problem *p, char *memory, int64_t *at, int64_t count)
+{
+    void *start = memory ? memory + *at : NULL;
+    *at += padded(count * (int64_t)p->element, 64);
+    return start;
+}
+
+static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
+{
+    int64_t at = 0;
+    const int64_t width = p->key > p->value ? p->key : p->value;
+    *b = (block){0};
+    b->q_turned = take(p, memory, &at, p->d * p->queries);
+    b->k = take(p, memory, &at, p->keys * p->key);
+    b->v = take(p, memory, &at, p->keys * p->value);
+    b->score = take(p, memory, &at, p->keys * p->queries);
+    b->sum = take(p, memory, &at, p->queries * width);
+    b->top = take(p, memory, &at, p->queries);
+    b->total = take(p, memory, &at, p->queries);
+    b->factor = take(p, memory, &at, p->queries);
+    if (!gradient) return at;
+    b->q = take(p, memory, &at, p->queries * p->key);
+    b->gy = take(p, memory, &at, p->queries * p->value);
+    b->gy_turned = take(p, memory, &at, p->e * p->queries);
+    b->slope = take(p, memory, &at, p->keys * p->queries);
+    b->tile = take(p, memory, &at, p->keys * width);
+    return at;
+}
+
+/* ---------------------------------------------------------------- kernels */
+
+#define MADD_TG_BUILD_BASE_float(a, b, c) ((a) * (b) + (c))
+#define MADD_TG_BUILD_BASE_double(a, b, c) ((a) * (b) + (c))
+#define MADD_TG_BUILD_AVX2_float(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define MADD_TG_BUILD_AVX2_double(a, b, c) _mm256_fmadd_pd(a, b, c)
+#define MADD_TG_BUILD_AVX512_float(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define MADD_TG_BUILD_AVX512_double(a, b, c) _mm512_fmadd_pd(a, b, c)
+
+#define EACH(i, first, last, ...)                \
+    TG_INDEPENDENT                               \
+    for (int64_t i = (first); i < (last); i++) { \
+        __VA_ARGS__;                             \
+    }
+
+/* c = a b, or c += a b: a is [m, k] with any strides, b and c have n columns in rows ldb and ldc apart; m is a multiple of ROWS, n of a vector. */
+#define PRODUCT(fn, TARGET, BUILD, T)                                                                                                                \
+    typedef T vector_##fn __attribute__((vector_size(BUILD == TG_BUILD_AVX512 ? 64                                                                   \
+                                                     : BUILD == TG_BUILD_AVX2 ? 32                                                                   \
+                                                                              : 16),                                                                 \
+                                         aligned(sizeof(T)), may_alias));                                                                            \
+    TARGET ALWAYS_INLINE void rows_##fn(const int R, const int P, int64_t k, const T *a, int64_t row, int64_t column, const T *b, int64_t ldb, T *c, \
+                                        int64_t ldc, bool add)                                                                                       \
+    {                                                                                                                                                \
+        enum { LANES = sizeof(vector_##fn) / sizeof(T) };                                                                                            \
+        vector_##fn sum[ROWS][2];                                                                                                                    \
+        for (int r = 0; r < R; r++)                                                                                                                  \
+            for (int s = 0; s < P; s++) {                                                                                                            \
+                sum[r][s] = (vector_##fn){0};                                                                                                        \
+                if (add) sum[r][s] = *(const vector_##fn *)(c + r * ldc + s * LANES);                                                                \
+            }                                                                                                                                        \
+        for (int64_t i = 0; i < k; i++, a += column, b += ldb) {                                                                                     \
+            vector_##fn v[2];                                                                                                                        \
+            for (int s = 0; s < P; s++) v[s] = *(const vector_##fn *)(b + s * LANES);                                                                \
+            for (int r = 0; r < R; r++) {                                                                                                            \
+                const vector_##fn factor = a[r * row] - (vector_##fn){0};                                                                            \
+                for (int s = 0; s < P; s++) sum[r][s] = MADD_##BUILD##_##T(factor, v[s], sum[r][s]);                                                 \
+            }                                                                                                                                        \
+        }                                                                                                                                            \
+        for (int r = 0; r < R; r++)                                                                                                                  \
+            for (int s = 0; s < P; s++) *(vector_##fn *)(c + r * ldc + s * LANES) = sum[r][s];                                                       \
+    }                                                                                                                                                \
+    TARGET static void product_##fn(int64_t m, int64_t n, int64_t k, const T *a, int64_t row, int64_t column, const T *b, int64_t ldb, T *c,         \
+                                    int64_t ldc, bool add)                                                                                           \
+    {                                                                                                                                                \
+        enum { LANES = sizeof(vector_##fn) / sizeof(T), R = BUILD == TG_BUILD_AVX512 ? ROWS : ROWS / 2 };                                            \
+        int64_t j = 0;                                                                                                                               \
+        for (; j + 2 * LANES <= n; j += 2 * LANES)                                                                                                   \
+            for (int64_t i = 0; i < m; i += R) rows_##fn(R, 2, k, a + i * row, row, column, b + j, ldb, c + i * ldc + j, ldc, add);                  \
+        for (; j < n; j += LANES)                                                                                                                    \
+            for (int64_t i = 0; i < m; i += R) rows_##fn(R, 1, k, a + i * row, row, column, b + j, ldb, c + i * ldc + j, ldc, add);                  \
+    }
+
+/* Rows of an operand, times scale, to row-major memory `width` wide with `rows` rows in all; and the same turned. */
+#define PACK(fn, TARGET, BUILD, T)                                                                                                         \
+    TARGET static void pack_##fn(const T *x, const operand *o, int64_t count, int64_t columns, T scale, int64_t rows, int64_t width, T *y) \
+    {                                                                                                                                      \
+        for (int64_t i = 0; i < count; i++) {                                                                                              \
+            const T *from = x + i * o->row;                                                                                                \
+            T *to = y + i * width;                                                                                                         \
+            if (o->column == 1) EACH(j, 0, columns, to[j] = from[j] * scale)                                                               \
+            else                                                                                                                           \
+                for (int64_t j = 0; j < columns; j++) to[j] = from[j * o->column] * scale;                                                 \
+            EACH(j, columns, width, to[j] = 0)                                                                                             \
+        }                                                                                                                                  \
+        EACH(i, count *width, rows *width, y[i] = 0)                                                                                       \
+    }                                                                                                                                      \
+    TARGET static void turn_##fn(const T *x, const operand *o, int64_t count, int64_t columns, T scale, int64_t rows, T *y)                \
+    {                                                                                                                                      \
+        for (int64_t j = 0; j < columns; j++) {                                                                                            \
+            for (int64_t i = 0; i < count; i++) y[j * rows + i] = x[i * o->row + j * o->column] * scale;                                   \
+            for (int64_t i = count; i < rows; i++) y[j * rows + i] = 0;                                                                    \
+        }                                                                                                                                  \
+    }
+
+/* Scores of the tile's keys first .. first + count - 1 against the block's queries; -inf for what is excluded. */
+#define SCORES(fn, TARGET, BUILD, T)                                                                                                       \
+    TARGET static void scores_##fn(const problem *p, const block *b, int64_t query, int64_t queries, int64_t first, int64_t count,         \
+                                   const uint8_t *mask)                                                                                    \
+    {                                                                                                                                      \
+        T *score = (T *)b->score;                                                                                                          \
+        product_##fn(p->keys, p->queries, p->d, (const T *)b->k, p->key, 1, (const T *)b->q_turned, p->queries, score, p->queries, false); \
+        for (int64_t j = 0; j < count; j++) {                                                                                              \
+            T *s = score + j * p->queries;                                                                                                 \
+            const int64_t before = p->causal ? lowest(first + j - query, p->queries) : 0;                                                  \
+            for (int64_t i = 0; i < before; i++) s[i] = -INFINITY;                                                                         \
+            if (!mask) continue;                                                                                                           \
+            const uint8_t *allowed = mask + query * p->mask.row + (first + j) * p->mask.column;                                            \
+            for (int64_t i = 0; i < queries; i++) s[i] = allowed[i * p->mask.row] ? s[i] : -INFINITY;                                      \
+        }                                                                                                                                  \
+        EACH(i, count * p->queries, p->keys * p->queries, score[i] = -INFINITY)                                                            \
+    }                                                                                                                                      \
+    /* The scores become e^(score - top), with top the maximum so far; factor gets what earlier sums are to be multiplied by. */           \
+    TARGET static void follow_##fn(const problem *p, const block *b, bool start)                                                           \
+    {                                                                                                                                      \
+        enum { build = BUILD };                                                                                                            \
+        const int64_t width = p->queries;                                                                                                  \
+        T *score = (T *)b->score, *top = (T *)b->top, *total = (T *)b->total, *factor = (T *)b->factor;                                    \
+        if (start) EACH(i, 0, width, top[i] = -INFINITY; total[i] = 0)                                                                     \
+        EACH(i, 0, width, factor[i] = top[i])                                                                                              \
+        for (int64_t j = 0; j < p->keys; j++) {                                                                                            \
+            const T *s = score + j * width;                                                                                                \
+            EACH(i, 0, width, top[i] = s[i] > top[i] ? s[i] : top[i])                                                                      \
+        }                                                                                                                                  \
+        EACH(i, 0, width, const T shift = top[i] == -INFINITY ? 0 : top[i]; factor[i] = EXP(factor[i] - shift); total[i] *= factor[i])     \
+        for (int64_t j = 0; j < p->keys; j++) {                                                                                            \
+            T *s = score + j * width;                                                                                                      \
+            EACH(i, 0, width, const T shift = top[i] == -INFINITY ? 0 : top[i], z = EXP(s[i] - shift); s[i] = z; total[i] += z)            \
+        }                                                                                                                                  \
+    }                                                                                                                                      \
+    /* How many keys a block of queries can see. */                                                                                        \
+    TARGET ALWAYS_INLINE int64_t seen_##fn(const problem *p, int64_t query, int64_t queries)                                               \
+    {                                                                                                                                      \
+        return p->causal ? lowest(p->m, query + queries) : p->m;                                                                           \
+    }
+
+#define FORWARD(fn, TARGET, BUILD, T)                                                                                                           \
+    TARGET static void forward_##fn(const tg_call *c, const problem *p, const block *b, int64_t unit)                                           \
+    {                                                                                                                                           \
+        const int64_t batch = unit / p->blocks, query = unit % p->blocks * QUERIES, queries = lowest(QUERIES, p->n - query);                    \
+        const T *q = (const T *)c->x[0].data + offset_of(p, &p->q, batch) + query * p->q.row;                                                   \
+        const T *k = (const T *)c->x[1].data + offset_of(p, &p->k, batch), *v = (const T *)c->x[2].data + offset_of(p, &p->v, batch);           \
+        const uint8_t *mask = p->masked ? (const uint8_t *)c->x[3].data + offset_of(p, &p->mask, batch) : NULL;                                 \
+        T *y = (T *)c->y->data + (batch * p->n + query) * p->e, *sum = (T *)b->sum, *factor = (T *)b->factor;                                   \
+        const T *total = (const T *)b->total;                                                                                                   \
+        const int64_t seen = seen_##fn(p, query, queries);                                                                                      \
+        turn_##fn(q, &p->q, queries, p->d, (T)p->scale, p->queries, (T *)b->q_turned);                                                          \
+        for (int64_t first = 0; first < seen; first += KEYS) {                                                                                  \
+            const int64_t count = lowest(KEYS, p->m - first);                                                                                   \
+            pack_##fn(k + first * p->k.row, &p->k, count, p->d, 1, p->keys, p->key, (T *)b->k);                                                 \
+            pack_##fn(v + first * p->v.row, &p->v, count, p->e, 1, p->keys, p->value, (T *)b->v);                                               \
+            scores_##fn(p, b, query, queries, first, count, mask);                                                                              \
+            follow_##fn(p, b, first == 0);                                                                                                      \
+            for (int64_t i = 0; first > 0 && i < p->queries; i++) {                                                                             \
+                T *row = sum + i * p->value;                                                                                                    \
+                EACH(j, 0, p->value, row[j] *= factor[i])                                                                                       \
+            }                                                                                                                                   \
+            product_##fn(p->queries, p->value, count, (const T *)b->score, 1, p->queries, (const T *)b->v, p->value, sum, p->value, first > 0); \
+        }                                                                                                                                       \
+        for (int64_t i = 0; i < queries; i++) {                                                                                                 \
+            const T *row = sum + i * p->value, inverse = 1 / total[i];                                                                          \
+            T *to = y + i * p->e;                                                                                                               \
+            EACH(j, 0, p->e, to[j] = row[j] * inverse)                                                                                          \
+        }                                                                                                                                       \
+    }
+
+#define GRADIENT(fn, TARGET, BUILD, T)                                                                                                 \
+    /* sum of gy y over each row of the block */                                                                                       \
+    TARGET static void levels_##fn(const problem *p, const T *y, const T *gy, int64_t queries, T *level)                               \
+    {                                                                                                                                  \
+        enum { LANES = 16 };                                                                                                           \
+        for (int64_t i = 0; i < p->queries; i++) {                                                                                     \
+            T lane[LANES] = {0};                                                                                                       \
+            const T *a = y + i * p->y.row, *b = gy + i * p->value;                                                                     \
+            int64_t j = 0;                                                                                                             \
+            for (; i < queries && p->y.column == 1 && j + LANES <= p->e; j += LANES)                                                   \
+                for (int l = 0; l < LANES; l++) lane[l] += a[j + l] * b[j + l];                                                        \
+            for (; i < queries && j < p->e; j++) lane[j % LANES] += a[j * p->y.column] * b[j];                                         \
+            for (int half = LANES / 2; half > 0; half /= 2)                                                                            \
+                for (int l = 0; l < half; l++) lane[l] += lane[l + half];                                                              \
+            level[i] = lane[0];                                                                                                        \
+        }                                                                                                                              \
+    }                                                                                                                                  \
+    TARGET static void add_##fn(const T *tile, int64_t ld, int64_t rows, int64_t columns, T *y)                                        \
+    {                                                                                                                                  \
+        for (int64_t i = 0; i < rows; i++) EACH(j, 0, columns, y[i * columns + j] += tile[i * ld + j])                                 \
+    }                                                                                                                                  \
+    TARGET static void gradient_##fn(const tg_call *c, const problem *p, const block *b, int64_t batch)                                \
+    {                                                                                                                                  \
+        enum { build = BUILD };                                                                                                        \
+        const T *q = (const T *)c->x[0].data + offset_of(p, &p->q, batch), *k = (const T *)c->x[1].data + offset_of(p, &p->k, batch);  \
+        const T *v = (const T *)c->x[2].data + offset_of(p, &p->v, batch), *y = (const T *)c->x[3].data + offset_of(p, &p->y, batch);  \
+        const T *gy = (const T *)c->x[4].data + offset_of(p, &p->gy, batch);                                                           \
+        const uint8_t *mask = p->masked ? (const uint8_t *)c->x[5].data + offset_of(p, &p->mask, batch) : NULL;                        \
+        T *gq = (T *)c->y->data + batch * p->n * p->d, *gk = (T *)c->y->data + (p->batches * p->n + batch * p->m) * p->d;              \
+        T *gv = (T *)c->y->data + p->batches * (p->n + p->m) * p->d + batch * p->m * p->e;                                             \
+        T *score = (T *)b->score, *slope = (T *)b->slope, *level = (T *)b->factor, *tile = (T *)b->tile, *sum = (T *)b->sum;           \
+        T *top = (T *)b->top, *total = (T *)b->total;                                                                                  \
+        const int64_t width = p->queries;                                                                                              \
+        EACH(i, 0, p->m * p->d, gk[i] = 0)                                                                                             \
+        EACH(i, 0, p->m * p->e, gv[i] = 0)                                                                                             \
+        for (int64_t query = 0; query < p->n; query += QUERIES) {                                                                      \
+            const int64_t queries = lowest(QUERIES, p->n - query), seen = seen_##fn(p, query, queries);                                \
+            turn_##fn(q + query * p->q.row, &p->q, queries, p->d, (T)p->scale, width, (T *)b->q_turned);                               \
+            turn_##fn(gy + query * p->gy.row, &p->gy, queries, p->e, 1, width, (T *)b->gy_turned);                                     \
+            pack_##fn(q + query * p->q.row, &p->q, queries, p->d, (T)p->scale, width, p->key, (T *)b->q);                              \
+            pack_##fn(gy + query * p->gy.row, &p->gy, queries, p->e, 1, width, p->value, (T *)b->gy);                                  \
+            for (int64_t first = 0; first < seen; first += KEYS) {                                                                     \
+                const int64_t count = lowest(KEYS, p->m - first);                                                                      \
+                pack_##fn(k + first * p->k.row, &p->k, count, p->d, 1, p->keys, p->key, (T *)b->k);                                    \
+                scores_##fn(p, b, query, queries, first, count, mask);                                                                 \
+                follow_##fn(p, b, first == 0);                                                                                         \
+            }                                                                                                                          \
+            EACH(i, 0, width, total[i] = 1 / total[i]; top[i] = top[i] == -INFINITY ? 0 : top[i])                                      \
+            levels_##fn(p, y + query * p->y.row, (const T *)b->gy, queries, level);                                                    \
+            for (int64_t first = 0; first < seen; first += KEYS) {                                                                     \
+                const int64_t count = lowest(KEYS, p->m - first);                                                                      \
+                pack_##fn(v + first * p->v.row, &p->v, count, p->e, 1, p->keys, p->value, (T *)b->v);                                  \
+                if (seen > KEYS) {                                                                                                     \
+                    pack_##fn(k + first * p->k.row, &p->k, count, p->d, 1, p->keys, p->key, (T *)b->k);                                \
+                    scores_##fn(p, b, query, queries, first, count, mask);                                                             \
+                    for (int64_t j = 0; j < p->keys; j++) {                                                                            \
+                        T *s = score + j * width;                                                                                      \
+                        EACH(i, 0, width, s[i] = EXP(s[i] - top[i]))                                                                   \
+                    }                                                                                                                  \
+                }                                                                                                                      \
+                product_##fn(p->keys, width, p->e, (const T *)b->v, p->value, 1, (const T *)b->gy_turned, width, slope, width, false); \
+                for (int64_t j = 0; j < p->keys; j++) {                                                                                \
+                    T *s = score + j * width, *z = slope + j * width;                                                                  \
+                    EACH(i, 0, width, s[i] *= total[i]; z[i] = s[i] * (z[i] - level[i]))                                               \
+                }                                                                                                                      \
+                product_##fn(p->keys, p->value, queries, score, width, 1, (const T *)b->gy, p->value, tile, p->value, false);          \
+                add_##fn(tile, p->value, count, p->e, gv + first * p->e);                                                              \
+                product_##fn(p->keys, p->key, queries, slope, width, 1, (const T *)b->q, p->key, tile, p->key, false);                 \
+                add_##fn(tile, p->key, count, p->d, gk + first * p->d);                                                                \
+                product_##fn(width, p->key, count, slope, 1, width, (const T *)b->k, p->key, sum, p->key, first > 0);                  \
+            }                                                                                                                          \
+            for (int64_t i = 0; i < queries; i++) {                                                                                    \
+                T *to = gq + (query + i) * p->d;                                                                                       \
+                EACH(j, 0, p->d, to[j] = sum[i * p->key + j] * (T)p->scale)                                                            \
+            }                                                                                                                          \
+        }                                                                                                                              \
+    }
+
+#define ALL(name, TARGET, BUILD, T) \
+    PRODUCT(name, TARGET, BUILD, T) \
+    PACK(name, TARGET, BUILD, T)    \
+    SCORES(name, TARGET, BUILD, T)  \
+    FORWARD(name, TARGET, BUILD, T) \
+    GRADIENT(name, TARGET, BUILD, T)
+TG_EACH_BUILD(ALL, f32, float)
+TG_EACH_BUILD(ALL, f64, double)
+
+typedef void (*unit_fn)(const tg_call *c, const problem *p, const block *b, int64_t unit);
+static const unit_fn forward_of[][TG_BUILD_COUNT] = {[TG_F32] = TG_BUILDS(forward_f32), [TG_F64] = TG_BUILDS(forward_f64)};
+static const unit_fn gradient_of[][TG_BUILD_COUNT] = {[TG_F32] = TG_BUILDS(gradient_f32), [TG_F64] = TG_BUILDS(gradient_f64)};
+
+/* ---------------------------------------------------------------- running */
+
+static problem problem_of(const tg_call *c, bool gradient)
+{
+    const tg_shape q = c->x[0].shape, v = c->x[2].shape;
+    const int dims = q.ndim;
+    problem p = {.element = tg_dtype_size(c->y->dtype), .batch_dims = dims - 2, .batches = 1, .causal = c->attrs[0] != 0};
+    for (int d = 0; d < dims - 2; d++) {
+        p.batch[d] = q.dim[d];
+        p.batches *= q.dim[d];
+    }
+    p.n = q.dim[dims - 2];
+    p.d = q.dim[dims - 1];
+    p.m = v.dim[dims - 2];
+    p.e = v.dim[dims - 1];
+    p.scale = p.d > 0 ? 1 / sqrt((double)p.d) : 1;
+    p.q = operand_of(&c->x[0]);
+    p.k = operand_of(&c->x[1]);
+    p.v = operand_of(&c->x[2]);
+    if (gradient) {
+        p.y = operand_of(&c->x[3]);
+        p.gy = operand_of(&c->x[4]);
+    }
+    const int without_mask = gradient ? 5 : 3;
+    p.masked = c->n_in > without_mask;
+    if (p.masked) p.mask = operand_of(&c->x[without_mask]);
+    const int64_t lanes = lanes_of(c->build, p.element), both = lanes > ROWS ? lanes : ROWS;
+    p.queries = padded(lowest(p.n, QUERIES), both);
+    p.keys = padded(lowest(p.m, KEYS), ROWS);
+    p.key = padded(p.d, lanes);
+    p.value = padded(p.e, lanes);
+    p.blocks = (p.n + QUERIES - 1) / QUERIES;
+    block b;
+    p.group_bytes = divide(&p, gradient, NULL, &b);
+    const int64_t units = gradient ? p.batches : p.batches * p.blocks;
+    const double work = (double)p.batches * (double)p.n * (double)p.m * (double)(p.d + p.e) / (1 << 24);
+    p.groups = work < LEAST_GROUPS ? LEAST_GROUPS : work > MOST_GROUPS ? MOST_GROUPS : (int64_t)work;
+    p.groups = lowest(p.groups, units);
+    return p;
+}
+
+static void prepare_forward(const tg_call *c, void *prepared) { *(problem *)prepared = problem_of(c, false); }
+static void prepare_gradient(const tg_call *c, void *prepared) { *(problem *)prepared = problem_of(c, true); }
+
+static int64_t scratch(const tg_call *c)
+{
+    const problem *p = c->prepared;
+    return p->groups * p->group_bytes;
+}
+
+static void forward_group(const tg_call *c, void *user, int64_t group)
+{
+    const problem *p = user;
+    const int64_t units = p->batches * p->blocks;
+    block b;
+    divide(p, false, (char *)c->scratch + group * p->group_bytes, &b);
+    for (int64_t unit = units * group / p->groups; unit < units * (group + 1) / p->groups; unit++) forward_of[c->y->dtype][c->build](c, p, &b, unit);
+}
+
+static void gradient_group(const tg_call *c, void *user, int64_t group)
+{
+    const problem *p = user;
+    block b;
+    divide(p, true, (char *)c->scratch + group * p->group_bytes, &b);
+    for (int64_t batch = p->batches * group / p->groups; batch < p->batches * (group + 1) / p->groups; batch++)
+        gradient_of[c->y->dtype][c->build](c, p, &b, batch);
+}
+
+static void run(const tg_call *c, void (*group)(const tg_call *c, void *user, int64_t k))
+{
+    problem p = *(const problem *)c->prepared;
+    if (p.m == 0 || p.n == 0) memset(c->y->data, 0, (size_t)tg_shape_count(c->y->shape) * p.element);
+    else if (p.groups > 0) tg_parallel(c, p.groups, group, &p);
+}
+
+static void forward_kernel(const tg_call *c) { run(c, forward_group); }
+static void gradient_kernel(const tg_call *c) { run(c, gradient_group); }
+
+static void allowed_kernel(const tg_call *c)
+{
+    const tg_shape shape = c->y->shape;
+    const int64_t n = shape.dim[shape.ndim - 2], m = shape.dim[shape.ndim - 1], count = tg_shape_count(shape);
+    const uint8_t *x = c->x[0].data;
+    uint8_t *y = c->y->data;
+    for (int64_t i = 0; i < count; i++) y[i] = x[i] && (!c->attrs[0] || i % m <= i / m % n);
+}
+
+/* ---------------------------------------------------------------- ops: private ones, on what the public function has checked */
+
+static bool forward_rule(tg_rule *r)
+{
+    r->y = r->x[0];
+    r->y.shape.dim[r->y.shape.ndim - 1] = r->x[2].shape.dim[r->y.shape.ndim - 1];
+    r->y.shape = tg_shape_of(r->y.shape.ndim, r->y.shape.dim);
+    return r->y.shape.ndim >= 0 || tg_rule_fail(r, TG_ESHAPE, "too many elements");
+}
+
+static bool gradient_rule(tg_rule *r)
+{
+    int64_t count = 0;
+    for (int k = 0; k < 3; k++) count += tg_shape_count(r->x[k].shape);
+    r->y = (tg_type){r->x[0].dtype, TG_SHAPE(count)};
+    return r->y.shape.ndim >= 0 || tg_rule_fail(r, TG_ESHAPE, "too many elements");
+}
+
+static bool allowed_rule(tg_rule *r)
+{
+    r->y = r->x[0];
+    return true;
+}
+
+static void forward_vjp(TG_VJP);
+static void gradient_vjp(TG_VJP);
+
+/* q, k, v, and, where there is one, the mask */
+static const tg_op attention = {.size = sizeof(tg_op),
+                                .name = "attention",
+                                .n_in = -1,
+                                .flags = TG_STRIDED,
+                                .rule = forward_rule,
+                                .kernel = forward_kernel,
+                                .scratch = scratch,
+                                .prepared = sizeof(problem),
+                                .prepare = prepare_forward,
+                                .vjp = forward_vjp};
+/* q, k, v, y, gy, and, where there is one, the mask. The gradients of q, k and v lie one after the other, since they come from one pass. y is detached: it only
+ * saves work. */
+static const tg_op attention_grad = {.size = sizeof(tg_op),
+                                     .name = "attention_grad",
+                                     .n_in = -1,
+                                     .flags = TG_STRIDED,
+                                     .rule = gradient_rule,
+                                     .kernel = gradient_kernel,
+                                     .scratch = scratch,
+                                     .prepared = sizeof(problem),
+                                     .prepare = prepare_gradient,
+                                     .vjp = gradient_vjp};
+/* A mask, and the causal one if attrs[0]. */
+static const tg_op attention_allowed = {
+    .size = sizeof(tg_op), .name = "attention_mask", .n_in = 1, .rule = allowed_rule, .kernel = allowed_kernel, .vjp = NULL};
+
+static void separate(tg_tape *t, const char *file, int line, tg_tensor *flat, tg_tensor *const *x, tg_tensor **part)
+{
+    int64_t at = 0;
+    for (int k = 0; k < 3; k++) {
+        const int64_t count = tg_tensor_count(x[k]);
+        part[k] = tg_reshape(t, tg_slice(t, flat, 0, at, at + count, 1), tg_tensor_shape(x[k]));
+        at += count;
+    }
+}
+
+static void forward_vjp(TG_VJP)
+{
+    tg_tensor *operands[] = {x[0], x[1], x[2], tg_detach(t, y), gy, n_in > 3 ? x[3] : NULL};
+    separate(t, TG_HERE, tg_apply_at(t, TG_HERE, &attention_grad, n_in + 2, operands, 1, attrs), x, gx);
+}
+
+static tg_tensor *turned(tg_tape *t, const char *file, int line, tg_tensor *x) { return tg_transpose(t, x, -2, -1); }
+static tg_tensor *times_turned(tg_tape *t, const char *file, int line, tg_tensor *a, tg_tensor *b) { return tg_matmul(t, a, turned(t, TG_HERE, b)); }
+static tg_tensor *turned_times(tg_tape *t, const char *file, int line, tg_tensor *a, tg_tensor *b) { return tg_matmul(t, turned(t, TG_HERE, a), b); }
+
+/* a - sum of p a over the row, times p: the derivative of the softmax p */
+static tg_tensor *through_softmax(tg_tape *t, const char *file, int line, tg_tensor *p, tg_tensor *a)
+{
+    return tg_mul(t, p, tg_sub(t, a, tg_sum(t, tg_mul(t, p, a), TG_AXES(-1), true)));
+}
+
+/* The softmax of the scores, composed. */
+static tg_tensor *weights(tg_tape *t, const char *file, int line, tg_tensor *q, tg_tensor *k, tg_tensor *mask, bool causal, double scale)
+{
+    tg_tensor *score = tg_scale(t, times_turned(t, TG_HERE, q, k), scale);
+    if (mask || causal) {
+        const int64_t attrs[] = {causal};
+        const tg_shape shape = tg_tensor_shape(score);
+        tg_tensor *all = mask ? mask : tg_expand(t, tg_constant(t, TG_U8, 1), shape);
+        tg_tensor *allowed = tg_apply_at(t, TG_HERE, &attention_allowed, 1, &all, 1, attrs);
+        score = tg_where(t, allowed, score, tg_expand(t, tg_constant_like(t, score, -INFINITY), shape));
+    }
+    return tg_softmax(t, score, -1);
+}
+
+/* With a, b, c the gradients of gq, gk, gv and w = s (a k^T + q b^T), what is differentiated is sum(w ds) + sum(p gy c^T), ds = p (dp - sum p dp):
+ * dp gets m = p (w - sum p w), p gets w (dp - sum p dp) - dp sum p w + gy c^T. */
+static void gradient_vjp(TG_VJP)
+{
+    tg_tensor *q = x[0], *k = x[1], *v = x[2], *g = x[4], *part[3];
+    separate(t, TG_HERE, gy, x, part);
+    tg_tensor *a = part[0], *b = part[1], *c = part[2];
+    const int64_t d = tg_tensor_shape(q).ndim > 0 ? tg_tensor_shape(q).dim[tg_tensor_shape(q).ndim - 1] : 0;
+    const double s = d > 0 ? 1 / sqrt((double)d) : 1;
+    tg_tensor *p = weights(t, TG_HERE, q, k, n_in > 5 ? x[5] : NULL, attrs[0] != 0, s);
+    tg_tensor *dp = times_turned(t, TG_HERE, g, v), *ds = through_softmax(t, TG_HERE, p, dp);
+    tg_tensor *w = tg_scale(t, tg_add(t, times_turned(t, TG_HERE, a, k), times_turned(t, TG_HERE, q, b)), s);
+    tg_tensor *level = tg_sum(t, tg_mul(t, p, dp), TG_AXES(-1), true), *of_w = tg_sum(t, tg_mul(t, p, w), TG_AXES(-1), true);
+    tg_tensor *of_p = tg_sub(t, tg_mul(t, w, tg_sub(t, dp, level)), tg_mul(t, of_w, dp));
+    of_p = through_softmax(t, TG_HERE, p, tg_add(t, of_p, times_turned(t, TG_HERE, g, c)));
+    tg_tensor *m = tg_mul(t, p, tg_sub(t, w, of_w));
+    gx[0] = tg_scale(t, tg_add(t, tg_matmul(t, of_p, k), tg_matmul(t, ds, b)), s);
+    gx[1] = tg_scale(t, tg_add(t, turned_times(t, TG_HERE, of_p, q), turned_times(t, TG_HERE, ds, a)), s);
+    gx[2] = turned_times(t, TG_HERE, m, g);
+    gx[4] = tg_add(t, tg_matmul(t, m, v), tg_matmul(t, p, c));
+}
+
+/* ---------------------------------------------------------------- public function */
+
+static tg_shape leading(tg_shape s) { return tg_shape_of(s.ndim - 2, s.dim); }
+
+static tg_tensor *expanded(tg_tape *t, const char *file, int line, tg_tensor *x, tg_shape batch, int64_t rows, int64_t columns)
+{
+    tg_shape shape = {.ndim = batch.ndim + 2};
+    for (int d = 0; d < batch.ndim; d++) shape.dim[d] = batch.dim[d];
+    shape.dim[batch.ndim] = rows;
+    shape.dim[batch.ndim + 1] = columns;
+    return tg_shape_equal(tg_tensor_shape(x), shape) ? x : tg_expand(t, x, shape);
+}
+
+tg_tensor *tg_attention_at(tg_tape *t, const char *file, int line, tg_tensor *q, tg_tensor *k, tg_tensor *v, tg_tensor *mask, bool causal)
+{
+    if (!tg_ready_float(t, TG_HERE, "attention", q) || !tg_ready_float(t, TG_HERE, "attention", k) || !tg_ready_float(t, TG_HERE, "attention", v))
+        return NULL;
+    const tg_shape of_q = tg_tensor_shape(q), of_k = tg_tensor_shape(k), of_v = tg_tensor_shape(v);
+    const tg_dtype dtype = tg_tensor_dtype(q);
+    if (tg_tensor_dtype(k) != dtype || tg_tensor_dtype(v) != dtype)
+        return tg_fail_at(t, TG_HERE, TG_EDTYPE, "attention: q, k and v are %s, %s and %s", tg_dtype_name(dtype), tg_dtype_name(tg_tensor_dtype(k)),
+                          tg_dtype_name(tg_tensor_dtype(v)));
+    const char *const wanted = "attention: q %s, k %s and v %s are not [..., n, d], [..., m, d] and [..., m, e]";
+    if (of_q.ndim < 2 || of_k.ndim < 2 || of_v.ndim < 2 || of_q.dim[of_q.ndim - 1] != of_k.dim[of_k.ndim - 1] ||
+        of_k.dim[of_k.ndim - 2] != of_v.dim[of_v.ndim - 2])
+        return tg_fail_at(t, TG_HERE, TG_ESHAPE, wanted, tg_shape_text(of_q).text, tg_shape_text(of_k).text, tg_shape_text(of_v).text);
+    const int64_t n = of_q.dim[of_q.ndim - 2], d = of_q.dim[of_q.ndim - 1], m = of_v.dim[of_v.ndim - 2], e = of_v.dim[of_v.ndim - 1];
+    tg_shape batch = tg_shape_broadcast(leading(of_q), leading(of_k));
+    if (batch.ndim >= 0) batch = tg_shape_broadcast(batch, leading(of_v));
+    if (batch.ndim < 0)
+        return tg_fail_at(t, TG_HERE, TG_ESHAPE, wanted, tg_shape_text(of_q).text, tg_shape_text(of_k).text, tg_shape_text(of_v).text);
+    tg_tensor *operands[4] = {expanded(t, TG_HERE, q, batch, n, d), expanded(t, TG_HERE, k, batch, m, d), expanded(t, TG_HERE, v, batch, m, e)};
+    if (mask) {
+        tg_shape scores = {.ndim = batch.ndim + 2};
+        for (int i = 0; i < batch.ndim; i++) scores.dim[i] = batch.dim[i];
+        scores.dim[batch.ndim] = n;
+        scores.dim[batch.ndim + 1] = m;
+        if (tg_tensor_dtype(mask) != TG_U8)
+            return tg_fail_at(t, TG_HERE, TG_EDTYPE, "attention: a mask is u8, not %s", tg_dtype_name(tg_tensor_dtype(mask)));
+        if (!tg_shape_equal(tg_shape_broadcast(tg_tensor_shape(mask), scores), scores))
+            return tg_fail_at(t, TG_HERE, TG_ESHAPE, "attention: a mask %s for scores %s", tg_shape_text(tg_tensor_shape(mask)).text,
+                              tg_shape_text(scores).text);
+        operands[3] = expanded(t, TG_HERE, mask, batch, n, m);
+    }
+    return tg_apply_at(t, TG_HERE, &attention, mask ? 4 : 3, operands, 1, (int64_t[]){causal});
+}
+
+/* ---------------------------------------------------------------- samples: a reference that forms every score */
+
+static void reference(const tg_array *x, const tg_array *mask, bool causal, tg_array *y)
+{
+    const tg_shape q = x[0].shape, v = x[2].shape;
+    const int last = q.ndim - 1;
+    const int64_t n = q.dim[last - 1], d = q.dim[last], m = v.dim[last - 1], e = v.dim[last], batches = tg_shape_count(leading(q));
+    double *to = y->data;
+    for (int64_t row = 0; row < batches * n; row++) {
+        const double *of_q = (const double *)x[0].data + row * d, *keys = (const double *)x[1].data + row / n * m * d;
+        const double *values = (const double *)x[2].data + row / n * m * e;
+        double sum = 0;
+        for (int64_t c = 0; c < e; c++) to[row * e + c] = 0;
+        for (int64_t j = 0; j < m; j++) {
+            double score = 0;
+            for (int64_t c = 0; c < d; c++) score += of_q[c] * keys[j * d + c];
+            if ((causal && j > row % n) || (mask && ((const double *)mask->data)[row % n * m + j] == 0)) continue;
+            const double weight = exp(score / sqrt((double)d));
+            sum += weight;
+            for (int64_t c = 0; c < e; c++) to[row * e + c] += weight * values[j * e + c];
+        }
+        for (int64_t c = 0; c < e && m > 0; c++) to[row * e + c] /= sum;
+    }
+}
+
+#define CASE(name, count, mask, of_mask, causal)                                                                                   \
+    static tg_tensor *record_##name(tg_tape *t, tg_tensor *const *x) { return (tg_attention)(t, x[0], x[1], x[2], mask, causal); } \
+    static void whole_##name(const tg_array *x, tg_array *y) { reference(x, of_mask, causal, y); }                                 \
+    enum { count_##name = count };
+CASE(plain, 3, NULL, NULL, false)
+CASE(causal, 3, NULL, NULL, true)
+CASE(masked, 4, x[3], x + 3, false)
+
+#define IN(...)                        \
+    {                                  \
+        {TG_F64, {__VA_ARGS__}}, -2, 2 \
+    }
+#define MASK(...)                    \
+    {                                \
+        {TG_U8, {__VA_ARGS__}}, 0, 1 \
+    }
+#define SAMPLE(text, name, ...)                                                                                 \
+    {                                                                                                           \
+        .label = text, .n_in = count_##name, .x = {__VA_ARGS__}, .record = record_##name, .whole = whole_##name \
+    }
+static const tg_sample attention_samples[] = {
+    SAMPLE("a matrix", plain, IN(2, {3, 2}), IN(2, {2, 2}), IN(2, {2, 2})),
+    SAMPLE("batches", plain, IN(4, {2, 3, 5, 3}), IN(4, {2, 3, 4, 3}), IN(4, {2, 3, 4, 5})),
+    SAMPLE("causal", causal, IN(3, {2, 3, 2}), IN(3, {2, 3, 2}), IN(3, {2, 3, 1})),
+    SAMPLE("causal, fewer queries than keys", causal, IN(2, {2, 3}), IN(2, {5, 3}), IN(2, {5, 2})),
+    SAMPLE("several tiles", plain, IN(2, {67, 3}), IN(2, {131, 3}), IN(2, {131, 2})),
+    SAMPLE("several tiles, causal", causal, IN(3, {2, 130, 2}), IN(3, {2, 130, 2}), IN(3, {2, 130, 17})),
+    SAMPLE("a mask", masked, IN(3, {2, 3, 2}), IN(3, {2, 4, 2}), IN(3, {2, 4, 2}), MASK(2, {3, 4})),
+    SAMPLE("ones", plain, IN(2, {1, 1}), IN(2, {1, 1}), IN(2, {1, 1})),
+    SAMPLE("no batch", plain, IN(3, {0, 2, 3}), IN(3, {0, 2, 3}), IN(3, {0, 2, 3})),
+    SAMPLE("no queries", plain, IN(2, {0, 3}), IN(2, {2, 3}), IN(2, {2, 3})),
+    SAMPLE("no keys", plain, IN(2, {2, 3}), IN(2, {0, 3}), IN(2, {0, 3})),
+};
+TG_INFO(attention, "softmax(q k^T / sqrt(d)) v", "[..., n, d], [..., m, d], [..., m, e], mask [..., n, m] or NULL -> [..., n, e]", -1,
+        attention_samples)
