@@ -1,4 +1,4 @@
-/* W4: a chain of elementwise ops on large arrays. W7: cross-entropy over long rows. W8: optimizer steps. */
+/* W4: a chain of elementwise ops on large arrays. W7: cross-entropy and layer norm over long rows. W8: optimizer steps. */
 #include "bench.h"
 
 #include <stdio.h>
@@ -95,9 +95,25 @@ void bench_w4(void) { for_threads(w4); }
 typedef struct rows {
     tg_tape *t;
     tg_params *ps;
-    tg_tensor *x;
-    int64_t n, *target;
+    tg_tensor *x, *w, *b; /* w and b NULL for cross-entropy */
+    int64_t n, width, *target;
+    float *gy;
 } rows;
+
+static void rows_open(rows *r, int64_t n, int64_t width, int threads)
+{
+    *r = (rows){.t = tape_with(threads), .ps = tg_params_new(NULL), .n = n, .width = width};
+    r->x = tg_param_new(r->ps, "x", TG_F32, TG_SHAPE(n, width), (tg_init){TG_NORMAL, 0, 1});
+}
+
+static void rows_close(rows *r)
+{
+    tape_must_be_good(r->t);
+    tg_tape_free(r->t);
+    tg_params_free(r->ps);
+    free(r->target);
+    free(r->gy);
+}
 
 static void cross_entropy_step(void *user)
 {
@@ -116,35 +132,75 @@ static void cross_entropy_forward(void *user)
     tg_tape_reset(r->t);
 }
 
-static void show_cross_entropy(const char *name, int64_t n, int64_t width, double target)
+static tg_tensor *layer_norm(rows *r) { return tg_layer_norm(r->t, r->x, 1, r->w, r->b, 1e-5); }
+
+static void layer_norm_both(void *user)
 {
-    rows r = {.t = tape_with(1), .ps = tg_params_new(NULL), .n = n, .target = bench_memory(n * (int64_t)sizeof(int64_t))};
-    r.x = tg_param_new(r.ps, "x", TG_F32, TG_SHAPE(n, width), (tg_init){TG_NORMAL, 0, 1});
-    die_unless(tg_params_status(r.ps) == TG_OK, tg_params_message(r.ps));
-    for (int64_t i = 0; i < n; i++) r.target[i] = i * 7919 % width;
-    const double bytes = 4.0 * (double)(n * width);
-    char text[64];
-    snprintf(text, sizeof text, "w7.cross_entropy.%s", name);
-    figure_show(&(figure){.name = text,
-                          .threads = 1,
-                          .value = bench_time(cross_entropy_step, &r, 1),
-                          .unit = "ms",
-                          .target = target,
-                          .floor = limits_seconds(0, 2 * bytes, 2 * bytes, 1)});
-    snprintf(text, sizeof text, "w7.cross_entropy_forward.%s", name);
-    figure_show(&(figure){
-        .name = text, .threads = 1, .value = bench_time(cross_entropy_forward, &r, 1), .unit = "ms", .floor = limits_seconds(0, bytes, bytes, 1)});
-    tape_must_be_good(r.t);
-    tg_tape_free(r.t);
-    tg_params_free(r.ps);
-    free(r.target);
+    rows *r = user;
+    tg_tensor *const of[3] = {r->x, r->w, r->b};
+    tg_tensor *wanted[4];
+    wanted[3] = layer_norm(r);
+    tg_grad(r->t, wanted[3], tg_input_borrow(r->t, TG_F32, TG_SHAPE(r->n, r->width), r->gy), 3, of, wanted, false);
+    tg_eval(r->t, 4, wanted);
+    tg_tape_reset(r->t);
 }
 
-void bench_w7(void)
+static void layer_norm_forward(void *user)
 {
-    show_cross_entropy("1024x1024", 1024, 1024, 0.30);
-    show_cross_entropy("64x50257", 64, 50257, 1.2);
+    rows *r = user;
+    tg_tensor *y = layer_norm(r);
+    tg_eval(r->t, 1, &y);
+    tg_tape_reset(r->t);
 }
+
+/* both and forward are to move so many bytes an element at least. */
+static void show_rows(const char *op, const char *size, rows *r, int threads, void (*both)(void *), double bytes_both, void (*forward)(void *),
+                      double bytes_forward, double target)
+{
+    const double elements = (double)(r->n * r->width);
+    char name[64];
+    die_unless(tg_params_status(r->ps) == TG_OK, tg_params_message(r->ps));
+    snprintf(name, sizeof name, "w7.%s.%s", op, size);
+    figure_show(&(figure){.name = name,
+                          .threads = threads,
+                          .value = bench_time(both, r, threads),
+                          .unit = "ms",
+                          .target = threads == 1 ? target : 0,
+                          .floor = limits_seconds(0, bytes_both * elements, bytes_both * elements, threads)});
+    snprintf(name, sizeof name, "w7.%s_forward.%s", op, size);
+    figure_show(&(figure){.name = name,
+                          .threads = threads,
+                          .value = bench_time(forward, r, threads),
+                          .unit = "ms",
+                          .floor = limits_seconds(0, bytes_forward * elements, bytes_forward * elements, threads)});
+    rows_close(r);
+}
+
+static void w7(int threads)
+{
+    static const struct {
+        const char *name;
+        int64_t n, width;
+        double cross_entropy, layer_norm;
+    } sizes[] = {{"1024x1024", 1024, 1024, 0.30, 0.42}, {"64x50257", 64, 50257, 1.2, 2.8}};
+    for (int k = 0; k < COUNT(sizes); k++) {
+        const int64_t n = sizes[k].n, width = sizes[k].width;
+        rows r;
+        rows_open(&r, n, width, threads);
+        r.target = bench_memory(n * (int64_t)sizeof(int64_t));
+        for (int64_t i = 0; i < n; i++) r.target[i] = i * 7919 % width;
+        show_rows("cross_entropy", sizes[k].name, &r, threads, cross_entropy_step, 8, cross_entropy_forward, 4, sizes[k].cross_entropy);
+
+        rows_open(&r, n, width, threads);
+        r.w = tg_param_new(r.ps, "w", TG_F32, TG_SHAPE(width), (tg_init){TG_ONES, 0, 0});
+        r.b = tg_param_new(r.ps, "b", TG_F32, TG_SHAPE(width), (tg_init){TG_ZEROS, 0, 0});
+        r.gy = bench_memory(n * width * (int64_t)sizeof(float));
+        fill_uniform(n * width, r.gy, 14);
+        show_rows("layer_norm", sizes[k].name, &r, threads, layer_norm_both, 16, layer_norm_forward, 8, sizes[k].layer_norm);
+    }
+}
+
+void bench_w7(void) { for_threads(w7); }
 
 /* ---------------------------------------------------------------- W8 */
 

@@ -130,6 +130,7 @@ void bench_w3(void);
 void bench_w3_process(void);
 void bench_w4(void);
 void bench_w5(void);
+void bench_w6(void);
 void bench_w7(void);
 void bench_w8(void);
 void bench_w9(void);

@@ -76,7 +76,7 @@ for w in $workloads; do
             *)
                 torch 1 "$python" "$here/torch/$w.py" "$scratch/$w.peer.$round.json"
                 case $w in
-                w2 | w3 | w4 | w6)
+                w2 | w3 | w4 | w6 | w7)
                     if [ "$cores" -gt 1 ]; then torch 2 "$python" "$here/torch/$w.py" "$scratch/$w.peer.two.$round.json"; fi
                     ;;
                 esac

@@ -31,6 +31,7 @@ static const struct {
     {"w3", bench_w3, true},
     {"w4", bench_w4, true},
     {"w5", bench_w5, true},
+    {"w6", bench_w6, true},
     {"w7", bench_w7, true},
     {"w8", bench_w8, true},
     {"w9", bench_w9, true},

@@ -1,4 +1,4 @@
-"""W7: cross-entropy over long rows, forward and backward."""
+"""W7: cross-entropy and layer norm over long rows, forward and backward."""
 from common import *
 
 for rows, width in ((1024, 1024), (64, 50257)):
@@ -11,4 +11,18 @@ for rows, width in ((1024, 1024), (64, 50257)):
 
     show("w7.cross_entropy.%dx%d" % (rows, width), "ms", step)
     show("w7.cross_entropy_forward.%dx%d" % (rows, width), "ms", lambda: torch.nn.functional.cross_entropy(x, y))
+
+    w, b = torch.ones(width, requires_grad=True), torch.zeros(width, requires_grad=True)
+    gy = torch.randn(rows, width)
+
+    def normalize():
+        return torch.nn.functional.layer_norm(x, (width,), w, b)
+
+    def normalize_both():
+        for p in (x, w, b):
+            p.grad = None
+        normalize().backward(gy)
+
+    show("w7.layer_norm.%dx%d" % (rows, width), "ms", normalize_both)
+    show("w7.layer_norm_forward.%dx%d" % (rows, width), "ms", normalize)
 write()
