@@ -1,0 +1,234 @@
+/* Threads: none that nobody asked for, and the same bits with any number of them, however tapes and threads are mixed. */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tapegrad/ops.h>
+
+#define expect_ok(t) cr_expect_eq(tg_tape_status(t), TG_OK, "%s", tg_tape_message(t))
+
+enum { ROWS = 300, COLUMNS = 257 }; /* more than a few chunks, and enough to be worth threads */
+
+/* Threads of this process. */
+static int running(void)
+{
+    int n = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    if (!tasks) return -1;
+    for (const struct dirent *e; (e = readdir(tasks));) n += e->d_name[0] != '.';
+    closedir(tasks);
+    return n;
+}
+
+static tg_tape *tape_with(int threads)
+{
+    const tg_tape_options o = {.size = sizeof o, .threads = threads, .seed = 5};
+    return tg_tape_new(&o);
+}
+
+typedef struct model {
+    tg_params *ps;
+    tg_tensor *p[3];
+    float x[ROWS * COLUMNS];
+} model;
+
+static model *model_new(void)
+{
+    const tg_params_options o = {.size = sizeof o, .seed = 11};
+    const tg_init normal = {.kind = TG_NORMAL, .a = 0, .b = 0.3};
+    model *m = malloc(sizeof *m);
+    m->ps = tg_params_new(&o);
+    m->p[0] = tg_param_new(m->ps, "w", TG_F32, TG_SHAPE(40, COLUMNS), normal);
+    m->p[1] = tg_param_new(m->ps, "b", TG_F32, TG_SHAPE(40), normal);
+    m->p[2] = tg_param_new(m->ps, "scale", TG_F32, TG_SHAPE(COLUMNS), normal);
+    for (int i = 0; i < ROWS * COLUMNS; i++) m->x[i] = (float)sin(0.1 * i);
+    return m;
+}
+
+static void model_free(model *m)
+{
+    tg_params_free(m->ps);
+    free(m);
+}
+
+/* Elementwise chains, sums along both axes, a product, a softmax and dropout over the first `rows` rows. */
+static tg_tensor *record(tg_tape *t, const model *m, int rows, tg_tensor **middle)
+{
+    tg_tensor *x = tg_input_borrow(t, TG_F32, TG_SHAPE(rows, COLUMNS), m->x);
+    tg_tensor *h = tg_tanh(t, tg_mul(t, tg_dropout(t, x, 0.2), m->p[2]));
+    *middle = tg_sum(t, tg_square(t, h), TG_AXES(0), false);
+    tg_tensor *y = tg_log_softmax(t, tg_linear(t, h, m->p[0], m->p[1]), 1);
+    return tg_add(t, tg_mean(t, y, TG_ALL_AXES, false), tg_sum(t, *middle, TG_ALL_AXES, false));
+}
+
+/* The loss, the sums along the columns, and all gradients. */
+typedef struct result {
+    float loss, middle[COLUMNS], w[40 * COLUMNS], b[40], scale[COLUMNS];
+} result;
+
+static void take_gradients(tg_tape *t, const model *m, result *r, tg_tensor *loss, tg_tensor *middle)
+{
+    tg_tensor *g[3];
+    float *const to[] = {r->w, r->b, r->scale};
+    tg_grad(t, loss, NULL, 3, m->p, g, false);
+    tg_keep(t, loss);
+    tg_keep(t, middle);
+    tg_eval(t, 3, g);
+    for (int k = 0; k < 3; k++) {
+        const void *data = tg_data(t, g[k]);
+        if (data) memcpy(to[k], data, (size_t)tg_tensor_count(g[k]) * sizeof(float));
+    }
+    const void *sums = tg_data(t, middle);
+    if (sums) memcpy(r->middle, sums, sizeof r->middle);
+    r->loss = (float)tg_item(t, loss);
+}
+
+static result *run_once(tg_tape *t, const model *m, int rows, uint64_t step)
+{
+    tg_tensor *middle, *loss;
+    result *r = calloc(1, sizeof *r);
+    tg_tape_reset(t);
+    tg_tape_set_step(t, step);
+    loss = record(t, m, rows, &middle);
+    take_gradients(t, m, r, loss, middle);
+    return r;
+}
+
+static bool same(const result *a, const result *b) { return memcmp(a, b, sizeof *a) == 0; }
+
+Test(threads, a_program_that_asks_for_none_starts_none)
+{
+    const int before = running();
+    if (before < 0) cr_skip_test("no /proc/self/task");
+    model *m = model_new();
+    for (int threads = 0; threads <= 1; threads++) {
+        tg_tape *t = tape_with(threads);
+        for (int rows = 1; rows <= ROWS; rows += 299) {
+            free(run_once(t, m, rows, 0));
+            expect_ok(t);
+            cr_expect_eq(running(), before, "%d threads, %d rows: %d are running, %d before", threads, rows, running(), before);
+        }
+        tg_tape_free(t);
+    }
+    tg_tape *t = tape_with(2);
+    free(run_once(t, m, 1, 0));
+    cr_expect_eq(running(), before, "a few elements are not worth a thread");
+    free(run_once(t, m, ROWS, 0));
+    expect_ok(t);
+    cr_expect_gt(running(), before, "that so many elements use the thread allowed for");
+    tg_tape_free(t);
+    model_free(m);
+}
+
+/* ---------------------------------------------------------------- tapes side by side */
+
+enum { TAPES = 4, STEPS = 5 };
+
+typedef struct job {
+    const model *m;
+    const result *want[2];
+    int number, different;
+    bool healthy;
+} job;
+
+static void *run_job(void *user)
+{
+    job *j = user;
+    tg_tape *t = tape_with(1 + j->number % 2);
+    j->healthy = true;
+    for (int step = 0; step < STEPS; step++) {
+        const int small = (step + j->number) % 2;
+        result *r = run_once(t, j->m, small ? 7 : ROWS, 0);
+        j->different += !same(r, j->want[small]);
+        free(r);
+    }
+    j->healthy = tg_tape_status(t) == TG_OK;
+    tg_tape_free(t);
+    return NULL;
+}
+
+Test(threads, tapes_in_several_threads_read_the_same_parameters)
+{
+    model *m = model_new();
+    tg_tape *t = tape_with(1);
+    result *want[2] = {run_once(t, m, ROWS, 0), run_once(t, m, 7, 0)};
+    expect_ok(t);
+    tg_tape_free(t);
+    job jobs[TAPES];
+    pthread_t thread[TAPES];
+    for (int k = 0; k < TAPES; k++) {
+        jobs[k] = (job){.m = m, .want = {want[0], want[1]}, .number = k};
+        cr_assert_eq(pthread_create(&thread[k], NULL, run_job, &jobs[k]), 0);
+    }
+    for (int k = 0; k < TAPES; k++) {
+        pthread_join(thread[k], NULL);
+        cr_expect(jobs[k].healthy);
+        cr_expect_eq(jobs[k].different, 0, "tape %d: %d results differ", k, jobs[k].different);
+    }
+    free(want[0]);
+    free(want[1]);
+    model_free(m);
+}
+
+/* ---------------------------------------------------------------- changing the number */
+
+Test(threads, the_number_may_change_between_recordings_and_within_one)
+{
+    model *m = model_new();
+    tg_tape *t = tape_with(1);
+    result *want[3];
+    for (int k = 0; k < 3; k++) want[k] = run_once(t, m, ROWS - k, (uint64_t)k);
+    cr_expect(!same(want[0], want[1]));
+    static const int numbers[] = {2, 8, 1, 3, 0, 17, 2};
+    for (int k = 0; k < (int)(sizeof numbers / sizeof *numbers); k++) {
+        tg_tape_set_threads(t, numbers[k]);
+        result *between = run_once(t, m, ROWS - k % 3, (uint64_t)k % 3);
+        cr_expect(same(between, want[k % 3]), "%d threads", numbers[k]);
+        free(between);
+
+        tg_tensor *middle;
+        result *within = calloc(1, sizeof *within);
+        tg_tape_reset(t);
+        tg_tape_set_step(t, (uint64_t)k % 3);
+        tg_tensor *loss = record(t, m, ROWS - k % 3, &middle);
+        cr_expect_neq(tg_data(t, middle), NULL);
+        tg_tape_set_threads(t, numbers[k] ? 1 : 5);
+        take_gradients(t, m, within, loss, middle);
+        cr_expect(same(within, want[k % 3]), "%d threads, then another number", numbers[k]);
+        free(within);
+    }
+    expect_ok(t);
+    for (int k = 0; k < 3; k++) free(want[k]);
+    tg_tape_free(t);
+    model_free(m);
+}
+
+Test(threads, the_number_may_change_before_a_replay)
+{
+    model *m = model_new();
+    tg_tape *t = tape_with(1);
+    float *want = malloc(sizeof m->x);
+    size_t bytes = (size_t)tg_tensor_count(m->p[0]) * sizeof *want;
+    for (int threads = 1; threads <= 8; threads++) {
+        tg_tensor *middle;
+        tg_tape_reset(t);
+        tg_tape_set_step(t, 0);
+        tg_tape_set_threads(t, 1);
+        tg_params_drop_grads(m->ps);
+        tg_backward(t, record(t, m, ROWS, &middle));
+        cr_assert_not_null(tg_param_grad(m->p[0]));
+        memcpy(want, tg_param_grad(m->p[0]), bytes);
+        tg_params_drop_grads(m->ps);
+        tg_tape_set_threads(t, threads);
+        tg_tape_set_step(t, UINT64_MAX); /* the replay's step is one more */
+        tg_replay(t);
+        cr_assert_not_null(tg_param_grad(m->p[0]), "%s", tg_tape_message(t));
+        cr_expect(memcmp(want, tg_param_grad(m->p[0]), bytes) == 0, "%d threads", threads);
+    }
+    expect_ok(t);
+    free(want);
+    tg_tape_free(t);
+    model_free(m);
+}
