@@ -174,7 +174,6 @@ static void run(const tg_call *c, const tg_array *out, f32_function f32, f64_fun
                 const f64_function *f64_halves)
 {
     const tg_shape x = c->x[0].shape;
-    if (tg_shape_count(c->y->shape) == 0) return;
     work w = {.n = x.dim[0] * x.dim[1], .f32 = f32, .f64 = f64};
     bool halves = true;
     for (int d = 0; d < 2; d++) {
@@ -184,8 +183,7 @@ static void run(const tg_call *c, const tg_array *out, f32_function f32, f64_fun
     }
     if (halves && f32_halves && w.planes.axis[1].out >= LEAST_F32) w.f32 = f32_halves[c->build];
     if (halves && f64_halves && w.planes.axis[1].out >= LEAST_F64) w.f64 = f64_halves[c->build];
-    const int64_t elements = plane(&c->x[0]) > 0 ? plane(&c->x[0]) : 1;
-    w.n_of_part = elements < 32768 ? 32768 / elements : 1;
+    w.n_of_part = plane(&c->x[0]) < 32768 ? 32768 / plane(&c->x[0]) : 1;
     tg_parallel(c, (w.n + w.n_of_part - 1) / w.n_of_part, run_part, &w);
 }
 

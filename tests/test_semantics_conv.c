@@ -47,11 +47,13 @@ Test(semantics_conv, errors_name_the_shapes)
         tg_tensor *x = semantics_input(t, dtype, TG_SHAPE(1, 4, 3, 4), zero), *w = semantics_input(t, dtype, TG_SHAPE(2, 4, 2, 2), zero);
         tg_tensor *flat = INPUT(TG_SHAPE(2, 2), 0, 0, 0, 0), *three = INPUT(TG_SHAPE(3), 0, 0, 0);
         tg_tensor *tall = semantics_input(t, dtype, TG_SHAPE(1, 4, 4, 2), zero), *empty = tg_input(t, dtype, TG_SHAPE(2, 4, 0, 2), NULL);
+        tg_tensor *thirds = semantics_input(t, dtype, TG_SHAPE(3, 1, 2, 2), zero);
         tg_tensor *w64 = tg_input(t, TG_F64, TG_SHAPE(1, 4, 1, 1), zero), *i = INDEX(TG_SHAPE(1, 1, 1, 1), 0);
         EXPECT_ERROR(tg_conv2d(t, flat, w, NULL, (tg_conv){0}), TG_ESHAPE, "conv2d: x [2,2] does not fit w [2,4,2,2] in 1 groups");
         EXPECT_ERROR(tg_conv2d(t, x, flat, NULL, (tg_conv){0}), TG_ESHAPE, "conv2d: x [1,4,3,4] does not fit w [2,2]");
         EXPECT_ERROR(tg_conv2d(t, x, w, NULL, (tg_conv){.groups = 2}), TG_ESHAPE, "x [1,4,3,4] does not fit w [2,4,2,2] in 2 groups");
-        EXPECT_ERROR(tg_conv2d(t, x, w, NULL, (tg_conv){.groups = 3}), TG_ESHAPE, "in 3 groups");
+        EXPECT_ERROR(tg_conv2d(t, x, thirds, NULL, (tg_conv){.groups = 3}), TG_ESHAPE, "x [1,4,3,4] does not fit w [3,1,2,2] in 3 groups");
+        EXPECT_ERROR(tg_conv2d(t, x, thirds, NULL, (tg_conv){.groups = 4}), TG_ESHAPE, "in 4 groups");
         EXPECT_ERROR(tg_conv2d(t, x, w, three, (tg_conv){0}), TG_ESHAPE, "conv2d: b [3] does not fit w [2,4,2,2]");
         EXPECT_ERROR(tg_conv2d(t, x, tall, NULL, (tg_conv){0}), TG_ESHAPE, "kernel of w [1,4,4,2] does not fit into x [1,4,3,4]");
         EXPECT_ERROR(tg_conv2d(t, x, w, NULL, (tg_conv){.dilation = {1, 4}}), TG_ESHAPE, "does not fit into x");
@@ -220,12 +222,15 @@ Test(semantics_conv, nan_wins_and_takes_the_gradient)
 {
     EACH_BUILD
     {
-        tg_tensor *x = INPUT(TG_SHAPE(1, 1, 2, 8), 1, NAN, NAN, 9, 1, INFINITY, 0, 0, 9, NAN, 1, NAN, 1, 1, NAN, 4), *y = tg_max_pool2d(t, x, HALVES);
-        EXPECT(y, NAN, NAN, INFINITY, NAN);
-        EXPECT(GRAD(y, x), 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0);
-        tg_tensor *all = tg_max_pool2d(t, x, (tg_pool){.kernel = {2, 8}});
+        tg_tensor *x = INPUT(TG_SHAPE(1, 1, 2, 10), 1, NAN, NAN, 9, 1, 9, 2, 1, 3, INFINITY, 9, 1, 9, 1, NAN, 1, 9, NAN, 1, 1);
+        tg_tensor *y = tg_max_pool2d(t, x, HALVES);
+        EXPECT(y, NAN, NAN, NAN, NAN, INFINITY);
+        EXPECT(GRAD(y, x), 0, 1, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0);
+        tg_tensor *many = INPUT(TG_SHAPE(1, 1, 2, 8), NAN, NAN, 1, NAN, 1, 1, NAN, NAN, 1, 1, NAN, NAN, NAN, NAN, NAN, NAN);
+        EXPECT(GRAD(tg_max_pool2d(t, many, HALVES), many), 1, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0);
+        tg_tensor *all = tg_max_pool2d(t, x, (tg_pool){.kernel = {2, 10}});
         EXPECT(all, NAN);
-        EXPECT(GRAD(all, x), 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+        EXPECT(GRAD(all, x), 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     }
 }
 
