@@ -413,10 +413,22 @@ static tg_tensor *record_new(const recording *at, uint32_t n_in, const uint32_t 
     return append(at, n_in, in, n_attrs, attrs, &r.y);
 }
 
+/* Loops, because most nodes have one or two operands and few attributes: calling memcmp would cost more than comparing. */
+static bool same_inputs(const tg_tape *t, const tg_node *v, uint32_t n, const uint32_t *in)
+{
+    const uint32_t *before = tg_node_inputs(t, v);
+    for (uint32_t k = 0; k < n; k++)
+        if (before[k] != in[k]) return false;
+    return true;
+}
+
 static bool same_attrs(const tg_tape *t, const tg_node *v, int n, const int64_t *attrs)
 {
-    if (!v->attrs) return n == 0;
-    return t->attrs[v->attrs] == n && memcmp(&t->attrs[v->attrs + 1], attrs, (size_t)n * sizeof *attrs) == 0;
+    if (tg_node_n_attrs(t, v) != n) return false;
+    const int64_t *before = tg_node_attrs(t, v);
+    for (int k = 0; k < n; k++)
+        if (before[k] != attrs[k]) return false;
+    return true;
 }
 
 /* Fails for an op that a user put together wrongly, so that nothing behind it has to ask again. */
@@ -450,7 +462,7 @@ tg_tensor *tg_apply_at(tg_tape *t, const char *file, int line, const tg_op *op, 
     for (uint32_t k = 0; k < n; k++)
         if (!tg_resolve(t, file, line, op->name, x[k], &in[k])) return NULL;
     const tg_node *v = &t->node[t->n];
-    if (t->n < t->old && v->op == op && v->n_in == n && memcmp(tg_node_inputs(t, v), in, n * sizeof *in) == 0 && same_attrs(t, v, n_attrs, attrs)) {
+    if (t->n < t->old && v->op == op && v->n_in == n && same_inputs(t, v, n, in) && same_attrs(t, v, n_attrs, attrs)) {
         if (v->attrs) t->n_attrs = v->attrs + 1 + (size_t)n_attrs;
         if (n > 3) t->n_more = v->in[0] + n;
         return step_over(t, file, line);
