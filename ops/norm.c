@@ -16,7 +16,7 @@ enum {
     GROUP = 32,   /* lanes that a sum runs in */
     PART = 1 << 15,
     LEAST = 16,
-    GREATEST = 512 /* elements of a part, and bounds of its rows */
+    GREATEST = 128 /* elements of a part, and bounds of its rows */
 };
 
 /* The matrix, what is added to each row of it, and where the results go. NULL: w is 1, b is 0. */
