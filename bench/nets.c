@@ -132,11 +132,20 @@ static void products_through_tape(void *user)
 }
 
 #if TG_HAVE_CBLAS
+static __typeof__(&cblas_sgemm) blas;
+
+static bool load_blas(void)
+{
+    void *library = dlopen(TG_CBLAS_LIBRARY, RTLD_NOW), *symbol = library ? dlsym(library, "cblas_sgemm") : NULL;
+    memcpy(&blas, &symbol, sizeof blas);
+    return symbol;
+}
+
 static void by_blas(void *user)
 {
     const product *p = user;
-    cblas_sgemm(CblasRowMajor, p->transpose_a ? CblasTrans : CblasNoTrans, p->transpose_b ? CblasTrans : CblasNoTrans, (int)p->m, (int)p->n,
-                (int)p->k, 1, p->a, (int)(p->transpose_a ? p->m : p->k), p->b, (int)(p->transpose_b ? p->k : p->n), 0, p->c, (int)p->n);
+    blas(CblasRowMajor, p->transpose_a ? CblasTrans : CblasNoTrans, p->transpose_b ? CblasTrans : CblasNoTrans, (int)p->m, (int)p->n, (int)p->k, 1,
+         p->a, (int)(p->transpose_a ? p->m : p->k), p->b, (int)(p->transpose_b ? p->k : p->n), 0, p->c, (int)p->n);
 }
 #endif
 
@@ -170,6 +179,9 @@ static timing faster(timing a, timing b) { return a.median > 0 && a.median <= b.
 static timing products_by_library(products *all)
 {
     timing sum = {0, 0};
+#if TG_HAVE_CBLAS
+    const bool has_blas = load_blas();
+#endif
 #if TG_HAVE_DNNL
     omp_set_num_threads(1);
     const bool has_dnnl = load_dnnl();
@@ -177,7 +189,7 @@ static timing products_by_library(products *all)
     for (int k = 0; k < all->n; k++) {
         timing best = {0, 0};
 #if TG_HAVE_CBLAS
-        best = faster(best, bench_time(by_blas, &all->p[k], 1));
+        if (has_blas) best = faster(best, bench_time(by_blas, &all->p[k], 1));
 #endif
 #if TG_HAVE_DNNL
         if (has_dnnl) best = faster(best, bench_time(by_dnnl, &all->p[k], 1));

@@ -94,7 +94,7 @@ only_tg()
 
 variant release
 variant dev
-variant clang -DTG_WITH_CBLAS=OFF -DTG_WITH_DNNL=OFF -DTG_WITH_SLEEF=OFF
+variant clang -DTG_WITH_CBLAS=OFF -DTG_WITH_DNNL=OFF
 variant tsan
 
 check "the code is in the format of .clang-format" formatted
