@@ -43,7 +43,7 @@ typedef struct block {
     void *score, *slope;                 /* [keys, queries] */
     void *sum;                           /* [queries, value], or [queries, key] */
     void *tile;                          /* [keys, key or value] */
-    void *top, *total, *factor;          /* [queries] */
+    void *top, *shift, *total, *factor;  /* [queries] */
 } block;
 
 static int64_t lowest(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -88,6 +88,7 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
     b->score = take(p, memory, &at, p->keys * p->queries);
     b->sum = take(p, memory, &at, p->queries * width);
     b->top = take(p, memory, &at, p->queries);
+    b->shift = take(p, memory, &at, p->queries);
     b->total = take(p, memory, &at, p->queries);
     b->factor = take(p, memory, &at, p->queries);
     if (!gradient) return at;
@@ -191,22 +192,34 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
         }                                                                                                                                  \
         EACH(i, count * p->queries, p->keys * p->queries, score[i] = -INFINITY)                                                            \
     }                                                                                                                                      \
+    /* One long loop of e^x: for the short ones over a row of queries the loop itself costs as much. */                                    \
+    TARGET static void exponentials_##fn(const problem *p, T *score, const T *shift)                                                       \
+    {                                                                                                                                      \
+        enum { build = BUILD };                                                                                                            \
+        for (int64_t j = 0; j < p->keys; j++) {                                                                                            \
+            T *s = score + j * p->queries;                                                                                                 \
+            EACH(i, 0, p->queries, s[i] -= shift[i])                                                                                       \
+        }                                                                                                                                  \
+        const int64_t count = p->keys * p->queries;                                                                                        \
+        EACH(i, 0, count, score[i] = EXP(score[i]))                                                                                        \
+    }                                                                                                                                      \
     /* The scores become e^(score - top), with top the maximum so far; factor gets what earlier sums are to be multiplied by. */           \
     TARGET static void follow_##fn(const problem *p, const block *b, bool start)                                                           \
     {                                                                                                                                      \
         enum { build = BUILD };                                                                                                            \
         const int64_t width = p->queries;                                                                                                  \
-        T *score = (T *)b->score, *top = (T *)b->top, *total = (T *)b->total, *factor = (T *)b->factor;                                    \
+        T *score = (T *)b->score, *top = (T *)b->top, *total = (T *)b->total, *factor = (T *)b->factor, *shift = (T *)b->shift;            \
         if (start) EACH(i, 0, width, top[i] = -INFINITY; total[i] = 0)                                                                     \
         EACH(i, 0, width, factor[i] = top[i])                                                                                              \
         for (int64_t j = 0; j < p->keys; j++) {                                                                                            \
             const T *s = score + j * width;                                                                                                \
             EACH(i, 0, width, top[i] = s[i] > top[i] ? s[i] : top[i])                                                                      \
         }                                                                                                                                  \
-        EACH(i, 0, width, const T shift = top[i] == -INFINITY ? 0 : top[i]; factor[i] = EXP(factor[i] - shift); total[i] *= factor[i])     \
+        EACH(i, 0, width, shift[i] = top[i] == -INFINITY ? 0 : top[i]; factor[i] = EXP(factor[i] - shift[i]); total[i] *= factor[i])       \
+        exponentials_##fn(p, score, shift);                                                                                                \
         for (int64_t j = 0; j < p->keys; j++) {                                                                                            \
-            T *s = score + j * width;                                                                                                      \
-            EACH(i, 0, width, const T shift = top[i] == -INFINITY ? 0 : top[i], z = EXP(s[i] - shift); s[i] = z; total[i] += z)            \
+            const T *s = score + j * width;                                                                                                \
+            EACH(i, 0, width, total[i] += s[i])                                                                                            \
         }                                                                                                                                  \
     }                                                                                                                                      \
     /* How many keys a block of queries can see. */                                                                                        \
@@ -300,10 +313,7 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
                 if (seen > KEYS) {                                                                                                     \
                     pack_##fn(k + first * p->k.row, &p->k, count, p->d, 1, p->keys, p->key, (T *)b->k);                                \
                     scores_##fn(p, b, query, queries, first, count, mask);                                                             \
-                    for (int64_t j = 0; j < p->keys; j++) {                                                                            \
-                        T *s = score + j * width;                                                                                      \
-                        EACH(i, 0, width, s[i] = EXP(s[i] - top[i]))                                                                   \
-                    }                                                                                                                  \
+                    exponentials_##fn(p, score, top);                                                                                  \
                 }                                                                                                                      \
                 product_##fn(p->keys, width, p->e, (const T *)b->v, p->value, 1, (const T *)b->gy_turned, width, slope, width, false); \
                 for (int64_t j = 0; j < p->keys; j++) {                                                                                \
