@@ -31,7 +31,8 @@ static tg_tensor *jacobian(tg_tape *t, const char *file, int line, const char *n
     if (!y || !x) return tg_fail_at(t, file, line, TG_ENULL, "%s: an operand is NULL", name);
     tg_shape shape = tg_tensor_shape(y), inner = tg_tensor_shape(x);
     if (shape.ndim < 0 || inner.ndim < 0 || shape.ndim + inner.ndim > TG_MAX_DIMS)
-        return tg_fail_at(t, file, line, TG_ESHAPE, "%s: %s by %s has more than 8 dimensions", name, tg_shape_text(shape).text, tg_shape_text(inner).text);
+        return tg_fail_at(t, file, line, TG_ESHAPE, "%s: %s by %s has more than 8 dimensions", name, tg_shape_text(shape).text,
+                          tg_shape_text(inner).text);
     if (tg_tensor_dtype(x) != tg_tensor_dtype(y)) return tg_fail_at(t, file, line, TG_EDTYPE, "%s: the result and x have different dtypes", name);
     memcpy(&shape.dim[shape.ndim], inner.dim, (size_t)inner.ndim * sizeof inner.dim[0]);
     shape.ndim += inner.ndim;
@@ -40,10 +41,7 @@ static tg_tensor *jacobian(tg_tape *t, const char *file, int line, const char *n
     return tg_reshape(t, rows(t, file, line, y, x, 0, count), shape);
 }
 
-tg_tensor *tg_jacobian_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *x)
-{
-    return jacobian(t, file, line, "jacobian", y, x);
-}
+tg_tensor *tg_jacobian_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *x) { return jacobian(t, file, line, "jacobian", y, x); }
 
 tg_tensor *tg_hessian_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *x)
 {
@@ -54,10 +52,7 @@ tg_tensor *tg_hessian_at(tg_tape *t, const char *file, int line, tg_tensor *y, t
 
 /* ---------------------------------------------------------------- samples */
 
-static tg_tensor *record_jacobian(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_jacobian)(t, (tg_exp)(t, x[0]), x[0]);
-}
+static tg_tensor *record_jacobian(tg_tape *t, tg_tensor *const *x) { return (tg_jacobian)(t, (tg_exp)(t, x[0]), x[0]); }
 
 static void jacobian_of_exp(const tg_array *x, tg_array *y)
 {
@@ -65,8 +60,7 @@ static void jacobian_of_exp(const tg_array *x, tg_array *y)
     double *out = y->data;
     int64_t n = x[0].shape.dim[0];
     for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < n; j++)
-            out[i * n + j] = i == j ? exp(in[i]) : 0;
+        for (int64_t j = 0; j < n; j++) out[i * n + j] = i == j ? exp(in[i]) : 0;
 }
 
 static const tg_sample jacobian_samples[] = {
@@ -75,18 +69,14 @@ static const tg_sample jacobian_samples[] = {
 TG_INFO(jacobian, "y[i,j] = dy[i] / dx[j]", "y of x -> [y's sizes, x's sizes]", -1, jacobian_samples)
 
 /* The product of two elements has the off-diagonal ones as its Hessian. */
-static tg_tensor *record_hessian(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_hessian)(t, (tg_prod)(t, x[0], TG_ALL_AXES, false), x[0]);
-}
+static tg_tensor *record_hessian(tg_tape *t, tg_tensor *const *x) { return (tg_hessian)(t, (tg_prod)(t, x[0], TG_ALL_AXES, false), x[0]); }
 
 static void hessian_of_product(const tg_array *x, tg_array *y)
 {
     const double *in = x[0].data;
     double *out = y->data;
     for (int i = 0; i < 3; i++)
-        for (int j = 0; j < 3; j++)
-            out[i * 3 + j] = i == j ? 0 : in[3 - i - j];
+        for (int j = 0; j < 3; j++) out[i * 3 + j] = i == j ? 0 : in[3 - i - j];
 }
 
 static const tg_sample hessian_samples[] = {

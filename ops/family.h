@@ -16,9 +16,9 @@
     tg_tensor *tg_##name##_at(tg_tape *t, const char *file, int line, tg_tensor *a, tg_tensor *b) { return tg_apply_2(t, file, line, &op, a, b); }
 
 /* The tg_op_info of an op, from its samples: an array of tg_sample. */
-#define TG_INFO(op, formula_text, shapes_text, times, sample_array)                                                  \
-    extern const tg_op_info tg_info_##op;                                                                           \
-    const tg_op_info tg_info_##op = {.name = #op, .formula = formula_text, .shapes = shapes_text, .order = times,   \
-                                     .n_samples = TG_COUNT(sample_array), .samples = sample_array};
+#define TG_INFO(op, formula_text, shapes_text, times, sample_array) \
+    extern const tg_op_info tg_info_##op;                           \
+    const tg_op_info tg_info_##op = {                               \
+        .name = #op, .formula = formula_text, .shapes = shapes_text, .order = times, .n_samples = TG_COUNT(sample_array), .samples = sample_array};
 
 #endif

@@ -202,8 +202,7 @@ static void multiply_part(const tg_call *c, void *user, int64_t part)
         a.rows = i_end - i;
         b.data = data->b + (offset_of(p, &p->b, batch) + j * b.column) * element;
         b.columns = j_end - j;
-        tg_gemm(c->y->dtype, c->build, &a, &b, (char *)c->y->data + ((batch * p->m + i) * p->n + j) * element, p->n,
-                p->groups * tiles > 1);
+        tg_gemm(c->y->dtype, c->build, &a, &b, (char *)c->y->data + ((batch * p->m + i) * p->n + j) * element, p->n, p->groups * tiles > 1);
     }
 }
 
@@ -293,17 +292,16 @@ static void vjp(TG_VJP)
     gx[1] = tg_matmul(t, turned(t, TG_HERE, a), g);
 }
 
-static const tg_op matmul = {
-    .size = sizeof(tg_op),
-    .name = "matmul",
-    .n_in = 2,
-    .flags = TG_STRIDED,
-    .rule = rule,
-    .kernel = kernel,
-    .scratch = scratch,
-    .prepared = sizeof(product),
-    .prepare = prepare,
-    .vjp = vjp};
+static const tg_op matmul = {.size = sizeof(tg_op),
+                             .name = "matmul",
+                             .n_in = 2,
+                             .flags = TG_STRIDED,
+                             .rule = rule,
+                             .kernel = kernel,
+                             .scratch = scratch,
+                             .prepared = sizeof(product),
+                             .prepare = prepare,
+                             .vjp = vjp};
 
 tg_tensor *tg_matmul_at(tg_tape *t, const char *file, int line, tg_tensor *a, tg_tensor *b)
 {

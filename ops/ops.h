@@ -59,6 +59,9 @@ TG_API const tg_op_info *const *tg_ops_list(int *n);
 extern "C" {
 #endif
 
+/* The formatter takes the pointers in an entry for products. */
+/* clang-format off */
+
 /* ---------------- arithmetic */
 
 /* y = a + b. Also i64. */
@@ -403,6 +406,8 @@ TG_OP(cross_entropy, (tg_tensor *logits, tg_tensor *target), (logits, target))
 /* -log_probabilities[target]; as cross_entropy_loss for class indices */
 TG_OP(nll_loss, (tg_tensor *log_probabilities, tg_tensor *target, tg_tensor *class_weights, int64_t ignore_index, tg_reduction reduction), (log_probabilities, target, class_weights, ignore_index, reduction))
 #define tg_nll_loss(t, log_probabilities, target, class_weights, ignore_index, reduction) TG_CALL(nll_loss, t, log_probabilities, target, class_weights, ignore_index, reduction)
+
+/* clang-format on */
 
 #ifdef __cplusplus
 }
