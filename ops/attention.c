@@ -1,6 +1,7 @@
-/* Scaled dot-product attention y = softmax(s q k^T) v, s = d^(-1/2), without a matrix of scores: blocks of queries meet tiles of keys, and a row's maximum and
- * sum follow the tiles (Dao et al. 2022). Scores lie transposed, [keys, queries], so that every step of the softmax is an elementwise one over queries. The
- * gradient recomputes the tiles. With p the softmax, dp = gy v^T and ds = p (dp - sum of gy y over the row): gq = s ds k, gk = s ds^T q, gv = p^T gy. */
+/* Scaled dot-product attention y = softmax(s q k^T) v, s = d^(-1/2), without a matrix of scores: blocks of queries meet tiles of keys, and a row's
+ * maximum and sum follow the tiles (Dao et al. 2022). Scores lie transposed, [keys, queries], so that every step of the softmax is an elementwise
+ * one over queries. The gradient recomputes the tiles. With p the softmax, dp = gy v^T and ds = p (dp - sum of gy y over the row): gq = s ds k, gk
+ * = s ds^T q, gv = p^T gy. */
 #include "folds.h"
 #include "math.h"
 #include <string.h>
@@ -471,8 +472,8 @@ static const tg_op attention = {.size = sizeof(tg_op),
                                 .prepared = sizeof(problem),
                                 .prepare = prepare_forward,
                                 .vjp = forward_vjp};
-/* q, k, v, y, gy, and, where there is one, the mask. The gradients of q, k and v lie one after the other, since they come from one pass. y is detached: it only
- * saves work. */
+/* q, k, v, y, gy, and, where there is one, the mask. The gradients of q, k and v lie one after the other, since they come from one pass. y is
+ * detached: it only saves work. */
 static const tg_op attention_grad = {.size = sizeof(tg_op),
                                      .name = "attention_grad",
                                      .n_in = -1,

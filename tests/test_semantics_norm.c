@@ -133,7 +133,8 @@ Test(semantics_norm, equals_the_composed_formula)
     }
 }
 
-/* A mean of 1000 has an error of 3e-5 in f32, which a deviation of 0.6 divides into 1e-4: the difference of two sums of squares would lose everything. */
+/* A mean of 1000 has an error of 3e-5 in f32, which a deviation of 0.6 divides into 1e-4: the difference of two sums of squares would lose
+ * everything. */
 Test(semantics_norm, a_large_mean_costs_no_more_than_its_own_rounding)
 {
     tg_tensor *x[3], *seed;
