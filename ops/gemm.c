@@ -43,7 +43,8 @@ bool tg_gemm_wants_copy(int64_t m, int64_t n, int64_t k, const tg_matrix *b)
     return !library_fits(m, n, k) || (m >= 24 && n >= 24 && k >= 16 && !is_large(m, n, k));
 }
 
-/* Libraries are loaded by the first product that wants them: linked, they would cost every program milliseconds and megabytes. */
+/* Libraries are loaded by the first product that wants them: linked, they would cost every program milliseconds and megabytes. Without them
+ * gemm_small.c multiplies, right for any size and slow for large ones; which it is stays so for the life of the process. */
 
 #if TG_HAVE_DNNL
 #define TEXT_OF(x) #x
