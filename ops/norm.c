@@ -1,9 +1,7 @@
 /* layer_norm. A row x becomes z w + b with z = (x - mean) r, r = (variance + eps)^(-1/2). With h = gy w and P(h) = h - mean(h) - z mean(h z), the
  * gradient of x is r P(h); those of w and b are the sums of gy z and of gy over the rows. */
 #include "folds.h"
-#include "../graph/base.h"
 #include "math.h"
-#include <string.h>
 
 #if defined(__GNUC__)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
