@@ -38,23 +38,25 @@ static int64_t common_divisor(int64_t a, int64_t b)
     return a;
 }
 
-/* What y's position t sees of x, or, transposed, what of y saw x's position t. */
-static run position(const tg_conv_axis *a, bool transposed, int64_t t)
+static int64_t over(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : 0; } /* a / b rounded up, not below 0 */
+
+/* What y's position t sees of x: x's position is t stride - padding + tap dilation. */
+static run seen(const tg_conv_axis *a, int64_t t)
 {
-    run r = {.target = t, .pixels = 1};
-    for (int64_t k = 0; k < a->kernel; k++) {
-        int64_t at = transposed ? t + a->padding - k * a->dilation : t * a->stride - a->padding + k * a->dilation;
-        if (transposed) {
-            if (at % a->stride) continue;
-            at /= a->stride;
-        }
-        if (at < 0 || at >= (transposed ? a->out : a->size)) continue;
-        if (r.taps++ == 0) {
-            r.tap = k;
-            r.source = at;
-        }
-    }
-    return r;
+    const int64_t at = t * a->stride - a->padding, tap = over(-at, a->dilation), end = lowest(a->kernel, over(a->size - at, a->dilation));
+    if (end <= tap) return (run){.target = t, .pixels = 1};
+    return (run){.target = t, .source = at + tap * a->dilation, .tap = tap, .taps = end - tap, .pixels = 1};
+}
+
+/* What of y saw x's position t: only every step-th tap can have. */
+static run seen_by(const tg_conv_axis *a, int64_t step, int64_t t)
+{
+    int64_t tap = 0;
+    while (tap < lowest(step, a->kernel) && (t + a->padding - tap * a->dilation) % a->stride) tap++;
+    const int64_t at = (t + a->padding - tap * a->dilation) / a->stride, apart = a->dilation * step / a->stride;
+    const int64_t first = over(at - a->out + 1, apart), end = tap < step ? lowest(over(a->kernel - tap, step), over(at + 1, apart)) : 0;
+    if (end <= first) return (run){.target = t, .pixels = 1};
+    return (run){.target = t, .source = at - first * apart, .tap = tap + first * step, .taps = end - first, .pixels = 1};
 }
 
 /* All positions of an axis in runs of `most` or one. */
@@ -70,8 +72,7 @@ static void find_runs(runs *all, const tg_conv_axis *a, bool transposed, int mos
     const int64_t phases = most == 1 ? 1 : apart; /* single positions stay in order */
     for (int64_t phase = 0; phase < lowest(phases, size); phase++)
         for (int64_t t = phase; t < size; t += phases) {
-            const run r = position(a, transposed, t);
-            all->runs[all->n++] = r;
+            all->runs[all->n++] = transposed ? seen_by(a, step, t) : seen(a, t);
             if (most == 1 || all->n < most) continue;
             run *first = &all->runs[all->n - most];
             bool alike = true;
@@ -208,7 +209,8 @@ static tg_conv_plan plan_of(const tg_call *c, const tg_shape *x, const tg_shape 
         p.axis[d] = (tg_conv_axis){
             x->dim[2 + d], y->dim[2 + d], w->dim[2 + d], c->attrs[TG_CONV_STRIDE + d], c->attrs[TG_CONV_PADDING + d], c->attrs[TG_CONV_DILATION + d]};
     const int lanes = lanes_of(p.dtype, c->build);
-    if (4 * p.n >= 3 * lanes) p.lanes = lanes;
+    const double padded = ((double)p.axis[0].size + 2 * (double)p.axis[0].padding) * ((double)p.axis[1].size + 2 * (double)p.axis[1].padding);
+    if (4 * p.n >= 3 * lanes && padded * (double)p.c < 1e9) p.lanes = lanes;
     const int64_t units = p.lanes ? (p.n + lanes - 1) / lanes : p.n;
     p.each = highest(1, (units + 15) / 16);
     p.parts = (units + p.each - 1) / p.each;
@@ -273,11 +275,12 @@ void tg_conv_weight_gradient_prepare(const tg_call *c, void *prepared)
         padded_sizes(p, size);
         p->strip = strip_of(p->axis[0].out, p->axis[1].out, 64);
         const int64_t padded = size[0] * size[1], plain = padded == pixels_of(p) ? 0 : pixels_of(p);
-        finish(p, taps_of(p) * (int64_t)sizeof(int64_t),
-               p->lanes * (p->c * (padded + plain) + p->o * p->strip * p->axis[1].out + (weights + p->lanes - 1) / p->lanes * p->lanes));
+        p->sums = p->lanes * (p->c * (padded + plain) + p->o * p->strip * p->axis[1].out);
+        finish(p, taps_of(p) * (int64_t)sizeof(int64_t), p->sums + (weights + p->lanes - 1) / p->lanes * p->lanes * p->lanes);
     } else {
         p->strip = product_strip(p);
-        finish(p, 0, taps_of(p) * p->strip * p->axis[1].out + weights + weights / p->groups);
+        p->sums = taps_of(p) * p->strip * p->axis[1].out + weights / p->groups;
+        finish(p, 0, p->sums + weights);
     }
 }
 
@@ -375,7 +378,7 @@ static void walk_part(const tg_call *c, const products *u, int64_t part, void (*
                 at.rows = lowest(p->strip, p->axis[0].out - at.row);
                 at.columns = at.rows * p->axis[1].out;
                 at.x = u->x + (at.image * p->groups + at.group) * at.c * pixels_of(p) * element;
-                at.w = u->w + at.group * at.o * at.taps * element;
+                at.w = u->w ? u->w + at.group * at.o * at.taps * element : NULL;
                 at.y = u->gy + ((at.image * p->groups + at.group) * at.o * at.out + at.row * p->axis[1].out) * element;
                 visit(c, u, &at);
             }
@@ -415,8 +418,7 @@ static void weight_strip(const tg_call *c, const products *u, const walk *at)
     const int64_t element = (int64_t)tg_dtype_size(p->dtype), weights = at->o * at->taps;
     const tg_matrix y = {at->y, at->o, at->columns, at->out, 1}, x = columns_of(u, at);
     const tg_matrix turned = {x.data, x.columns, x.rows, x.column, x.row};
-    char *product = at->scratch + at->taps * p->strip * p->axis[1].out * element, *sums = product + weights * element;
-    char *sum = sums + at->group * weights * element;
+    char *product = at->scratch + (p->sums - weights) * element, *sum = at->scratch + (p->sums + at->group * weights) * element;
     const bool first = at->row == 0 && at->image % p->each == 0;
     tg_gemm(p->dtype, c->build, &y, &turned, first ? sum : product, at->taps, p->parts > 1);
     if (!first) add_each(p->dtype, sum, product, 1, weights, 0, 1);
@@ -501,7 +503,6 @@ void tg_conv_weight_gradient_kernel(const tg_call *c)
 {
     const tg_conv_plan *p = c->prepared;
     const int64_t weights = p->o * taps_of(p), element = (int64_t)tg_dtype_size(p->dtype);
-    int64_t sums; /* where in a part's scratch they are */
     if (weights == 0) return;
     if (p->n == 0) {
         memset(c->y->data, 0, (size_t)(weights * element));
@@ -515,15 +516,12 @@ void tg_conv_weight_gradient_kernel(const tg_call *c)
             k.offset[tap] =
                 tap / (height * width) * padded + tap / width % height * p->axis[0].dilation * k.padded[1] + tap % width * p->axis[1].dilation;
         run_parts(c, p, weigh[p->dtype][c->build], &k);
-        const int64_t plain = padded == pixels_of(p) ? 0 : pixels_of(p);
-        sums = p->lanes * (p->c * (padded + plain) + p->o * p->strip * p->axis[1].out);
     } else {
         products u = {p, c->x[0].data, NULL, c->x[1].data, NULL, NULL};
         run_parts(c, p, weight_part, &u);
-        sums = taps_of(p) * p->strip * p->axis[1].out + weights / p->groups;
     }
     for (int64_t part = 0; part < p->parts; part++) {
-        const char *from = (const char *)c->scratch + p->table + part * p->part_bytes + sums * element;
+        const char *from = (const char *)c->scratch + p->table + part * p->part_bytes + p->sums * element;
         if (part == 0) memcpy(c->y->data, from, (size_t)(weights * element));
         else add_each(p->dtype, c->y->data, from, 1, weights, 0, 1);
     }
