@@ -2,9 +2,9 @@
  * label t, class weights w and smoothing s; q = 0 on an ignored row. The gradient in x_j is Q softmax(x)_j - q_j with Q = sum_j q_j. */
 #include "loss.h"
 #include "../graph/base.h"
-#include "math.h"
+#include "rows.h"
 
-enum { MOST = TG_FOLD_MOST };
+enum { MOST = TG_FOLD_MOST, SHORT = 64 };
 
 /* A matrix of logits and what goes with it; operands that an op lacks are NULL. */
 typedef struct table {
@@ -18,7 +18,7 @@ typedef struct table {
     double smoothing;
     const void *gy;
     void *y;
-    tg_fold_fn sum, max;
+    tg_fold_fn sum;
 } table;
 
 typedef void (*rows_fn)(const table *r, tg_staircase *stairs, int64_t first, int64_t end);
@@ -53,40 +53,48 @@ static bool kept(const table *r, int64_t row)
         if (c > MOST) tg_staircase_end(stairs, &result);             \
     } while (0)
 
-/* Short rows share one call of the vectorised e^x: as many as fit 1024 elements. */
+TG_EACH_BUILD(TG_ROW_FOLDS, statistics_f32, float)
+TG_EACH_BUILD(TG_ROW_FOLDS, statistics_f64, double)
+
+/* Short rows share one call of the vectorised e^x: as many as fit 1024 elements. Of a long row each chunk is read once from afar: its terms are
+ * relative to the maximum so far, and when that rises, the sum follows. The chunks' sums are added in double, which leaves f32 nothing to lose.
+ * While all is -inf, the terms are relative to 0 and vanish; a row that ends so has the loss -inf - -inf. */
 #define STATISTICS(fn, TARGET, BUILD, T)                                                    \
     TARGET static void fn(const table *r, tg_staircase *stairs, int64_t first, int64_t end) \
     {                                                                                       \
         enum { build = BUILD };                                                             \
-        const int64_t c = r->classes, group = c <= MOST / 2 ? MOST / c : 1;                 \
+        const int64_t c = r->classes, group = c < SHORT ? MOST / c : 1;                     \
         T term[MOST];                                                                       \
+        (void)stairs;                                                                       \
         for (int64_t row = first; row < end; row += group) {                                \
             const T *x = (const T *)r->x + row * c;                                         \
             T *y = (T *)r->y + 2 * row;                                                     \
-            const int64_t n = end - row < group ? end - row : group;                        \
-            for (int64_t k = 0; k < n; k++) {                                               \
-                T top;                                                                      \
-                r->max(c < MOST ? c : MOST, x + k * c, &top);                               \
-                for (int64_t from = MOST; from < c; from += MOST) {                         \
-                    T other;                                                                \
-                    r->max(c - from < MOST ? c - from : MOST, x + k * c + from, &other);    \
-                    top = top > other || top != top ? top : other;                          \
-                }                                                                           \
-                y[2 * k] = top;                                                             \
-            }                                                                               \
             if (group == 1) {                                                               \
-                const T top = y[0];                                                         \
-                ROW_SUM(T, y[1], EACH(j, 0, m, term[j] = EXP(x[from + j] - top)));          \
+                T top = fn##_max(c < MOST ? c : MOST, x);                                   \
+                double sum = (double)fn##_sum(c < MOST ? c : MOST, x, SHIFT(top));          \
+                for (int64_t from = MOST; from < c; from += MOST) {                         \
+                    const int64_t m = c - from < MOST ? c - from : MOST;                    \
+                    const T peak = fn##_max(m, x + from);                                   \
+                    if (peak > top) {                                                       \
+                        sum *= exp((double)top - (double)peak);                             \
+                        top = peak;                                                         \
+                    }                                                                       \
+                    sum += (double)fn##_sum(m, x + from, SHIFT(top));                       \
+                }                                                                           \
+                y[0] = top;                                                                 \
+                y[1] = (T)sum;                                                              \
                 continue;                                                                   \
             }                                                                               \
+            const int64_t n = end - row < group ? end - row : group;                        \
             for (int64_t k = 0; k < n; k++) {                                               \
-                const T top = y[2 * k];                                                     \
+                const T top = y[2 * k] = fn##_max(c, x + k * c);                            \
                 EACH(j, 0, c, term[k * c + j] = x[k * c + j] - top)                         \
             }                                                                               \
-            EACH(j, 0, n *c, term[j] = EXP(term[j]))                                        \
+            EACH(j, 0, n *c, term[j] = EXP_BELOW(term[j]))                                  \
             for (int64_t k = 0; k < n; k++) r->sum(c, term + k * c, &y[2 * k + 1]);         \
         }                                                                                   \
     }
+#define SHIFT(top) ((top) > -INFINITY ? (top) : 0)
 
 #define LOSSES(fn, TARGET, BUILD, T)                                                                                      \
     TARGET static void fn(const table *r, tg_staircase *stairs, int64_t first, int64_t end)                               \
@@ -119,7 +127,7 @@ static bool kept(const table *r, int64_t row)
     TARGET static void fn(const table *r, tg_staircase *stairs, int64_t first, int64_t end)                \
     {                                                                                                      \
         enum { build = BUILD };                                                                            \
-        const int64_t c = r->classes, group = c <= MOST / 2 ? MOST / c : 1;                                \
+        const int64_t c = r->classes, group = c < SHORT ? MOST / c : 1;                                    \
         const T *weight = (const T *)r->weight, s = (T)r->smoothing, *gy = (const T *)r->gy;               \
         T term[MOST], mass = (T)c;                                                                         \
         if (weight && s > 0) ROW_SUM(T, mass, EACH(j, 0, m, term[j] = weight[from + j]));                  \
@@ -132,7 +140,7 @@ static bool kept(const table *r, int64_t row)
                     const T top = statistic[2 * k];                                                        \
                     EACH(j, k *c, (k + 1) * c, y[j] = x[j] - top)                                          \
                 }                                                                                          \
-                EACH(j, 0, n *c, y[j] = EXP(y[j]))                                                         \
+                EACH(j, 0, n *c, y[j] = EXP_BELOW(y[j]))                                                   \
             }                                                                                              \
             for (int64_t k = 0; k < n; k++) {                                                              \
                 T *z = y + k * c;                                                                          \
@@ -146,7 +154,7 @@ static bool kept(const table *r, int64_t row)
                 if (group > 1) EACH(j, 0, c, z[j] *= scale)                                                \
                 else {                                                                                     \
                     const T top = statistic[0];                                                            \
-                    EACH(j, 0, c, z[j] = EXP(x[j] - top) * scale)                                          \
+                    EACH(j, 0, c, z[j] = EXP_BELOW(x[j] - top) * scale)                                    \
                 }                                                                                          \
                 z[t] -= g * of_label;                                                                      \
                 if (s > 0 && weight) EACH(j, 0, c, z[j] -= g * (of_all * weight[j]))                       \
@@ -235,7 +243,6 @@ static void run(const tg_call *c, const rows_fn of[][TG_BUILD_COUNT], const tg_a
     r->gy = gy ? gy->data : NULL;
     r->y = c->y->data;
     r->sum = tg_op_sum.fold->of[dtype][c->build];
-    r->max = tg_max_folds.of[dtype][c->build];
     r->rows_of_part = classes < 1 << 14 ? (1 << 14) / (classes > 0 ? classes : 1) : 1;
     if (r->rows > 0) tg_parallel(c, (r->rows + r->rows_of_part - 1) / r->rows_of_part, run_part, &j);
 }

@@ -6,8 +6,8 @@
  * forms are libm's.
  *
  * Largest errors of the float forms in units in the last place, over all of f32, denormal results included (tests/test_math.c):
- *   EXP 1.1, EXPM1 1.7, LOG 0.9, LOG1P 1.4, LOG1P_UNIT 1.4, TANH 1.5, SIGMOID 2.5, ERF 1.3, POW 0.55, sin and cos 0.51,
- *   NORMAL_CDF 8 in the far left tail
+ *   EXP 1.1, EXP_BELOW 1 above -3 and 4.5 in all, EXPM1 1.7, LOG 0.9, LOG1P 1.4, LOG1P_UNIT 1.4, TANH 1.5, SIGMOID 2.5, ERF 1.3, POW 0.55,
+ *   sin and cos 0.51, NORMAL_CDF 8 in the far left tail
  *
  * The polynomials are minimax fits (Remez exchange in 200-bit arithmetic, weighted for the relative error of the function; coefficients rounded
  * one by one from the lowest, the others fitted again after each); the error of each fit stands beside it.
@@ -107,19 +107,22 @@ TG_INLINE double floor_f64(double x, int build)
 /* ---------------------------------------------------------------- exp */
 
 #define LOG2E_F32 0x1.715476p+0f
+#define LN2_F32 0x1.62e43p-1f
 #define LN2_HIGH_F32 0x1.62e4p-1f /* 15 bits, so that small multiples are exact */
 #define LN2_LOW_F32 0x1.7f7d1cp-20f
+#define EXP_BELOW_LEAST (-87.33f) /* ln 2^-126, rounded up */
 
-/* e^r - 1 for |r| <= 0.36: r + r^2 q(r), 2^-26 */
-TG_INLINE float expm1_near_0(float r, int build)
+/* q(r) for e^r - 1 = r + r^2 q(r), |r| <= 0.36, 2^-26 of e^r - 1 */
+TG_INLINE float expm1_over_square(float r, int build)
 {
     float q = 0x1.6d7472p-10f;
     q = fma_f32(q, r, 0x1.1230e2p-7f, build);
     q = fma_f32(q, r, 0x1.5554d8p-5f, build);
     q = fma_f32(q, r, 0x1.5554a4p-3f, build);
-    q = fma_f32(q, r, 0.5f, build);
-    return fma_f32(r * r, q, r, build);
+    return fma_f32(q, r, 0.5f, build);
 }
+
+TG_INLINE float expm1_near_0(float r, int build) { return fma_f32(r * r, expm1_over_square(r, build), r, build); }
 
 /* x = n ln 2 + r; t carries n. */
 TG_INLINE float reduce_exp(float x, float *t, int build)
@@ -150,6 +153,19 @@ TG_INLINE float exp_narrow_f32(float x, int build)
     float t;
     const float p = expm1_near_0(reduce_exp(x, &t, build), build) + 1;
     return p * f32_of_bits((bits_of_f32(t) << 23) + bits_of_f32(1));
+}
+
+/* e^x for x <= 0 or NaN, where x is what is left of a number when its row's maximum is taken away; 0 for what would be a denormal number, which would
+ * take several times as long. ln 2 in one piece moves the result by |x| 2^-28 of it: a tenth of what rounding x may have moved it already. */
+TG_INLINE float exp_below_f32(float x, int build)
+{
+    const float rounder = ROUNDER_F32 + 127; /* the exponent's bias comes along */
+    const float t = fma_f32(x, LOG2E_F32, rounder, build), n = t - rounder;
+    const float whole = fma_f32(n, -LN2_F32, x, build), split = fma_f32(n, -LN2_LOW_F32, fma_f32(n, -LN2_HIGH_F32, x, build), build);
+    const float r = build >= TG_BUILD_AVX2 ? whole : split;
+    const float q = fma_f32(expm1_over_square(r, build), r, 1, build);
+    const float y = fma_f32(q, r, 1, build) * f32_of_bits(bits_of_f32(t) << 23);
+    return x < EXP_BELOW_LEAST ? 0 : y;
 }
 
 TG_INLINE float expm1_f32(float x, int build)
@@ -380,6 +396,7 @@ TG_INLINE float pow_f32(float a, float b, int build)
 /* ---------------------------------------------------------------- what kernel expressions use */
 
 TG_INLINE double exp_f64(double x, int build) { return (void)build, exp(x); }
+TG_INLINE double exp_below_f64(double x, int build) { return (void)build, exp(x); }
 TG_INLINE double expm1_f64(double x, int build) { return (void)build, expm1(x); }
 TG_INLINE double log_f64(double x, int build) { return (void)build, log(x); }
 TG_INLINE double log1p_f64(double x, int build) { return (void)build, log1p(x); }
@@ -394,6 +411,7 @@ TG_INLINE double pow_f64(double a, double b, int build) { return (void)build, po
 #define ROUND(x) TG_BY_TYPE(x, round)(x, build)
 #define FLOOR(x) TG_BY_TYPE(x, floor)(x, build)
 #define EXP(x) TG_BY_TYPE(x, exp)(x, build)
+#define EXP_BELOW(x) TG_BY_TYPE(x, exp_below)(x, build) /* e^x for x <= 0 or NaN */
 #define EXPM1(x) TG_BY_TYPE(x, expm1)(x, build)
 #define LOG(x) TG_BY_TYPE(x, log)(x, build)
 #define LOG1P(x) TG_BY_TYPE(x, log1p)(x, build)

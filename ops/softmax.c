@@ -1,7 +1,7 @@
 /* softmax and log_softmax: passes over contiguous rows, as which other axes than the last are seen by a permutation. */
 #include "folds.h"
 #include "../graph/base.h"
-#include "math.h"
+#include "rows.h"
 
 /* ---------------------------------------------------------------- rows */
 
@@ -14,7 +14,7 @@ struct rows {
     int64_t n, count, count_of_part; /* elements of a row; rows */
     size_t bytes;                    /* of a row */
     tg_dtype dtype;
-    tg_fold_fn sum, max;
+    tg_fold_fn sum;
     row_fn row;
     const char *a, *b; /* the operands; one operand is both */
     char *y;
@@ -46,12 +46,10 @@ static void end_sum(const rows *r, tg_staircase *stairs, void *sum)
     const int64_t n = r->n;                            \
     begin_sum(r, stairs);
 
-#define ROW_MAX(T)                                     \
-    T top;                                             \
-    r->max(chunk(r, 0), a, &top);                      \
+#define ROW_MAX(T, fn)                                 \
+    T top = fn##_max(chunk(r, 0), a);                  \
     for (int64_t i = MOST; i < n; i += MOST) {         \
-        T other;                                       \
-        r->max(chunk(r, i), a + i, &other);            \
+        const T other = fn##_max(chunk(r, i), a + i);  \
         top = top > other || top != top ? top : other; \
     }
 
@@ -66,10 +64,10 @@ static void end_sum(const rows *r, tg_staircase *stairs, void *sum)
     {                                                                                                                      \
         enum { build = BUILD };                                                                                            \
         ROW_OPERANDS(T)                                                                                                    \
-        ROW_MAX(T)                                                                                                         \
+        ROW_MAX(T, fn)                                                                                                     \
         for (int64_t first = 0; first < n; first += MOST) {                                                                \
             const int64_t m = chunk(r, first);                                                                             \
-            EACH(first, first + m, y[i] = EXP(a[i] - top))                                                                 \
+            EACH(first, first + m, y[i] = EXP_BELOW(a[i] - top))                                                           \
             add_chunk(r, stairs, m, y + first, &sum);                                                                      \
         }                                                                                                                  \
         end_sum(r, stairs, &sum);                                                                                          \
@@ -82,12 +80,10 @@ static void end_sum(const rows *r, tg_staircase *stairs, void *sum)
     {                                                                                                                      \
         enum { build = BUILD };                                                                                            \
         ROW_OPERANDS(T)                                                                                                    \
-        ROW_MAX(T)                                                                                                         \
-        T term[MOST];                                                                                                      \
+        ROW_MAX(T, fn)                                                                                                     \
         for (int64_t first = 0; first < n; first += MOST) {                                                                \
-            const int64_t m = chunk(r, first);                                                                             \
-            EACH(0, m, term[i] = EXP(a[first + i] - top))                                                                  \
-            add_chunk(r, stairs, m, term, &sum);                                                                           \
+            sum = fn##_sum(chunk(r, first), a + first, top);                                                               \
+            if (n > MOST) tg_staircase_add(stairs, &sum);                                                                  \
         }                                                                                                                  \
         end_sum(r, stairs, &sum);                                                                                          \
         const T log_sum = LOG(sum);                                                                                        \
@@ -117,7 +113,7 @@ static void end_sum(const rows *r, tg_staircase *stairs, void *sum)
         ROW_OPERANDS(T)                                                                                                    \
         for (int64_t first = 0; first < n; first += MOST) add_chunk(r, stairs, chunk(r, first), b + first, &sum);          \
         end_sum(r, stairs, &sum);                                                                                          \
-        EACH(0, n, y[i] = b[i] - EXP(a[i]) * sum)                                                                          \
+        EACH(0, n, y[i] = b[i] - EXP_BELOW(a[i]) * sum)                                                                    \
     }
 
 #define ROW_KERNELS(name, DEFINE)                 \
@@ -125,6 +121,10 @@ static void end_sum(const rows *r, tg_staircase *stairs, void *sum)
     TG_EACH_BUILD(DEFINE, name##_row_f64, double) \
     static const row_fn name##_rows[][TG_BUILD_COUNT] = {[TG_F32] = TG_BUILDS(name##_row_f32), [TG_F64] = TG_BUILDS(name##_row_f64)};
 
+TG_EACH_BUILD(TG_ROW_FOLDS, softmax_row_f32, float)
+TG_EACH_BUILD(TG_ROW_FOLDS, softmax_row_f64, double)
+TG_EACH_BUILD(TG_ROW_FOLDS, log_softmax_row_f32, float)
+TG_EACH_BUILD(TG_ROW_FOLDS, log_softmax_row_f64, double)
 ROW_KERNELS(softmax, SOFTMAX)
 ROW_KERNELS(log_softmax, LOG_SOFTMAX)
 ROW_KERNELS(softmax_grad, SOFTMAX_GRAD)
@@ -153,7 +153,6 @@ static void run_rows(const tg_call *c, const row_fn of[][TG_BUILD_COUNT])
     r.count_of_part = r.n < 1 << 14 ? (1 << 14) / r.n : 1;
     r.bytes = (size_t)r.n * tg_dtype_size(dtype);
     r.sum = tg_op_sum.fold->of[dtype][c->build];
-    r.max = tg_max_folds.of[dtype][c->build];
     r.a = c->x[0].data;
     r.b = c->x[c->n_in - 1].data;
     r.y = c->y->data;

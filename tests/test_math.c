@@ -27,6 +27,7 @@ TG_INLINE float bell_f32(float x, int build)
 
 KERNEL(exp_kernel, EXP(x))
 KERNEL(exp_narrow_kernel, exp_narrow_f32(x, build))
+KERNEL(exp_below_kernel, EXP_BELOW(x))
 KERNEL(expm1_kernel, EXPM1(x))
 KERNEL(log_kernel, LOG(x))
 KERNEL(log1p_kernel, LOG1P(x))
@@ -46,6 +47,7 @@ static const tg_span_fn pow_kernel[TG_BUILD_COUNT] = TG_BUILDS(pow_kernel);
 
 static long double sigmoid_reference(long double x) { return 1 / (1 + expl(-x)); }
 static long double cdf_reference(long double x) { return erfcl(-x * 0.707106781186547524400844362104849039L) / 2; }
+static long double below_reference(long double x) { return x < (long double)EXP_BELOW_LEAST ? 0 : expl(x); }
 static long double bell_reference(long double x) { return expl(-x * x / 2); }
 
 /* One function, where it is used, and its largest error: found by trying every 29th float, rounded up. */
@@ -60,6 +62,8 @@ typedef struct function {
 static const function all[] = {
     {"exp", exp_kernel, expl, -INFINITY, INFINITY, 1.1},
     {"exp_narrow", exp_narrow_kernel, expl, -80, 80, 1.1},
+    {"exp_below", exp_below_kernel, below_reference, -INFINITY, 0, 4.5},
+    {"exp_below", exp_below_kernel, below_reference, -3, 0, 1},
     {"expm1", expm1_kernel, expm1l, -INFINITY, INFINITY, 1.7},
     {"log", log_kernel, logl, -INFINITY, INFINITY, 0.9},
     {"log1p", log1p_kernel, log1pl, -INFINITY, INFINITY, 1.4},
@@ -145,7 +149,8 @@ Test(math, errors_stay_below_the_stated_ones_in_the_middle)
 {
     enum { BLOCKS = 400 };
     const float joint[] = {0x1.1cp-1f, 0.92f, 0x1.a8279ap-2f, -0x1.2bec32p-2f, 0.70710677f, 1.41421354f, 0.34657359f, -0.34657359f, 1.03972077f,
-                           3.95f,      10.0f, 14.5f,          89.0f,           -104.0f,     -18.0f,      0x1p-25f,    0x1p25f,      0.25f};
+                           3.95f,      10.0f, 14.5f,          89.0f,           -104.0f,     -18.0f,      0x1p-25f,    0x1p25f,      0.25f,
+                           -87.33f};
     for (int k = 0; k < FUNCTIONS; k++) {
         const function *f = &all[k];
         for (int build = 0; build < TG_BUILD_COUNT; build++) {
