@@ -573,6 +573,53 @@ Test(tape, the_first_node_that_is_not_finite_is_named)
     tg_params_free(ps);
 }
 
+/* ---------------------------------------------------------------- replays */
+
+Test(tape, a_replay_reads_the_new_data_of_an_input_that_was_kept)
+{
+    tg_params *ps = tg_params_new(NULL);
+    tg_tensor *w = constant_param(ps, "w", TG_SHAPE(2), 1);
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *x = tg_keep(t, tg_input(t, TG_F64, TG_SHAPE(2), (const double[]){1, 2}));
+    tg_tensor *loss = tg_sum(t, tg_mul(t, x, w), TG_ALL_AXES, false);
+    tg_backward(t, loss);
+    cr_expect_eq(tg_item(t, loss), 3);
+    tg_params_drop_grads(ps);
+    tg_input_set(t, x, (const double[]){30, 40});
+    cr_expect_eq(tg_replay(t), TG_OK);
+    cr_expect_eq(tg_item(t, loss), 70);
+    cr_expect_eq(((const double *)tg_data(t, x))[1], 40);
+    cr_expect_eq(gradient_of(w)[0], 30);
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
+
+Test(tape, a_replay_that_meets_bad_data_fails_and_leaves_no_gradient)
+{
+    tg_params *ps = tg_params_new(NULL);
+    tg_tensor *table = constant_param(ps, "table", TG_SHAPE(3, 2), 1);
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *index = tg_input(t, TG_I64, TG_SHAPE(2), (const int64_t[]){0, 2});
+    tg_backward(t, tg_sum(t, tg_embedding(t, table, index), TG_ALL_AXES, false));
+    cr_expect_not_null(tg_param_grad(table));
+    tg_input_set(t, index, (const int64_t[]){0, 9});
+    cr_expect_eq(tg_replay(t), TG_EINDEX);
+    cr_expect(strstr(tg_tape_message(t), "test_tape.c:"), "%s", tg_tape_message(t));
+    cr_expect(strstr(tg_tape_message(t), "9"), "%s", tg_tape_message(t));
+    cr_expect_null(tg_param_grad(table));
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
+
+Test(tape, a_fused_cast_reports_what_integers_cannot_hold)
+{
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(3), (const double[]){1, 1e300, 2});
+    cr_expect_null(tg_data(t, tg_add(t, tg_cast(t, tg_mul(t, x, x), TG_I64), tg_constant(t, TG_I64, 1))));
+    cr_expect_eq(tg_tape_status(t), TG_EVALUE, "%s", tg_tape_message(t));
+    tg_tape_free(t);
+}
+
 /* ---------------------------------------------------------------- several tapes */
 
 typedef struct worker {
