@@ -205,7 +205,7 @@ static tg_params *params_of(const graph *c, const tg_allocator *allocator, tg_te
     const tg_params_options o = {.size = sizeof o, .allocator = allocator};
     tg_params *ps = tg_params_new(&o);
     for (int k = 0; k < c->n_leaves; k++) {
-        char name[8];
+        char name[16];
         param[k] = NULL;
         if (c->leaf[k].from != PARAM && c->leaf[k].from != FROZEN) continue;
         snprintf(name, sizeof name, "p%d", k);
