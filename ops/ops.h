@@ -6,7 +6,8 @@
  * TG_EVALUE for an attribute out of range.
  *
  * TG_OP(name, (parameters after the tape), (the same as arguments)) declares the function tg_<name>, its form tg_<name>_at with the source position as
- * second and third argument, and the tg_op_info with its formula and samples: an op without samples does not link.
+ * second and third argument, and the tg_op_info with its formula and samples: an op without samples does not link. Nor do the tests compile without
+ * a call of it in tests/test_errors.c.
  */
 #if !defined(TG_OPS_H) || defined(TG_OPS_AGAIN)
 #ifndef TG_OPS_H
@@ -253,7 +254,7 @@ TG_OP(argmax, (tg_tensor *x, int axis, bool keepdim), (x, axis, keepdim))
 /* The greatest element along one axis; the first one takes the whole gradient. */
 TG_OP(max_along, (tg_tensor *x, int axis, bool keepdim), (x, axis, keepdim))
 #define tg_max_along(t, x, axis, keepdim) TG_CALL(max_along, t, x, axis, keepdim)
-/* e^x / sum e^x along the axis, shifted by the maximum; NaN for a row of -inf */
+/* e^x / sum e^x along the axis, shifted by the maximum; NaN for a row of -inf. In f32 an element whose e^(x - maximum) would be denormal is 0. */
 TG_OP(softmax, (tg_tensor *x, int axis), (x, axis))
 #define tg_softmax(t, x, axis) TG_CALL(softmax, t, x, axis)
 /* x - logsumexp(x) along the axis */

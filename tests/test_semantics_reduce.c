@@ -8,74 +8,9 @@
 #include <string.h>
 #include <tapegrad/ops.h>
 
+#include "semantics.h"
+
 #define INF INFINITY
-
-static tg_tape *tape_of(tg_isa isa)
-{
-    const tg_tape_options o = {.size = sizeof o, .isa = isa};
-    return tg_tape_new(&o);
-}
-
-static tg_tape *next(tg_tape *t)
-{
-    cr_expect_eq(tg_tape_status(t), TG_OK, "%s", tg_tape_message(t));
-    tg_tape_free(t);
-    return NULL;
-}
-
-/* Runs its block for both dtypes and all builds, each time on a tape t of its own, which must be healthy at the end. */
-#define EACH_BUILD                                                  \
-    for (tg_dtype dtype = TG_F32; dtype <= TG_F64; dtype++)         \
-        for (tg_isa isa = TG_ISA_BASE; isa <= TG_ISA_AVX512; isa++) \
-            for (tg_tape *t = tape_of(isa); t; t = next(t))
-
-static tg_tensor *input(tg_tape *t, tg_dtype dtype, tg_shape shape, const double *values)
-{
-    const int64_t n = tg_shape_count(shape);
-    float *single = calloc((size_t)n + 1, sizeof *single);
-    for (int64_t i = 0; i < n; i++) single[i] = (float)values[i];
-    tg_tensor *x = tg_input(t, dtype, shape, dtype == TG_F32 ? (const void *)single : values);
-    free(single);
-    return x;
-}
-#define INPUT(shape, ...) input(t, dtype, shape, (const double[]){__VA_ARGS__})
-
-static double element(tg_dtype dtype, const void *data, int64_t i)
-{
-    switch (dtype) {
-    case TG_F32: return (double)((const float *)data)[i];
-    case TG_F64: return ((const double *)data)[i];
-    case TG_I64: return (double)((const int64_t *)data)[i];
-    default: return (double)((const uint8_t *)data)[i];
-    }
-}
-
-/* Equal but for a few roundings of results near 1; infinities and NaN exactly. */
-static void expect(int line, tg_tape *t, tg_tensor *x, int64_t n, const double *want)
-{
-    const void *data = tg_data(t, x);
-    cr_expect(data != NULL, "line %d: %s", line, tg_tape_message(t));
-    cr_expect_eq(tg_tensor_count(x), n, "line %d: %lld elements", line, (long long)tg_tensor_count(x));
-    const double tolerance = tg_tensor_dtype(x) == TG_F32 ? 1e-6 : 1e-14;
-    for (int64_t i = 0; data && i < n && i < tg_tensor_count(x); i++) {
-        const double is = element(tg_tensor_dtype(x), data, i);
-        const bool fits = is == want[i] || (isnan(is) && isnan(want[i])) || fabs(is - want[i]) <= tolerance * (1 + fabs(want[i]));
-        cr_expect(fits, "line %d, %s, element %lld: %.17g instead of %.17g", line, tg_dtype_name(tg_tensor_dtype(x)), (long long)i, is, want[i]);
-    }
-}
-#define EXPECT(x, ...) expect(__LINE__, t, x, (int64_t)(sizeof((const double[]){__VA_ARGS__}) / sizeof(double)), (const double[]){__VA_ARGS__})
-
-/* The gradient of the sum of y. */
-static tg_tensor *grad(tg_tape *t, tg_tensor *y, tg_tensor *x)
-{
-    tg_tensor *gx = NULL;
-    tg_grad(t, tg_sum(t, y, TG_ALL_AXES, false), NULL, 1, &x, &gx, false);
-    return gx;
-}
-
-#define EXPECT_SHAPE(x, ...)                                                                                               \
-    cr_expect(tg_shape_equal(tg_tensor_shape(x), __VA_ARGS__), "%s instead of %s", tg_shape_text(tg_tensor_shape(x)).text, \
-              tg_shape_text(__VA_ARGS__).text)
 
 /* ---------------------------------------------------------------- not smooth, or not defined */
 
@@ -83,15 +18,15 @@ Test(reduce, the_norm_of_zeros_has_gradient_0)
 {
     EACH_BUILD
     {
-        tg_tensor *x = INPUT(TG_SHAPE(2, 2), 0, 0, 3, -4), *y = tg_norm(t, x, 2, TG_AXES(1), false), *gx = grad(t, y, x);
+        tg_tensor *x = INPUT(TG_SHAPE(2, 2), 0, 0, 3, -4), *y = tg_norm(t, x, 2, TG_AXES(1), false), *gx = semantics_grad(t, y, x);
         EXPECT(y, 0, 5);
         EXPECT(gx, 0, 0, 0.6, -0.8);
-        EXPECT(grad(t, tg_slice(t, gx, 0, 0, 1, 1), x), 0, 0, 0, 0);
+        EXPECT(semantics_grad(t, tg_slice(t, gx, 0, 0, 1, 1), x), 0, 0, 0, 0);
         for (int k = 0; k < 3; k++) {
             const double p[] = {0.5, 1.5, 3};
             tg_tensor *other = tg_norm(t, x, p[k], TG_AXES(1), false);
             EXPECT(tg_slice(t, other, 0, 0, 1, 1), 0);
-            EXPECT(tg_slice(t, grad(t, other, x), 0, 0, 1, 1), 0, 0);
+            EXPECT(tg_slice(t, semantics_grad(t, other, x), 0, 0, 1, 1), 0, 0);
         }
     }
 }
@@ -103,9 +38,9 @@ Test(reduce, a_zero_among_others_adds_no_gradient_to_any_norm)
         tg_tensor *x = INPUT(TG_SHAPE(3), 0, 4, -9);
         EXPECT(tg_norm(t, x, 0.5, TG_ALL_AXES, false), 25);
         /* (sum |x|^p)^(1/p - 1) |x|^(p - 1) sign x = 5 / |x|^(1/2) sign x */
-        EXPECT(grad(t, tg_norm(t, x, 0.5, TG_ALL_AXES, false), x), 0, 2.5, -5.0 / 3);
-        EXPECT(grad(t, tg_norm(t, x, 1, TG_ALL_AXES, false), x), 0, 1, -1);
-        EXPECT(grad(t, tg_norm(t, x, INF, TG_ALL_AXES, false), x), 0, 0, -1);
+        EXPECT(semantics_grad(t, tg_norm(t, x, 0.5, TG_ALL_AXES, false), x), 0, 2.5, -5.0 / 3);
+        EXPECT(semantics_grad(t, tg_norm(t, x, 1, TG_ALL_AXES, false), x), 0, 1, -1);
+        EXPECT(semantics_grad(t, tg_norm(t, x, INF, TG_ALL_AXES, false), x), 0, 0, -1);
     }
 }
 
@@ -115,7 +50,7 @@ Test(reduce, the_root_of_a_sum_of_squares_has_gradient_nan_at_0)
     {
         tg_tensor *x = INPUT(TG_SHAPE(1), 0), *y = tg_sqrt(t, tg_sum(t, tg_square(t, x), TG_ALL_AXES, false));
         EXPECT(y, 0);
-        EXPECT(grad(t, y, x), NAN);
+        EXPECT(semantics_grad(t, y, x), NAN);
     }
 }
 
@@ -125,7 +60,7 @@ Test(reduce, the_infinity_norm_splits_ties)
     {
         tg_tensor *x = INPUT(TG_SHAPE(3), 2, -2, 1), *y = tg_norm(t, x, INF, TG_ALL_AXES, false);
         EXPECT(y, 2);
-        EXPECT(grad(t, y, x), 0.5, -0.5, 0);
+        EXPECT(semantics_grad(t, y, x), 0.5, -0.5, 0);
     }
 }
 
@@ -133,11 +68,11 @@ Test(reduce, a_product_with_zeros_has_exact_gradients)
 {
     EACH_BUILD
     {
-        tg_tensor *x = INPUT(TG_SHAPE(3, 3), 2, 3, 4, 2, 0, 4, 0, 0, 4), *y = tg_prod(t, x, TG_AXES(1), false), *gx = grad(t, y, x);
+        tg_tensor *x = INPUT(TG_SHAPE(3, 3), 2, 3, 4, 2, 0, 4, 0, 0, 4), *y = tg_prod(t, x, TG_AXES(1), false), *gx = semantics_grad(t, y, x);
         EXPECT(y, 24, 0, 0);
         EXPECT(gx, 12, 8, 6, 0, 8, 0, 0, 0, 0);
         /* d/dx of the sum of the first derivatives: for a b c it is b + c, a + c, a + b */
-        EXPECT(grad(t, gx, x), 7, 6, 5, 4, 6, 2, 4, 4, 0);
+        EXPECT(semantics_grad(t, gx, x), 7, 6, 5, 4, 6, 2, 4, 4, 0);
         EXPECT(tg_prod(t, INPUT(TG_SHAPE(2), INF, 0), TG_ALL_AXES, false), NAN);
     }
 }
@@ -150,12 +85,12 @@ Test(reduce, extrema_split_ties_evenly)
     {
         tg_tensor *x = INPUT(TG_SHAPE(2, 4), 3, 1, 3, 3, -1, -1, 2, 0);
         EXPECT(tg_max(t, x, TG_AXES(1), true), 3, 2);
-        EXPECT(grad(t, tg_max(t, x, TG_AXES(1), true), x), 1.0 / 3, 0, 1.0 / 3, 1.0 / 3, 0, 0, 1, 0);
+        EXPECT(semantics_grad(t, tg_max(t, x, TG_AXES(1), true), x), 1.0 / 3, 0, 1.0 / 3, 1.0 / 3, 0, 0, 1, 0);
         EXPECT(tg_min(t, x, TG_AXES(1), false), 1, -1);
-        EXPECT(grad(t, tg_min(t, x, TG_AXES(1), false), x), 0, 1, 0, 0, 0.5, 0.5, 0, 0);
-        EXPECT(grad(t, tg_max(t, x, TG_ALL_AXES, false), x), 1.0 / 3, 0, 1.0 / 3, 1.0 / 3, 0, 0, 0, 0);
+        EXPECT(semantics_grad(t, tg_min(t, x, TG_AXES(1), false), x), 0, 1, 0, 0, 0.5, 0.5, 0, 0);
+        EXPECT(semantics_grad(t, tg_max(t, x, TG_ALL_AXES, false), x), 1.0 / 3, 0, 1.0 / 3, 1.0 / 3, 0, 0, 0, 0);
         tg_tensor *columns = INPUT(TG_SHAPE(3, 2), 1, 5, 1, 5, 0, 4);
-        EXPECT(grad(t, tg_max(t, columns, TG_AXES(0), false), columns), 0.5, 0.5, 0.5, 0.5, 0, 0);
+        EXPECT(semantics_grad(t, tg_max(t, columns, TG_AXES(0), false), columns), 0.5, 0.5, 0.5, 0.5, 0, 0);
     }
 }
 
@@ -166,7 +101,7 @@ Test(reduce, extrema_of_infinities)
         EXPECT(tg_max(t, INPUT(TG_SHAPE(3), -INF, -INF, -INF), TG_ALL_AXES, false), -INF);
         EXPECT(tg_min(t, INPUT(TG_SHAPE(3), INF, 1, -INF), TG_ALL_AXES, false), -INF);
         tg_tensor *x = INPUT(TG_SHAPE(2), -INF, -INF);
-        EXPECT(grad(t, tg_max(t, x, TG_ALL_AXES, false), x), 0.5, 0.5);
+        EXPECT(semantics_grad(t, tg_max(t, x, TG_ALL_AXES, false), x), 0.5, 0.5);
     }
 }
 
@@ -178,7 +113,7 @@ Test(reduce, nan_wins_wherever_it_stands)
         for (int at = 0; at < 1100; at += 37) {
             for (int i = 0; i < 1100; i++) values[i] = i;
             values[at] = NAN;
-            tg_tensor *x = input(t, dtype, TG_SHAPE(1100), values), *rows = input(t, dtype, TG_SHAPE(1100, 1), values);
+            tg_tensor *x = semantics_input(t, dtype, TG_SHAPE(1100), values), *rows = semantics_input(t, dtype, TG_SHAPE(1100, 1), values);
             EXPECT(tg_max(t, x, TG_ALL_AXES, false), NAN);
             EXPECT(tg_min(t, x, TG_ALL_AXES, false), NAN);
             EXPECT(tg_max(t, rows, TG_AXES(0), false), NAN);
@@ -194,7 +129,7 @@ Test(reduce, a_row_with_nan_has_gradient_nan)
     EACH_BUILD
     {
         tg_tensor *x = INPUT(TG_SHAPE(2, 2), 1, NAN, 1, 2);
-        EXPECT(grad(t, tg_max(t, x, TG_AXES(1), false), x), NAN, NAN, 0, 1);
+        EXPECT(semantics_grad(t, tg_max(t, x, TG_AXES(1), false), x), NAN, NAN, 0, 1);
     }
 }
 
@@ -206,7 +141,7 @@ Test(reduce, the_first_greatest_along_an_axis_takes_the_gradient)
         EXPECT(tg_argmax(t, x, 1, false), 1, 0);
         EXPECT(tg_argmax(t, x, 0, true), 1, 1, 1, 1);
         EXPECT(tg_max_along(t, x, 1, false), 3, 5);
-        EXPECT(grad(t, tg_max_along(t, x, 1, false), x), 0, 1, 0, 0, 1, 0, 0, 0);
+        EXPECT(semantics_grad(t, tg_max_along(t, x, 1, false), x), 0, 1, 0, 0, 1, 0, 0, 0);
         EXPECT_SHAPE(tg_max_along(t, x, -1, true), TG_SHAPE(2, 1));
         EXPECT_SHAPE(tg_argmax(t, x, -1, true), TG_SHAPE(2, 1));
     }
@@ -232,7 +167,7 @@ Test(reduce, logsumexp_of_infinities)
         EXPECT(tg_logsumexp(t, x, TG_AXES(1), false), -INF, INF, INF, 2);
         EXPECT(tg_logsumexp(t, INPUT(TG_SHAPE(2), 0, NAN), TG_ALL_AXES, false), NAN);
         tg_tensor *one = INPUT(TG_SHAPE(2), -INF, 2);
-        EXPECT(grad(t, tg_logsumexp(t, one, TG_ALL_AXES, false), one), 0, 1);
+        EXPECT(semantics_grad(t, tg_logsumexp(t, one, TG_ALL_AXES, false), one), 0, 1);
         EXPECT(tg_logsumexp(t, INPUT(TG_SHAPE(0), 0), TG_ALL_AXES, false), -INF);
     }
 }
@@ -263,7 +198,7 @@ Test(reduce, softmax_is_shifted_by_the_maximum)
         EXPECT(tg_log_softmax(t, high, 0), log(s), log(s) - 1);
         EXPECT(tg_logsumexp(t, high, TG_ALL_AXES, false), 1000 - log(s));
         EXPECT(tg_logsumexp(t, low, TG_ALL_AXES, true), -999 - log(s));
-        EXPECT(grad(t, tg_logsumexp(t, high, TG_ALL_AXES, false), high), s, e * s);
+        EXPECT(semantics_grad(t, tg_logsumexp(t, high, TG_ALL_AXES, false), high), s, e * s);
         EXPECT(tg_log_softmax(t, INPUT(TG_SHAPE(2), 0, 3e4), 0), -3e4, 0);
     }
 }
@@ -274,7 +209,7 @@ Test(reduce, the_gradient_of_softmax_sums_over_its_axis_only)
     EACH_BUILD
     {
         const double g[] = {1, -2, 3, 0.5, 0, 1};
-        tg_tensor *x = INPUT(TG_SHAPE(2, 3), 0, 1, 2, 2, 0, -1), *seed = input(t, dtype, TG_SHAPE(2, 3), g), *gx;
+        tg_tensor *x = INPUT(TG_SHAPE(2, 3), 0, 1, 2, 2, 0, -1), *seed = semantics_input(t, dtype, TG_SHAPE(2, 3), g), *gx;
         for (int axis = 0; axis < 2; axis++) {
             const double v[] = {0, 1, 2, 2, 0, -1};
             double want[6], want_log[6];
@@ -290,9 +225,9 @@ Test(reduce, the_gradient_of_softmax_sums_over_its_axis_only)
                     want_log[3 * i + j] = g[3 * i + j] - y * total;
                 }
             tg_grad(t, tg_softmax(t, x, axis), seed, 1, &x, &gx, false);
-            expect(__LINE__, t, gx, 6, want);
+            semantics_expect(__LINE__, t, gx, 6, want);
             tg_grad(t, tg_log_softmax(t, x, axis - 2), seed, 1, &x, &gx, false);
-            expect(__LINE__, t, gx, 6, want_log);
+            semantics_expect(__LINE__, t, gx, 6, want_log);
         }
     }
 }
@@ -316,8 +251,8 @@ Test(reduce, reductions_of_nothing)
         EXPECT_SHAPE(tg_max(t, x, TG_AXES(0), false), TG_SHAPE(0));
         EXPECT_SHAPE(tg_argmax(t, x, 0, false), TG_SHAPE(0));
         EXPECT_SHAPE(tg_softmax(t, x, 1), TG_SHAPE(2, 0));
-        EXPECT_SHAPE(grad(t, tg_sum(t, x, TG_AXES(1), false), x), TG_SHAPE(2, 0));
-        EXPECT_SHAPE(grad(t, tg_prod(t, x, TG_AXES(1), false), x), TG_SHAPE(2, 0));
+        EXPECT_SHAPE(semantics_grad(t, tg_sum(t, x, TG_AXES(1), false), x), TG_SHAPE(2, 0));
+        EXPECT_SHAPE(semantics_grad(t, tg_prod(t, x, TG_AXES(1), false), x), TG_SHAPE(2, 0));
     }
 }
 
@@ -354,10 +289,10 @@ Test(reduce, no_axes_are_no_reduction)
         EXPECT(tg_mean(t, x, TG_ALL_AXES, true), -3);
         EXPECT(tg_prod(t, row, tg_axes_of(0, NULL), false), 1, 2);
         EXPECT(tg_norm(t, x, 2, TG_ALL_AXES, false), 3);
-        EXPECT(grad(t, tg_norm(t, x, 2, TG_ALL_AXES, false), x), -1);
+        EXPECT(semantics_grad(t, tg_norm(t, x, 2, TG_ALL_AXES, false), x), -1);
         EXPECT(tg_var(t, row, tg_axes_of(0, NULL), 0, false), 0, 0);
         EXPECT(tg_logsumexp(t, x, TG_ALL_AXES, false), -3);
-        EXPECT(grad(t, tg_logsumexp(t, x, TG_ALL_AXES, false), x), 1);
+        EXPECT(semantics_grad(t, tg_logsumexp(t, x, TG_ALL_AXES, false), x), 1);
     }
 }
 
@@ -378,13 +313,13 @@ Test(reduce, variance_has_a_correction)
 {
     EACH_BUILD
     {
-        tg_tensor *x = INPUT(TG_SHAPE(4), 1, 2, 3, 6);
-        EXPECT(tg_var(t, x, TG_ALL_AXES, 1, false), 14.0 / 3);
-        EXPECT(tg_var(t, x, TG_ALL_AXES, 0, false), 3.5);
+        tg_tensor *x = INPUT(TG_SHAPE(4), 1, 2, 4, 5);
+        EXPECT(tg_var(t, x, TG_ALL_AXES, 1, false), 10.0 / 3);
+        EXPECT(tg_var(t, x, TG_ALL_AXES, 0, false), 2.5);
         EXPECT(tg_var(t, x, TG_ALL_AXES, 4, false), NAN);
         EXPECT(tg_var(t, x, TG_ALL_AXES, 5, false), NAN);
-        EXPECT(tg_std(t, x, TG_ALL_AXES, 0, true), sqrt(3.5));
-        EXPECT(grad(t, tg_var(t, x, TG_ALL_AXES, 1, false), x), -4.0 / 3, -2.0 / 3, 0, 2);
+        EXPECT(tg_std(t, x, TG_ALL_AXES, 0, true), sqrt(2.5));
+        EXPECT(semantics_grad(t, tg_var(t, x, TG_ALL_AXES, 1, false), x), -4.0 / 3, -2.0 / 3, 2.0 / 3, 4.0 / 3);
         tg_tensor *one = INPUT(TG_SHAPE(1), 2);
         EXPECT(tg_var(t, one, TG_ALL_AXES, 1, false), NAN);
         EXPECT(tg_std(t, one, TG_ALL_AXES, 1, false), NAN);
@@ -403,7 +338,7 @@ Test(reduce, the_deviation_of_a_constant_row_is_0_with_gradient_0)
                 tg_tensor *x = tg_offset(t, tg_expand(t, INPUT(TG_SCALAR, 0), TG_SHAPE(n)), values[k]);
                 tg_tensor *y = tg_std(t, x, TG_ALL_AXES, 1, false);
                 EXPECT(y, 0);
-                EXPECT(tg_sum(t, tg_abs(t, grad(t, y, x)), TG_ALL_AXES, false), 0);
+                EXPECT(tg_sum(t, tg_abs(t, semantics_grad(t, y, x)), TG_ALL_AXES, false), 0);
                 EXPECT(tg_var(t, x, TG_ALL_AXES, 0, false), 0);
             }
     }
@@ -422,7 +357,7 @@ Test(reduce, variance_survives_a_large_offset)
 Test(reduce, integers_are_summed_and_compared_without_a_gradient)
 {
     for (tg_isa isa = TG_ISA_BASE; isa <= TG_ISA_AVX512; isa++)
-        for (tg_tape *t = tape_of(isa); t; t = next(t)) {
+        for (tg_tape *t = semantics_tape(isa, 1); t; t = semantics_end(t)) {
             int64_t many[1500];
             uint8_t ones[1500];
             for (int i = 0; i < 1500; i++) {
@@ -448,7 +383,7 @@ Test(reduce, integers_are_summed_and_compared_without_a_gradient)
 
 #define REFUSED(status, call)                                                                                     \
     do {                                                                                                          \
-        tg_tape *t = tape_of(TG_ISA_AUTO);                                                                        \
+        tg_tape *t = semantics_tape(TG_ISA_AUTO, 1);                                                              \
         tg_tensor *x TG_MAYBE_UNUSED = tg_input(t, TG_F64, TG_SHAPE(2, 3), ((const double[]){1, 2, 3, 4, 5, 6})); \
         tg_tensor *empty TG_MAYBE_UNUSED = tg_input(t, TG_F64, TG_SHAPE(2, 0), NULL);                             \
         tg_tensor *integers TG_MAYBE_UNUSED = tg_input(t, TG_I64, TG_SHAPE(2), ((const int64_t[]){1, 2}));        \
@@ -526,7 +461,7 @@ Test(reduce, other_refusals)
 
 Test(reduce, argmax_is_no_way_to_differentiate)
 {
-    tg_tape *t = tape_of(TG_ISA_AUTO);
+    tg_tape *t = semantics_tape(TG_ISA_AUTO, 1);
     tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(2), ((const double[]){1, 2})), *gx;
     tg_tensor *y = tg_cast(t, tg_argmax(t, x, 0, false), TG_F64);
     cr_expect_eq(tg_grad(t, y, NULL, 1, &x, &gx, false), TG_ENOGRAD, "%s", tg_tape_message(t));
@@ -542,7 +477,7 @@ Test(reduce, sums_of_many_small_numbers_stay_accurate)
     cr_assert_not_null(tenth);
     for (int64_t i = 0; i < n; i++) tenth[i] = 0.1f;
     for (tg_isa isa = TG_ISA_BASE; isa <= TG_ISA_AVX512; isa++)
-        for (tg_tape *t = tape_of(isa); t; t = next(t)) {
+        for (tg_tape *t = semantics_tape(isa, 1); t; t = semantics_end(t)) {
             const double sum = tg_item(t, tg_sum(t, tg_input_borrow(t, TG_F32, TG_SHAPE(n), tenth), TG_ALL_AXES, false));
             cr_expect(fabs(sum / ((double)n * (double)0.1f) - 1) <= 1e-6, "%.9g", sum);
         }
@@ -579,7 +514,7 @@ Test(reduce, sums_add_in_the_documented_order)
     }
     for (tg_isa isa = TG_ISA_BASE; isa <= TG_ISA_AVX512; isa++)
         for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++)
-            for (tg_tape *t = tape_of(isa); t; t = next(t)) {
+            for (tg_tape *t = semantics_tape(isa, 1); t; t = semantics_end(t)) {
                 const int64_t n = sizes[k];
                 const float sum = (float)tg_item(t, tg_sum(t, tg_input(t, TG_F32, TG_SHAPE(n), x), TG_ALL_AXES, false)), want = ordered_sum(n, x);
                 cr_expect_eq(sum, want, "%lld elements: %.9g instead of %.9g", (long long)n, (double)sum, (double)want);
@@ -597,7 +532,7 @@ Test(reduce, softmax_sums_in_the_order_of_sum)
     EACH_BUILD
     {
         for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
-            tg_tensor *x = input(t, dtype, TG_SHAPE(sizes[k]), values), *g = tg_flip(t, x, TG_ALL_AXES), *gx;
+            tg_tensor *x = semantics_input(t, dtype, TG_SHAPE(sizes[k]), values), *g = tg_flip(t, x, TG_ALL_AXES), *gx;
             tg_tensor *y = tg_softmax(t, x, 0);
             tg_grad(t, y, g, 1, &x, &gx, false);
             tg_tensor *composed = tg_mul(t, y, tg_sub(t, g, tg_sum(t, tg_mul(t, y, g), TG_ALL_AXES, false)));
@@ -615,7 +550,7 @@ Test(reduce, the_maximum_of_a_long_row_may_stand_anywhere)
         double values[3000] = {0};
         for (int at = 0; at < 3000; at += 499) {
             values[at] = 1000;
-            tg_tensor *x = input(t, dtype, TG_SHAPE(3000), values);
+            tg_tensor *x = semantics_input(t, dtype, TG_SHAPE(3000), values);
             EXPECT(tg_slice(t, tg_softmax(t, x, 0), 0, at, at + 1, 1), 1);
             EXPECT(tg_slice(t, tg_log_softmax(t, x, 0), 0, at, at + 2, 1), 0, -1000);
             values[at] = 0;
@@ -631,7 +566,8 @@ Test(reduce, a_long_softmax_adds_up_to_1)
     for (int64_t i = 0; i < LONGEST; i++) x[i] = (double)(i % 100) / 20;
     EACH_BUILD
     {
-        tg_tensor *y = tg_softmax(t, input(t, dtype, TG_SHAPE(LONGEST), x), 0), *z = tg_log_softmax(t, input(t, dtype, TG_SHAPE(LONGEST), x), 0);
+        tg_tensor *y = tg_softmax(t, semantics_input(t, dtype, TG_SHAPE(LONGEST), x), 0),
+                  *z = tg_log_softmax(t, semantics_input(t, dtype, TG_SHAPE(LONGEST), x), 0);
         EXPECT(tg_sum(t, y, TG_ALL_AXES, false), 1);
         long double sum = 0;
         for (int64_t i = 0; i < LONGEST; i++) sum += expl((long double)x[i]);

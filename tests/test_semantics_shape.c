@@ -7,72 +7,7 @@
 #include <string.h>
 #include <tapegrad/ops.h>
 
-static tg_tape *tape_of(tg_isa isa)
-{
-    const tg_tape_options o = {.size = sizeof o, .isa = isa};
-    return tg_tape_new(&o);
-}
-
-static tg_tape *next(tg_tape *t)
-{
-    cr_expect_eq(tg_tape_status(t), TG_OK, "%s", tg_tape_message(t));
-    tg_tape_free(t);
-    return NULL;
-}
-
-/* Runs its block for both dtypes and all builds, each time on a tape t of its own, which must be healthy at the end. */
-#define EACH_BUILD                                                  \
-    for (tg_dtype dtype = TG_F32; dtype <= TG_F64; dtype++)         \
-        for (tg_isa isa = TG_ISA_BASE; isa <= TG_ISA_AVX512; isa++) \
-            for (tg_tape *t = tape_of(isa); t; t = next(t))
-
-static tg_tensor *input(tg_tape *t, tg_dtype dtype, tg_shape shape, const double *values)
-{
-    const int64_t n = tg_shape_count(shape);
-    float *single = calloc((size_t)n + 1, sizeof *single);
-    for (int64_t i = 0; i < n; i++) single[i] = (float)values[i];
-    tg_tensor *x = tg_input(t, dtype, shape, dtype == TG_F32 ? (const void *)single : values);
-    free(single);
-    return x;
-}
-#define INPUT(shape, ...) input(t, dtype, shape, (const double[]){__VA_ARGS__})
-
-static double element(tg_dtype dtype, const void *data, int64_t i)
-{
-    switch (dtype) {
-    case TG_F32: return (double)((const float *)data)[i];
-    case TG_F64: return ((const double *)data)[i];
-    case TG_I64: return (double)((const int64_t *)data)[i];
-    default: return (double)((const uint8_t *)data)[i];
-    }
-}
-
-/* Equal but for a few roundings of results near 1; infinities and NaN exactly. */
-static void expect(int line, tg_tape *t, tg_tensor *x, int64_t n, const double *want)
-{
-    const void *data = tg_data(t, x);
-    cr_expect(data != NULL, "line %d: %s", line, tg_tape_message(t));
-    cr_expect_eq(tg_tensor_count(x), n, "line %d: %lld elements", line, (long long)tg_tensor_count(x));
-    const double tolerance = tg_tensor_dtype(x) == TG_F32 ? 1e-6 : 1e-14;
-    for (int64_t i = 0; data && i < n && i < tg_tensor_count(x); i++) {
-        const double is = element(tg_tensor_dtype(x), data, i);
-        const bool fits = is == want[i] || (isnan(is) && isnan(want[i])) || fabs(is - want[i]) <= tolerance * (1 + fabs(want[i]));
-        cr_expect(fits, "line %d, %s, element %lld: %.17g instead of %.17g", line, tg_dtype_name(tg_tensor_dtype(x)), (long long)i, is, want[i]);
-    }
-}
-#define EXPECT(x, ...) expect(__LINE__, t, x, (int64_t)(sizeof((const double[]){__VA_ARGS__}) / sizeof(double)), (const double[]){__VA_ARGS__})
-
-/* The gradient of the sum of y. */
-static tg_tensor *grad(tg_tape *t, tg_tensor *y, tg_tensor *x)
-{
-    tg_tensor *gx = NULL;
-    tg_grad(t, tg_sum(t, y, TG_ALL_AXES, false), NULL, 1, &x, &gx, false);
-    return gx;
-}
-
-#define EXPECT_SHAPE(x, ...)                                                                                               \
-    cr_expect(tg_shape_equal(tg_tensor_shape(x), __VA_ARGS__), "%s instead of %s", tg_shape_text(tg_tensor_shape(x)).text, \
-              tg_shape_text(__VA_ARGS__).text)
+#include "semantics.h"
 
 /* 1, 2, 3, ... of any dtype. */
 static tg_tensor *counting(tg_tape *t, tg_dtype dtype, tg_shape shape)
@@ -93,7 +28,7 @@ static tg_tensor *counting(tg_tape *t, tg_dtype dtype, tg_shape shape)
 /* Runs its block for every dtype. */
 #define EACH_DTYPE                                         \
     for (tg_dtype dtype = TG_F32; dtype <= TG_U8; dtype++) \
-        for (tg_tape *t = tape_of(TG_ISA_AUTO); t; t = next(t))
+        for (tg_tape *t = semantics_tape(TG_ISA_AUTO, 1); t; t = semantics_end(t))
 
 /* ---------------------------------------------------------------- views */
 
@@ -164,7 +99,7 @@ Test(shapes, reshapes_of_views_of_views_keep_the_order)
                                 TG_SHAPE(1, -1, 4), TG_SHAPE(2, 2, -1),    TG_SHAPE(3, 1, 2, -1), TG_SHAPE(-1, 1, 2, 2, 1), TG_SHAPE(2, 3, -1),
                                 TG_SHAPE(2, -1, 3), TG_SHAPE(2, 2, 2, -1), TG_SHAPE(2, 2, -1, 3)};
     for (int k = 0; k < 48; k++)
-        for (tg_tape *t = tape_of(TG_ISA_AUTO); t; t = next(t)) {
+        for (tg_tape *t = semantics_tape(TG_ISA_AUTO, 1); t; t = semantics_end(t)) {
             int64_t want[24 * 6];
             tg_tensor *plain = some_view(t, k);
             const int64_t count = tg_tensor_count(plain);
@@ -208,11 +143,11 @@ Test(shapes, overlapping_slices_accumulate)
     EACH_BUILD
     {
         tg_tensor *x = INPUT(TG_SHAPE(4), 1, 2, 3, 4);
-        tg_tensor *y = tg_mul(t, tg_slice(t, x, 0, 0, 3, 1), tg_slice(t, x, 0, 1, 4, 1)), *gx = grad(t, y, x);
+        tg_tensor *y = tg_mul(t, tg_slice(t, x, 0, 0, 3, 1), tg_slice(t, x, 0, 1, 4, 1)), *gx = semantics_grad(t, y, x);
         EXPECT(y, 2, 6, 12);
         EXPECT(gx, 2, 4, 6, 3);
         /* sum of (x[i] x[i+1])' = x1, x0 + x2, x1 + x3, x2; summed: 1, 2, 2, 1 */
-        EXPECT(grad(t, gx, x), 1, 2, 2, 1);
+        EXPECT(semantics_grad(t, gx, x), 1, 2, 2, 1);
     }
 }
 
@@ -349,8 +284,8 @@ Test(shapes, long_copies_are_cut_without_a_seam)
             const int64_t row = i / (2 * WIDTH + 4) - 3, j = i % (2 * WIDTH + 4) - 2;
             const bool inside = row >= 0 && j >= 0 && j <= 2 * WIDTH;
             const double want = !inside ? 7 : (double)(j < WIDTH ? j + 1 : j < 2 * WIDTH ? 2 * WIDTH - j : 1);
-            wrong += element(dtype, padded, i) != want;
-            wrong += inside && element(dtype, joined, row * (2 * WIDTH + 1) + j) != want;
+            wrong += semantics_element(dtype, padded, i) != want;
+            wrong += inside && semantics_element(dtype, joined, row * (2 * WIDTH + 1) + j) != want;
         }
         cr_expect(joined && padded && wrong == 0, "%d elements", wrong);
     }
@@ -372,7 +307,7 @@ Test(shapes, casts_go_towards_zero)
 Test(shapes, casts_between_floats_round_once_and_pass_gradients)
 {
     for (tg_isa isa = TG_ISA_BASE; isa <= TG_ISA_AVX512; isa++)
-        for (tg_tape *t = tape_of(isa); t; t = next(t)) {
+        for (tg_tape *t = semantics_tape(isa, 1); t; t = semantics_end(t)) {
             tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(4), ((const double[]){0.1, 1e300, -INFINITY, NAN})), *y = tg_cast(t, x, TG_F32), *gx;
             const float *single = tg_data(t, y);
             cr_expect(single && single[0] == 0.1f && single[1] == INFINITY && single[2] == -INFINITY && isnan(single[3]));
@@ -426,13 +361,13 @@ Test(shapes, values_that_an_integer_can_not_hold_are_refused)
         /* of several the first, however the row is cut into blocks */
         double values[5000] = {0};
         values[500] = values[1100] = values[2060] = values[4100] = INFINITY;
-        EXPECT_FAILURE(TG_EVALUE, "element 500 ", tg_cast(t, input(t, dtype, TG_SHAPE(5000), values), TG_I64));
+        EXPECT_FAILURE(TG_EVALUE, "element 500 ", tg_cast(t, semantics_input(t, dtype, TG_SHAPE(5000), values), TG_I64));
     }
 }
 
 Test(shapes, one_hot_checks_its_labels)
 {
-    for (tg_tape *t = tape_of(TG_ISA_AUTO); t; t = next(t)) {
+    for (tg_tape *t = semantics_tape(TG_ISA_AUTO, 1); t; t = semantics_end(t)) {
         tg_tensor *x = tg_input(t, TG_I64, TG_SHAPE(2, 2), ((const int64_t[]){0, 2, 1, 0}));
         for (tg_dtype dtype = TG_F32; dtype <= TG_U8; dtype++) {
             tg_tensor *y = tg_one_hot(t, x, 3, dtype);
@@ -449,7 +384,7 @@ Test(shapes, one_hot_checks_its_labels)
 
 Test(shapes, integers_are_no_way_for_a_gradient)
 {
-    tg_tape *t = tape_of(TG_ISA_AUTO);
+    tg_tape *t = semantics_tape(TG_ISA_AUTO, 1);
     tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(2), ((const double[]){1.5, 2.5})), *gx;
     tg_tensor *y = tg_sum(t, tg_cast(t, tg_cast(t, x, TG_I64), TG_F64), TG_ALL_AXES, false);
     cr_expect_eq(tg_grad(t, y, NULL, 1, &x, &gx, false), TG_ENOGRAD, "%s", tg_tape_message(t));
@@ -461,7 +396,7 @@ Test(shapes, integers_are_no_way_for_a_gradient)
 
 #define REFUSED(status, call)                                                                                                                  \
     do {                                                                                                                                       \
-        tg_tape *t = tape_of(TG_ISA_AUTO);                                                                                                     \
+        tg_tape *t = semantics_tape(TG_ISA_AUTO, 1);                                                                                           \
         tg_tensor *x TG_MAYBE_UNUSED = counting(t, TG_F64, TG_SHAPE(2, 3)), *scalar TG_MAYBE_UNUSED = counting(t, TG_F64, TG_SCALAR);          \
         tg_tensor *single TG_MAYBE_UNUSED = counting(t, TG_F32, TG_SHAPE(2, 3)), *integers TG_MAYBE_UNUSED = counting(t, TG_I64, TG_SHAPE(3)); \
         tg_tensor *full TG_MAYBE_UNUSED = counting(t, TG_I64, TG_SHAPE(1, 1, 1, 1, 1, 1, 1, 2));                                               \
