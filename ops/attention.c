@@ -10,12 +10,6 @@
 #include <immintrin.h>
 #endif
 
-#if defined(__GNUC__)
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-#else
-#define ALWAYS_INLINE static inline
-#endif
-
 enum { QUERIES = 64, KEYS = 64, ROWS = 8, LEAST_GROUPS = 8, MOST_GROUPS = 64 };
 
 /* An operand [..., rows, columns] of any strides. */
@@ -110,48 +104,42 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
 #define MADD_TG_BUILD_AVX512_float(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define MADD_TG_BUILD_AVX512_double(a, b, c) _mm512_fmadd_pd(a, b, c)
 
-#define EACH(i, first, last, ...)                \
-    TG_INDEPENDENT                               \
-    for (int64_t i = (first); i < (last); i++) { \
-        __VA_ARGS__;                             \
-    }
-
 /* c = a b, or c += a b: a is [m, k] with any strides, b and c have n columns in rows ldb and ldc apart; m is a multiple of ROWS, n of a vector. */
-#define PRODUCT(fn, TARGET, BUILD, T)                                                                                                                \
-    typedef T vector_##fn __attribute__((vector_size(BUILD == TG_BUILD_AVX512 ? 64                                                                   \
-                                                     : BUILD == TG_BUILD_AVX2 ? 32                                                                   \
-                                                                              : 16),                                                                 \
-                                         aligned(sizeof(T)), may_alias));                                                                            \
-    TARGET ALWAYS_INLINE void rows_##fn(const int R, const int P, int64_t k, const T *a, int64_t row, int64_t column, const T *b, int64_t ldb, T *c, \
-                                        int64_t ldc, bool add)                                                                                       \
-    {                                                                                                                                                \
-        enum { LANES = sizeof(vector_##fn) / sizeof(T) };                                                                                            \
-        vector_##fn sum[ROWS][2];                                                                                                                    \
-        for (int r = 0; r < R; r++)                                                                                                                  \
-            for (int s = 0; s < P; s++) {                                                                                                            \
-                sum[r][s] = (vector_##fn){0};                                                                                                        \
-                if (add) sum[r][s] = *(const vector_##fn *)(c + r * ldc + s * LANES);                                                                \
-            }                                                                                                                                        \
-        for (int64_t i = 0; i < k; i++, a += column, b += ldb) {                                                                                     \
-            vector_##fn v[2];                                                                                                                        \
-            for (int s = 0; s < P; s++) v[s] = *(const vector_##fn *)(b + s * LANES);                                                                \
-            for (int r = 0; r < R; r++) {                                                                                                            \
-                const vector_##fn factor = a[r * row] - (vector_##fn){0};                                                                            \
-                for (int s = 0; s < P; s++) sum[r][s] = MADD_##BUILD##_##T(factor, v[s], sum[r][s]);                                                 \
-            }                                                                                                                                        \
-        }                                                                                                                                            \
-        for (int r = 0; r < R; r++)                                                                                                                  \
-            for (int s = 0; s < P; s++) *(vector_##fn *)(c + r * ldc + s * LANES) = sum[r][s];                                                       \
-    }                                                                                                                                                \
-    TARGET static void product_##fn(int64_t m, int64_t n, int64_t k, const T *a, int64_t row, int64_t column, const T *b, int64_t ldb, T *c,         \
-                                    int64_t ldc, bool add)                                                                                           \
-    {                                                                                                                                                \
-        enum { LANES = sizeof(vector_##fn) / sizeof(T), R = BUILD == TG_BUILD_AVX512 ? ROWS : ROWS / 2 };                                            \
-        int64_t j = 0;                                                                                                                               \
-        for (; j + 2 * LANES <= n; j += 2 * LANES)                                                                                                   \
-            for (int64_t i = 0; i < m; i += R) rows_##fn(R, 2, k, a + i * row, row, column, b + j, ldb, c + i * ldc + j, ldc, add);                  \
-        for (; j < n; j += LANES)                                                                                                                    \
-            for (int64_t i = 0; i < m; i += R) rows_##fn(R, 1, k, a + i * row, row, column, b + j, ldb, c + i * ldc + j, ldc, add);                  \
+#define PRODUCT(fn, TARGET, BUILD, T)                                                                                                             \
+    typedef T vector_##fn __attribute__((vector_size(BUILD == TG_BUILD_AVX512 ? 64                                                                \
+                                                     : BUILD == TG_BUILD_AVX2 ? 32                                                                \
+                                                                              : 16),                                                              \
+                                         aligned(sizeof(T)), may_alias));                                                                         \
+    TARGET TG_ALWAYS_INLINE void rows_##fn(const int R, const int P, int64_t k, const T *a, int64_t row, int64_t column, const T *b, int64_t ldb, \
+                                           T *c, int64_t ldc, bool add)                                                                           \
+    {                                                                                                                                             \
+        enum { LANES = sizeof(vector_##fn) / sizeof(T) };                                                                                         \
+        vector_##fn sum[ROWS][2];                                                                                                                 \
+        for (int r = 0; r < R; r++)                                                                                                               \
+            for (int s = 0; s < P; s++) {                                                                                                         \
+                sum[r][s] = (vector_##fn){0};                                                                                                     \
+                if (add) sum[r][s] = *(const vector_##fn *)(c + r * ldc + s * LANES);                                                             \
+            }                                                                                                                                     \
+        for (int64_t i = 0; i < k; i++, a += column, b += ldb) {                                                                                  \
+            vector_##fn v[2];                                                                                                                     \
+            for (int s = 0; s < P; s++) v[s] = *(const vector_##fn *)(b + s * LANES);                                                             \
+            for (int r = 0; r < R; r++) {                                                                                                         \
+                const vector_##fn factor = a[r * row] - (vector_##fn){0};                                                                         \
+                for (int s = 0; s < P; s++) sum[r][s] = MADD_##BUILD##_##T(factor, v[s], sum[r][s]);                                              \
+            }                                                                                                                                     \
+        }                                                                                                                                         \
+        for (int r = 0; r < R; r++)                                                                                                               \
+            for (int s = 0; s < P; s++) *(vector_##fn *)(c + r * ldc + s * LANES) = sum[r][s];                                                    \
+    }                                                                                                                                             \
+    TARGET static void product_##fn(int64_t m, int64_t n, int64_t k, const T *a, int64_t row, int64_t column, const T *b, int64_t ldb, T *c,      \
+                                    int64_t ldc, bool add)                                                                                        \
+    {                                                                                                                                             \
+        enum { LANES = sizeof(vector_##fn) / sizeof(T), R = BUILD == TG_BUILD_AVX512 ? ROWS : ROWS / 2 };                                         \
+        int64_t j = 0;                                                                                                                            \
+        for (; j + 2 * LANES <= n; j += 2 * LANES)                                                                                                \
+            for (int64_t i = 0; i < m; i += R) rows_##fn(R, 2, k, a + i * row, row, column, b + j, ldb, c + i * ldc + j, ldc, add);               \
+        for (; j < n; j += LANES)                                                                                                                 \
+            for (int64_t i = 0; i < m; i += R) rows_##fn(R, 1, k, a + i * row, row, column, b + j, ldb, c + i * ldc + j, ldc, add);               \
     }
 
 /* Rows of an operand, times scale, to row-major memory `width` wide with `rows` rows in all; and the same turned. */
@@ -161,12 +149,12 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
         for (int64_t i = 0; i < count; i++) {                                                                                              \
             const T *from = x + i * o->row;                                                                                                \
             T *to = y + i * width;                                                                                                         \
-            if (o->column == 1) EACH(j, 0, columns, to[j] = from[j] * scale)                                                               \
+            if (o->column == 1) TG_EACH(j, 0, columns, to[j] = from[j] * scale)                                                            \
             else                                                                                                                           \
                 for (int64_t j = 0; j < columns; j++) to[j] = from[j * o->column] * scale;                                                 \
-            EACH(j, columns, width, to[j] = 0)                                                                                             \
+            TG_EACH(j, columns, width, to[j] = 0)                                                                                          \
         }                                                                                                                                  \
-        EACH(i, count *width, rows *width, y[i] = 0)                                                                                       \
+        TG_EACH(i, count *width, rows *width, y[i] = 0)                                                                                    \
     }                                                                                                                                      \
     TARGET static void turn_##fn(const T *x, const operand *o, int64_t count, int64_t columns, T scale, int64_t rows, T *y)                \
     {                                                                                                                                      \
@@ -191,7 +179,7 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
             const uint8_t *allowed = mask + query * p->mask.row + (first + j) * p->mask.column;                                            \
             for (int64_t i = 0; i < queries; i++) s[i] = allowed[i * p->mask.row] ? s[i] : -INFINITY;                                      \
         }                                                                                                                                  \
-        EACH(i, count * p->queries, p->keys * p->queries, score[i] = -INFINITY)                                                            \
+        TG_EACH(i, count * p->queries, p->keys * p->queries, score[i] = -INFINITY)                                                         \
     }                                                                                                                                      \
     /* One long loop of e^x: for the short ones over a row of queries the loop itself costs as much. */                                    \
     TARGET static void exponentials_##fn(const problem *p, T *score, const T *shift)                                                       \
@@ -199,10 +187,10 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
         enum { build = BUILD };                                                                                                            \
         for (int64_t j = 0; j < p->keys; j++) {                                                                                            \
             T *s = score + j * p->queries;                                                                                                 \
-            EACH(i, 0, p->queries, s[i] -= shift[i])                                                                                       \
+            TG_EACH(i, 0, p->queries, s[i] -= shift[i])                                                                                    \
         }                                                                                                                                  \
         const int64_t count = p->keys * p->queries;                                                                                        \
-        EACH(i, 0, count, score[i] = EXP(score[i]))                                                                                        \
+        TG_EACH(i, 0, count, score[i] = EXP(score[i]))                                                                                     \
     }                                                                                                                                      \
     /* The scores become e^(score - top), with top the maximum so far; factor gets what earlier sums are to be multiplied by. */           \
     TARGET static void follow_##fn(const problem *p, const block *b, bool start)                                                           \
@@ -210,21 +198,21 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
         enum { build = BUILD };                                                                                                            \
         const int64_t width = p->queries;                                                                                                  \
         T *score = (T *)b->score, *top = (T *)b->top, *total = (T *)b->total, *factor = (T *)b->factor, *shift = (T *)b->shift;            \
-        if (start) EACH(i, 0, width, top[i] = -INFINITY; total[i] = 0)                                                                     \
-        EACH(i, 0, width, factor[i] = top[i])                                                                                              \
+        if (start) TG_EACH(i, 0, width, top[i] = -INFINITY; total[i] = 0)                                                                  \
+        TG_EACH(i, 0, width, factor[i] = top[i])                                                                                           \
         for (int64_t j = 0; j < p->keys; j++) {                                                                                            \
             const T *s = score + j * width;                                                                                                \
-            EACH(i, 0, width, top[i] = s[i] > top[i] ? s[i] : top[i])                                                                      \
+            TG_EACH(i, 0, width, top[i] = s[i] > top[i] ? s[i] : top[i])                                                                   \
         }                                                                                                                                  \
-        EACH(i, 0, width, shift[i] = top[i] == -INFINITY ? 0 : top[i]; factor[i] = EXP(factor[i] - shift[i]); total[i] *= factor[i])       \
+        TG_EACH(i, 0, width, shift[i] = top[i] == -INFINITY ? 0 : top[i]; factor[i] = EXP(factor[i] - shift[i]); total[i] *= factor[i])    \
         exponentials_##fn(p, score, shift);                                                                                                \
         for (int64_t j = 0; j < p->keys; j++) {                                                                                            \
             const T *s = score + j * width;                                                                                                \
-            EACH(i, 0, width, total[i] += s[i])                                                                                            \
+            TG_EACH(i, 0, width, total[i] += s[i])                                                                                         \
         }                                                                                                                                  \
     }                                                                                                                                      \
     /* How many keys a block of queries can see. */                                                                                        \
-    TARGET ALWAYS_INLINE int64_t seen_##fn(const problem *p, int64_t query, int64_t queries)                                               \
+    TARGET TG_ALWAYS_INLINE int64_t seen_##fn(const problem *p, int64_t query, int64_t queries)                                            \
     {                                                                                                                                      \
         return p->causal ? lowest(p->m, query + queries) : p->m;                                                                           \
     }
@@ -248,14 +236,14 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
             follow_##fn(p, b, first == 0);                                                                                                      \
             for (int64_t i = 0; first > 0 && i < p->queries; i++) {                                                                             \
                 T *row = sum + i * p->value;                                                                                                    \
-                EACH(j, 0, p->value, row[j] *= factor[i])                                                                                       \
+                TG_EACH(j, 0, p->value, row[j] *= factor[i])                                                                                    \
             }                                                                                                                                   \
             product_##fn(p->queries, p->value, count, (const T *)b->score, 1, p->queries, (const T *)b->v, p->value, sum, p->value, first > 0); \
         }                                                                                                                                       \
         for (int64_t i = 0; i < queries; i++) {                                                                                                 \
             const T *row = sum + i * p->value, inverse = 1 / total[i];                                                                          \
             T *to = y + i * p->e;                                                                                                               \
-            EACH(j, 0, p->e, to[j] = row[j] * inverse)                                                                                          \
+            TG_EACH(j, 0, p->e, to[j] = row[j] * inverse)                                                                                       \
         }                                                                                                                                       \
     }
 
@@ -278,7 +266,7 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
     }                                                                                                                                  \
     TARGET static void add_##fn(const T *tile, int64_t ld, int64_t rows, int64_t columns, T *y)                                        \
     {                                                                                                                                  \
-        for (int64_t i = 0; i < rows; i++) EACH(j, 0, columns, y[i * columns + j] += tile[i * ld + j])                                 \
+        for (int64_t i = 0; i < rows; i++) TG_EACH(j, 0, columns, y[i * columns + j] += tile[i * ld + j])                              \
     }                                                                                                                                  \
     TARGET static void gradient_##fn(const tg_call *c, const problem *p, const block *b, int64_t batch)                                \
     {                                                                                                                                  \
@@ -292,8 +280,8 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
         T *score = (T *)b->score, *slope = (T *)b->slope, *level = (T *)b->factor, *tile = (T *)b->tile, *sum = (T *)b->sum;           \
         T *top = (T *)b->top, *total = (T *)b->total;                                                                                  \
         const int64_t width = p->queries;                                                                                              \
-        EACH(i, 0, p->m * p->d, gk[i] = 0)                                                                                             \
-        EACH(i, 0, p->m * p->e, gv[i] = 0)                                                                                             \
+        TG_EACH(i, 0, p->m * p->d, gk[i] = 0)                                                                                          \
+        TG_EACH(i, 0, p->m * p->e, gv[i] = 0)                                                                                          \
         for (int64_t query = 0; query < p->n; query += QUERIES) {                                                                      \
             const int64_t queries = lowest(QUERIES, p->n - query), seen = seen_##fn(p, query, queries);                                \
             turn_##fn(q + query * p->q.row, &p->q, queries, p->d, (T)p->scale, width, (T *)b->q_turned);                               \
@@ -306,7 +294,7 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
                 scores_##fn(p, b, query, queries, first, count, mask);                                                                 \
                 follow_##fn(p, b, first == 0);                                                                                         \
             }                                                                                                                          \
-            EACH(i, 0, width, total[i] = 1 / total[i]; top[i] = top[i] == -INFINITY ? 0 : top[i])                                      \
+            TG_EACH(i, 0, width, total[i] = 1 / total[i]; top[i] = top[i] == -INFINITY ? 0 : top[i])                                   \
             levels_##fn(p, y + query * p->y.row, (const T *)b->gy, queries, level);                                                    \
             for (int64_t first = 0; first < seen; first += KEYS) {                                                                     \
                 const int64_t count = lowest(KEYS, p->m - first);                                                                      \
@@ -319,7 +307,7 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
                 product_##fn(p->keys, width, p->e, (const T *)b->v, p->value, 1, (const T *)b->gy_turned, width, slope, width, false); \
                 for (int64_t j = 0; j < p->keys; j++) {                                                                                \
                     T *s = score + j * width, *z = slope + j * width;                                                                  \
-                    EACH(i, 0, width, s[i] *= total[i]; z[i] = s[i] * (z[i] - level[i]))                                               \
+                    TG_EACH(i, 0, width, s[i] *= total[i]; z[i] = s[i] * (z[i] - level[i]))                                            \
                 }                                                                                                                      \
                 product_##fn(p->keys, p->value, queries, score, width, 1, (const T *)b->gy, p->value, tile, p->value, false);          \
                 add_##fn(tile, p->value, count, p->e, gv + first * p->e);                                                              \
@@ -329,7 +317,7 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
             }                                                                                                                          \
             for (int64_t i = 0; i < queries; i++) {                                                                                    \
                 T *to = gq + (query + i) * p->d;                                                                                       \
-                EACH(j, 0, p->d, to[j] = sum[i * p->key + j] * (T)p->scale)                                                            \
+                TG_EACH(j, 0, p->d, to[j] = sum[i * p->key + j] * (T)p->scale)                                                         \
             }                                                                                                                          \
         }                                                                                                                              \
     }

@@ -33,12 +33,6 @@ static bool kept(const table *r, int64_t row)
     return false;
 }
 
-#define EACH(i, first, last, ...)                \
-    TG_INDEPENDENT                               \
-    for (int64_t i = (first); i < (last); i++) { \
-        __VA_ARGS__;                             \
-    }
-
 /* The sum of term(j) over a row's classes, in the order of tg_sum, term[] filled chunk by chunk. */
 #define ROW_SUM(T, result, fill)                                     \
     do {                                                             \
@@ -88,38 +82,38 @@ TG_EACH_BUILD(TG_ROW_FOLDS, statistics_f64, double)
             const int64_t n = end - row < group ? end - row : group;                        \
             for (int64_t k = 0; k < n; k++) {                                               \
                 const T top = y[2 * k] = fn##_max(c, x + k * c);                            \
-                EACH(j, 0, c, term[k * c + j] = x[k * c + j] - top)                         \
+                TG_EACH(j, 0, c, term[k * c + j] = x[k * c + j] - top)                      \
             }                                                                               \
-            EACH(j, 0, n *c, term[j] = EXP_BELOW(term[j]))                                  \
+            TG_EACH(j, 0, n *c, term[j] = EXP_BELOW(term[j]))                               \
             for (int64_t k = 0; k < n; k++) r->sum(c, term + k * c, &y[2 * k + 1]);         \
         }                                                                                   \
     }
 #define SHIFT(top) ((top) > -INFINITY ? (top) : 0)
 
-#define LOSSES(fn, TARGET, BUILD, T)                                                                                      \
-    TARGET static void fn(const table *r, tg_staircase *stairs, int64_t first, int64_t end)                               \
-    {                                                                                                                     \
-        enum { build = BUILD };                                                                                           \
-        const int64_t c = r->classes;                                                                                     \
-        const T *weight = (const T *)r->weight, s = (T)r->smoothing;                                                      \
-        T term[MOST];                                                                                                     \
-        for (int64_t row = first; row < end; row++) {                                                                     \
-            const T *x = (const T *)r->x + row * c, *statistic = (const T *)r->statistic + 2 * row;                       \
-            T *y = (T *)r->y + row;                                                                                       \
-            *y = 0;                                                                                                       \
-            if (!kept(r, row)) continue;                                                                                  \
-            const int64_t t = r->label[row];                                                                              \
-            const T top = statistic[0], log_sum = LOG(statistic[1]);                                                      \
-            T loss = log_sum - (x[t] - top);                                                                              \
-            if (weight) loss *= weight[t];                                                                                \
-            if (s > 0) {                                                                                                  \
-                T all;                                                                                                    \
-                if (weight) ROW_SUM(T, all, EACH(j, 0, m, term[j] = weight[from + j] * (log_sum - (x[from + j] - top)))); \
-                else ROW_SUM(T, all, EACH(j, 0, m, term[j] = log_sum - (x[from + j] - top)));                             \
-                loss = (1 - s) * loss + s / (T)c * all;                                                                   \
-            }                                                                                                             \
-            *y = loss;                                                                                                    \
-        }                                                                                                                 \
+#define LOSSES(fn, TARGET, BUILD, T)                                                                                         \
+    TARGET static void fn(const table *r, tg_staircase *stairs, int64_t first, int64_t end)                                  \
+    {                                                                                                                        \
+        enum { build = BUILD };                                                                                              \
+        const int64_t c = r->classes;                                                                                        \
+        const T *weight = (const T *)r->weight, s = (T)r->smoothing;                                                         \
+        T term[MOST];                                                                                                        \
+        for (int64_t row = first; row < end; row++) {                                                                        \
+            const T *x = (const T *)r->x + row * c, *statistic = (const T *)r->statistic + 2 * row;                          \
+            T *y = (T *)r->y + row;                                                                                          \
+            *y = 0;                                                                                                          \
+            if (!kept(r, row)) continue;                                                                                     \
+            const int64_t t = r->label[row];                                                                                 \
+            const T top = statistic[0], log_sum = LOG(statistic[1]);                                                         \
+            T loss = log_sum - (x[t] - top);                                                                                 \
+            if (weight) loss *= weight[t];                                                                                   \
+            if (s > 0) {                                                                                                     \
+                T all;                                                                                                       \
+                if (weight) ROW_SUM(T, all, TG_EACH(j, 0, m, term[j] = weight[from + j] * (log_sum - (x[from + j] - top)))); \
+                else ROW_SUM(T, all, TG_EACH(j, 0, m, term[j] = log_sum - (x[from + j] - top)));                             \
+                loss = (1 - s) * loss + s / (T)c * all;                                                                      \
+            }                                                                                                                \
+            *y = loss;                                                                                                       \
+        }                                                                                                                    \
     }
 
 /* gy (Q e^(x - maximum) / sum - q) */
@@ -130,7 +124,7 @@ TG_EACH_BUILD(TG_ROW_FOLDS, statistics_f64, double)
         const int64_t c = r->classes, group = c < SHORT ? MOST / c : 1;                                    \
         const T *weight = (const T *)r->weight, s = (T)r->smoothing, *gy = (const T *)r->gy;               \
         T term[MOST], mass = (T)c;                                                                         \
-        if (weight && s > 0) ROW_SUM(T, mass, EACH(j, 0, m, term[j] = weight[from + j]));                  \
+        if (weight && s > 0) ROW_SUM(T, mass, TG_EACH(j, 0, m, term[j] = weight[from + j]));               \
         for (int64_t row = first; row < end; row += group) {                                               \
             const T *x = (const T *)r->x + row * c, *statistic = (const T *)r->statistic + 2 * row;        \
             T *y = (T *)r->y + row * c;                                                                    \
@@ -138,27 +132,27 @@ TG_EACH_BUILD(TG_ROW_FOLDS, statistics_f64, double)
             if (group > 1) {                                                                               \
                 for (int64_t k = 0; k < n; k++) {                                                          \
                     const T top = statistic[2 * k];                                                        \
-                    EACH(j, k *c, (k + 1) * c, y[j] = x[j] - top)                                          \
+                    TG_EACH(j, k *c, (k + 1) * c, y[j] = x[j] - top)                                       \
                 }                                                                                          \
-                EACH(j, 0, n *c, y[j] = EXP_BELOW(y[j]))                                                   \
+                TG_EACH(j, 0, n *c, y[j] = EXP_BELOW(y[j]))                                                \
             }                                                                                              \
             for (int64_t k = 0; k < n; k++) {                                                              \
                 T *z = y + k * c;                                                                          \
                 if (!kept(r, row + k)) {                                                                   \
-                    EACH(j, 0, c, z[j] = 0)                                                                \
+                    TG_EACH(j, 0, c, z[j] = 0)                                                             \
                     continue;                                                                              \
                 }                                                                                          \
                 const int64_t t = r->label[row + k];                                                       \
                 const T g = gy[row + k], of_label = (weight ? weight[t] : 1) * (1 - s), of_all = s / (T)c; \
                 const T scale = g * (of_label + of_all * mass) / statistic[2 * k + 1];                     \
-                if (group > 1) EACH(j, 0, c, z[j] *= scale)                                                \
+                if (group > 1) TG_EACH(j, 0, c, z[j] *= scale)                                             \
                 else {                                                                                     \
                     const T top = statistic[0];                                                            \
-                    EACH(j, 0, c, z[j] = EXP_BELOW(x[j] - top) * scale)                                    \
+                    TG_EACH(j, 0, c, z[j] = EXP_BELOW(x[j] - top) * scale)                                 \
                 }                                                                                          \
                 z[t] -= g * of_label;                                                                      \
-                if (s > 0 && weight) EACH(j, 0, c, z[j] -= g * (of_all * weight[j]))                       \
-                else if (s > 0) EACH(j, 0, c, z[j] -= g * of_all)                                          \
+                if (s > 0 && weight) TG_EACH(j, 0, c, z[j] -= g * (of_all * weight[j]))                    \
+                else if (s > 0) TG_EACH(j, 0, c, z[j] -= g * of_all)                                       \
             }                                                                                              \
         }                                                                                                  \
     }
@@ -170,7 +164,7 @@ TG_EACH_BUILD(TG_ROW_FOLDS, statistics_f64, double)
         const int64_t c = r->classes;                                                                                                             \
         const T *weight = (const T *)r->weight, s = (T)r->smoothing;                                                                              \
         T *y = (T *)r->y, term[MOST], mass = (T)c;                                                                                                \
-        if (weight && s > 0) ROW_SUM(T, mass, EACH(j, 0, m, term[j] = weight[from + j]));                                                         \
+        if (weight && s > 0) ROW_SUM(T, mass, TG_EACH(j, 0, m, term[j] = weight[from + j]));                                                      \
         for (int64_t row = first; row < end; row++) y[row] = kept(r, row) ? (weight ? weight[r->label[row]] : 1) * (1 - s) + s / (T)c * mass : 0; \
     }
 
@@ -193,7 +187,7 @@ TG_EACH_BUILD(TG_ROW_FOLDS, statistics_f64, double)
         (void)stairs;                                                                             \
         for (int64_t row = first; row < end; row++) {                                             \
             T *y = (T *)r->y + row * c;                                                           \
-            EACH(j, 0, c, y[j] = 0)                                                               \
+            TG_EACH(j, 0, c, y[j] = 0)                                                            \
             if (kept(r, row)) y[r->label[row]] = -(weight ? weight[r->label[row]] : 1) * gy[row]; \
         }                                                                                         \
     }

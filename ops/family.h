@@ -3,11 +3,25 @@
 #define TG_FAMILY_H
 
 /* Ops recorded inside an op's public function, or inside its vjp, carry the position of the user's call. */
+#undef TG_HERE
 #define TG_HERE file, line
 
 #include <tapegrad/ops.h>
 
 #define TG_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+#if defined(__GNUC__)
+#define TG_ALWAYS_INLINE static inline __attribute__((always_inline))
+#else
+#define TG_ALWAYS_INLINE static inline
+#endif
+
+/* A loop in a kernel that is written as a macro; its turns don't depend on each other. */
+#define TG_EACH(i, first, last, ...)             \
+    TG_INDEPENDENT                               \
+    for (int64_t i = (first); i < (last); i++) { \
+        __VA_ARGS__;                             \
+    }
 
 /* The public functions of ops without attributes. */
 #define TG_DEFINE_1(name, op) \

@@ -3,12 +3,6 @@
 #include "folds.h"
 #include "math.h"
 
-#if defined(__GNUC__)
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-#else
-#define ALWAYS_INLINE static inline
-#endif
-
 enum {
     CHUNK = 1024, /* elements that stay in the first cache while they are walked twice */
     GROUP = 32,   /* lanes that a sum runs in */
@@ -29,12 +23,6 @@ typedef struct table {
 typedef void (*rows_fn)(const table *r, int64_t first, int64_t end);
 typedef void (*join_fn)(const table *r, int64_t part);
 
-#define EACH(i, first, last, ...)                \
-    TG_INDEPENDENT                               \
-    for (int64_t i = (first); i < (last); i++) { \
-        __VA_ARGS__;                             \
-    }
-
 /* The sum of GROUP lanes, pairwise. */
 #define LANES_SUM(lane)                                \
     for (int half_ = GROUP / 2; half_ > 0; half_ /= 2) \
@@ -43,7 +31,7 @@ typedef void (*join_fn)(const table *r, int64_t part);
 /* Mean and squared deviations of a row, and with h = g w the sums of h and of h (x - mean), in one pass over memory: chunk by chunk about the
  * chunk's own mean, corrected for its rounding, then joined (Chan, Golub and LeVeque 1983). */
 #define MOMENTS(fn, TARGET, BUILD, T)                                                                                        \
-    TARGET ALWAYS_INLINE void fn(const T *x, const T *g, const T *w, int64_t n, T *of_row)                                   \
+    TARGET TG_ALWAYS_INLINE void fn(const T *x, const T *g, const T *w, int64_t n, T *of_row)                                \
     {                                                                                                                        \
         T mean = 0, squares = 0, sum = 0, mixed = 0;                                                                         \
         for (int64_t first = 0; first < n; first += CHUNK, x += CHUNK) {                                                     \
@@ -98,46 +86,46 @@ typedef void (*join_fn)(const table *r, int64_t part);
         of_row[3] = mixed / (T)n;                                                                                            \
     }
 
-#define FORWARD(fn, TARGET, BUILD, T)                                             \
-    MOMENTS(moments_##fn, TARGET, BUILD, T)                                       \
-    TARGET static void fn(const table *r, int64_t first, int64_t end)             \
-    {                                                                             \
-        const int64_t n = r->n;                                                   \
-        const T *w = (const T *)r->w, *b = (const T *)r->b, eps = (T)r->eps;      \
-        for (int64_t row = first; row < end; row++) {                             \
-            const T *x = (const T *)r->x + row * n;                               \
-            T *y = (T *)r->y + row * n, of_row[4];                                \
-            moments_##fn(x, NULL, NULL, n, of_row);                               \
-            const T mean = of_row[0], scale = 1 / SQRT(of_row[1] + eps);          \
-            if (w && b) EACH(i, 0, n, y[i] = (x[i] - mean) * scale * w[i] + b[i]) \
-            else if (w) EACH(i, 0, n, y[i] = (x[i] - mean) * scale * w[i])        \
-            else if (b) EACH(i, 0, n, y[i] = (x[i] - mean) * scale + b[i])        \
-            else EACH(i, 0, n, y[i] = (x[i] - mean) * scale)                      \
-        }                                                                         \
+#define FORWARD(fn, TARGET, BUILD, T)                                                \
+    MOMENTS(moments_##fn, TARGET, BUILD, T)                                          \
+    TARGET static void fn(const table *r, int64_t first, int64_t end)                \
+    {                                                                                \
+        const int64_t n = r->n;                                                      \
+        const T *w = (const T *)r->w, *b = (const T *)r->b, eps = (T)r->eps;         \
+        for (int64_t row = first; row < end; row++) {                                \
+            const T *x = (const T *)r->x + row * n;                                  \
+            T *y = (T *)r->y + row * n, of_row[4];                                   \
+            moments_##fn(x, NULL, NULL, n, of_row);                                  \
+            const T mean = of_row[0], scale = 1 / SQRT(of_row[1] + eps);             \
+            if (w && b) TG_EACH(i, 0, n, y[i] = (x[i] - mean) * scale * w[i] + b[i]) \
+            else if (w) TG_EACH(i, 0, n, y[i] = (x[i] - mean) * scale * w[i])        \
+            else if (b) TG_EACH(i, 0, n, y[i] = (x[i] - mean) * scale + b[i])        \
+            else TG_EACH(i, 0, n, y[i] = (x[i] - mean) * scale)                      \
+        }                                                                            \
     }
 
-#define GRADIENT(fn, TARGET, BUILD, T)                                                                                                        \
-    MOMENTS(moments_##fn, TARGET, BUILD, T)                                                                                                   \
-    TARGET static void fn(const table *r, int64_t first, int64_t end)                                                                         \
-    {                                                                                                                                         \
-        const int64_t n = r->n;                                                                                                               \
-        const T *w = (const T *)r->w, eps = (T)r->eps;                                                                                        \
-        T *of_w = r->sums ? (T *)r->sums + first / r->rows_of_part * 2 * n : NULL, *of_b = of_w ? of_w + n : NULL;                            \
-        if (of_w) EACH(i, 0, 2 * n, of_w[i] = 0)                                                                                              \
-        for (int64_t row = first; row < end; row++) {                                                                                         \
-            const T *x = (const T *)r->x + row * n, *g = (const T *)r->gy + row * n;                                                          \
-            T *y = (T *)r->y + row * n, of_row[4];                                                                                            \
-            if (w) moments_##fn(x, g, w, n, of_row);                                                                                          \
-            else moments_##fn(x, g, NULL, n, of_row);                                                                                         \
-            const T mean = of_row[0], scale = 1 / SQRT(of_row[1] + eps), level = of_row[2], slope = of_row[3] * scale;                        \
-            if (of_w && w) {                                                                                                                  \
-                EACH(i, 0, n, const T z = (x[i] - mean) * scale, a = g[i]; y[i] = ((a * w[i] - level) - z * slope) * scale; of_w[i] += a * z; \
-                     of_b[i] += a)                                                                                                            \
-            } else {                                                                                                                          \
-                EACH(i, 0, n, y[i] = (((w ? g[i] * w[i] : g[i]) - level) - (x[i] - mean) * scale * slope) * scale)                            \
-                if (of_w) EACH(i, 0, n, of_w[i] += g[i] * ((x[i] - mean) * scale); of_b[i] += g[i])                                           \
-            }                                                                                                                                 \
-        }                                                                                                                                     \
+#define GRADIENT(fn, TARGET, BUILD, T)                                                                                                           \
+    MOMENTS(moments_##fn, TARGET, BUILD, T)                                                                                                      \
+    TARGET static void fn(const table *r, int64_t first, int64_t end)                                                                            \
+    {                                                                                                                                            \
+        const int64_t n = r->n;                                                                                                                  \
+        const T *w = (const T *)r->w, eps = (T)r->eps;                                                                                           \
+        T *of_w = r->sums ? (T *)r->sums + first / r->rows_of_part * 2 * n : NULL, *of_b = of_w ? of_w + n : NULL;                               \
+        if (of_w) TG_EACH(i, 0, 2 * n, of_w[i] = 0)                                                                                              \
+        for (int64_t row = first; row < end; row++) {                                                                                            \
+            const T *x = (const T *)r->x + row * n, *g = (const T *)r->gy + row * n;                                                             \
+            T *y = (T *)r->y + row * n, of_row[4];                                                                                               \
+            if (w) moments_##fn(x, g, w, n, of_row);                                                                                             \
+            else moments_##fn(x, g, NULL, n, of_row);                                                                                            \
+            const T mean = of_row[0], scale = 1 / SQRT(of_row[1] + eps), level = of_row[2], slope = of_row[3] * scale;                           \
+            if (of_w && w) {                                                                                                                     \
+                TG_EACH(i, 0, n, const T z = (x[i] - mean) * scale, a = g[i]; y[i] = ((a * w[i] - level) - z * slope) * scale; of_w[i] += a * z; \
+                        of_b[i] += a)                                                                                                            \
+            } else {                                                                                                                             \
+                TG_EACH(i, 0, n, y[i] = (((w ? g[i] * w[i] : g[i]) - level) - (x[i] - mean) * scale * slope) * scale)                            \
+                if (of_w) TG_EACH(i, 0, n, of_w[i] += g[i] * ((x[i] - mean) * scale); of_b[i] += g[i])                                           \
+            }                                                                                                                                    \
+        }                                                                                                                                        \
     }
 
 /* Adds the parts' sums pairwise, for CHUNK columns; the first part holds the result. */
@@ -150,10 +138,10 @@ typedef void (*join_fn)(const table *r, int64_t part);
             for (int64_t k = 0; k + step < r->parts; k += 2 * step) {                                   \
                 T *to = sums + k * n;                                                                   \
                 const T *from = sums + (k + step) * n;                                                  \
-                EACH(i, first, last, to[i] += from[i])                                                  \
+                TG_EACH(i, first, last, to[i] += from[i])                                               \
             }                                                                                           \
         T *y = (T *)r->y + r->rows * r->n;                                                              \
-        EACH(i, first, last, y[i] = r->parts > 0 ? sums[i] : 0)                                         \
+        TG_EACH(i, first, last, y[i] = r->parts > 0 ? sums[i] : 0)                                      \
     }
 
 #define KERNELS(type, name, DEFINE)           \

@@ -53,12 +53,6 @@ static void end_sum(const rows *r, tg_staircase *stairs, void *sum)
         top = top > other || top != top ? top : other; \
     }
 
-#define EACH(first, last, ...)                 \
-    TG_INDEPENDENT                             \
-    for (int64_t i = first; i < (last); i++) { \
-        __VA_ARGS__;                           \
-    }
-
 #define SOFTMAX(fn, TARGET, BUILD, T)                                                                                      \
     TARGET static void fn(const rows *r, tg_staircase *stairs, const void *operand_a, const void *operand_b, void *result) \
     {                                                                                                                      \
@@ -67,12 +61,12 @@ static void end_sum(const rows *r, tg_staircase *stairs, void *sum)
         ROW_MAX(T, fn)                                                                                                     \
         for (int64_t first = 0; first < n; first += MOST) {                                                                \
             const int64_t m = chunk(r, first);                                                                             \
-            EACH(first, first + m, y[i] = EXP_BELOW(a[i] - top))                                                           \
+            TG_EACH(i, first, first + m, y[i] = EXP_BELOW(a[i] - top))                                                     \
             add_chunk(r, stairs, m, y + first, &sum);                                                                      \
         }                                                                                                                  \
         end_sum(r, stairs, &sum);                                                                                          \
         const T scale = 1 / sum;                                                                                           \
-        EACH(0, n, y[i] *= scale)                                                                                          \
+        TG_EACH(i, 0, n, y[i] *= scale)                                                                                    \
     }
 
 #define LOG_SOFTMAX(fn, TARGET, BUILD, T)                                                                                  \
@@ -87,7 +81,7 @@ static void end_sum(const rows *r, tg_staircase *stairs, void *sum)
         }                                                                                                                  \
         end_sum(r, stairs, &sum);                                                                                          \
         const T log_sum = LOG(sum);                                                                                        \
-        EACH(0, n, y[i] = (a[i] - top) - log_sum)                                                                          \
+        TG_EACH(i, 0, n, y[i] = (a[i] - top) - log_sum)                                                                    \
     }
 
 /* a is the softmax, b the gradient of it: a (b - sum a b) */
@@ -98,11 +92,11 @@ static void end_sum(const rows *r, tg_staircase *stairs, void *sum)
         T term[MOST];                                                                                                      \
         for (int64_t first = 0; first < n; first += MOST) {                                                                \
             const int64_t m = chunk(r, first);                                                                             \
-            EACH(0, m, term[i] = a[first + i] * b[first + i])                                                              \
+            TG_EACH(i, 0, m, term[i] = a[first + i] * b[first + i])                                                        \
             add_chunk(r, stairs, m, term, &sum);                                                                           \
         }                                                                                                                  \
         end_sum(r, stairs, &sum);                                                                                          \
-        EACH(0, n, y[i] = a[i] * (b[i] - sum))                                                                             \
+        TG_EACH(i, 0, n, y[i] = a[i] * (b[i] - sum))                                                                       \
     }
 
 /* a is the log-softmax, b the gradient of it: b - e^a sum b */
@@ -113,7 +107,7 @@ static void end_sum(const rows *r, tg_staircase *stairs, void *sum)
         ROW_OPERANDS(T)                                                                                                    \
         for (int64_t first = 0; first < n; first += MOST) add_chunk(r, stairs, chunk(r, first), b + first, &sum);          \
         end_sum(r, stairs, &sum);                                                                                          \
-        EACH(0, n, y[i] = b[i] - EXP_BELOW(a[i]) * sum)                                                                    \
+        TG_EACH(i, 0, n, y[i] = b[i] - EXP_BELOW(a[i]) * sum)                                                              \
     }
 
 #define ROW_KERNELS(name, DEFINE)                 \
