@@ -156,7 +156,7 @@ typedef struct tg_tape_options {
     uint64_t stream;          /* tapes that run side by side with one seed take different streams */
     int threads;              /* 0 and 1: the caller's thread only; at most 1024. Never changes a result */
     bool evaluation;          /* start in evaluation mode instead of training mode */
-    bool node_by_node;        /* run each node by itself: the debug mode; results are bitwise the same */
+    bool node_by_node;        /* run each node by itself: the debug mode; results are bitwise the same (of a NaN: that it is one) */
     bool trace_nonfinite;     /* fail with TG_ENONFINITE at the first node that makes a NaN or an infinity (implies node_by_node) */
     tg_isa isa;               /* force a kernel build; falls back to the best that the processor has */
     int64_t plan_cache_nodes; /* bound of the plan cache, in nodes over all plans; 0: 4 million */

@@ -44,6 +44,20 @@ static void add_bytes(record *r, const void *bytes, size_t n)
     r->n += n;
 }
 
+/* Of a NaN it is recorded that it is one: which operand's sign a sum of two NaN takes is the compiler's choice, in a vector and in its tail. */
+static void add_numbers(record *r, const void *data, int64_t n, tg_dtype dtype)
+{
+    const size_t size = tg_dtype_size(dtype);
+    for (int64_t i = 0; i < n; i++) {
+        const char *from = (const char *)data + (size_t)i * size;
+        const float f32 = NAN;
+        const double f64 = NAN;
+        if (dtype == TG_F32 && isnan(*(const float *)from)) add_bytes(r, &f32, size);
+        else if (dtype == TG_F64 && isnan(*(const double *)from)) add_bytes(r, &f64, size);
+        else add_bytes(r, from, size);
+    }
+}
+
 static void add_text(run *r, const char *format, ...)
 {
     char text[700];
@@ -70,7 +84,7 @@ static void show_value(run *r, int slot, tg_tensor *x)
     const void *data = tg_data(r->t, x);
     if (!succeeded(r, "value", slot)) return;
     add_text(r, "value of %d, %s %s:", slot, tg_dtype_name(tg_tensor_dtype(x)), tg_shape_text(tg_tensor_shape(x)).text);
-    add_bytes(r->record, data, (size_t)tg_tensor_count(x) * tg_dtype_size(tg_tensor_dtype(x)));
+    add_numbers(r->record, data, tg_tensor_count(x), tg_tensor_dtype(x));
 }
 
 static void show(run *r)
@@ -81,7 +95,7 @@ static void show(run *r)
     for (int k = 0; k < r->c->n_leaves; k++) {
         const void *g = tg_param_grad(r->param[k]);
         add_text(r, "gradient of %d %s", k, r->param[k] && g ? "is there" : "is not there");
-        if (r->param[k] && g) add_bytes(r->record, g, (size_t)tg_tensor_count(r->param[k]) * tg_dtype_size(r->c->leaf[k].dtype));
+        if (r->param[k] && g) add_numbers(r->record, g, tg_tensor_count(r->param[k]), r->c->leaf[k].dtype);
     }
 }
 

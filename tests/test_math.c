@@ -148,9 +148,9 @@ Test(math, errors_stay_below_the_stated_ones_over_all_of_f32)
 Test(math, errors_stay_below_the_stated_ones_in_the_middle)
 {
     enum { BLOCKS = 400 };
-    const float joint[] = {0x1.1cp-1f, 0.92f, 0x1.a8279ap-2f, -0x1.2bec32p-2f, 0.70710677f, 1.41421354f, 0.34657359f, -0.34657359f, 1.03972077f,
-                           3.95f,      10.0f, 14.5f,          89.0f,           -104.0f,     -18.0f,      0x1p-25f,    0x1p25f,      0.25f,
-                           -87.33f};
+    const float joint[] = {0x1.1cp-1f,   0.92f,       0x1.a8279ap-2f, -0x1.2bec32p-2f, 0.70710677f, 1.41421354f, 0.34657359f,
+                           -0.34657359f, 1.03972077f, 3.95f,          10.0f,           14.5f,       89.0f,       -104.0f,
+                           -18.0f,       0x1p-25f,    0x1p25f,        0.25f,           -87.33f};
     for (int k = 0; k < FUNCTIONS; k++) {
         const function *f = &all[k];
         for (int build = 0; build < TG_BUILD_COUNT; build++) {
