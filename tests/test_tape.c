@@ -611,6 +611,24 @@ Test(tape, a_replay_that_meets_bad_data_fails_and_leaves_no_gradient)
     tg_params_free(ps);
 }
 
+/* Only a kept value meets the bad data here, neither the loss nor a gradient. */
+Test(tape, a_replay_finds_bad_data_in_what_is_kept)
+{
+    tg_params *ps = tg_params_new(NULL);
+    tg_tensor *w = constant_param(ps, "w", TG_SHAPE(2), 1);
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(2), (const double[]){1, 2});
+    tg_keep(t, tg_cast(t, x, TG_I64));
+    tg_backward(t, tg_sum(t, tg_mul(t, x, w), TG_ALL_AXES, false));
+    cr_expect_not_null(tg_param_grad(w));
+    tg_input_set(t, x, (const double[]){1, 1e300});
+    cr_expect_eq(tg_replay(t), TG_EVALUE);
+    cr_expect(strstr(tg_tape_message(t), "test_tape.c:"), "%s", tg_tape_message(t));
+    cr_expect_null(tg_param_grad(w));
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
+
 Test(tape, a_fused_cast_reports_what_integers_cannot_hold)
 {
     tg_tape *t = tg_tape_new(NULL);
