@@ -6,6 +6,8 @@
 #include <string.h>
 #include <tapegrad/ops.h>
 
+#include "errors.h"
+
 /* ---------------------------------------------------------------- one good call of every op */
 
 #define SIZES(...)                                                                                \
@@ -147,39 +149,10 @@ static const call calls[] = {
 
 enum { CALLS = sizeof calls / sizeof calls[0], MOST = 4 };
 
-static tg_tensor *operand(tg_tape *t, tg_dtype dtype, tg_shape shape)
-{
-    const int64_t count = tg_shape_count(shape);
-    void *data = calloc((size_t)count + 1, 8); /* zeros: indices in range, and, for u8, false */
-    for (int64_t i = 0; i < count; i++) {
-        if (dtype == TG_F64) ((double *)data)[i] = 0.25 + 0.125 * (double)(i % 5);
-        if (dtype == TG_F32) ((float *)data)[i] = 0.25f + 0.125f * (float)(i % 5);
-        if (dtype == TG_U8) ((uint8_t *)data)[i] = (uint8_t)(i % 2);
-    }
-    tg_tensor *x = tg_input(t, dtype, shape, data);
-    free(data);
-    return x;
-}
-
 static void operands(tg_tape *t, const call *c, tg_tensor **x)
 {
     for (int k = 0; k < c->n; k++) x[k] = operand(t, c->type[k].dtype, c->type[k].shape);
 }
-
-static bool names_line(const tg_tape *t, int line)
-{
-    char position[64];
-    snprintf(position, sizeof position, "test_errors.c:%d: ", line);
-    return strstr(tg_tape_message(t), position) != NULL;
-}
-
-#define cr_expect_fails(t, wanted, line, ...)                                                                                 \
-    do {                                                                                                                      \
-        char about_[256];                                                                                                     \
-        snprintf(about_, sizeof about_, __VA_ARGS__);                                                                         \
-        cr_expect_eq(tg_tape_status(t), wanted, "%s: %s: %s", about_, tg_status_name(tg_tape_status(t)), tg_tape_message(t)); \
-        cr_expect(names_line(t, line), "%s: no line in \"%s\"", about_, tg_tape_message(t));                                  \
-    } while (0)
 
 /* Whatever was asked: a tensor whose value can be computed or is refused with a reason, or NULL and a reason. */
 static void expect_sound(tg_tape *t, tg_tensor *y, const call *c, const char *about)
@@ -192,7 +165,7 @@ static void expect_sound(tg_tape *t, tg_tensor *y, const call *c, const char *ab
     } else cr_expect_neq(tg_tape_status(t), TG_OK, "%s, %s: NULL without a reason", c->name, about);
     if (tg_tape_status(t) != TG_OK) {
         cr_expect_neq(tg_tape_status(t), TG_ENOMEM, "%s, %s: %s", c->name, about, tg_tape_message(t));
-        cr_expect(names_line(t, c->line), "%s, %s: no line in \"%s\"", c->name, about, tg_tape_message(t));
+        cr_expect(names_line(t, __FILE__, c->line), "%s, %s: no line in \"%s\"", c->name, about, tg_tape_message(t));
     }
 }
 
@@ -379,7 +352,7 @@ Test(errors, an_error_sticks)
     do {                                                                                                                      \
         cr_expect_null(expression, "%s", #expression);                                                                        \
         cr_expect(tg_tape_status(t) == TG_ESHAPE || tg_tape_status(t) == TG_EVALUE, "%s: %s", #expression, tg_tape_message(t)); \
-        cr_expect(names_line(t, __LINE__), "%s: no line in \"%s\"", #expression, tg_tape_message(t));                         \
+        cr_expect(names_line(t, __FILE__, __LINE__), "%s: no line in \"%s\"", #expression, tg_tape_message(t));                         \
         tg_tape_clear_error(t);                                                                                               \
     } while (0)
 #define REFUSED_AS(status, expression)                                                                                        \
