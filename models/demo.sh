@@ -17,7 +17,7 @@ title "A net of 3 inputs, one hidden layer of 4 and dropout, step by step"
 "$build/tapegrad-demo"
 
 title "Breast cancer: 569 tumours, 30 measurements each, benign or malignant; 30-64-32-1 with dropout"
-"$build/tapegrad" train models/data/breast_cancer.csv --split models/data/breast_cancer.split --hidden 64,32 --dropout 0.1 \
+"$build/tapegrad" train models/samples/breast_cancer.csv --split models/samples/breast_cancer.split --hidden 64,32 --dropout 0.1 \
     --optimizer adam --lr 1e-3 --batch 32 --epochs 100
 
 clothes=/usr/share/datasets/fashion-mnist

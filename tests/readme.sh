@@ -20,7 +20,7 @@ grep -q 'models/demo.sh' "$folder/sh.1" && grep -q 'tests/run.sh' "$folder/sh.1"
 for command in models/demo.sh tests/run.sh; do [ -f "$top/$command" ]; done
 
 # What the program's block writes lands in the scratch folder: paths of the checkout are made absolute.
-sed "s,build/release,$top/&,g; s,models/data,$top/&,g" "$folder/sh.2" >"$folder/train.sh"
+sed "s,build/release,$top/&,g; s,models/samples,$top/&,g" "$folder/sh.2" >"$folder/train.sh"
 (cd "$folder" && sh -e train.sh >train.log && [ "$(wc -l <predictions.csv)" -eq 151 ] && grep -q digraph step.dot)
 
 sed "s,build/release,$top/&,g" "$folder/sh.3" >"$folder/speed.sh"
@@ -38,6 +38,6 @@ message=$(sed -n 's/^(`\(net.c:.*\)`).*/\1/p' "$top/README.md")
 
 lines=$(wc -l <"$folder/net.c")
 [ "$lines" -le 30 ] || { echo "the model in the README has $lines lines" && exit 1; }
-[ -f "$top/models/step.svg" ]
+[ -f "$top/models/examples/step.svg" ]
 ops=$("$top/build/release/tapegrad" ops | sed -n 's/^\([0-9]*\) ops$/\1/p')
 grep -q "| ops | $ops of them" "$top/README.md" || { echo "the README does not say that there are $ops ops" && exit 1; }

@@ -72,7 +72,7 @@ variant() # preset, options ...: builds it and runs its tests
 
 formatted()
 {
-    strangers=$(for file in */*.[ch] */*.cpp; do clang-format "$file" | cmp -s "$file" - || echo "$file"; done)
+    strangers=$(for file in */*.[ch] */*/*.[ch] */*.cpp; do clang-format "$file" | cmp -s "$file" - || echo "$file"; done)
     [ -z "$strangers" ] || ! echo "$strangers"
 }
 

@@ -84,7 +84,7 @@ err -- '--momentum belongs to --optimizer sgd'
 
 # ---------------------------------------------------------------- train
 
-data=models/data
+data=models/samples
 run 1 train "$scratch/none.csv"
 err "^tapegrad: $scratch/none.csv: No such file or directory"
 printf 'a,b\n1,x\nabc,y\n' >"$scratch/bad.csv"
@@ -161,7 +161,7 @@ run 0 predict "$scratch/diabetes.model" $data/diabetes.csv
 lines 443 "$scratch/out"
 out '^target$'
 run 1 evaluate $data/iris.csv $data/iris.csv
-err '^tapegrad: models/data/iris.csv: not a model'
+err '^tapegrad: models/samples/iris.csv: not a model'
 head -c 1000 "$scratch/iris.model" >"$scratch/short.model"
 run 1 predict "$scratch/short.model" $data/iris.csv
 err 'cut short'

@@ -7,7 +7,7 @@
 
 #include <tapegrad/op.h>
 
-#include "../graph/params.h"
+#include "../../graph/params.h"
 #include "shuffle.h"
 
 static const char *const task_names[TG_TASK_COUNT] = {"auto", "binary", "multiclass", "regression"};

@@ -2,7 +2,7 @@
 #ifndef TG_MLP_H
 #define TG_MLP_H
 
-#include "dataset.h"
+#include "../data/dataset.h"
 
 typedef tg_tensor *(*tg_activation_fn)(tg_tape *t, const char *file, int line, tg_tensor *x);
 

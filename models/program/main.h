@@ -44,7 +44,7 @@ int parse_graph(int n, char **word, request *r, bool *helped);
 int parse_nothing(int n, char **word, request *r, bool *helped);
 void print_help(void);
 
-/* main_train.c */
+/* train.c */
 int train(const request *r);
 int threads_of(const request *r);
 bool is_folder(const char *path);

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <time.h>
 
-#include "../graph/params.h"
-#include "mlp.h"
-#include "shuffle.h"
+#include "../../graph/params.h"
+#include "../layers/mlp.h"
+#include "../data/shuffle.h"
 
 typedef struct trainer {
     tg_mlp *m;

@@ -2,7 +2,7 @@
 #ifndef TG_TEXTS_H
 #define TG_TEXTS_H
 
-#include "../graph/memory.h"
+#include "../../graph/memory.h"
 
 typedef struct tg_texts {
     const tg_allocator *allocator;

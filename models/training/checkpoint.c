@@ -9,8 +9,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "mlp.h"
-#include "whole_file.h"
+#include "../layers/mlp.h"
+#include "../data/whole_file.h"
 
 enum { LENGTH_BYTES = 8, DIGEST = 32, MOST_HEADER = 100 << 20, DATA_ALIGN = 64 };
 static const char format_name[] = "tapegrad-mlp-1";

@@ -6,7 +6,7 @@
 
 #include <tapegrad/models.h>
 
-#include "../graph/memory.h"
+#include "../../graph/memory.h"
 
 /* What columns and classes mean: shared by data sets and the models made from them. Texts live in the owner's arena. */
 typedef struct tg_schema {

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "mlp.h"
+#include "../layers/mlp.h"
 
 /* ---------------------------------------------------------------- standardisation */
 

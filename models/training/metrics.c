@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "mlp.h"
+#include "../layers/mlp.h"
 
 static int64_t predicted_class(const tg_mlp *m, const float *output)
 {
