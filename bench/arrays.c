@@ -17,7 +17,7 @@ typedef struct elementwise {
 
 static void elementwise_open(elementwise *e, int64_t n, bool learn_a_and_b, int threads)
 {
-    *e = (elementwise){.t = tape_with(threads), .ps = tg_params_new(NULL), .n = n, .threads = threads};
+    *e = (elementwise){.t = tape_with(threads), .ps = params_new(), .n = n, .threads = threads};
     e->x = tg_param_new(e->ps, "x", TG_F32, TG_SHAPE(n), (tg_init){TG_NORMAL, 0, 1});
     if (learn_a_and_b) {
         e->a = tg_param_new(e->ps, "a", TG_F32, TG_SHAPE(1), (tg_init){TG_CONSTANT, 1.1, 0});
@@ -102,7 +102,7 @@ typedef struct rows {
 
 static void rows_open(rows *r, int64_t n, int64_t width, int threads)
 {
-    *r = (rows){.t = tape_with(threads), .ps = tg_params_new(NULL), .n = n, .width = width};
+    *r = (rows){.t = tape_with(threads), .ps = params_new(), .n = n, .width = width};
     r->x = tg_param_new(r->ps, "x", TG_F32, TG_SHAPE(n, width), (tg_init){TG_NORMAL, 0, 1});
 }
 
@@ -222,7 +222,7 @@ static double update(void *user)
 
 static void show_update(const char *shape, int count, int64_t size, bool adam, double times)
 {
-    updates u = {.ps = tg_params_new(NULL), .grad = bench_memory(size * 4), .threads = 1};
+    updates u = {.ps = params_new(), .grad = bench_memory(size * 4), .threads = 1};
     fill_uniform(size, u.grad, 9);
     for (int k = 0; k < count; k++) {
         char name[16];

@@ -115,6 +115,11 @@ double process_peak(void);      /* this process's own largest resident memory, b
 void die_unless(bool good, const char *what);
 void tape_must_be_good(const tg_tape *t);
 tg_tape *tape_with(int threads);
+tg_params *params_new(void);
+
+/* allocator.c is compiled for each of the two programs, with jemalloc and with the C library's allocator. */
+const tg_allocator *bench_allocator(void);
+double bench_allocated(void); /* bytes in use, where the allocator tells: else 0 */
 
 /* Uniform in [-1, 1), the same on every machine. */
 void fill_uniform(int64_t n, float *x, uint64_t seed);

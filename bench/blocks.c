@@ -20,7 +20,7 @@ typedef struct lenet {
 static void lenet_open(lenet *m, int threads)
 {
     const tg_init first = {TG_LINEAR_DEFAULT, KERNEL * KERNEL, 0}, second = {TG_LINEAR_DEFAULT, FIRST * KERNEL * KERNEL, 0};
-    *m = (lenet){.t = tape_with(threads), .ps = tg_params_new(NULL)};
+    *m = (lenet){.t = tape_with(threads), .ps = params_new()};
     m->w1 = tg_param_new(m->ps, "conv1.weight", TG_F32, TG_SHAPE(FIRST, 1, KERNEL, KERNEL), first);
     m->b1 = tg_param_new(m->ps, "conv1.bias", TG_F32, TG_SHAPE(FIRST), first);
     m->w2 = tg_param_new(m->ps, "conv2.weight", TG_F32, TG_SHAPE(SECOND, FIRST, KERNEL, KERNEL), second);
@@ -111,7 +111,7 @@ typedef struct block {
 static void block_open(block *m, int threads)
 {
     const int64_t elements = SEQUENCES * TOKENS * WIDTH;
-    *m = (block){.t = tape_with(threads), .ps = tg_params_new(NULL)};
+    *m = (block){.t = tape_with(threads), .ps = params_new()};
     m->norm1[0] = tg_param_new(m->ps, "norm1.weight", TG_F32, TG_SHAPE(WIDTH), (tg_init){TG_ONES, 0, 0});
     m->norm1[1] = tg_param_new(m->ps, "norm1.bias", TG_F32, TG_SHAPE(WIDTH), (tg_init){TG_ZEROS, 0, 0});
     m->qkv = tg_linear_layer_new(m->ps, "qkv", WIDTH, 3 * WIDTH);

@@ -64,9 +64,16 @@ void tape_must_be_good(const tg_tape *t) { die_unless(tg_tape_status(t) == TG_OK
 
 tg_tape *tape_with(int threads)
 {
-    tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .threads = threads});
+    tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .allocator = bench_allocator(), .threads = threads});
     tape_must_be_good(t);
     return t;
+}
+
+tg_params *params_new(void)
+{
+    tg_params *ps = tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .allocator = bench_allocator()});
+    die_unless(tg_params_status(ps) == TG_OK, tg_params_message(ps));
+    return ps;
 }
 
 void fill_uniform(int64_t n, float *x, uint64_t seed)

@@ -33,7 +33,7 @@ static const int64_t w2_size[] = {784, 128, 64, 10}, w3_size[] = {784, 1024, 102
 
 static void net_open(net *m, int layers, const int64_t *size, int64_t batch, double dropout, double rate, double momentum, int threads)
 {
-    *m = (net){.t = tape_with(threads), .ps = tg_params_new(NULL), .size = size, .layers = layers, .batch = batch, .dropout = dropout};
+    *m = (net){.t = tape_with(threads), .ps = params_new(), .size = size, .layers = layers, .batch = batch, .dropout = dropout};
     for (int k = 0; k < layers; k++) {
         char name[32];
         snprintf(name, sizeof name, "layer%d", k);
@@ -285,7 +285,7 @@ static double accuracy(net *m, const tg_dataset *test)
 static void show_epochs(void)
 {
     enum { EPOCHS = 5 };
-    tg_dataset *train = tg_dataset_new(NULL), *test = tg_dataset_new(NULL);
+    tg_dataset *train = tg_dataset_new(bench_allocator()), *test = tg_dataset_new(bench_allocator());
     tg_dataset_read_idx(train, FASHION, "train", NULL);
     tg_dataset_read_idx(test, FASHION, "t10k", NULL);
     if (tg_dataset_status(train) != TG_OK || tg_dataset_status(test) != TG_OK) {
@@ -306,7 +306,8 @@ static void show_epochs(void)
         net_close(&e.m);
         free(e.order);
 
-        tg_mlp *m = tg_mlp_new(train, &(tg_mlp_options){.size = sizeof(tg_mlp_options), .n_hidden = 2, .hidden = w2_size + 1});
+        tg_mlp *m = tg_mlp_new(
+            train, &(tg_mlp_options){.size = sizeof(tg_mlp_options), .allocator = bench_allocator(), .n_hidden = 2, .hidden = w2_size + 1});
         tg_optim *sgd = tg_sgd_new(tg_mlp_params(m), &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.02, .momentum = 0.9});
         for (int k = 0; k < EPOCHS; k++) {
             const double begin = bench_clock(1);
@@ -355,8 +356,9 @@ void bench_w3_process(void)
     net m;
     net_open(&m, 3, w3_size, 128, 0.5, 0.01, 0, threads);
     const timing t = bench_time(net_step, &m, threads);
+    const double allocated = bench_allocated();
     net_close(&m);
-    printf("%.9g %.9g %.0f\n", t.median, t.p10, process_peak());
+    printf("%.9g %.9g %.0f %.0f\n", t.median, t.p10, process_peak(), allocated);
 }
 
 static void w3(int threads)
@@ -368,8 +370,8 @@ static void w3(int threads)
     char *const argv[] = {(char *)process_self(), "w3-process", "--threads", count, bench.quick ? "--quick" : NULL, NULL};
     const process_result r = process_run(argv);
     timing t = {0, 0};
-    double peak = 0;
-    die_unless(r.good && sscanf(r.text, "%lf %lf %lf", &t.median, &t.p10, &peak) == 3, "the process of W3 failed");
+    double peak = 0, allocated = 0;
+    die_unless(r.good && sscanf(r.text, "%lf %lf %lf %lf", &t.median, &t.p10, &peak, &allocated) == 4, "the process of W3 failed");
     figure_show(&(figure){.name = "w3.step",
                           .threads = threads,
                           .value = t,
@@ -382,6 +384,11 @@ static void w3(int threads)
                           .unit = "MB",
                           .target = 26,
                           .note = "largest resident memory of a process that does only this"});
+    if (allocated > 0)
+        figure_show(&(figure){.name = threads == 1 ? "w3.allocated" : "w3.allocated.two_threads",
+                              .value = {allocated / 1e6, allocated / 1e6},
+                              .unit = "MB",
+                              .note = "of it in blocks that the allocator has given out"});
     show_products("w3", &m, threads == 1 ? 6400 : 4100, threads);
     net_close(&m);
 }

@@ -1,4 +1,5 @@
 /* Whole processes: how long they take, and how much memory they hold. */
+#define _DEFAULT_SOURCE
 #include "bench.h"
 
 #include <errno.h>

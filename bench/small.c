@@ -22,7 +22,7 @@ typedef struct seed {
 
 static void seed_open(seed *s, int rows)
 {
-    *s = (seed){.t = tape_with(1), .ps = tg_params_new(NULL), .rows = rows};
+    *s = (seed){.t = tape_with(1), .ps = params_new(), .rows = rows};
     s->hidden = tg_linear_layer_new(s->ps, "hidden", 3, 4);
     s->output = tg_linear_layer_new(s->ps, "output", 4, 1);
     s->sgd = tg_sgd_new(s->ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.1});
@@ -119,7 +119,7 @@ typedef struct chain {
 
 static void chain_open(chain *c, int64_t n, int64_t growth)
 {
-    *c = (chain){.t = tape_with(1), .ps = tg_params_new(NULL), .n = n, .growth = growth};
+    *c = (chain){.t = tape_with(1), .ps = params_new(), .n = n, .growth = growth};
     c->x = tg_param_new(c->ps, "x", TG_F32, TG_SHAPE(1), (tg_init){TG_CONSTANT, 0.5, 0});
     c->a = tg_param_new(c->ps, "a", TG_F32, TG_SHAPE(1), (tg_init){TG_CONSTANT, 1.0001, 0});
     c->b = tg_param_new(c->ps, "b", TG_F32, TG_SHAPE(1), (tg_init){TG_CONSTANT, 0.001, 0});

@@ -131,7 +131,8 @@ extern "C" {
 
 /* Where a library object takes its memory from. allocate returns a block of `bytes` (> 0) aligned to `align` (a power of two, at most
  * 4096) or NULL; release takes it back with the same numbers. Both must be safe to call from several threads. Objects copy the
- * struct; user must outlive them. A NULL tg_allocator, or one with NULL functions, means jemalloc. */
+ * struct; user must outlive them. A NULL tg_allocator, or one with NULL functions, means the C library's aligned_alloc and free.
+ * <tapegrad/jemalloc.h> has jemalloc as one, for programs that link it. */
 typedef struct tg_allocator {
     void *(*allocate)(void *user, size_t bytes, size_t align);
     void (*release)(void *user, void *block, size_t bytes, size_t align);

@@ -3,33 +3,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#if !TG_NO_JEMALLOC
-#include <jemalloc/jemalloc.h>
-#endif
 
 #include <tapegrad/op.h>
 
-/* Without jemalloc, in builds with a sanitizer, blocks come from the C library: the sanitizers see every one. */
+/* C11's aligned_alloc wants a whole number of alignments. */
 static void *default_allocate(void *user, size_t bytes, size_t align)
 {
     (void)user;
-#if TG_NO_JEMALLOC
-    void *block;
-    return posix_memalign(&block, align < sizeof block ? sizeof block : align, bytes) ? NULL : block;
-#else
-    return mallocx(bytes, MALLOCX_ALIGN(align));
-#endif
+    return bytes > SIZE_MAX - align ? NULL : aligned_alloc(align, (bytes + align - 1) / align * align);
 }
 
 static void default_release(void *user, void *block, size_t bytes, size_t align)
 {
-    (void)user;
-#if TG_NO_JEMALLOC
-    (void)bytes, (void)align;
+    (void)user, (void)bytes, (void)align;
     free(block);
-#else
-    sdallocx(block, bytes, MALLOCX_ALIGN(align));
-#endif
 }
 
 tg_allocator tg_allocator_or_default(const tg_allocator *allocator)

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <tapegrad/graph.h>
 
-/* The caller's allocator, or the jemalloc default when it is NULL or has no functions. */
+/* The caller's allocator, or the C library's aligned_alloc and free when it is NULL or has no functions. */
 tg_allocator tg_allocator_or_default(const tg_allocator *allocator);
 
 enum { TG_ALIGN = 64 };

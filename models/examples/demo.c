@@ -10,6 +10,8 @@
 
 #include <tapegrad.h>
 
+#include "program_allocator.h"
+
 enum { ROWS = 8, INPUTS = 3, HIDDEN = 4, STEPS = 600, SAMPLES = 60 };
 
 /* Is exactly one of the first two inputs on? The third one has nothing to do with it. No line divides the ones from the zeros, so a hidden layer is needed. */
@@ -281,8 +283,8 @@ int main(int n, char **word)
         fprintf(stderr, "tapegrad-demo: %s: no such folder\n", word[1]);
         return 1;
     }
-    tg_params *ps = tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .seed = 1});
-    tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .seed = 1});
+    tg_params *ps = tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .allocator = program_allocator(), .seed = 1});
+    tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .allocator = program_allocator(), .seed = 1});
     const tg_init from_inputs = {TG_LINEAR_DEFAULT, INPUTS, 0}, from_hidden = {TG_LINEAR_DEFAULT, HIDDEN, 0};
     net m;
     m.w1 = tg_param_new(ps, "w1", TG_F32, TG_SHAPE(HIDDEN, INPUTS), from_inputs);

@@ -16,10 +16,10 @@ typedef struct pair {
 
 static int open_pair(const request *r, pair *p)
 {
-    p->m = tg_mlp_load(r->model, NULL);
+    p->m = tg_mlp_load(r->model, program_allocator());
     if (tg_mlp_status(p->m) != TG_OK) return complain(FAILED, "%s", tg_mlp_message(p->m));
     tg_mlp_set_threads(p->m, threads_of(r));
-    p->d = tg_dataset_new(NULL);
+    p->d = tg_dataset_new(program_allocator());
     if (is_folder(r->data)) tg_dataset_read_idx(p->d, r->data, "t10k", p->m);
     else tg_dataset_read_csv(p->d, r->data, &(tg_csv_options){.size = sizeof(tg_csv_options), .model = p->m});
     return tg_dataset_status(p->d) == TG_OK ? DONE : complain(FAILED, "%s", tg_dataset_message(p->d));
@@ -210,12 +210,12 @@ static int write_graph(tg_tape *t, tg_tensor *loss)
 
 static int graph(const request *r)
 {
-    tg_mlp *m = tg_mlp_load(r->model, NULL);
+    tg_mlp *m = tg_mlp_load(r->model, program_allocator());
     int status = DONE;
     if (tg_mlp_status(m) != TG_OK) {
         status = complain(FAILED, "%s", tg_mlp_message(m));
     } else {
-        tg_tape *t = tg_tape_new(NULL);
+        tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .allocator = program_allocator()});
         tg_tensor *loss = record_step(t, m);
         status = loss ? write_graph(t, loss) : complain(FAILED, "%s", tg_tape_message(t));
         tg_tape_free(t);

@@ -9,6 +9,8 @@
 #define TG_NO_MACROS
 #include <tapegrad.h>
 
+#include "program_allocator.h"
+
 /* Exit statuses. */
 enum { DONE = 0, FAILED = 1, USAGE = 2 };
 

@@ -100,7 +100,7 @@ static int data_failed(const tg_dataset *d) { return complain(FAILED, "%s", tg_d
 static int read_data(const request *r, parts *p)
 {
     const bool images = is_folder(r->data);
-    p->all = p->train = tg_dataset_new(NULL);
+    p->all = p->train = tg_dataset_new(program_allocator());
     if (images && (r->test || r->split || r->target)) return complain(USAGE, "--test, --split and --target are for CSV files");
     if (images) tg_dataset_read_idx(p->all, r->data, "train", NULL);
     else tg_dataset_read_csv(p->all, r->data, &(tg_csv_options){.size = sizeof(tg_csv_options), .target = r->target, .task = r->task});
@@ -123,7 +123,7 @@ static int read_test(const request *r, const tg_mlp *m, parts *p)
 {
     const bool images = is_folder(r->data);
     if (p->held || (!r->test && !images)) return DONE;
-    p->held = tg_dataset_new(NULL);
+    p->held = tg_dataset_new(program_allocator());
     if (images) tg_dataset_read_idx(p->held, r->data, "t10k", m);
     else tg_dataset_read_csv(p->held, r->test, &(tg_csv_options){.size = sizeof(tg_csv_options), .model = m});
     return tg_dataset_status(p->held) == TG_OK ? DONE : data_failed(p->held);
@@ -282,6 +282,7 @@ int train(const request *r)
     int status = read_data(r, &p);
     if (status == DONE) {
         const tg_mlp_options o = {.size = sizeof o,
+                                  .allocator = program_allocator(),
                                   .n_hidden = r->n_hidden,
                                   .hidden = r->hidden,
                                   .activation = r->activation,
