@@ -1,5 +1,6 @@
 /* Small matrix products, and copies of transposed matrices, in every build. */
 #include "gemm.h"
+#include "kernels/copy.h"
 #include <string.h>
 
 enum { DEPTH = 256 };
@@ -181,65 +182,10 @@ void tg_gemm_small(tg_dtype dtype, int build, const tg_matrix *a, const tg_matri
     else f64[build](a, b, c, ldc);
 }
 
-/* A square of a matrix that is stored by columns, ld apart, to one with rows n apart. */
-#define MIX(x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
-#define SQUARE_F32(fn, TARGET)                                                                                    \
-    TARGET static inline void fn(const float *x, int64_t ld, float *y, int64_t n)                                 \
-    {                                                                                                             \
-        typedef float vector __attribute__((vector_size(32), aligned(4), may_alias));                             \
-        vector pairs[8], fours[8];                                                                                \
-        for (int q = 0; q < 4; q++) {                                                                             \
-            const vector even = *(const vector *)(x + 2 * q * ld), odd = *(const vector *)(x + (2 * q + 1) * ld); \
-            pairs[2 * q] = MIX(even, odd, 0, 8, 1, 9, 4, 12, 5, 13);                                              \
-            pairs[2 * q + 1] = MIX(even, odd, 2, 10, 3, 11, 6, 14, 7, 15);                                        \
-        }                                                                                                         \
-        for (int q = 0; q < 4; q++) {                                                                             \
-            const int low = q / 2 * 4 + q % 2;                                                                    \
-            fours[2 * q] = MIX(pairs[low], pairs[low + 2], 0, 1, 8, 9, 4, 5, 12, 13);                             \
-            fours[2 * q + 1] = MIX(pairs[low], pairs[low + 2], 2, 3, 10, 11, 6, 7, 14, 15);                       \
-        }                                                                                                         \
-        for (int q = 0; q < 4; q++) {                                                                             \
-            *(vector *)(y + q * n) = MIX(fours[q], fours[q + 4], 0, 1, 2, 3, 8, 9, 10, 11);                       \
-            *(vector *)(y + (q + 4) * n) = MIX(fours[q], fours[q + 4], 4, 5, 6, 7, 12, 13, 14, 15);               \
-        }                                                                                                         \
-    }
-#define SQUARE_F64(fn, TARGET)                                                               \
-    TARGET static inline void fn(const double *x, int64_t ld, double *y, int64_t n)          \
-    {                                                                                        \
-        typedef double vector __attribute__((vector_size(32), aligned(8), may_alias));       \
-        const vector x0 = *(const vector *)x, x1 = *(const vector *)(x + ld);                \
-        const vector x2 = *(const vector *)(x + 2 * ld), x3 = *(const vector *)(x + 3 * ld); \
-        const vector even0 = MIX(x0, x1, 0, 4, 2, 6), odd0 = MIX(x0, x1, 1, 5, 3, 7);        \
-        const vector even2 = MIX(x2, x3, 0, 4, 2, 6), odd2 = MIX(x2, x3, 1, 5, 3, 7);        \
-        *(vector *)y = MIX(even0, even2, 0, 1, 4, 5);                                        \
-        *(vector *)(y + n) = MIX(odd0, odd2, 0, 1, 4, 5);                                    \
-        *(vector *)(y + 2 * n) = MIX(even0, even2, 2, 3, 6, 7);                              \
-        *(vector *)(y + 3 * n) = MIX(odd0, odd2, 2, 3, 6, 7);                                \
-    }
-
-/* Two squares side by side use a whole cache line of each column. */
-#define COPY(fn, TARGET, T, S)                                                                                             \
-    TARGET static void fn(const tg_matrix *m, int64_t first, int64_t rows, T *y)                                           \
-    {                                                                                                                      \
-        const int64_t n = m->columns, ld = m->column, whole = m->row == 1 ? n / S * S : 0, end = first + rows;             \
-        const T *x = (const T *)m->data;                                                                                   \
-        for (int64_t i = first; i < end; i += 2 * S) {                                                                     \
-            const int64_t stop = end - i < 2 * S ? end : i + 2 * S, squares = whole > 0 ? (stop - i) / S : 0;              \
-            for (int64_t j = 0; j < whole; j += S)                                                                         \
-                for (int64_t s = 0; s < squares; s++) fn##_square(x + i + s * S + j * ld, ld, y + (i + s * S) * n + j, n); \
-            for (int64_t p = i; p < stop; p++)                                                                             \
-                for (int64_t j = p < i + squares * S ? whole : 0; j < n; j++) y[p * n + j] = x[p * m->row + j * ld];       \
-        }                                                                                                                  \
-    }
-#define COPY_F32(fn, TARGET, BUILD, T) SQUARE_F32(fn##_square, TARGET) COPY(fn, TARGET, T, 8)
-#define COPY_F64(fn, TARGET, BUILD, T) SQUARE_F64(fn##_square, TARGET) COPY(fn, TARGET, T, 4)
-TG_EACH_BUILD(COPY_F32, copy_f32, float)
-TG_EACH_BUILD(COPY_F64, copy_f64, double)
-
 void tg_matrix_copy(tg_dtype dtype, int build, const tg_matrix *m, int64_t first, int64_t rows, void *y)
 {
-    static void (*const f32[TG_BUILD_COUNT])(const tg_matrix *, int64_t, int64_t, float *) = TG_BUILDS(copy_f32);
-    static void (*const f64[TG_BUILD_COUNT])(const tg_matrix *, int64_t, int64_t, double *) = TG_BUILDS(copy_f64);
-    if (dtype == TG_F32) f32[build](m, first, rows, y);
-    else f64[build](m, first, rows, y);
+    static tg_copy_fn *const copy[][TG_BUILD_COUNT] = TG_KERNEL_TABLE(tg_copy);
+    const int64_t element = (int64_t)tg_dtype_size(dtype);
+    copy[dtype][build](rows, m->columns, (const char *)m->data + first * m->row * element, m->row, m->column,
+                       (char *)y + first * m->columns * element);
 }

@@ -1,0 +1,110 @@
+/* Matrices turned, in squares of LANES x LANES elements in registers. Private. */
+#ifndef TG_TRANSPOSE_H
+#define TG_TRANSPOSE_H
+
+#include "simd.h"
+
+/* Rows are read 16 bytes at a time: a vector holds those of rows a, a + QUARTER, a + 2 QUARTER and so on. What is left to do stays within 16 bytes,
+ * where shuffles are cheap. */
+enum { QUARTER = 16 / sizeof(T) };
+typedef T quarter __attribute__((vector_size(16), aligned(sizeof(T)), may_alias));
+
+#define SHUFFLE __builtin_shufflevector
+#define JOIN_2(a, b) SHUFFLE(a, b, 0, 1, 2, 3)
+#define JOIN_4(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7)
+#define JOIN_8(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+
+INLINE vec quarters(const T *p, int64_t apart)
+{
+    const quarter *first = (const quarter *)p;
+#if LANES * (F64 + 1) == 4
+    (void)apart;
+    return *first;
+#else
+    const quarter *second = (const quarter *)(p + apart);
+#if LANES * (F64 + 1) == 8
+    return BY_DTYPE(JOIN_4, JOIN_2)(*first, *second);
+#else
+    const quarter *third = (const quarter *)(p + 2 * apart), *fourth = (const quarter *)(p + 3 * apart);
+    return BY_DTYPE(JOIN_8, JOIN_4)(BY_DTYPE(JOIN_4, JOIN_2)(*first, *second), BY_DTYPE(JOIN_4, JOIN_2)(*third, *fourth));
+#endif
+#endif
+}
+
+/* ONE_LOW alternates the elements in the lower halves of each 16 bytes of a and b, TWO_LOW takes pairs of elements. */
+#if LANES == 2
+#define ONE_LOW(a, b) SHUFFLE(a, b, 0, 2)
+#define ONE_HIGH(a, b) SHUFFLE(a, b, 1, 3)
+#elif LANES == 4 && F64
+#define ONE_LOW(a, b) SHUFFLE(a, b, 0, 4, 2, 6)
+#define ONE_HIGH(a, b) SHUFFLE(a, b, 1, 5, 3, 7)
+#elif LANES == 8 && F64
+#define ONE_LOW(a, b) SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
+#define ONE_HIGH(a, b) SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
+#elif LANES == 4
+#define ONE_LOW(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
+#define ONE_HIGH(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
+#define TWO_LOW(a, b) SHUFFLE(a, b, 0, 1, 4, 5)
+#define TWO_HIGH(a, b) SHUFFLE(a, b, 2, 3, 6, 7)
+#elif LANES == 8
+#define ONE_LOW(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define ONE_HIGH(a, b) SHUFFLE(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#define TWO_LOW(a, b) SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define TWO_HIGH(a, b) SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+#else
+#define ONE_LOW(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define ONE_HIGH(a, b) SHUFFLE(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
+#define TWO_LOW(a, b) SHUFFLE(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
+#define TWO_HIGH(a, b) SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
+#endif
+
+/* y[j][i] = x[i][j] for LANES columns j, of the LANES rows i those in `rows`, which is all of them when `whole`. */
+INLINE void turn_square(const T *x, int64_t x_row, T *y, int64_t y_row, const int whole, mask rows)
+{
+    UNROLL
+    for (int c = 0; c < LANES; c += QUARTER) {
+        vec v[QUARTER], turned[QUARTER];
+        UNROLL
+        for (int a = 0; a < QUARTER; a++) v[a] = quarters(x + a * x_row + c, QUARTER * x_row);
+#if F64
+        turned[0] = ONE_LOW(v[0], v[1]);
+        turned[1] = ONE_HIGH(v[0], v[1]);
+#else
+        const vec low01 = ONE_LOW(v[0], v[1]), high01 = ONE_HIGH(v[0], v[1]), low23 = ONE_LOW(v[2], v[3]), high23 = ONE_HIGH(v[2], v[3]);
+        turned[0] = TWO_LOW(low01, low23);
+        turned[1] = TWO_HIGH(low01, low23);
+        turned[2] = TWO_LOW(high01, high23);
+        turned[3] = TWO_HIGH(high01, high23);
+#endif
+        UNROLL
+        for (int a = 0; a < QUARTER; a++) {
+            if (whole) vec_store(y + (c + a) * y_row, turned[a]);
+            else vec_store_part(y + (c + a) * y_row, rows, turned[a]);
+        }
+    }
+}
+
+/* y[j][i] = x[i][j] for rows i and columns j. A square that is not whole is turned in a buffer. */
+static inline void turn(int64_t rows, int64_t columns, const T *x, int64_t x_row, T *y, int64_t y_row)
+{
+    T from[LANES * LANES], to[LANES * LANES];
+    for (int64_t i = 0; i < rows; i += LANES) {
+        const int few_rows = (int)(rows - i < LANES ? rows - i : LANES);
+        const mask in_rows = mask_first(few_rows);
+        for (int64_t j = 0; j < columns; j += LANES) {
+            const T *square = x + i * x_row + j;
+            T *turned = y + j * y_row + i;
+            if (few_rows == LANES && columns - j >= LANES) {
+                turn_square(square, x_row, turned, y_row, 1, in_rows);
+                continue;
+            }
+            const int few_columns = (int)(columns - j < LANES ? columns - j : LANES);
+            const mask in_columns = mask_first(few_columns);
+            for (int r = 0; r < LANES; r++) vec_store(from + r * LANES, r < few_rows ? vec_load_part(square + r * x_row, in_columns) : (vec){0});
+            turn_square(from, LANES, to, LANES, 1, in_rows);
+            for (int c = 0; c < few_columns; c++) vec_store_part(turned + c * y_row, in_rows, vec_load(to + c * LANES));
+        }
+    }
+}
+
+#endif
