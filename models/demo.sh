@@ -3,7 +3,7 @@
 # measurements; and, when Debian's dataset-fashion-mnist is installed, one on photographs of clothes.
 set -eu
 cd "$(dirname "$0")/.."
-sh tests/install.sh
+sh tests/install.sh run
 cmake --preset release >/dev/null
 cmake --build --preset release --target tapegrad_program tapegrad-demo
 build=build/release

@@ -1,8 +1,9 @@
-/* A program of a user of the installed library: the gradient of a small function, and one error. The exit code says whether both are right. */
-#include <tapegrad.h>
+/* A program of a user of the installed library: the gradient of a small function, an error, larger work, and another library, in C++, in the same process.
+ * The exit code says whether all of it is right. */
+#include "installed_work.h"
 
-#include <stdio.h>
-#include <string.h>
+/* cxx_library.cpp */
+int cxx_library(void);
 
 int main(void)
 {
@@ -24,5 +25,5 @@ int main(void)
     if (wrong) fprintf(stderr, "loss %g; %s\n", value, tg_tape_message(t));
     tg_tape_free(t);
     tg_params_free(ps);
-    return wrong || tg_version() != TG_VERSION;
+    return wrong || installed_work(2, NULL) || cxx_library() != 1000 || tg_version() != TG_VERSION;
 }

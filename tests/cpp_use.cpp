@@ -1,9 +1,11 @@
-// The same from C++: a least-squares fit by plain gradient descent.
-#include <tapegrad.h>
+// The same from C++, with a least-squares fit by plain gradient descent.
+#include "installed_work.h"
 
 #include <cmath>
 #include <cstdio>
 #include <vector>
+
+extern "C" int cxx_library(void);
 
 int main()
 {
@@ -29,5 +31,5 @@ int main()
     if (!right) std::fprintf(stderr, "%g x + %g; %s\n", value[0], value[1], tg_tape_message(t));
     tg_tape_free(t);
     tg_params_free(ps);
-    return right ? 0 : 1;
+    return right && !installed_work(2, nullptr) && cxx_library() == 1000 ? 0 : 1;
 }

@@ -1,8 +1,15 @@
 #!/bin/sh
-# Installs those of the packages in tests/packages.txt that are missing, on Debian and its relatives, as root or through sudo. Ends with an error only
-# when something that is needed could not be had.
+# install.sh [run] [test] [long]: installs the packages of these kinds in tests/packages.txt (without a word: run and test) that are missing, on
+# Debian and its relatives, as root or through sudo. Ends with an error only when something that is needed could not be had.
 set -u
 list=$(dirname "$0")/packages.txt
+kinds=" ${*:-run test} "
+for kind in $kinds; do
+    grep -q "^$kind " "$list" || [ "$kind" = long ] || {
+        echo "install.sh: '$kind' is no kind of package: run, test or long"
+        exit 2
+    }
+done
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
     echo "This is no Debian system, so nothing is installed. What is needed is listed in $list."
@@ -11,13 +18,16 @@ fi
 
 missing() # needed|optional: the names of those that are not installed
 {
-    sed -e 's/#.*//' "$list" | while read -r first second; do
-        case $first in
-        '') continue ;;
-        optional) kind=optional name=$second ;;
-        *) kind=needed name=$first ;;
+    sed -e 's/#.*//' "$list" | while read -r kind first second; do
+        case $kinds in
+        *" ${kind:-none} "*) ;;
+        *) continue ;;
         esac
-        [ "$kind" = "$1" ] || continue
+        case $first in
+        optional) need=optional name=$second ;;
+        *) need=needed name=$first ;;
+        esac
+        [ "$need" = "$1" ] || continue
         dpkg-query -W -f '${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed || echo "$name"
     done
 }

@@ -1,29 +1,45 @@
 #!/bin/sh
-# All tests, from a bare Debian on: installs what is missing, builds with gcc and clang, with warnings as errors, and with the sanitizers; runs what the
-# unit tests, the installed library, the exported names and the code's format have to say. The last line counts: "N passed, N failed".
+# run.sh [long]: all tests, from a bare Debian on: installs what is missing, builds with gcc and clang, with warnings as errors, and with the sanitizers; runs
+# what the unit tests, the installed library, the exported names and the code's format have to say. The last line counts: "N passed, N failed, N skipped";
+# a test is skipped when a tool that it wants is not there. With the word `long`, TG_LONG is 1 in the environment: campaigns that take hours then run.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-sh tests/install.sh || exit 1
+case ${1:-} in
+'') kinds='run test' TG_LONG= ;;
+long) kinds='run test long' TG_LONG=1 ;;
+*) echo "usage: sh tests/run.sh [long]" && exit 2 ;;
+esac
+export TG_LONG
+sh tests/install.sh $kinds || exit 1
 
 passed=0
 failed=0
+skipped=0
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 log=$scratch/log
 
-check() # name, command ...: one test
+check() # name, command ...: one test; a command skips itself by the exit code 77
 {
     name=$1
     shift
-    if "$@" >"$log" 2>&1; then
+    "$@" >"$log" 2>&1
+    case $? in
+    0)
         echo "ok      $name"
         passed=$((passed + 1))
-    else
+        ;;
+    77)
+        echo "skipped $name: $(tail -n 1 "$log")"
+        skipped=$((skipped + 1))
+        ;;
+    *)
         echo "FAILED  $name"
         tail -n 100 "$log"
         failed=$((failed + 1))
         return 1
-    fi
+        ;;
+    esac
 }
 
 build() # preset, options ...
@@ -40,7 +56,7 @@ count()
     awk '
         / Test +#[0-9]+: / {
             good = / Passed /
-            if (/: criterion /) { ran = 1; clean = good } else if (good) p++; else f++
+            if (/: criterion /) { ran = 1; clean = good } else if (good) p++; else if (/Skipped/) s++; else f++
         }
         /Synthesis: Tested: / {
             gsub(/\033\[[0-9;]*m/, "")
@@ -50,7 +66,7 @@ count()
         END {
             p += passing; f += tested - passing
             if (ran && !clean && tested == passing) f++
-            print p + 0, f + 0
+            print p + 0, f + 0, s + 0
         }' "$1"
 }
 
@@ -60,14 +76,16 @@ variant() # preset, options ...: builds it and runs its tests
     check "$1: builds without warnings" build "$@" || return
     built=$(date +%s)
     ctest --preset "$1" --verbose >"$log" 2>&1
-    counts=$(count "$log")
-    p=${counts% *}
-    f=${counts#* }
+    grep 'Skipped' "$log" | sed -n "s/^.*Test *#[0-9]*: \([^ ]*\) .*/skipped $1: \1/p"
+    read -r p f s <<END
+$(count "$log")
+END
     [ "$((p + f))" -gt 0 ] || f=1
-    echo "tests   $1: $p passed, $f failed (built in $((built - start)) s, run in $(($(date +%s) - built)) s)"
+    echo "tests   $1: $p passed, $f failed, $s skipped (built in $((built - start)) s, run in $(($(date +%s) - built)) s)"
     [ "$f" -eq 0 ] || tail -n 300 "$log"
     passed=$((passed + p))
     failed=$((failed + f))
+    skipped=$((skipped + s))
 }
 
 formatted()
@@ -86,23 +104,45 @@ headers_alone() # prefix: each header can be included first, and by strict compi
     done
 }
 
-# nm's options, library: defined names are the library's own, and those that compilers give to its named critical sections.
+# nm's options, library: defined names are the library's own.
 only_tg()
 {
-    names=$(nm "$@" | awk 'NF == 3 {print $3}') && [ -n "$names" ] && ! echo "$names" | grep -Ev '^(tg_|\.gomp_critical_user_tapegrad_)'
+    names=$(nm "$@" | awk 'NF == 3 {print $3}') && [ -n "$names" ] && ! echo "$names" | grep -v '^tg_'
+}
+
+# Members of one name hide each other from debuggers, and from ar when the archive is taken apart.
+members_differ() # archive
+{
+    members=$(ar t "$1") && [ -n "$members" ] && twice=$(echo "$members" | sort | uniq -d) && [ -z "$twice" ] || ! echo "twice: $twice"
+}
+
+# Neither the library nor what it is linked with may replace the malloc of the process.
+no_jemalloc() # prefix
+{
+    libraries=$(find "$1" -name 'libtapegrad.*') && [ -n "$libraries" ] || return 1
+    ! nm -A $libraries | grep -E ' U (je_)?(mallocx|sdallocx|mallctl)' && ! readelf -d $libraries 2>/dev/null | grep jemalloc &&
+        ! grep -r jemalloc "$1" --include='*.pc' --include='*.cmake'
+}
+
+hardened() # a library or program
+{
+    readelf -dW "$1" | grep -q 'BIND_NOW' && readelf -lW "$1" | grep -q GNU_RELRO && nm -D "$1" | grep -q __stack_chk_fail
 }
 
 variant release
 variant dev
-variant clang -DTG_WITH_CBLAS=OFF -DTG_WITH_DNNL=OFF
+variant clang -DTG_WITH_CBLAS=OFF -DTG_WITH_DNNL=OFF -DTG_TEST_JEMALLOC=ON
 variant tsan
 
 check "the code is in the format of .clang-format" formatted
 check "the shared library exports tg_ names only" only_tg -D --defined-only build/release/libtapegrad.so
 check "the static library defines tg_ names only" only_tg -g --defined-only build/release/libtapegrad.a
+check "no two objects of the static library have one name" members_differ build/release/libtapegrad.a
+for file in libtapegrad.so tapegrad; do check "$file is hardened" hardened build/release/$file; done
 if check "the library can be installed" cmake --install build/release --prefix "$scratch/prefix"; then
+    check "no installed library brings jemalloc" no_jemalloc "$scratch/prefix"
     check "every public header stands alone, in C and C++" headers_alone "$scratch/prefix"
-    for language in c c++; do
+    for language in c c++ jemalloc; do
         for kind in shared static; do
             for way in pkg-config cmake; do
                 check "a $language program uses the installed $kind library through $way" \
@@ -111,8 +151,9 @@ if check "the library can be installed" cmake --install build/release --prefix "
         done
     done
 fi
+for way in plugin python; do check "the installed library can be loaded at run time: $way" sh tests/load_installed.sh "$scratch/prefix" "$way"; done
 check "the README says what is so" sh tests/readme.sh
 check "the demo runs" sh models/demo.sh
 
-echo "$passed passed, $failed failed"
+echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
