@@ -155,7 +155,8 @@ typedef struct tg_tape_options {
     const tg_allocator *allocator;
     uint64_t seed;            /* of the tape's random numbers */
     uint64_t stream;          /* tapes that run side by side with one seed take different streams */
-    int threads;              /* 0 and 1: the caller's thread only; at most 1024. Never changes a result */
+    int threads;              /* 0 and 1: the caller's thread only; at most 1024. Never changes a result: all compute in the
+                               * caller's floating-point environment (rounding mode, flush-to-zero) */
     bool evaluation;          /* start in evaluation mode instead of training mode */
     bool node_by_node;        /* run each node by itself: the debug mode; results are bitwise the same (of a NaN: that it is one) */
     bool trace_nonfinite;     /* fail with TG_ENONFINITE at the first node that makes a NaN or an infinity (implies node_by_node) */

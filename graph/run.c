@@ -1,8 +1,10 @@
 /* The runner: carries out a plan, block by block, on the tape's threads. */
 #include "plan.h"
 
+#include <fenv.h>
 #include <math.h>
 #include <omp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,18 +17,21 @@ typedef struct tg_run {
     uint32_t node;   /* of the step that runs */
     int64_t element; /* of the report that stands */
     tg_error *error; /* what kernels report */
+    atomic_flag reporting;
+    fenv_t environment; /* of the caller's floating-point arithmetic; set when there is more than one thread */
 } tg_run;
 
 /* ---------------------------------------------------------------- reports of bad data */
 
 static void report(tg_run *run, int64_t element, tg_status status, const char *format, va_list arguments)
 {
-#pragma omp critical(tapegrad_report)
+    while (atomic_flag_test_and_set_explicit(&run->reporting, memory_order_acquire)) continue;
     if (!run->error->status || element < run->element) {
         run->error->status = TG_OK;
         run->element = element;
         tg_error_setv(run->error, NULL, 0, NULL, status, format, arguments);
     }
+    atomic_flag_clear_explicit(&run->reporting, memory_order_release);
 }
 
 void tg_call_fail(const tg_call *c, int64_t element, tg_status status, const char *format, ...)
@@ -393,6 +398,14 @@ static void finish_fold(const tg_run *run, const tg_group *group, const tg_fold_
     }
 }
 
+/* Every thread of a run computes as the caller's does (rounding, flush-to-zero), or the bits would tell who computed what. Afterwards it has its own ways
+ * back: other code of the process may use the same workers. */
+static void enter_environment(const tg_run *run, fenv_t *own)
+{
+    fegetenv(own);
+    fesetenv(&run->environment);
+}
+
 /* Less than this many element operations are not worth waking threads for. */
 enum { WORTH_THREADS = 1 << 16 };
 
@@ -410,9 +423,12 @@ static void run_group(const tg_run *run, const tg_group *group)
 #pragma omp parallel num_threads(threads)
         {
             worker w;
+            fenv_t own;
+            enter_environment(run, &own);
             start_worker(&w, run, group, omp_get_thread_num());
 #pragma omp for schedule(static)
             for (int64_t unit = 0; unit < group->units; unit++) run_unit(&w, unit);
+            fesetenv(&own);
         }
     } else {
         worker w;
@@ -428,8 +444,14 @@ void tg_parallel(const tg_call *c, int64_t parts, void (*part)(const tg_call *c,
 {
     int threads = (int)least(c->threads, parts);
     if (threads > 1) {
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-        for (int64_t k = 0; k < parts; k++) part(c, user, k);
+#pragma omp parallel num_threads(threads)
+        {
+            fenv_t own;
+            enter_environment(c->run, &own);
+#pragma omp for schedule(dynamic)
+            for (int64_t k = 0; k < parts; k++) part(c, user, k);
+            fesetenv(&own);
+        }
     } else {
         for (int64_t k = 0; k < parts; k++) part(c, user, k);
     }
@@ -543,7 +565,8 @@ static tg_status run_steps(tg_run *run)
 
 tg_status tg_plan_run(tg_tape *t, const char *file, int line, tg_plan *plan, const tg_event *event, const uint32_t *ids)
 {
-    tg_run run = {.t = t, .plan = plan, .ids = ids, .error = &t->report};
+    tg_run run = {.t = t, .plan = plan, .ids = ids, .error = &t->report, .reporting = ATOMIC_FLAG_INIT};
+    if (t->threads > 1) fegetenv(&run.environment);
     t->report.status = TG_OK;
     tg_status status = bind_leaves(&run, file, line, event);
     if (!status) status = bind_outputs(&run, file, line, event);

@@ -1,11 +1,15 @@
 /* Threads: none that nobody asked for, and the same bits with any number of them, however tapes and threads are mixed. */
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <fenv.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tapegrad/ops.h>
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
 
 #define expect_ok(t) cr_expect_eq(tg_tape_status(t), TG_OK, "%s", tg_tape_message(t))
 
@@ -230,5 +234,57 @@ Test(threads, the_number_may_change_before_a_replay)
     expect_ok(t);
     free(want);
     tg_tape_free(t);
+    model_free(m);
+}
+
+/* The same bits with 1 and 4 threads in the environment that holds now, and others than `usual` ones if it matters here. */
+static void same_in_this_environment(const model *m, const char *name, const result *usual)
+{
+    tg_tape *one = tape_with(1), *four = tape_with(4);
+    result *want = run_once(one, m, ROWS, 0), *is = run_once(four, m, ROWS, 0);
+    cr_expect(memcmp(want, is, sizeof *want) == 0, "%s: 4 threads give other bits than 1", name);
+    if (usual) cr_expect(memcmp(want, usual, sizeof *want) != 0, "%s changes nothing, so this test shows nothing", name);
+    tg_tape_free(one);
+    tg_tape_free(four);
+    free(want);
+    free(is);
+}
+
+Test(threads, all_compute_in_the_callers_floating_point_environment)
+{
+    static const struct {
+        const char *name;
+        int mode;
+    } modes[] = {
+#ifdef FE_UPWARD
+        {"rounding upwards", FE_UPWARD},
+#endif
+#ifdef FE_DOWNWARD
+        {"rounding downwards", FE_DOWNWARD},
+#endif
+#ifdef FE_TOWARDZERO
+        {"rounding towards zero", FE_TOWARDZERO},
+#endif
+    };
+    model *m = model_new();
+    for (int i = 0; i < ROWS * COLUMNS; i++) m->x[i] *= 1e-37f;
+    tg_tape *t = tape_with(1);
+    result *usual = run_once(t, m, ROWS, 0);
+    tg_tape_free(t);
+    same_in_this_environment(m, "the usual environment", NULL);
+    for (size_t k = 0; k < sizeof modes / sizeof *modes; k++) {
+        cr_assert_eq(fesetround(modes[k].mode), 0);
+        same_in_this_environment(m, modes[k].name, usual);
+        fesetround(FE_TONEAREST);
+    }
+#if defined(__SSE__)
+    enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x40 };
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
+    same_in_this_environment(m, "flush-to-zero", usual);
+    _mm_setcsr(before);
+#endif
+    same_in_this_environment(m, "the usual environment again", NULL);
+    free(usual);
     model_free(m);
 }
