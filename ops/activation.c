@@ -162,19 +162,22 @@ TG_INFO(elu, "y = x for x > 0, else alpha (e^x - 1)", "any", -1, samples_elu)
     TG_INLINE T gelu_##suffix(T x, int build)                                                \
     {                                                                                        \
         T bell;                                                                              \
-        return (x < -40 ? -40 : x) * NORMAL_CDF(x, &bell);                                   \
+        return (x < -40 ? -40 : x) * NORMAL_CDF_##suffix(x, &bell);                          \
     }                                                                                        \
     TG_INLINE T gelu_slope_##suffix(T x, int build)                                          \
     {                                                                                        \
         const T c = CUT(x, 40);                                                              \
         T bell;                                                                              \
-        const T phi = NORMAL_CDF(c, &bell);                                                  \
+        const T phi = NORMAL_CDF_##suffix(c, &bell);                                         \
         return phi + c * ((T)0.3989422804014327 * bell);                                     \
     }
 
 /* tanh(u) = 2 sigmoid(2u) - 1: gelu_tanh is x sigmoid(A x + B x^3) */
 #define GELU_A 1.5957691216057308 /* 2 sqrt(2/pi) */
 #define GELU_B (0.044715 * GELU_A)
+
+#define NORMAL_CDF_f32(x, bell) normal_cdf_f32(x, bell, build)
+#define NORMAL_CDF_f64(x, bell) ((void)build, normal_cdf_f64(x, bell))
 
 GATE_BY_SIGMOID(float, f32)
 GATE_BY_SIGMOID(double, f64)

@@ -267,29 +267,31 @@ INFO_PIECES(floor, "y = the largest integer <= x", -9, 9, 1.1, 1.9, -2.9, -2.1, 
 INFO_PIECES(ceil, "y = the smallest integer >= x", -9, 9, 1.1, 1.9, -2.9, -2.1, ceil(x))
 INFO_PIECES(round, "y = the nearest integer, halves to even", -9, 9, 1.6, 2.4, -3.4, -2.6, nearbyint(x))
 
-/* ---------------------------------------------------------------- sin, cos: large arguments of a block send it to libm, element by element */
+/* ---------------------------------------------------------------- sin, cos: large arguments send a block through it element by element */
 
-#define SIN_F32(fn, TARGET, BUILD, turn, libm)                                               \
-    TARGET static void fn(const tg_span *s, void *result, const void *const *operand)        \
-    {                                                                                        \
-        const float *x = (const float *)operand[0];                                          \
-        float *y = (float *)result;                                                          \
-        const int64_t n = s->n;                                                              \
-        int large = 0;                                                                       \
-        for (int64_t i = 0; i < n; i++) large |= !(__builtin_fabsf(x[i]) < SIN_LIMIT);       \
-        if (!large) {                                                                        \
-            TG_INDEPENDENT                                                                   \
-            for (int64_t i = 0; i < n; i++) y[i] = sin_turned_f32(x[i], turn, BUILD);        \
-            return;                                                                          \
-        }                                                                                    \
-        for (int64_t i = 0; i < n; i++)                                                      \
-            if (__builtin_fabsf(x[i]) < SIN_LIMIT) y[i] = sin_turned_f32(x[i], turn, BUILD); \
-            else y[i] = (float)libm((double)x[i]);                                           \
+#define SIN(fn, TARGET, BUILD, T, near_one, turn)                                     \
+    TARGET static void fn(const tg_span *s, void *result, const void *const *operand) \
+    {                                                                                 \
+        enum { build = BUILD };                                                       \
+        const T *x = (const T *)operand[0];                                           \
+        T *y = (T *)result;                                                           \
+        const int64_t n = s->n;                                                       \
+        int far = 0;                                                                  \
+        for (int64_t i = 0; i < n; i++) far |= !(ABS(x[i]) < (T)TRIG_LIMIT);          \
+        if (!far) {                                                                   \
+            TG_INDEPENDENT                                                            \
+            for (int64_t i = 0; i < n; i++) y[i] = near_one(x[i], turn);              \
+            return;                                                                   \
+        }                                                                             \
+        for (int64_t i = 0; i < n; i++)                                               \
+            if (ABS(x[i]) < (T)TRIG_LIMIT) y[i] = near_one(x[i], turn);               \
+            else y[i] = (T)sin_turned_far_f64((double)x[i], turn);                    \
     }
-TG_EACH_BUILD(SIN_F32, sin_f32, 0, sin)
-TG_EACH_BUILD(SIN_F32, cos_f32, 1, cos)
-TG_EACH_BUILD(TG_SPAN_1, sin_f64, double, double, sin(x))
-TG_EACH_BUILD(TG_SPAN_1, cos_f64, double, double, cos(x))
+#define NEAR_F32(x, turn) sin_turned_f32(x, turn, build)
+TG_EACH_BUILD(SIN, sin_f32, float, NEAR_F32, 0)
+TG_EACH_BUILD(SIN, cos_f32, float, NEAR_F32, 1)
+TG_EACH_BUILD(SIN, sin_f64, double, sin_turned_f64, 0)
+TG_EACH_BUILD(SIN, cos_f64, double, sin_turned_f64, 1)
 static const tg_spans sin_span = {{TG_BUILDS(sin_f32), TG_BUILDS(sin_f64), {0}, {0}}};
 static const tg_spans cos_span = {{TG_BUILDS(cos_f32), TG_BUILDS(cos_f64), {0}, {0}}};
 
