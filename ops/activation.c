@@ -4,13 +4,21 @@
 /* ---------------------------------------------------------------- sigmoid, softplus and their like */
 
 TG_MAP_1(sigmoid_span, SIGMOID(x))
+TG_MAP_1(sigmoid_slope_span, SIGMOID_SLOPE(EXP(-ABS(x))))
 TG_MAP_2(sigmoid_gradient_span, (1 - b) * b * a)
 TG_MAP_1(softplus_span, (x > 0 ? x : 0) + LOG1P_UNIT(EXP(-ABS(x))))
 TG_MAP_1(logsigmoid_span, (x < 0 ? x : 0) - LOG1P_UNIT(EXP(-ABS(x))))
 TG_MAP_2(logaddexp_span, (a > b ? a : b) + LOG1P_UNIT(EXP(a == b ? 0 : -ABS(a - b)))) /* inf - inf is NaN */
 
-static const tg_op sigmoid_gradient; /* of gy and y, one pass */
-static void sigmoid_vjp(TG_VJP) { gx[0] = tg_apply_2(t, file, line, &sigmoid_gradient, gy, y); }
+/* In f64 from x: sigmoid(x) sigmoid(-x). In f32 from y, without another exponential: y (1 - y) is off by up to 6e-8, however small it is. */
+static const tg_op sigmoid_gradient, sigmoid_slope;
+static void sigmoid_vjp(TG_VJP)
+{
+    if (tg_tensor_dtype(x[0]) == TG_F64) gx[0] = tg_mul(t, gy, tg_sigmoid_slope(t, file, line, x[0]));
+    else gx[0] = tg_apply_2(t, file, line, &sigmoid_gradient, gy, y);
+}
+/* 1 - 2 sigmoid(x) = -tanh(x/2) */
+static void sigmoid_slope_vjp(TG_VJP) { gx[0] = tg_neg(t, tg_mul(t, gy, tg_mul(t, y, tg_tanh(t, tg_scale(t, x[0], 0.5))))); }
 static void sigmoid_gradient_vjp(TG_VJP)
 {
     gx[0] = tg_apply_2(t, file, line, &sigmoid_gradient, gy, x[1]);
@@ -25,7 +33,9 @@ static void logaddexp_vjp(TG_VJP)
 }
 
 static const tg_op sigmoid = OP_1("sigmoid", sigmoid_span, sigmoid_vjp);
+static const tg_op sigmoid_slope = OP_1("sigmoid_slope", sigmoid_slope_span, sigmoid_slope_vjp);
 static const tg_op sigmoid_gradient = OP_2("sigmoid_gradient", sigmoid_gradient_span, sigmoid_gradient_vjp);
+tg_tensor *tg_sigmoid_slope(tg_tape *t, const char *file, int line, tg_tensor *x) { return tg_apply_1(t, file, line, &sigmoid_slope, x); }
 static const tg_op softplus = OP_1("softplus", softplus_span, softplus_vjp);
 static const tg_op logsigmoid = OP_1("logsigmoid", logsigmoid_span, logsigmoid_vjp);
 static const tg_op logaddexp = OP_2("logaddexp", logaddexp_span, logaddexp_vjp);
@@ -196,11 +206,11 @@ TG_MAP_1(gelu_slope_span, TG_BY_TYPE(x, gelu_slope)(x, build))
     static const tg_op name##_slope = OP_1(#name "_slope", name##_slope_span, name##_slope_vjp);              \
     TG_DEFINE_1(name, name)
 
-/* With s = sigmoid(v) and s1 = s (1 - s): (s + x v' s1)' = s1 (2 v' + x ((1 - 2s) v'^2 + v'')). */
+/* With s1 = sigmoid'(v): (sigmoid(v) + x v' s1)' = s1 (2 v' + x (v'' - tanh(v/2) v'^2)). */
 static tg_tensor *sigmoid_curve(tg_tape *t, const char *file, int line, tg_tensor *x, tg_tensor *v, tg_tensor *v1, tg_tensor *v2)
 {
-    tg_tensor *s = tg_sigmoid(t, v), *s1 = tg_apply_2(t, file, line, &sigmoid_gradient, tg_constant_like(t, x, 1), s);
-    tg_tensor *bend = tg_add(t, tg_mul(t, tg_offset(t, tg_scale(t, s, -2), 1), tg_square(t, v1)), v2);
+    tg_tensor *s1 = tg_sigmoid_slope(t, file, line, v);
+    tg_tensor *bend = tg_sub(t, v2, tg_mul(t, tg_tanh(t, tg_scale(t, v, 0.5)), tg_square(t, v1)));
     return tg_mul(t, s1, tg_add(t, tg_scale(t, v1, 2), tg_mul(t, x, bend)));
 }
 static void silu_slope_vjp(TG_VJP)

@@ -20,6 +20,9 @@ static inline tg_tensor *number_like(tg_tape *t, const char *file, int line, con
     return x ? tg_constant_like(t, x, value) : NULL;
 }
 
+/* sigmoid(x) sigmoid(-x), the derivative of sigmoid and the second one of softplus, without cancellation. */
+tg_tensor *tg_sigmoid_slope(tg_tape *t, const char *file, int line, tg_tensor *x);
+
 #define OP_1(op_name, spans, rule_of_vjp)                                                     \
     {                                                                                         \
         .size = sizeof(tg_op), .name = op_name, .n_in = 1, .span = &spans, .vjp = rule_of_vjp \

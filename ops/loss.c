@@ -119,6 +119,17 @@ tg_tensor *tg_bce_loss_at(tg_tape *t, const char *file, int line, tg_tensor *p, 
 SOFTPLUS_SUMS(f32, float)
 SOFTPLUS_SUMS(f64, double)
 
+/* (1 - t) sigmoid(z) - t sigmoid(-z), the derivative: sigmoid(z) - t would cancel. */
+#define LOGITS_SLOPE(suffix, T)                                           \
+    TG_INLINE T logits_slope_##suffix(T z, T t, int build)                \
+    {                                                                     \
+        const T e = EXP(-ABS(z)), r = 1 / (1 + e), small = e * r;         \
+        return (1 - t) * (z >= 0 ? r : small) - t * (z >= 0 ? small : r); \
+    }
+LOGITS_SLOPE(f32, float)
+LOGITS_SLOPE(f64, double)
+
+TG_MAP_2(logits_slope_span, TG_BY_TYPE(a, logits_slope)(a, b, build))
 TG_MAP_2(logits_span, TG_BY_TYPE(a, logits)(a, b, 1, build))
 TG_MAP_3(weighted_span, TG_BY_TYPE(a, logits)(a, b, c, build))
 
@@ -133,10 +144,17 @@ static void weighed_vjp(TG_VJP)
 
 static const tg_op weighed = OP_2("weighed_softplus", weighed_span, weighed_vjp);
 
+static const tg_op logits_slope;
 static void logits_vjp(TG_VJP)
 {
-    gx[0] = tg_mul(t, gy, tg_sub(t, tg_sigmoid(t, x[0]), x[1]));
+    gx[0] = tg_mul(t, gy, tg_apply_2(t, TG_HERE, &logits_slope, x[0], x[1]));
     gx[1] = tg_neg(t, tg_mul(t, gy, x[0]));
+}
+
+static void logits_slope_vjp(TG_VJP)
+{
+    gx[0] = tg_mul(t, gy, tg_sigmoid_slope(t, TG_HERE, x[0]));
+    gx[1] = tg_neg(t, gy);
 }
 
 static void weighted_vjp(TG_VJP)
@@ -149,6 +167,7 @@ static void weighted_vjp(TG_VJP)
     gx[2] = tg_mul(t, gy, tg_apply_2(t, TG_HERE, &weighed, minus_z, target));
 }
 
+static const tg_op logits_slope = OP_2("bce_with_logits_slope", logits_slope_span, logits_slope_vjp);
 static const tg_op logits = OP_2("bce_with_logits_loss", logits_span, logits_vjp);
 static const tg_op weighted = OP_3("bce_with_logits_loss", weighted_span, weighted_vjp);
 
