@@ -135,7 +135,8 @@ TG_OP(sin, (tg_tensor *x), (x))
 /* y = cos x, x in radians */
 TG_OP(cos, (tg_tensor *x), (x))
 #define tg_cos(t, x) TG_CALL(cos, t, x)
-/* y = (e^x - e^-x) / (e^x + e^-x) */
+/* y = (e^x - e^-x) / (e^x + e^-x);
+ * the f32 derivative is off by up to 1.2e-7 however small it is */
 TG_OP(tanh, (tg_tensor *x), (x))
 #define tg_tanh(t, x) TG_CALL(tanh, t, x)
 /* y = 2/sqrt(pi) integral from 0 to x of e^(-s^2) ds */
@@ -144,7 +145,8 @@ TG_OP(erf, (tg_tensor *x), (x))
 
 /* ---------------- activations */
 
-/* y = 1 / (1 + e^-x) */
+/* y = 1 / (1 + e^-x);
+ * the f32 derivative is off by up to 6e-8 however small it is */
 TG_OP(sigmoid, (tg_tensor *x), (x))
 #define tg_sigmoid(t, x) TG_CALL(sigmoid, t, x)
 /* y = ln(1 + e^x), without overflow and without a threshold */
