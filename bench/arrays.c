@@ -37,7 +37,8 @@ static void elementwise_step(void *user)
 {
     elementwise *e = user;
     tg_tape *t = e->t;
-    tg_tensor *u = e->a ? tg_add(t, tg_mul(t, e->x, e->a), e->b) : tg_offset(t, tg_scale(t, e->x, 1.1), 0.2);
+    tg_tensor *u =
+        e->a ? tg_add(t, tg_mul(t, e->x, e->a), e->b) : tg_offset(t, tg_scale(t, e->x, 1.1), 0.2);
     tg_backward(t, tg_mean(t, tg_mul(t, tg_tanh(t, u), tg_sigmoid(t, e->x)), TG_ALL_AXES, false));
     tg_params_drop_grads(e->ps);
     tg_tape_reset(t);
@@ -59,7 +60,8 @@ static void w4(int threads)
     for (int k = 0; k < COUNT(sizes); k++) {
         const int64_t n = bench.quick ? 4096 : sizes[k].n;
         const char *unit = k ? "us" : "ms";
-        const double floor = limits_seconds(0, 12.0 * (double)n, 8.0 * (double)n, threads), target = sizes[k].target[threads > 1];
+        const double floor = limits_seconds(0, 12.0 * (double)n, 8.0 * (double)n, threads),
+                     target = sizes[k].target[threads > 1];
         char name[64];
         for (int learn = 0; learn < 2; learn++) {
             elementwise e;
@@ -74,7 +76,8 @@ static void w4(int threads)
                                   .floor = floor});
             elementwise_close(&e);
         }
-        elementwise e = {.n = n, .data = bench_memory(n * 4), .gx = bench_memory(n * 4), .threads = threads};
+        elementwise e = {
+            .n = n, .data = bench_memory(n * 4), .gx = bench_memory(n * 4), .threads = threads};
         fill_uniform(n, e.data, 1);
         snprintf(name, sizeof name, "%s.by_hand", sizes[k].name);
         figure_show(&(figure){.name = name,
@@ -127,7 +130,8 @@ static void cross_entropy_step(void *user)
 static void cross_entropy_forward(void *user)
 {
     rows *r = user;
-    tg_tensor *loss = tg_cross_entropy(r->t, r->x, tg_input_borrow(r->t, TG_I64, TG_SHAPE(r->n), r->target));
+    tg_tensor *loss =
+        tg_cross_entropy(r->t, r->x, tg_input_borrow(r->t, TG_I64, TG_SHAPE(r->n), r->target));
     tg_eval(r->t, 1, &loss);
     tg_tape_reset(r->t);
 }
@@ -140,7 +144,8 @@ static void layer_norm_both(void *user)
     tg_tensor *const of[3] = {r->x, r->w, r->b};
     tg_tensor *wanted[4];
     wanted[3] = layer_norm(r);
-    tg_grad(r->t, wanted[3], tg_input_borrow(r->t, TG_F32, TG_SHAPE(r->n, r->width), r->gy), 3, of, wanted, false);
+    tg_grad(r->t, wanted[3], tg_input_borrow(r->t, TG_F32, TG_SHAPE(r->n, r->width), r->gy), 3, of,
+            wanted, false);
     tg_eval(r->t, 4, wanted);
     tg_tape_reset(r->t);
 }
@@ -154,25 +159,28 @@ static void layer_norm_forward(void *user)
 }
 
 /* both and forward are to move so many bytes an element at least. */
-static void show_rows(const char *op, const char *size, rows *r, int threads, void (*both)(void *), double bytes_both, void (*forward)(void *),
-                      double bytes_forward, double target)
+static void show_rows(const char *op, const char *size, rows *r, int threads, void (*both)(void *),
+                      double bytes_both, void (*forward)(void *), double bytes_forward,
+                      double target)
 {
     const double elements = (double)(r->n * r->width);
     char name[64];
     die_unless(tg_params_status(r->ps) == TG_OK, tg_params_message(r->ps));
     snprintf(name, sizeof name, "w7.%s.%s", op, size);
-    figure_show(&(figure){.name = name,
-                          .threads = threads,
-                          .value = bench_time(both, r, threads),
-                          .unit = "ms",
-                          .target = threads == 1 ? target : 0,
-                          .floor = limits_seconds(0, bytes_both * elements, bytes_both * elements, threads)});
+    figure_show(&(figure){
+        .name = name,
+        .threads = threads,
+        .value = bench_time(both, r, threads),
+        .unit = "ms",
+        .target = threads == 1 ? target : 0,
+        .floor = limits_seconds(0, bytes_both * elements, bytes_both * elements, threads)});
     snprintf(name, sizeof name, "w7.%s_forward.%s", op, size);
-    figure_show(&(figure){.name = name,
-                          .threads = threads,
-                          .value = bench_time(forward, r, threads),
-                          .unit = "ms",
-                          .floor = limits_seconds(0, bytes_forward * elements, bytes_forward * elements, threads)});
+    figure_show(&(figure){
+        .name = name,
+        .threads = threads,
+        .value = bench_time(forward, r, threads),
+        .unit = "ms",
+        .floor = limits_seconds(0, bytes_forward * elements, bytes_forward * elements, threads)});
     rows_close(r);
 }
 
@@ -189,14 +197,16 @@ static void w7(int threads)
         rows_open(&r, n, width, threads);
         r.target = bench_memory(n * (int64_t)sizeof(int64_t));
         for (int64_t i = 0; i < n; i++) r.target[i] = i * 7919 % width;
-        show_rows("cross_entropy", sizes[k].name, &r, threads, cross_entropy_step, 8, cross_entropy_forward, 4, sizes[k].cross_entropy);
+        show_rows("cross_entropy", sizes[k].name, &r, threads, cross_entropy_step, 8,
+                  cross_entropy_forward, 4, sizes[k].cross_entropy);
 
         rows_open(&r, n, width, threads);
         r.w = tg_param_new(r.ps, "w", TG_F32, TG_SHAPE(width), (tg_init){TG_ONES, 0, 0});
         r.b = tg_param_new(r.ps, "b", TG_F32, TG_SHAPE(width), (tg_init){TG_ZEROS, 0, 0});
         r.gy = bench_memory(n * width * (int64_t)sizeof(float));
         fill_uniform(n * width, r.gy, 14);
-        show_rows("layer_norm", sizes[k].name, &r, threads, layer_norm_both, 16, layer_norm_forward, 8, sizes[k].layer_norm);
+        show_rows("layer_norm", sizes[k].name, &r, threads, layer_norm_both, 16, layer_norm_forward,
+                  8, sizes[k].layer_norm);
     }
 }
 
@@ -214,7 +224,8 @@ typedef struct updates {
 static double update(void *user)
 {
     updates *u = user;
-    for (int k = 0; k < tg_params_count(u->ps); k++) tg_param_add_grad(tg_params_get(u->ps, k), u->grad);
+    for (int k = 0; k < tg_params_count(u->ps); k++)
+        tg_param_add_grad(tg_params_get(u->ps, k), u->grad);
     const double begin = bench_clock(u->threads);
     tg_optim_step(u->o);
     return bench_clock(u->threads) - begin;
@@ -230,17 +241,20 @@ static void show_update(const char *shape, int count, int64_t size, bool adam, d
         tg_param_new(u.ps, name, TG_F32, TG_SHAPE(size), (tg_init){TG_NORMAL, 0, 1});
     }
     die_unless(tg_params_status(u.ps) == TG_OK, tg_params_message(u.ps));
-    u.o =
-        adam ? tg_adam_new(u.ps, NULL) : tg_sgd_new(u.ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 1e-3, .momentum = 0.9});
+    u.o = adam ? tg_adam_new(u.ps, NULL)
+               : tg_sgd_new(u.ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options),
+                                                    .learning_rate = 1e-3,
+                                                    .momentum = 0.9});
     const double bytes = (adam ? 28.0 : 20.0) * count * (double)size;
     char name[64];
     snprintf(name, sizeof name, "w8.%s.%s", adam ? "adam" : "sgd_momentum", shape);
-    figure_show(&(figure){.name = name,
-                          .threads = 1,
-                          .value = bench_samples(update, &u),
-                          .unit = "ms",
-                          .times = times,
-                          .floor = limits_seconds(0, bytes, bytes * (adam ? 16.0 / 28 : 12.0 / 20), 1)});
+    figure_show(
+        &(figure){.name = name,
+                  .threads = 1,
+                  .value = bench_samples(update, &u),
+                  .unit = "ms",
+                  .times = times,
+                  .floor = limits_seconds(0, bytes, bytes * (adam ? 16.0 / 28 : 12.0 / 20), 1)});
     die_unless(tg_optim_status(u.o) == TG_OK, tg_optim_message(u.o));
     tg_optim_free(u.o);
     tg_params_free(u.ps);

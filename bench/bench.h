@@ -57,7 +57,8 @@ typedef struct figure {
 void figure_keep(const figure *f); /* for the JSON file */
 void figure_show(const figure *f); /* also printed */
 void figures_begin(void);
-bool figures_write(const char *path); /* everything shown so far, and the limits if they were measured */
+bool figures_write(
+    const char *path); /* everything shown so far, and the limits if they were measured */
 
 /* ---------------------------------------------------------------- limits.c */
 
@@ -98,15 +99,17 @@ float reference_chain(int n, float x, float a, float b, bool backward);
 /* ---------------------------------------------------------------- process.c */
 
 typedef struct process_result {
-    double wall;    /* seconds from start to end */
-    double cpu;     /* seconds of processor time */
-    double rss;     /* largest resident memory that the system reports, bytes; includes what its starter held */
+    double wall; /* seconds from start to end */
+    double cpu;  /* seconds of processor time */
+    double
+        rss; /* largest resident memory that the system reports, bytes; includes what its starter held */
     char text[256]; /* the beginning of its standard output */
     bool good;      /* it ran and returned 0 */
 } process_result;
 
 process_result process_run(char *const argv[]);
-bool process_time(char *const argv[], int rounds, timing *wall_time, timing *cpu_time, process_result *last);
+bool process_time(char *const argv[], int rounds, timing *wall_time, timing *cpu_time,
+                  process_result *last);
 const char *process_self(void); /* this program's file */
 double process_peak(void);      /* this process's own largest resident memory, bytes */
 

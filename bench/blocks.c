@@ -5,7 +5,15 @@
 
 /* ---------------------------------------------------------------- the convolutional net: 1x28x28, 8x12x12, 16x4x4, 10 classes */
 
-enum { IMAGES = 64, SIDE = 28, CLASSES = 10, KERNEL = 5, FIRST = 8, SECOND = 16, FEATURES = SECOND * 4 * 4 };
+enum {
+    IMAGES = 64,
+    SIDE = 28,
+    CLASSES = 10,
+    KERNEL = 5,
+    FIRST = 8,
+    SECOND = 16,
+    FEATURES = SECOND * 4 * 4
+};
 
 typedef struct lenet {
     tg_tape *t;
@@ -19,15 +27,19 @@ typedef struct lenet {
 
 static void lenet_open(lenet *m, int threads)
 {
-    const tg_init first = {TG_LINEAR_DEFAULT, KERNEL * KERNEL, 0}, second = {TG_LINEAR_DEFAULT, FIRST * KERNEL * KERNEL, 0};
+    const tg_init first = {TG_LINEAR_DEFAULT, KERNEL * KERNEL, 0},
+                  second = {TG_LINEAR_DEFAULT, FIRST * KERNEL * KERNEL, 0};
     *m = (lenet){.t = tape_with(threads), .ps = params_new()};
     m->w1 = tg_param_new(m->ps, "conv1.weight", TG_F32, TG_SHAPE(FIRST, 1, KERNEL, KERNEL), first);
     m->b1 = tg_param_new(m->ps, "conv1.bias", TG_F32, TG_SHAPE(FIRST), first);
-    m->w2 = tg_param_new(m->ps, "conv2.weight", TG_F32, TG_SHAPE(SECOND, FIRST, KERNEL, KERNEL), second);
+    m->w2 = tg_param_new(m->ps, "conv2.weight", TG_F32, TG_SHAPE(SECOND, FIRST, KERNEL, KERNEL),
+                         second);
     m->b2 = tg_param_new(m->ps, "conv2.bias", TG_F32, TG_SHAPE(SECOND), second);
     m->last = tg_linear_layer_new(m->ps, "last", FEATURES, CLASSES);
     die_unless(tg_params_status(m->ps) == TG_OK, tg_params_message(m->ps));
-    m->sgd = tg_sgd_new(m->ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.01, .momentum = 0.9});
+    m->sgd = tg_sgd_new(
+        m->ps,
+        &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.01, .momentum = 0.9});
     tg_optim_set_threads(m->sgd, threads);
     m->x = bench_memory(IMAGES * SIDE * SIDE * (int64_t)sizeof *m->x);
     m->y = bench_memory(IMAGES * (int64_t)sizeof *m->y);
@@ -49,14 +61,16 @@ static void lenet_close(lenet *m)
 
 static tg_tensor *stage(tg_tape *t, tg_tensor *x, tg_tensor *w, tg_tensor *b)
 {
-    return tg_max_pool2d(t, tg_relu(t, tg_conv2d(t, x, w, b, (tg_conv){0})), (tg_pool){.kernel = {2, 2}});
+    return tg_max_pool2d(t, tg_relu(t, tg_conv2d(t, x, w, b, (tg_conv){0})),
+                         (tg_pool){.kernel = {2, 2}});
 }
 
 static tg_tensor *lenet_logits(lenet *m)
 {
     tg_tensor *x = tg_input_borrow(m->t, TG_F32, TG_SHAPE(IMAGES, 1, SIDE, SIDE), m->x);
     tg_tensor *h = stage(m->t, stage(m->t, x, m->w1, m->b1), m->w2, m->b2);
-    return tg_linear(m->t, tg_reshape(m->t, h, TG_SHAPE(IMAGES, FEATURES)), m->last.weight, m->last.bias);
+    return tg_linear(m->t, tg_reshape(m->t, h, TG_SHAPE(IMAGES, FEATURES)), m->last.weight,
+                     m->last.bias);
 }
 
 static void lenet_step(void *user)
@@ -78,16 +92,18 @@ static void lenet_forward(void *user)
 
 static void show_lenet(int threads)
 {
-    const double taps = KERNEL * KERNEL, first = FIRST * taps * 24 * 24, second = SECOND * FIRST * taps * 8 * 8, last = FEATURES * CLASSES;
+    const double taps = KERNEL * KERNEL, first = FIRST * taps * 24 * 24,
+                 second = SECOND * FIRST * taps * 8 * 8, last = FEATURES * CLASSES;
     const double forward = 2 * IMAGES * (first + second + last);
     lenet m;
     lenet_open(&m, threads);
-    figure_show(&(figure){.name = "w6.lenet",
-                          .threads = threads,
-                          .value = bench_time(lenet_step, &m, threads),
-                          .unit = "ms",
-                          .target = threads == 1 ? 1.2 : 0.75,
-                          .floor = limits_seconds(3 * forward - 2 * IMAGES * first, 0, 0, threads)});
+    figure_show(
+        &(figure){.name = "w6.lenet",
+                  .threads = threads,
+                  .value = bench_time(lenet_step, &m, threads),
+                  .unit = "ms",
+                  .target = threads == 1 ? 1.2 : 0.75,
+                  .floor = limits_seconds(3 * forward - 2 * IMAGES * first, 0, 0, threads)});
     figure_show(&(figure){.name = "w6.lenet_forward",
                           .threads = threads,
                           .value = bench_time(lenet_forward, &m, threads),
@@ -112,12 +128,16 @@ static void block_open(block *m, int threads)
 {
     const int64_t elements = SEQUENCES * TOKENS * WIDTH;
     *m = (block){.t = tape_with(threads), .ps = params_new()};
-    m->norm1[0] = tg_param_new(m->ps, "norm1.weight", TG_F32, TG_SHAPE(WIDTH), (tg_init){TG_ONES, 0, 0});
-    m->norm1[1] = tg_param_new(m->ps, "norm1.bias", TG_F32, TG_SHAPE(WIDTH), (tg_init){TG_ZEROS, 0, 0});
+    m->norm1[0] =
+        tg_param_new(m->ps, "norm1.weight", TG_F32, TG_SHAPE(WIDTH), (tg_init){TG_ONES, 0, 0});
+    m->norm1[1] =
+        tg_param_new(m->ps, "norm1.bias", TG_F32, TG_SHAPE(WIDTH), (tg_init){TG_ZEROS, 0, 0});
     m->qkv = tg_linear_layer_new(m->ps, "qkv", WIDTH, 3 * WIDTH);
     m->project = tg_linear_layer_new(m->ps, "project", WIDTH, WIDTH);
-    m->norm2[0] = tg_param_new(m->ps, "norm2.weight", TG_F32, TG_SHAPE(WIDTH), (tg_init){TG_ONES, 0, 0});
-    m->norm2[1] = tg_param_new(m->ps, "norm2.bias", TG_F32, TG_SHAPE(WIDTH), (tg_init){TG_ZEROS, 0, 0});
+    m->norm2[0] =
+        tg_param_new(m->ps, "norm2.weight", TG_F32, TG_SHAPE(WIDTH), (tg_init){TG_ONES, 0, 0});
+    m->norm2[1] =
+        tg_param_new(m->ps, "norm2.bias", TG_F32, TG_SHAPE(WIDTH), (tg_init){TG_ZEROS, 0, 0});
     m->up = tg_linear_layer_new(m->ps, "up", WIDTH, 4 * WIDTH);
     m->down = tg_linear_layer_new(m->ps, "down", 4 * WIDTH, WIDTH);
     die_unless(tg_params_status(m->ps) == TG_OK, tg_params_message(m->ps));
@@ -136,27 +156,37 @@ static void block_close(block *m)
     free(m->gy);
 }
 
-static tg_tensor *apply(block *m, const tg_linear_layer *layer, tg_tensor *x) { return tg_linear(m->t, x, layer->weight, layer->bias); }
+static tg_tensor *apply(block *m, const tg_linear_layer *layer, tg_tensor *x)
+{
+    return tg_linear(m->t, x, layer->weight, layer->bias);
+}
 
 /* The k-th of query, key and value, as [sequences, heads, tokens, width of a head]. */
 static tg_tensor *part(tg_tape *t, tg_tensor *qkv, int64_t k)
 {
     tg_tensor *x = tg_slice(t, qkv, 2, k * WIDTH, (k + 1) * WIDTH, 1);
-    return tg_transpose(t, tg_reshape(t, x, TG_SHAPE(SEQUENCES, TOKENS, HEADS, WIDTH / HEADS)), 1, 2);
+    return tg_transpose(t, tg_reshape(t, x, TG_SHAPE(SEQUENCES, TOKENS, HEADS, WIDTH / HEADS)), 1,
+                        2);
 }
 
 static tg_tensor *block_result(block *m, tg_tensor *x)
 {
     tg_tape *t = m->t;
     tg_tensor *qkv = apply(m, &m->qkv, tg_layer_norm(t, x, 1, m->norm1[0], m->norm1[1], 1e-5));
-    tg_tensor *seen = tg_attention(t, part(t, qkv, 0), part(t, qkv, 1), part(t, qkv, 2), NULL, true);
-    tg_tensor *joined = tg_reshape(t, tg_transpose(t, seen, 1, 2), TG_SHAPE(SEQUENCES, TOKENS, WIDTH));
+    tg_tensor *seen =
+        tg_attention(t, part(t, qkv, 0), part(t, qkv, 1), part(t, qkv, 2), NULL, true);
+    tg_tensor *joined =
+        tg_reshape(t, tg_transpose(t, seen, 1, 2), TG_SHAPE(SEQUENCES, TOKENS, WIDTH));
     x = tg_add(t, x, apply(m, &m->project, joined));
-    tg_tensor *inner = tg_gelu_tanh(t, apply(m, &m->up, tg_layer_norm(t, x, 1, m->norm2[0], m->norm2[1], 1e-5)));
+    tg_tensor *inner =
+        tg_gelu_tanh(t, apply(m, &m->up, tg_layer_norm(t, x, 1, m->norm2[0], m->norm2[1], 1e-5)));
     return tg_add(t, x, apply(m, &m->down, inner));
 }
 
-static tg_tensor *block_input(block *m, const float *data) { return tg_input_borrow(m->t, TG_F32, TG_SHAPE(SEQUENCES, TOKENS, WIDTH), data); }
+static tg_tensor *block_input(block *m, const float *data)
+{
+    return tg_input_borrow(m->t, TG_F32, TG_SHAPE(SEQUENCES, TOKENS, WIDTH), data);
+}
 
 static void block_both(void *user)
 {
@@ -165,7 +195,8 @@ static void block_both(void *user)
     for (int k = 0; k < BLOCK_PARAMS; k++) of[k] = tg_params_get(m->ps, k);
     of[BLOCK_PARAMS] = block_input(m, m->x);
     wanted[BLOCK_PARAMS + 1] = block_result(m, of[BLOCK_PARAMS]);
-    tg_grad(m->t, wanted[BLOCK_PARAMS + 1], block_input(m, m->gy), BLOCK_PARAMS + 1, of, wanted, false);
+    tg_grad(m->t, wanted[BLOCK_PARAMS + 1], block_input(m, m->gy), BLOCK_PARAMS + 1, of, wanted,
+            false);
     tg_eval(m->t, BLOCK_PARAMS + 2, wanted);
     tg_tape_reset(m->t);
 }

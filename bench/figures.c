@@ -25,15 +25,20 @@ void figures_begin(void)
     setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
-static double share_of_limit(const figure *f) { return f->floor > 0 ? f->floor / f->value.median : 0; }
+static double share_of_limit(const figure *f)
+{
+    return f->floor > 0 ? f->floor / f->value.median : 0;
+}
 
 void figure_keep(const figure *f)
 {
     const timing v = timing_scaled(f->value, units_a_second(f->unit));
-    json_t *entry = json_pack("{s:s, s:i, s:f, s:f, s:s}", "name", f->name, "threads", f->threads, "median", v.median, "p10", v.p10, "unit", f->unit);
+    json_t *entry = json_pack("{s:s, s:i, s:f, s:f, s:s}", "name", f->name, "threads", f->threads,
+                              "median", v.median, "p10", v.p10, "unit", f->unit);
     die_unless(entry && json_array_append_new(figures, entry) == 0, "out of memory");
     if (f->target > 0 && !bench.quick) json_object_set_new(entry, "target", json_real(f->target));
-    if (f->times > 0 && !bench.quick) json_object_set_new(entry, "target_ratio", json_real(f->times));
+    if (f->times > 0 && !bench.quick)
+        json_object_set_new(entry, "target_ratio", json_real(f->times));
     if (f->floor > 0) json_object_set_new(entry, "share_of_limit", json_real(share_of_limit(f)));
     if (f->rate > 0) json_object_set_new(entry, f->rate_unit, json_real(f->rate));
     if (f->note) json_object_set_new(entry, "note", json_string(f->note));
@@ -44,9 +49,12 @@ void figure_show(const figure *f)
     const timing v = timing_scaled(f->value, units_a_second(f->unit));
     char name[96], target[64] = "", limit[64] = "";
     snprintf(name, sizeof name, "%s%s", f->name, f->threads > 1 ? ", 2 threads" : "");
-    if (f->target > 0 && !bench.quick) snprintf(target, sizeof target, "target %.4g, %.2f of it", f->target, v.median / f->target);
-    if (f->floor > 0) snprintf(limit, sizeof limit, "%3.0f%% of the limit", 100 * share_of_limit(f));
-    printf("%-36s %10.4g %-3s p10 %10.4g   %-26s %-18s %s\n", name, v.median, f->unit, v.p10, target, limit, f->note ? f->note : "");
+    if (f->target > 0 && !bench.quick)
+        snprintf(target, sizeof target, "target %.4g, %.2f of it", f->target, v.median / f->target);
+    if (f->floor > 0)
+        snprintf(limit, sizeof limit, "%3.0f%% of the limit", 100 * share_of_limit(f));
+    printf("%-36s %10.4g %-3s p10 %10.4g   %-26s %-18s %s\n", name, v.median, f->unit, v.p10,
+           target, limit, f->note ? f->note : "");
     figure_keep(f);
 }
 
@@ -57,9 +65,13 @@ static json_t *limits_json(void)
     for (int k = 0; k < 2; k++) {
         json_t *bandwidth = json_array();
         for (int i = 0; i < FOOTPRINTS; i++)
-            json_array_append_new(bandwidth, json_pack("{s:f, s:f}", "footprint_mb", footprint_bytes(i) / 1e6, "GB/s", m->bandwidth[k][i] / 1e9));
-        json_array_append_new(all, json_pack("{s:i, s:f, s:f, s:o}", "threads", k + 1, "fma_f32_gflops", m->fma_f32[k] / 1e9, "fma_f64_gflops",
-                                             m->fma_f64[k] / 1e9, "triad", bandwidth));
+            json_array_append_new(bandwidth,
+                                  json_pack("{s:f, s:f}", "footprint_mb", footprint_bytes(i) / 1e6,
+                                            "GB/s", m->bandwidth[k][i] / 1e9));
+        json_array_append_new(all,
+                              json_pack("{s:i, s:f, s:f, s:o}", "threads", k + 1, "fma_f32_gflops",
+                                        m->fma_f32[k] / 1e9, "fma_f64_gflops", m->fma_f64[k] / 1e9,
+                                        "triad", bandwidth));
     }
     return all;
 }
@@ -69,7 +81,8 @@ bool figures_write(const char *path)
     json_t *root = json_object();
     if (limits_measured()) json_object_set_new(root, "limits", limits_json());
     json_object_set(root, "figures", figures);
-    const bool good = strcmp(path, "-") == 0 ? json_dumpf(root, stdout, JSON_INDENT(1)) == 0 : json_dump_file(root, path, JSON_INDENT(1)) == 0;
+    const bool good = strcmp(path, "-") == 0 ? json_dumpf(root, stdout, JSON_INDENT(1)) == 0
+                                             : json_dump_file(root, path, JSON_INDENT(1)) == 0;
     json_decref(root);
     return good;
 }

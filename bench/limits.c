@@ -40,7 +40,11 @@ typedef double (*arithmetic)(int64_t times); /* returns its number of operations
         return 2.0 * CHAINS * (BYTES / sizeof(T)) * (double)times; \
     }
 #define ONE(k, M) x##k = (V)M(x##k, a, b);
-#define STEPS(M) ONE(0, M) ONE(1, M) ONE(2, M) ONE(3, M) ONE(4, M) ONE(5, M) ONE(6, M) ONE(7, M) ONE(8, M) ONE(9, M) ONE(10, M) ONE(11, M)
+#define STEPS(M) \
+    ONE(0, M)    \
+    ONE(1, M)    \
+    ONE(2, M)    \
+    ONE(3, M) ONE(4, M) ONE(5, M) ONE(6, M) ONE(7, M) ONE(8, M) ONE(9, M) ONE(10, M) ONE(11, M)
 #define PLAIN(x, a, b) ((x) * (a) + (b))
 
 ARITHMETIC(f32_base, TG_TARGET_BASE, float, 16, PLAIN)
@@ -54,11 +58,12 @@ ARITHMETIC(f64_avx512, TG_TARGET_AVX512, double, 64, _mm512_fmadd_pd)
 
 /* ---------------------------------------------------------------- memory: y = x + s z, 12 bytes an element */
 
-#define TRIAD(name, TARGET, BUILD, ...)                                                                     \
-    TARGET static void name(int64_t n, float *restrict y, const float *restrict x, const float *restrict z) \
-    {                                                                                                       \
-        TG_INDEPENDENT                                                                                      \
-        for (int64_t i = 0; i < n; i++) y[i] = x[i] + 3 * z[i];                                             \
+#define TRIAD(name, TARGET, BUILD, ...)                                            \
+    TARGET static void name(int64_t n, float *restrict y, const float *restrict x, \
+                            const float *restrict z)                               \
+    {                                                                              \
+        TG_INDEPENDENT                                                             \
+        for (int64_t i = 0; i < n; i++) y[i] = x[i] + 3 * z[i];                    \
     }
 TG_EACH_BUILD(TRIAD, triad, )
 
@@ -80,7 +85,9 @@ int machine_build(void)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) return TG_BUILD_AVX512;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl"))
+        return TG_BUILD_AVX512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return TG_BUILD_AVX2;
 #endif
     return TG_BUILD_BASE;
@@ -147,7 +154,9 @@ static void measure(void)
     for (int k = 0; k < 2; k++) {
         limits.fma_f32[k] = arithmetic_rate(builds[build].f32, k + 1);
         limits.fma_f64[k] = arithmetic_rate(builds[build].f64, k + 1);
-        for (int i = 0; i < FOOTPRINTS; i++) limits.bandwidth[k][i] = triad_rate(builds[build].triad, footprint_bytes(i), k + 1, memory);
+        for (int i = 0; i < FOOTPRINTS; i++)
+            limits.bandwidth[k][i] =
+                triad_rate(builds[build].triad, footprint_bytes(i), k + 1, memory);
     }
     free(memory);
 }
@@ -156,12 +165,15 @@ static void read_from(const char *path)
 {
     json_t *root = json_load_file(path, 0, NULL);
     const json_t *all = json_object_get(root, "limits");
-    die_unless(json_array_size(all) == 2, "--limits: not a file that `tapegrad-bench limits --json FILE` wrote");
+    die_unless(json_array_size(all) == 2,
+               "--limits: not a file that `tapegrad-bench limits --json FILE` wrote");
     for (size_t k = 0; k < 2; k++) {
         const json_t *one = json_array_get(all, k), *curve = json_object_get(one, "triad");
         limits.fma_f32[k] = 1e9 * json_number_value(json_object_get(one, "fma_f32_gflops"));
         limits.fma_f64[k] = 1e9 * json_number_value(json_object_get(one, "fma_f64_gflops"));
-        for (size_t i = 0; i < FOOTPRINTS; i++) limits.bandwidth[k][i] = 1e9 * json_number_value(json_object_get(json_array_get(curve, i), "GB/s"));
+        for (size_t i = 0; i < FOOTPRINTS; i++)
+            limits.bandwidth[k][i] =
+                1e9 * json_number_value(json_object_get(json_array_get(curve, i), "GB/s"));
     }
     json_decref(root);
 }
@@ -193,11 +205,13 @@ void limits_show(void)
 {
     const machine_limits *m = limits_get();
     for (int b = 0; b <= machine_build(); b++)
-        printf("%-9s f32 %6.1f GFLOP/s, f64 %6.1f GFLOP/s, on 1 thread\n", builds[b].name, arithmetic_rate(builds[b].f32, 1) / 1e9,
-               arithmetic_rate(builds[b].f64, 1) / 1e9);
+        printf("%-9s f32 %6.1f GFLOP/s, f64 %6.1f GFLOP/s, on 1 thread\n", builds[b].name,
+               arithmetic_rate(builds[b].f32, 1) / 1e9, arithmetic_rate(builds[b].f64, 1) / 1e9);
     for (int k = 0; k < 2; k++)
-        printf("%d thread%s  f32 %6.1f GFLOP/s, f64 %6.1f GFLOP/s\n", k + 1, k ? "s" : " ", m->fma_f32[k] / 1e9, m->fma_f64[k] / 1e9);
+        printf("%d thread%s  f32 %6.1f GFLOP/s, f64 %6.1f GFLOP/s\n", k + 1, k ? "s" : " ",
+               m->fma_f32[k] / 1e9, m->fma_f64[k] / 1e9);
     printf("y = x + 3 z on  1 thread, 2 threads\n");
     for (int i = 0; i < FOOTPRINTS; i++)
-        printf("%9.0f KiB  %8.1f  %8.1f  GB/s\n", footprint_bytes(i) / 1024, m->bandwidth[0][i] / 1e9, m->bandwidth[1][i] / 1e9);
+        printf("%9.0f KiB  %8.1f  %8.1f  GB/s\n", footprint_bytes(i) / 1024,
+               m->bandwidth[0][i] / 1e9, m->bandwidth[1][i] / 1e9);
 }

@@ -9,12 +9,15 @@
 
 bench_options bench;
 
-static const char usage[] = "usage: tapegrad-bench COMMAND ... [--filter NAME] [--threads N] [--quick] [--limits FILE] [--json FILE]\n"
-                            "  limits         what the machine can do: FMA peak, bandwidth by level of the memory\n"
-                            "  ops            every op, forward and backward\n"
-                            "  w1 ... w9      a workload; `workloads` runs all\n"
-                            "  process NAME COMMAND ...   time and memory of a command; it comes last\n"
-                            "  report --round --ours FILE --peer FILE --round ...   medians side by side; bench/compare.sh uses it\n";
+static const char usage[] =
+    "usage: tapegrad-bench COMMAND ... [--filter NAME] [--threads N] [--quick] [--limits FILE] "
+    "[--json FILE]\n"
+    "  limits         what the machine can do: FMA peak, bandwidth by level of the memory\n"
+    "  ops            every op, forward and backward\n"
+    "  w1 ... w9      a workload; `workloads` runs all\n"
+    "  process NAME COMMAND ...   time and memory of a command; it comes last\n"
+    "  report --round --ours FILE --peer FILE --round ...   medians side by side; bench/compare.sh "
+    "uses it\n";
 
 static void workloads(void);
 static void workload_names(void);
@@ -60,18 +63,23 @@ void die_unless(bool good, const char *what)
     exit(1);
 }
 
-void tape_must_be_good(const tg_tape *t) { die_unless(tg_tape_status(t) == TG_OK, tg_tape_message(t)); }
+void tape_must_be_good(const tg_tape *t)
+{
+    die_unless(tg_tape_status(t) == TG_OK, tg_tape_message(t));
+}
 
 tg_tape *tape_with(int threads)
 {
-    tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .allocator = bench_allocator(), .threads = threads});
+    tg_tape *t = tg_tape_new(&(tg_tape_options){
+        .size = sizeof(tg_tape_options), .allocator = bench_allocator(), .threads = threads});
     tape_must_be_good(t);
     return t;
 }
 
 tg_params *params_new(void)
 {
-    tg_params *ps = tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .allocator = bench_allocator()});
+    tg_params *ps = tg_params_new(
+        &(tg_params_options){.size = sizeof(tg_params_options), .allocator = bench_allocator()});
     die_unless(tg_params_status(ps) == TG_OK, tg_params_message(ps));
     return ps;
 }
@@ -151,6 +159,7 @@ int main(int argc, char **argv)
     }
     if (argc < 2) fputs(usage, stderr);
     for (int k = 0; k < n; k++) run[k]();
-    if (bench.json && status == 0) die_unless(figures_write(bench.json), "--json: the file can't be written");
+    if (bench.json && status == 0)
+        die_unless(figures_write(bench.json), "--json: the file can't be written");
     return argc < 2 ? 2 : status;
 }

@@ -31,16 +31,24 @@ typedef struct net {
 
 static const int64_t w2_size[] = {784, 128, 64, 10}, w3_size[] = {784, 1024, 1024, 10};
 
-static void net_open(net *m, int layers, const int64_t *size, int64_t batch, double dropout, double rate, double momentum, int threads)
+static void net_open(net *m, int layers, const int64_t *size, int64_t batch, double dropout,
+                     double rate, double momentum, int threads)
 {
-    *m = (net){.t = tape_with(threads), .ps = params_new(), .size = size, .layers = layers, .batch = batch, .dropout = dropout};
+    *m = (net){.t = tape_with(threads),
+               .ps = params_new(),
+               .size = size,
+               .layers = layers,
+               .batch = batch,
+               .dropout = dropout};
     for (int k = 0; k < layers; k++) {
         char name[32];
         snprintf(name, sizeof name, "layer%d", k);
         m->layer[k] = tg_linear_layer_new(m->ps, name, size[k], size[k + 1]);
     }
     die_unless(tg_params_status(m->ps) == TG_OK, tg_params_message(m->ps));
-    m->sgd = tg_sgd_new(m->ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = rate, .momentum = momentum});
+    m->sgd = tg_sgd_new(m->ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options),
+                                                 .learning_rate = rate,
+                                                 .momentum = momentum});
     tg_optim_set_threads(m->sgd, threads);
     m->x = bench_memory(batch * size[0] * (int64_t)sizeof(float));
     m->y = bench_memory(batch * (int64_t)sizeof(int64_t));
@@ -89,7 +97,8 @@ static void net_step(void *user)
 static double net_flops(const net *m)
 {
     double flops = 0;
-    for (int k = 0; k < m->layers; k++) flops += (k ? 6.0 : 4.0) * (double)(m->batch * m->size[k] * m->size[k + 1]);
+    for (int k = 0; k < m->layers; k++)
+        flops += (k ? 6.0 : 4.0) * (double)(m->batch * m->size[k] * m->size[k + 1]);
     return flops;
 }
 
@@ -107,10 +116,18 @@ typedef struct products {
     tg_tape *t;
 } products;
 
-static void add_product(products *all, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k)
+static void add_product(products *all, bool transpose_a, bool transpose_b, int64_t m, int64_t n,
+                        int64_t k)
 {
     product *p = &all->p[all->n++];
-    *p = (product){transpose_a, transpose_b, m, n, k, bench_memory(m * k * 4), bench_memory(k * n * 4), bench_memory(m * n * 4)};
+    *p = (product){transpose_a,
+                   transpose_b,
+                   m,
+                   n,
+                   k,
+                   bench_memory(m * k * 4),
+                   bench_memory(k * n * 4),
+                   bench_memory(m * n * 4)};
     fill_uniform(m * k, p->a, 5);
     fill_uniform(k * n, p->b, 6);
 }
@@ -121,8 +138,10 @@ static void products_through_tape(void *user)
     tg_tensor *c[3 * MOST_LAYERS];
     for (int k = 0; k < all->n; k++) {
         const product *p = &all->p[k];
-        tg_tensor *a = tg_input_borrow(all->t, TG_F32, p->transpose_a ? TG_SHAPE(p->k, p->m) : TG_SHAPE(p->m, p->k), p->a);
-        tg_tensor *b = tg_input_borrow(all->t, TG_F32, p->transpose_b ? TG_SHAPE(p->n, p->k) : TG_SHAPE(p->k, p->n), p->b);
+        tg_tensor *a = tg_input_borrow(
+            all->t, TG_F32, p->transpose_a ? TG_SHAPE(p->k, p->m) : TG_SHAPE(p->m, p->k), p->a);
+        tg_tensor *b = tg_input_borrow(
+            all->t, TG_F32, p->transpose_b ? TG_SHAPE(p->n, p->k) : TG_SHAPE(p->k, p->n), p->b);
         if (p->transpose_a) a = tg_transpose(all->t, a, 0, 1);
         if (p->transpose_b) b = tg_transpose(all->t, b, 0, 1);
         c[k] = tg_matmul(all->t, a, b);
@@ -136,7 +155,8 @@ static __typeof__(&cblas_sgemm) blas;
 
 static bool load_blas(void)
 {
-    void *library = dlopen(TG_CBLAS_LIBRARY, RTLD_NOW), *symbol = library ? dlsym(library, "cblas_sgemm") : NULL;
+    void *library = dlopen(TG_CBLAS_LIBRARY, RTLD_NOW),
+         *symbol = library ? dlsym(library, "cblas_sgemm") : NULL;
     memcpy(&blas, &symbol, sizeof blas);
     return symbol;
 }
@@ -144,21 +164,25 @@ static bool load_blas(void)
 static void by_blas(void *user)
 {
     const product *p = user;
-    blas(CblasRowMajor, p->transpose_a ? CblasTrans : CblasNoTrans, p->transpose_b ? CblasTrans : CblasNoTrans, (int)p->m, (int)p->n, (int)p->k, 1,
-         p->a, (int)(p->transpose_a ? p->m : p->k), p->b, (int)(p->transpose_b ? p->k : p->n), 0, p->c, (int)p->n);
+    blas(CblasRowMajor, p->transpose_a ? CblasTrans : CblasNoTrans,
+         p->transpose_b ? CblasTrans : CblasNoTrans, (int)p->m, (int)p->n, (int)p->k, 1, p->a,
+         (int)(p->transpose_a ? p->m : p->k), p->b, (int)(p->transpose_b ? p->k : p->n), 0, p->c,
+         (int)p->n);
 }
 #endif
 
 #if TG_HAVE_DNNL
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
-typedef dnnl_status_t (*dnnl_function)(char, char, dnnl_dim_t, dnnl_dim_t, dnnl_dim_t, float, const float *, dnnl_dim_t, const float *, dnnl_dim_t,
-                                       float, float *, dnnl_dim_t);
+typedef dnnl_status_t (*dnnl_function)(char, char, dnnl_dim_t, dnnl_dim_t, dnnl_dim_t, float,
+                                       const float *, dnnl_dim_t, const float *, dnnl_dim_t, float,
+                                       float *, dnnl_dim_t);
 static dnnl_function dnnl;
 
 static bool load_dnnl(void)
 {
-    void *library = dlopen("libdnnl.so." TEXT(DNNL_VERSION_MAJOR), RTLD_NOW), *symbol = library ? dlsym(library, "dnnl_sgemm") : NULL;
+    void *library = dlopen("libdnnl.so." TEXT(DNNL_VERSION_MAJOR), RTLD_NOW),
+         *symbol = library ? dlsym(library, "dnnl_sgemm") : NULL;
     if (symbol) memcpy(&dnnl, &symbol, sizeof dnnl);
     return symbol != NULL;
 }
@@ -166,8 +190,8 @@ static bool load_dnnl(void)
 static void by_dnnl(void *user)
 {
     const product *p = user;
-    dnnl(p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N', p->m, p->n, p->k, 1, p->a, p->transpose_a ? p->m : p->k, p->b,
-         p->transpose_b ? p->k : p->n, 0, p->c, p->n);
+    dnnl(p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N', p->m, p->n, p->k, 1, p->a,
+         p->transpose_a ? p->m : p->k, p->b, p->transpose_b ? p->k : p->n, 0, p->c, p->n);
 }
 #endif
 
@@ -224,8 +248,12 @@ static void show_products(const char *name, const net *m, double target, int thr
     const timing sum = threads == 1 ? products_by_library(&all) : (timing){0, 0};
     if (sum.median > 0) {
         snprintf(text, sizeof text, "%s.products_by_library", name);
-        figure_show(
-            &(figure){.name = text, .threads = 1, .value = sum, .unit = "us", .floor = floor, .note = "each by the faster of CBLAS and oneDNN"});
+        figure_show(&(figure){.name = text,
+                              .threads = 1,
+                              .value = sum,
+                              .unit = "us",
+                              .floor = floor,
+                              .note = "each by the faster of CBLAS and oneDNN"});
     }
     for (int k = 0; k < all.n; k++) {
         free(all.p[k].a);
@@ -250,7 +278,8 @@ typedef struct epochs {
 static double epoch_by_hand(void *user)
 {
     epochs *e = user;
-    const int64_t rows = tg_dataset_rows(e->train), width = tg_dataset_features(e->train), batch = e->m.batch;
+    const int64_t rows = tg_dataset_rows(e->train), width = tg_dataset_features(e->train),
+                  batch = e->m.batch;
     const float *x = tg_dataset_x(e->train);
     const int64_t *y = tg_dataset_class_numbers(e->train);
     const double begin = bench_clock(1);
@@ -274,7 +303,10 @@ static double epoch_by_hand(void *user)
 static double accuracy(net *m, const tg_dataset *test)
 {
     const int64_t rows = tg_dataset_rows(test), width = tg_dataset_features(test);
-    tg_tensor *best = tg_argmax(m->t, net_logits(m, tg_input_borrow(m->t, TG_F32, TG_SHAPE(rows, width), tg_dataset_x(test))), 1, false);
+    tg_tensor *best = tg_argmax(
+        m->t,
+        net_logits(m, tg_input_borrow(m->t, TG_F32, TG_SHAPE(rows, width), tg_dataset_x(test))), 1,
+        false);
     const int64_t *answer = tg_data(m->t, best), *truth = tg_dataset_class_numbers(test);
     int64_t right = 0;
     for (int64_t i = 0; answer && i < rows; i++) right += answer[i] == truth[i];
@@ -285,11 +317,14 @@ static double accuracy(net *m, const tg_dataset *test)
 static void show_epochs(void)
 {
     enum { EPOCHS = 5 };
-    tg_dataset *train = tg_dataset_new(bench_allocator()), *test = tg_dataset_new(bench_allocator());
+    tg_dataset *train = tg_dataset_new(bench_allocator()),
+               *test = tg_dataset_new(bench_allocator());
     tg_dataset_read_idx(train, FASHION, "train", NULL);
     tg_dataset_read_idx(test, FASHION, "t10k", NULL);
     if (tg_dataset_status(train) != TG_OK || tg_dataset_status(test) != TG_OK) {
-        printf("w2.epoch                             left out: no Fashion-MNIST in %s (Debian: dataset-fashion-mnist)\n", FASHION);
+        printf("w2.epoch                             left out: no Fashion-MNIST in %s (Debian: "
+               "dataset-fashion-mnist)\n",
+               FASHION);
     } else {
         epochs e = {.train = train, .random = 1};
         net_open(&e.m, 3, w2_size, 64, 0, 0.02, 0.9, 1);
@@ -301,24 +336,43 @@ static void show_epochs(void)
         double seconds[EPOCHS];
         for (int k = 0; k < EPOCHS; k++) seconds[k] = epoch_by_hand(&e);
         char note[64];
-        snprintf(note, sizeof note, "with shuffling; accuracy %.4f after %d", accuracy(&e.m, test), EPOCHS);
-        figure_show(&(figure){.name = "w2.epoch", .threads = 1, .value = timing_of(seconds, EPOCHS), .unit = "s", .target = 0.18, .note = note});
+        snprintf(note, sizeof note, "with shuffling; accuracy %.4f after %d", accuracy(&e.m, test),
+                 EPOCHS);
+        figure_show(&(figure){.name = "w2.epoch",
+                              .threads = 1,
+                              .value = timing_of(seconds, EPOCHS),
+                              .unit = "s",
+                              .target = 0.18,
+                              .note = note});
         net_close(&e.m);
         free(e.order);
 
-        tg_mlp *m = tg_mlp_new(
-            train, &(tg_mlp_options){.size = sizeof(tg_mlp_options), .allocator = bench_allocator(), .n_hidden = 2, .hidden = w2_size + 1});
-        tg_optim *sgd = tg_sgd_new(tg_mlp_params(m), &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.02, .momentum = 0.9});
+        tg_mlp *m = tg_mlp_new(train, &(tg_mlp_options){.size = sizeof(tg_mlp_options),
+                                                        .allocator = bench_allocator(),
+                                                        .n_hidden = 2,
+                                                        .hidden = w2_size + 1});
+        tg_optim *sgd =
+            tg_sgd_new(tg_mlp_params(m), &(tg_sgd_options){.size = sizeof(tg_sgd_options),
+                                                           .learning_rate = 0.02,
+                                                           .momentum = 0.9});
         for (int k = 0; k < EPOCHS; k++) {
             const double begin = bench_clock(1);
-            tg_fit(m, train, &(tg_fit_options){.size = sizeof(tg_fit_options), .optimizer = sgd, .epochs = 1, .batch = 64});
+            tg_fit(m, train,
+                   &(tg_fit_options){
+                       .size = sizeof(tg_fit_options), .optimizer = sgd, .epochs = 1, .batch = 64});
             seconds[k] = bench_clock(1) - begin;
         }
         tg_metrics metrics = {0};
         tg_evaluate(m, test, &metrics, NULL);
         die_unless(tg_mlp_status(m) == TG_OK, tg_mlp_message(m));
-        snprintf(note, sizeof note, "through tg_fit; accuracy %.4f after %d", metrics.accuracy, EPOCHS);
-        figure_show(&(figure){.name = "w2.epoch.fit", .threads = 1, .value = timing_of(seconds, EPOCHS), .unit = "s", .target = 0.18, .note = note});
+        snprintf(note, sizeof note, "through tg_fit; accuracy %.4f after %d", metrics.accuracy,
+                 EPOCHS);
+        figure_show(&(figure){.name = "w2.epoch.fit",
+                              .threads = 1,
+                              .value = timing_of(seconds, EPOCHS),
+                              .unit = "s",
+                              .target = 0.18,
+                              .note = note});
         tg_optim_free(sgd);
         tg_mlp_free(m);
     }
@@ -367,11 +421,14 @@ static void w3(int threads)
     net_open(&m, 3, w3_size, 128, 0.5, 0.01, 0, threads);
     char count[8];
     snprintf(count, sizeof count, "%d", threads);
-    char *const argv[] = {(char *)process_self(), "w3-process", "--threads", count, bench.quick ? "--quick" : NULL, NULL};
+    char *const argv[] = {(char *)process_self(),         "w3-process", "--threads", count,
+                          bench.quick ? "--quick" : NULL, NULL};
     const process_result r = process_run(argv);
     timing t = {0, 0};
     double peak = 0, allocated = 0;
-    die_unless(r.good && sscanf(r.text, "%lf %lf %lf %lf", &t.median, &t.p10, &peak, &allocated) == 4, "the process of W3 failed");
+    die_unless(r.good &&
+                   sscanf(r.text, "%lf %lf %lf %lf", &t.median, &t.p10, &peak, &allocated) == 4,
+               "the process of W3 failed");
     figure_show(&(figure){.name = "w3.step",
                           .threads = threads,
                           .value = t,

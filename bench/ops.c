@@ -20,7 +20,10 @@ typedef struct op_run {
     double gradient_bytes; /* of the gradients that are not gy itself, or one another */
 } op_run;
 
-static int64_t bytes_of(tg_type type) { return tg_shape_count(type.shape) * (int64_t)tg_dtype_size(type.dtype); }
+static int64_t bytes_of(tg_type type)
+{
+    return tg_shape_count(type.shape) * (int64_t)tg_dtype_size(type.dtype);
+}
 
 static bool is_float(tg_dtype dtype) { return dtype == TG_F32 || dtype == TG_F64; }
 
@@ -31,7 +34,8 @@ static void *sample_data(tg_type type, double low, double high, uint64_t seed)
     float *uniform = bench_memory(n * (int64_t)sizeof(float));
     fill_uniform(n, uniform, seed);
     for (int64_t i = 0; i < n; i++) {
-        const double part = ((double)uniform[i] + 1) / 2, whole = fmin(high, floor(low + part * (high - low + 1)));
+        const double part = ((double)uniform[i] + 1) / 2,
+                     whole = fmin(high, floor(low + part * (high - low + 1)));
         switch (type.dtype) {
         case TG_F32: ((float *)data)[i] = (float)(low + part * (high - low)); break;
         case TG_F64: ((double *)data)[i] = low + part * (high - low); break;
@@ -45,7 +49,8 @@ static void *sample_data(tg_type type, double low, double high, uint64_t seed)
 
 static tg_tensor *record(op_run *r, tg_tensor **x)
 {
-    for (int k = 0; k < r->n_in; k++) x[k] = tg_input_borrow(r->t, r->type[k].dtype, r->type[k].shape, r->data[k]);
+    for (int k = 0; k < r->n_in; k++)
+        x[k] = tg_input_borrow(r->t, r->type[k].dtype, r->type[k].shape, r->data[k]);
     return r->sample->record(r->t, x);
 }
 
@@ -61,7 +66,8 @@ static void both(void *user)
 {
     op_run *r = user;
     tg_tensor *x[MOST_INPUTS], *wanted[MOST_INPUTS + 1], *of[MOST_INPUTS], *gx[MOST_INPUTS];
-    tg_tensor *y = record(r, x), *gy = tg_input_borrow(r->t, r->result.dtype, r->result.shape, r->gy);
+    tg_tensor *y = record(r, x),
+              *gy = tg_input_borrow(r->t, r->result.dtype, r->result.shape, r->gy);
     int n = 0, n_wanted = 1;
     for (int k = 0; k < r->n_in; k++)
         if (is_float(r->type[k].dtype)) of[n++] = x[k];
@@ -72,7 +78,9 @@ static void both(void *user)
         if (!gx[k]) continue;
         bool new = gx[k] != gy;
         for (int i = 1; i < n_wanted; i++) new = new &&wanted[i] != gx[k];
-        if (new) r->gradient_bytes += (double)tg_tensor_count(gx[k]) * (double)tg_dtype_size(tg_tensor_dtype(gx[k]));
+        if (new)
+            r->gradient_bytes +=
+                (double)tg_tensor_count(gx[k]) * (double)tg_dtype_size(tg_tensor_dtype(gx[k]));
         wanted[n_wanted++] = gx[k];
     }
     tg_eval(r->t, n_wanted, wanted);
@@ -87,7 +95,8 @@ static void release(op_run *r)
 }
 
 /* False when the sample can't be run with these dtypes. */
-static bool prepare(op_run *r, const tg_sample *sample, int64_t elements, tg_dtype dtype, int threads)
+static bool prepare(op_run *r, const tg_sample *sample, int64_t elements, tg_dtype dtype,
+                    int threads)
 {
     *r = (op_run){.t = tape_with(threads), .sample = sample, .n_in = sample->n_in};
     for (int k = 0; k < r->n_in; k++) {
@@ -135,7 +144,8 @@ static double flops_of(const op_run *r, const char *name)
     return 2.0 * (double)tg_shape_count(r->result.shape) * (double)a.dim[a.ndim - 1];
 }
 
-static void show_way(const char *name, const char *way, timing t, double flops, double bytes, int threads)
+static void show_way(const char *name, const char *way, timing t, double flops, double bytes,
+                     int threads)
 {
     char full[96];
     snprintf(full, sizeof full, "ops.%s.%s", name, way);
@@ -147,7 +157,8 @@ static void show_way(const char *name, const char *way, timing t, double flops, 
                       .rate = (flops > 0 ? flops : bytes) / t.median / 1e9,
                       .rate_unit = flops > 0 ? "GFLOP/s" : "GB/s"};
     figure_keep(&f);
-    printf("  %11.0f ns %7.2f %-7s %4.0f%%", t.median * 1e9, f.rate, f.rate_unit, 100 * f.floor / t.median);
+    printf("  %11.0f ns %7.2f %-7s %4.0f%%", t.median * 1e9, f.rate, f.rate_unit,
+           100 * f.floor / t.median);
 }
 
 static void show(op_run *r, const char *name, int threads)
@@ -155,11 +166,14 @@ static void show(op_run *r, const char *name, int threads)
     char label[96];
     int64_t read = 0;
     for (int k = 0; k < r->n_in; k++) read += bytes_of(r->type[k]);
-    const double bytes = (double)(read + bytes_of(r->result)), more = (double)bytes_of(r->result) + r->gradient_bytes, flops = flops_of(r, name);
-    snprintf(label, sizeof label, "%s.%lld%s", name, (long long)tg_shape_count(r->result.shape), r->type[0].dtype == TG_F64 ? ".f64" : "");
+    const double bytes = (double)(read + bytes_of(r->result)),
+                 more = (double)bytes_of(r->result) + r->gradient_bytes, flops = flops_of(r, name);
+    snprintf(label, sizeof label, "%s.%lld%s", name, (long long)tg_shape_count(r->result.shape),
+             r->type[0].dtype == TG_F64 ? ".f64" : "");
     printf("%-34s", label);
     show_way(label, "forward", bench_time(forward, r, threads), flops, bytes, threads);
-    if (r->differentiable) show_way(label, "both", bench_time(both, r, threads), 3 * flops, bytes + more, threads);
+    if (r->differentiable)
+        show_way(label, "both", bench_time(both, r, threads), 3 * flops, bytes + more, threads);
     printf("\n");
     tape_must_be_good(r->t);
 }
@@ -171,7 +185,8 @@ void bench_ops(void)
     int n;
     const tg_op_info *const *ops = tg_ops_list(&n);
     limits_get();
-    printf("%-34s  %31s  %31s\n", "op and size of its result", "forward, share of the limit", "forward and backward, share");
+    printf("%-34s  %31s  %31s\n", "op and size of its result", "forward, share of the limit",
+           "forward and backward, share");
     for (int k = 0; k < n; k++) {
         if (bench.filter && !strstr(ops[k]->name, bench.filter)) continue;
         bool shown = false;

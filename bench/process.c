@@ -22,7 +22,8 @@ process_result process_run(char *const argv[])
     process_result r = {0};
     int ends[2];
     posix_spawn_file_actions_t actions;
-    die_unless(pipe(ends) == 0 && posix_spawn_file_actions_init(&actions) == 0, "no pipe to a process");
+    die_unless(pipe(ends) == 0 && posix_spawn_file_actions_init(&actions) == 0,
+               "no pipe to a process");
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     posix_spawn_file_actions_addclose(&actions, ends[0]);
     posix_spawn_file_actions_addclose(&actions, ends[1]);
@@ -35,7 +36,8 @@ process_result process_run(char *const argv[])
         char rest[4096];
         for (;;) {
             const bool full = length == sizeof r.text - 1;
-            const ssize_t got = full ? read(ends[0], rest, sizeof rest) : read(ends[0], r.text + length, sizeof r.text - 1 - length);
+            const ssize_t got = full ? read(ends[0], rest, sizeof rest)
+                                     : read(ends[0], r.text + length, sizeof r.text - 1 - length);
             if (got == 0 || (got < 0 && errno != EINTR)) break;
             if (got > 0 && !full) length += (size_t)got;
         }
@@ -73,7 +75,8 @@ double process_peak(void)
     return 1024 * kib;
 }
 
-bool process_time(char *const argv[], int rounds, timing *wall_time, timing *cpu_time, process_result *last)
+bool process_time(char *const argv[], int rounds, timing *wall_time, timing *cpu_time,
+                  process_result *last)
 {
     enum { MOST = 128 };
     double seconds[MOST], cpu[MOST];

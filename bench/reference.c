@@ -9,7 +9,10 @@
 #define INLINE static inline __attribute__((always_inline))
 
 /* One rounding where the build has the instruction; `fused` is constant wherever this is used. */
-INLINE float multiply_add(float a, float b, float c, bool fused) { return fused ? __builtin_fmaf(a, b, c) : a * b + c; }
+INLINE float multiply_add(float a, float b, float c, bool fused)
+{
+    return fused ? __builtin_fmaf(a, b, c) : a * b + c;
+}
 
 /* e^x = 2^n e^r with |r| <= ln 2 / 2; the Taylor polynomial of degree 7 is within 2 ULP there. Limited to finite results. */
 INLINE float exponential(float x, bool fused)
@@ -18,7 +21,8 @@ INLINE float exponential(float x, bool fused)
     x = x < -87 ? -87 : x;
     x = x > 88 ? 88 : x;
     const float n = multiply_add(x, 1.44269504f, shift, fused) - shift;
-    const float r = multiply_add(n, 2.12194440e-4f, multiply_add(n, -0.693359375f, x, fused), fused);
+    const float r =
+        multiply_add(n, 2.12194440e-4f, multiply_add(n, -0.693359375f, x, fused), fused);
     float p = 1.0f / 5040;
     p = multiply_add(p, r, 1.0f / 720, fused);
     p = multiply_add(p, r, 1.0f / 120, fused);
@@ -92,42 +96,45 @@ float reference_seed_step(seed_net *m, int n, const float *x, const float *y)
 
 /* Rows side by side in lanes. The loss is left out, as a training step does not need it. */
 enum { LANES = 16, SUMS = 21 };
-#define SEED_STEP(name, TARGET, BUILD, ...)                                                                                                          \
-    TARGET static void name(seed_net *m, int n, const float *x, const float *y)                                                                      \
-    {                                                                                                                                                \
-        float g[SUMS][LANES] = {{0}};                                                                                                                \
-        for (int first = 0; first < n; first += LANES) {                                                                                             \
-            float in[3][LANES] = {{0}}, h[4][LANES], gz[LANES];                                                                                      \
-            const int rows = n - first < LANES ? n - first : LANES;                                                                                  \
-            for (int l = 0; l < rows; l++)                                                                                                           \
-                for (int k = 0; k < 3; k++) in[k][l] = x[3 * (first + l) + k];                                                                       \
-            for (int l = 0; l < LANES; l++) gz[l] = m->b2;                                                                                           \
-            for (int j = 0; j < 4; j++)                                                                                                              \
-                for (int l = 0; l < LANES; l++) {                                                                                                    \
-                    h[j][l] = logistic(m->b1[j] + m->w1[j][0] * in[0][l] + m->w1[j][1] * in[1][l] + m->w1[j][2] * in[2][l], BUILD != TG_BUILD_BASE); \
-                    gz[l] += m->w2[j] * h[j][l];                                                                                                     \
-                }                                                                                                                                    \
-            for (int l = 0; l < LANES; l++) gz[l] = logistic(gz[l], BUILD != TG_BUILD_BASE);                                                         \
-            for (int l = 0; l < LANES; l++) gz[l] = l < rows ? gz[l] - y[first + (l < rows ? l : 0)] : 0;                                            \
-            for (int l = 0; l < LANES; l++) g[20][l] += gz[l];                                                                                       \
-            for (int j = 0; j < 4; j++)                                                                                                              \
-                for (int l = 0; l < LANES; l++) {                                                                                                    \
-                    const float gu = gz[l] * m->w2[j] * h[j][l] * (1 - h[j][l]);                                                                     \
-                    g[16 + j][l] += gz[l] * h[j][l];                                                                                                 \
-                    g[12 + j][l] += gu;                                                                                                              \
-                    for (int k = 0; k < 3; k++) g[3 * j + k][l] += gu * in[k][l];                                                                    \
-                }                                                                                                                                    \
-        }                                                                                                                                            \
-        seed_sums s = {0};                                                                                                                           \
-        for (int l = 0; l < LANES; l++) {                                                                                                            \
-            for (int j = 0; j < 4; j++) {                                                                                                            \
-                for (int k = 0; k < 3; k++) s.gw1[j][k] += g[3 * j + k][l];                                                                          \
-                s.gb1[j] += g[12 + j][l];                                                                                                            \
-                s.gw2[j] += g[16 + j][l];                                                                                                            \
-            }                                                                                                                                        \
-            s.gb2 += g[20][l];                                                                                                                       \
-        }                                                                                                                                            \
-        move(m, &s, n);                                                                                                                              \
+#define SEED_STEP(name, TARGET, BUILD, ...)                                                  \
+    TARGET static void name(seed_net *m, int n, const float *x, const float *y)              \
+    {                                                                                        \
+        float g[SUMS][LANES] = {{0}};                                                        \
+        for (int first = 0; first < n; first += LANES) {                                     \
+            float in[3][LANES] = {{0}}, h[4][LANES], gz[LANES];                              \
+            const int rows = n - first < LANES ? n - first : LANES;                          \
+            for (int l = 0; l < rows; l++)                                                   \
+                for (int k = 0; k < 3; k++) in[k][l] = x[3 * (first + l) + k];               \
+            for (int l = 0; l < LANES; l++) gz[l] = m->b2;                                   \
+            for (int j = 0; j < 4; j++)                                                      \
+                for (int l = 0; l < LANES; l++) {                                            \
+                    h[j][l] = logistic(m->b1[j] + m->w1[j][0] * in[0][l] +                   \
+                                           m->w1[j][1] * in[1][l] + m->w1[j][2] * in[2][l],  \
+                                       BUILD != TG_BUILD_BASE);                              \
+                    gz[l] += m->w2[j] * h[j][l];                                             \
+                }                                                                            \
+            for (int l = 0; l < LANES; l++) gz[l] = logistic(gz[l], BUILD != TG_BUILD_BASE); \
+            for (int l = 0; l < LANES; l++)                                                  \
+                gz[l] = l < rows ? gz[l] - y[first + (l < rows ? l : 0)] : 0;                \
+            for (int l = 0; l < LANES; l++) g[20][l] += gz[l];                               \
+            for (int j = 0; j < 4; j++)                                                      \
+                for (int l = 0; l < LANES; l++) {                                            \
+                    const float gu = gz[l] * m->w2[j] * h[j][l] * (1 - h[j][l]);             \
+                    g[16 + j][l] += gz[l] * h[j][l];                                         \
+                    g[12 + j][l] += gu;                                                      \
+                    for (int k = 0; k < 3; k++) g[3 * j + k][l] += gu * in[k][l];            \
+                }                                                                            \
+        }                                                                                    \
+        seed_sums s = {0};                                                                   \
+        for (int l = 0; l < LANES; l++) {                                                    \
+            for (int j = 0; j < 4; j++) {                                                    \
+                for (int k = 0; k < 3; k++) s.gw1[j][k] += g[3 * j + k][l];                  \
+                s.gb1[j] += g[12 + j][l];                                                    \
+                s.gw2[j] += g[16 + j][l];                                                    \
+            }                                                                                \
+            s.gb2 += g[20][l];                                                               \
+        }                                                                                    \
+        move(m, &s, n);                                                                      \
     }
 TG_EACH_BUILD(SEED_STEP, seed_step, )
 
@@ -161,13 +168,15 @@ TG_EACH_BUILD(TANH_SIGMOID, tanh_sigmoid, )
 
 float reference_tanh_sigmoid(int64_t n, const float *x, float a, float b, float *gx, int threads)
 {
-    static float (*const passes[])(int64_t, const float *, float, float, float *, float) = BUILDS(tanh_sigmoid);
+    static float (*const passes[])(int64_t, const float *, float, float, float *, float) =
+        BUILDS(tanh_sigmoid);
     const int64_t part = 16384;
     const int build = machine_build();
     double sum = 0;
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : sum) if (threads > 1)
     for (int64_t first = 0; first < n; first += part)
-        sum += (double)passes[build](n - first < part ? n - first : part, x + first, a, b, gx + first, 1 / (float)n);
+        sum += (double)passes[build](n - first < part ? n - first : part, x + first, a, b,
+                                     gx + first, 1 / (float)n);
     return (float)(sum / (double)n);
 }
 
@@ -190,7 +199,11 @@ float reference_chain(int n, float x, float a, float b, bool backward)
         value = realloc(value, (size_t)size * sizeof *value);
         grad = realloc(grad, (size_t)size * sizeof *grad);
         die_unless(node && value && grad, "out of memory");
-        for (int i = 0; i < size; i++) node[i] = (chain_node){i < 3 ? CHAIN_LEAF : i % 2 ? CHAIN_MUL : CHAIN_ADD, i == 3 ? 0 : i - 1, i % 2 ? 1 : 2};
+        for (int i = 0; i < size; i++)
+            node[i] = (chain_node){i < 3   ? CHAIN_LEAF
+                                   : i % 2 ? CHAIN_MUL
+                                           : CHAIN_ADD,
+                                   i == 3 ? 0 : i - 1, i % 2 ? 1 : 2};
     }
     const int end = n + 3;
     value[0] = x;

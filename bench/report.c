@@ -25,12 +25,19 @@ static json_t *read_json(const char *path)
 static void add_figures(json_t *figures, const char *path)
 {
     json_t *root = read_json(path);
-    die_unless(figures && json_array_extend(figures, json_object_get(root, "figures")) == 0, "a file has no figures, or no round");
+    die_unless(figures && json_array_extend(figures, json_object_get(root, "figures")) == 0,
+               "a file has no figures, or no round");
     json_decref(root);
 }
 
-static const char *name_of(const json_t *entry) { return json_string_value(json_object_get(entry, "name")); }
-static int threads_of(const json_t *entry) { return (int)json_integer_value(json_object_get(entry, "threads")); }
+static const char *name_of(const json_t *entry)
+{
+    return json_string_value(json_object_get(entry, "name"));
+}
+static int threads_of(const json_t *entry)
+{
+    return (int)json_integer_value(json_object_get(entry, "threads"));
+}
 
 /* A entry's value in its smallest unit of time, or as it is. */
 static double value_of(const json_t *entry)
@@ -41,7 +48,8 @@ static double value_of(const json_t *entry)
     } units[] = {{"s", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}};
     const char *unit = json_string_value(json_object_get(entry, "unit"));
     for (int k = 0; unit && k < COUNT(units); k++)
-        if (strcmp(unit, units[k].name) == 0) return units[k].factor * json_number_value(json_object_get(entry, "median"));
+        if (strcmp(unit, units[k].name) == 0)
+            return units[k].factor * json_number_value(json_object_get(entry, "median"));
     return json_number_value(json_object_get(entry, "median"));
 }
 
@@ -53,7 +61,9 @@ static const json_t *counterpart(const json_t *figures, const char *name, int th
     json_array_foreach(figures, k, entry)
     {
         const size_t n = strlen(name_of(entry));
-        if (threads_of(entry) != threads || strncmp(name_of(entry), name, n) != 0 || (name[n] != 0 && name[n] != '.') || n < longest) continue;
+        if (threads_of(entry) != threads || strncmp(name_of(entry), name, n) != 0 ||
+            (name[n] != 0 && name[n] != '.') || n < longest)
+            continue;
         longest = n;
         best = entry;
     }
@@ -64,7 +74,8 @@ static const json_t *same(const json_t *figures, const json_t *wanted)
 {
     const json_t *entry;
     size_t k;
-    json_array_foreach(figures, k, entry) if (strcmp(name_of(entry), name_of(wanted)) == 0 && threads_of(entry) == threads_of(wanted)) return entry;
+    json_array_foreach(figures, k, entry) if (strcmp(name_of(entry), name_of(wanted)) == 0 &&
+                                              threads_of(entry) == threads_of(wanted)) return entry;
     return NULL;
 }
 
@@ -78,7 +89,8 @@ static json_t *compare(const runs *ours, const runs *peer, const json_t *first)
         if (!entry) continue;
         share[n] = json_number_value(json_object_get(entry, "share_of_limit"));
         own[n++] = value_of(entry);
-        const json_t *counter = k < peer->n ? counterpart(peer->figures[k], name_of(first), threads_of(first)) : NULL;
+        const json_t *counter =
+            k < peer->n ? counterpart(peer->figures[k], name_of(first), threads_of(first)) : NULL;
         if (!counter) continue;
         peer_name = name_of(counter);
         other[n_other++] = value_of(counter);
@@ -89,11 +101,13 @@ static json_t *compare(const runs *ours, const runs *peer, const json_t *first)
                  target = json_number_value(json_object_get(first, "target"));
     const double wanted = json_number_value(json_object_get(first, "target_ratio"));
     const double value = timing_of(own, n).median * scale, limit = timing_of(share, n).median;
-    json_t *out =
-        json_pack("{s:s, s:i, s:s, s:f, s:i}", "name", name_of(first), "threads", threads_of(first), "unit", unit, "median", value, "runs", n);
-    printf("%-34s %s %10.4g %-3s", name_of(first), threads_of(first) > 1 ? "2 threads" : "         ", value, unit);
+    json_t *out = json_pack("{s:s, s:i, s:s, s:f, s:i}", "name", name_of(first), "threads",
+                            threads_of(first), "unit", unit, "median", value, "runs", n);
+    printf("%-34s %s %10.4g %-3s", name_of(first),
+           threads_of(first) > 1 ? "2 threads" : "         ", value, unit);
     if (n_ratio) {
-        const double theirs = timing_of(other, n_other).median * scale, times = timing_of(ratio, n_ratio).median;
+        const double theirs = timing_of(other, n_other).median * scale,
+                     times = timing_of(ratio, n_ratio).median;
         printf(" %10.4g %7.2f", theirs, times);
         json_object_set_new(out, "peer", json_string(peer_name));
         json_object_set_new(out, "peer_median", json_real(theirs));
@@ -134,17 +148,22 @@ int bench_report(int argc, char **argv)
         const char *option = argv[k], *path = argv[++k];
         if (strcmp(option, "--json") == 0) json = path;
         else if (strcmp(option, "--limits") == 0) limits = read_json(path);
-        else if (strcmp(option, "--ours") == 0) add_figures(ours.n ? ours.figures[ours.n - 1] : NULL, path);
-        else if (strcmp(option, "--peer") == 0) add_figures(peer.n ? peer.figures[peer.n - 1] : NULL, path);
+        else if (strcmp(option, "--ours") == 0)
+            add_figures(ours.n ? ours.figures[ours.n - 1] : NULL, path);
+        else if (strcmp(option, "--peer") == 0)
+            add_figures(peer.n ? peer.figures[peer.n - 1] : NULL, path);
         else return 2;
         any_peer = any_peer || strcmp(option, "--peer") == 0;
     }
     if (!ours.n) return 2;
-    printf("%-34s %9s %10s %-3s %10s %7s %6s %8s\n", "", "", "tapegrad", "", any_peer ? "peer" : "", any_peer ? "ratio" : "", "limit", "target");
+    printf("%-34s %9s %10s %-3s %10s %7s %6s %8s\n", "", "", "tapegrad", "", any_peer ? "peer" : "",
+           any_peer ? "ratio" : "", "limit", "target");
     json_t *all = json_array(), *entry;
     size_t k;
-    json_array_foreach(ours.figures[0], k, entry) json_array_append_new(all, compare(&ours, &peer, entry));
-    json_t *root = json_pack("{s:O?, s:o}", "limits", json_object_get(limits, "limits"), "figures", all);
+    json_array_foreach(ours.figures[0], k, entry)
+        json_array_append_new(all, compare(&ours, &peer, entry));
+    json_t *root =
+        json_pack("{s:O?, s:o}", "limits", json_object_get(limits, "limits"), "figures", all);
     const int status = json && json_dump_file(root, json, JSON_INDENT(1)) != 0;
     if (status) fprintf(stderr, "tapegrad-bench: %s can't be written\n", json);
     json_decref(root);

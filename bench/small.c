@@ -25,7 +25,8 @@ static void seed_open(seed *s, int rows)
     *s = (seed){.t = tape_with(1), .ps = params_new(), .rows = rows};
     s->hidden = tg_linear_layer_new(s->ps, "hidden", 3, 4);
     s->output = tg_linear_layer_new(s->ps, "output", 4, 1);
-    s->sgd = tg_sgd_new(s->ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.1});
+    s->sgd =
+        tg_sgd_new(s->ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.1});
     fill_uniform(3 * rows, s->x, 1);
     for (int i = 0; i < rows; i++) s->y[i] = s->x[3 * i] + s->x[3 * i + 1] + s->x[3 * i + 2] > 0;
     fill_uniform((int64_t)(sizeof s->by_hand / sizeof(float)), s->by_hand.w1[0], 2);
@@ -47,7 +48,8 @@ static void seed_backward(seed *s)
     tg_tensor *y = tg_input_borrow(t, TG_F32, TG_SHAPE(s->rows, 1), s->y);
     tg_tensor *h = tg_sigmoid(t, tg_linear(t, x, s->hidden.weight, s->hidden.bias));
     tg_tensor *z = tg_linear(t, h, s->output.weight, s->output.bias);
-    tg_backward(t, s->logits ? tg_bce_with_logits(t, z, y) : tg_bce_loss(t, tg_sigmoid(t, z), y, TG_REDUCE_MEAN));
+    tg_backward(t, s->logits ? tg_bce_with_logits(t, z, y)
+                             : tg_bce_loss(t, tg_sigmoid(t, z), y, TG_REDUCE_MEAN));
 }
 
 static void seed_step(void *user)
@@ -86,16 +88,32 @@ static void w1_rows(int rows, double recorded, double replayed)
         s.logits = logits;
         const char *loss = logits ? "logits." : "";
         snprintf(name, sizeof name, "w1.n%d.%srecorded", rows, loss);
-        figure_show(&(figure){.name = name, .threads = 1, .value = bench_time(seed_step, &s, 1), .unit = "us", .target = recorded});
+        figure_show(&(figure){.name = name,
+                              .threads = 1,
+                              .value = bench_time(seed_step, &s, 1),
+                              .unit = "us",
+                              .target = recorded});
         seed_backward(&s);
         tg_optim_step(s.sgd);
         snprintf(name, sizeof name, "w1.n%d.%sreplayed", rows, loss);
-        figure_show(&(figure){.name = name, .threads = 1, .value = bench_time(seed_replay, &s, 1), .unit = "us", .target = replayed});
+        figure_show(&(figure){.name = name,
+                              .threads = 1,
+                              .value = bench_time(seed_replay, &s, 1),
+                              .unit = "us",
+                              .target = replayed});
         if (!logits) {
             snprintf(name, sizeof name, "w1.n%d.by_hand", rows);
-            figure_show(&(figure){.name = name, .threads = 1, .value = bench_time(seed_by_hand, &s, 1), .unit = "us", .note = "scalar, libm"});
+            figure_show(&(figure){.name = name,
+                                  .threads = 1,
+                                  .value = bench_time(seed_by_hand, &s, 1),
+                                  .unit = "us",
+                                  .note = "scalar, libm"});
             snprintf(name, sizeof name, "w1.n%d.by_hand_vector", rows);
-            figure_show(&(figure){.name = name, .threads = 1, .value = bench_time(seed_by_hand_vector, &s, 1), .unit = "us", .note = "without loss"});
+            figure_show(&(figure){.name = name,
+                                  .threads = 1,
+                                  .value = bench_time(seed_by_hand_vector, &s, 1),
+                                  .unit = "us",
+                                  .note = "without loss"});
         }
         seed_close(&s);
     }
@@ -185,7 +203,12 @@ static void by_hand_both(void *user)
 
 static void show_an_op(const char *name, timing t, double ops, double target, const char *note)
 {
-    figure_show(&(figure){.name = name, .threads = 1, .value = timing_scaled(t, 1 / ops), .unit = "ns", .target = target, .note = note});
+    figure_show(&(figure){.name = name,
+                          .threads = 1,
+                          .value = timing_scaled(t, 1 / ops),
+                          .unit = "ns",
+                          .target = target,
+                          .note = note});
 }
 
 /* What a call costs more when its structure is new, over the nodes of its plan. */
@@ -199,8 +222,10 @@ static void planning(void)
     const timing without = bench_time(chain_both, &old, 1);
     const double nodes = (double)tg_tape_plan_stats(old.t).nodes;
     char note[96];
-    snprintf(note, sizeof note, "chain of %lld, %.0f nodes planned, both passes", (long long)middle, nodes);
-    show_an_op("w5.planning_a_node", (timing){with.median - without.median, with.p10 - without.p10}, nodes, 60, note);
+    snprintf(note, sizeof note, "chain of %lld, %.0f nodes planned, both passes", (long long)middle,
+             nodes);
+    show_an_op("w5.planning_a_node", (timing){with.median - without.median, with.p10 - without.p10},
+               nodes, 60, note);
     chain_close(&new);
     chain_close(&old);
 }
@@ -209,23 +234,30 @@ void bench_w5(void)
 {
     chain c;
     chain_open(&c, 1000, 0);
-    show_an_op("w5.recorded_only", bench_time(chain_only_recorded, &c, 1), 1000, 0, "no evaluation");
+    show_an_op("w5.recorded_only", bench_time(chain_only_recorded, &c, 1), 1000, 0,
+               "no evaluation");
     show_an_op("w5.forward", bench_time(chain_forward, &c, 1), 1000, 8, "recorded afresh, an op");
-    show_an_op("w5.both", bench_time(chain_both, &c, 1), 1000, 20, "forward and backward, recorded afresh, an op");
+    show_an_op("w5.both", bench_time(chain_both, &c, 1), 1000, 20,
+               "forward and backward, recorded afresh, an op");
     tg_backward(c.t, chain_record(&c));
-    show_an_op("w5.replayed", bench_time(chain_replay, &c, 1), 1000, 6, "forward and backward, an op");
+    show_an_op("w5.replayed", bench_time(chain_replay, &c, 1), 1000, 6,
+               "forward and backward, an op");
     chain_close(&c);
     planning();
 
     const int64_t million = bench.quick ? 10000 : 1000000;
     chain_open(&c, million, 0);
-    show_an_op("w5.million_forward", bench_time(chain_forward, &c, 1), (double)million, 0, "recorded afresh, an op");
-    show_an_op("w5.million_both", bench_time(chain_both, &c, 1), (double)million, 35, "forward and backward, recorded afresh, an op");
+    show_an_op("w5.million_forward", bench_time(chain_forward, &c, 1), (double)million, 0,
+               "recorded afresh, an op");
+    show_an_op("w5.million_both", bench_time(chain_both, &c, 1), (double)million, 35,
+               "forward and backward, recorded afresh, an op");
     chain_close(&c);
 
     volatile float sink;
-    show_an_op("w5.by_hand_forward", bench_time(by_hand_forward, (void *)&sink, 1), 1000, 0, "an interpreter's loop");
-    show_an_op("w5.by_hand_both", bench_time(by_hand_both, (void *)&sink, 1), 1000, 0, "an interpreter's loop");
+    show_an_op("w5.by_hand_forward", bench_time(by_hand_forward, (void *)&sink, 1), 1000, 0,
+               "an interpreter's loop");
+    show_an_op("w5.by_hand_both", bench_time(by_hand_both, (void *)&sink, 1), 1000, 0,
+               "an interpreter's loop");
 }
 
 /* ---------------------------------------------------------------- W9 */
@@ -239,14 +271,21 @@ void bench_w9_process(void)
     printf("%.0f\n", process_peak());
 }
 
-static process_result show_process(const char *name, char *const argv[], double target, const char *note)
+static process_result show_process(const char *name, char *const argv[], double target,
+                                   const char *note)
 {
     timing wall_time, cpu_time;
     process_result last;
     char text[64];
-    die_unless(process_time(argv, bench.quick ? 1 : 101, &wall_time, &cpu_time, &last), "a process of W9 failed");
+    die_unless(process_time(argv, bench.quick ? 1 : 101, &wall_time, &cpu_time, &last),
+               "a process of W9 failed");
     snprintf(text, sizeof text, "%s.wall", name);
-    figure_show(&(figure){.name = text, .threads = 1, .value = wall_time, .unit = "ms", .target = target, .note = note});
+    figure_show(&(figure){.name = text,
+                          .threads = 1,
+                          .value = wall_time,
+                          .unit = "ms",
+                          .target = target,
+                          .note = note});
     snprintf(text, sizeof text, "%s.cpu", name);
     figure_show(&(figure){.name = text, .threads = 1, .value = cpu_time, .unit = "ms"});
     return last;
@@ -254,16 +293,23 @@ static process_result show_process(const char *name, char *const argv[], double 
 
 static void show_memory(const char *name, double bytes, double target, const char *note)
 {
-    figure_show(&(figure){.name = name, .value = {bytes / 1e6, bytes / 1e6}, .unit = "MB", .target = target, .note = note});
+    figure_show(&(figure){.name = name,
+                          .value = {bytes / 1e6, bytes / 1e6},
+                          .unit = "MB",
+                          .target = target,
+                          .note = note});
 }
 
 void bench_w9(void)
 {
     double kib;
-    char *const step[] = {(char *)process_self(), "w9-process", NULL}, *const nothing[] = {"true", NULL};
+    char *const step[] = {(char *)process_self(), "w9-process", NULL}, *const nothing[] = {"true",
+                                                                                           NULL};
     char *const status[] = {"grep", "VmHWM", "/proc/self/status", NULL};
-    show_memory("w9.rss", atof(show_process("w9", step, 4, "from start to end").text), 6, "its largest resident memory");
+    show_memory("w9.rss", atof(show_process("w9", step, 4, "from start to end").text), 6,
+                "its largest resident memory");
     show_process("empty_process", nothing, 0, "`true`");
     const process_result r = process_run(status);
-    if (r.good && sscanf(r.text, "VmHWM: %lf", &kib) == 1) show_memory("empty_process.rss", 1024 * kib, 0, "`grep`");
+    if (r.good && sscanf(r.text, "VmHWM: %lf", &kib) == 1)
+        show_memory("empty_process.rss", 1024 * kib, 0, "`grep`");
 }

@@ -23,7 +23,10 @@ timing timing_of(double *samples, int n)
     return (timing){.median = (samples[(n - 1) / 2] + samples[n / 2]) / 2, .p10 = samples[n / 10]};
 }
 
-timing timing_scaled(timing t, double factor) { return (timing){t.median * factor, t.p10 * factor}; }
+timing timing_scaled(timing t, double factor)
+{
+    return (timing){t.median * factor, t.p10 * factor};
+}
 
 enum { MOST_ROUNDS = 25 };
 

@@ -1,5 +1,5 @@
 /* The ops that the reverse pass itself records. They are closed under differentiation: each one's vjp is made of the others. */
-#define TG_HERE file, line
+#define TG_HERE where
 
 #include "base.h"
 #include "fold.h"
@@ -28,17 +28,23 @@ static bool same_view(const tg_array *x, tg_array *y, int n_attrs, const int64_t
     return true;
 }
 
-const tg_op tg_op_detach = {.size = sizeof(tg_op), .name = "detach", .n_in = 1, .rule = same_type, .view = same_view};
+const tg_op tg_op_detach = {
+    .size = sizeof(tg_op), .name = "detach", .n_in = 1, .rule = same_type, .view = same_view};
 
-tg_tensor *tg_detach_at(tg_tape *t, const char *file, int line, tg_tensor *x) { return tg_apply_1(t, file, line, &tg_op_detach, x); }
+tg_tensor *tg_detach_at(tg_tape *t, const char *where, tg_tensor *x)
+{
+    return tg_apply_1(t, where, &tg_op_detach, x);
+}
 
 /* ---------------------------------------------------------------- add */
 
-#define DEFINE_ADD_I64(fn, TARGET, BUILD, ...) TG_SPAN_2(fn, TARGET, BUILD, int64_t, int64_t, (uint64_t)a + (uint64_t)b)
+#define DEFINE_ADD_I64(fn, TARGET, BUILD, ...) \
+    TG_SPAN_2(fn, TARGET, BUILD, int64_t, int64_t, (uint64_t)a + (uint64_t)b)
 TG_EACH_BUILD(TG_SPAN_2, add_f32, float, float, a + b)
 TG_EACH_BUILD(TG_SPAN_2, add_f64, double, double, a + b)
 TG_EACH_BUILD(DEFINE_ADD_I64, add_i64, )
-static const tg_spans add_span = {{TG_BUILDS(add_f32), TG_BUILDS(add_f64), TG_BUILDS(add_i64), {0}}};
+static const tg_spans add_span = {
+    {TG_BUILDS(add_f32), TG_BUILDS(add_f64), TG_BUILDS(add_i64), {0}}};
 
 static void add_vjp(TG_VJP)
 {
@@ -46,7 +52,8 @@ static void add_vjp(TG_VJP)
     gx[1] = gy;
 }
 
-const tg_op tg_op_add = {.size = sizeof(tg_op), .name = "add", .n_in = 2, .span = &add_span, .vjp = add_vjp};
+const tg_op tg_op_add = {
+    .size = sizeof(tg_op), .name = "add", .n_in = 2, .span = &add_span, .vjp = add_vjp};
 
 /* ---------------------------------------------------------------- sum */
 
@@ -55,14 +62,16 @@ const tg_op tg_op_add = {.size = sizeof(tg_op), .name = "add", .n_in = 2, .span 
 TG_EACH_BUILD(TG_FOLD, sum_f32, float, 0, SUM)
 TG_EACH_BUILD(TG_FOLD, sum_f64, double, 0, SUM)
 TG_EACH_BUILD(TG_FOLD, sum_i64, int64_t, 0, WRAPPING_SUM)
-static const tg_folds sum_fold = {{TG_BUILDS(sum_f32), TG_BUILDS(sum_f64), TG_BUILDS(sum_i64), {0}}, &add_span};
+static const tg_folds sum_fold = {{TG_BUILDS(sum_f32), TG_BUILDS(sum_f64), TG_BUILDS(sum_i64), {0}},
+                                  &add_span};
 
 static bool sum_rule(tg_rule *r)
 {
     int64_t from = r->attrs[0], to = r->attrs[1];
     const tg_shape x = r->x[0].shape;
     if (from < 0 || to < from || to >= x.ndim)
-        return tg_rule_fail(r, TG_EVALUE, "no axes %lld to %lld in %s", (long long)from, (long long)to, tg_shape_text(x).text);
+        return tg_rule_fail(r, TG_EVALUE, "no axes %lld to %lld in %s", (long long)from,
+                            (long long)to, tg_shape_text(x).text);
     r->y.dtype = r->x[0].dtype;
     r->y.shape = (tg_shape){.ndim = 0};
     for (int k = 0; k < x.ndim; k++)
@@ -75,12 +84,17 @@ static void sum_vjp(TG_VJP)
 {
     tg_shape full = tg_tensor_shape(x[0]), kept = full;
     for (int64_t k = attrs[0]; k <= attrs[1]; k++) kept.dim[k] = 1;
-    gx[0] = tg_base_expand(t, file, line, tg_base_reshape(t, file, line, gy, kept), full);
+    gx[0] = tg_base_expand(t, where, tg_base_reshape(t, where, gy, kept), full);
 }
 
-const tg_op tg_op_sum = {.size = sizeof(tg_op), .name = "sum", .n_in = 1, .rule = sum_rule, .fold = &sum_fold, .vjp = sum_vjp};
+const tg_op tg_op_sum = {.size = sizeof(tg_op),
+                         .name = "sum",
+                         .n_in = 1,
+                         .rule = sum_rule,
+                         .fold = &sum_fold,
+                         .vjp = sum_vjp};
 
-tg_tensor *tg_base_sum_to(tg_tape *t, const char *file, int line, tg_tensor *x, tg_shape shape)
+tg_tensor *tg_base_sum_to(tg_tape *t, const char *where, tg_tensor *x, tg_shape shape)
 {
     tg_shape from = tg_tensor_shape(x);
     if (!x || tg_shape_equal(from, shape)) return x;
@@ -88,10 +102,11 @@ tg_tensor *tg_base_sum_to(tg_tape *t, const char *file, int line, tg_tensor *x, 
     for (int k = from.ndim - 1; k >= 0; k--) {
         if (k >= lead && (shape.dim[k - lead] == from.dim[k] || shape.dim[k - lead] != 1)) continue;
         int last = k;
-        while (k > 0 && (k - 1 < lead || (shape.dim[k - 1 - lead] == 1 && from.dim[k - 1] != 1))) k--;
+        while (k > 0 && (k - 1 < lead || (shape.dim[k - 1 - lead] == 1 && from.dim[k - 1] != 1)))
+            k--;
         x = tg_apply(t, &tg_op_sum, 1, &x, 3, ((const int64_t[]){k, last, 1}));
     }
-    return tg_base_reshape(t, file, line, x, shape);
+    return tg_base_reshape(t, where, x, shape);
 }
 
 /* ---------------------------------------------------------------- reshape and expand */
@@ -106,7 +121,8 @@ static bool reshape_rule(tg_rule *r)
 {
     shape_rule(r);
     if (tg_shape_count(r->y.shape) != tg_shape_count(r->x[0].shape))
-        return tg_rule_fail(r, TG_ESHAPE, "%s does not hold the elements of %s", tg_shape_text(r->y.shape).text, tg_shape_text(r->x[0].shape).text);
+        return tg_rule_fail(r, TG_ESHAPE, "%s does not hold the elements of %s",
+                            tg_shape_text(r->y.shape).text, tg_shape_text(r->x[0].shape).text);
     return true;
 }
 
@@ -115,7 +131,7 @@ static bool reshape_view(const tg_array *x, tg_array *y, int n_attrs, const int6
 {
     (void)n_attrs, (void)attrs;
     const bool plain = tg_array_contiguous(x); /* as is every empty one */
-    int64_t run = 1, step = 1;                 /* elements of the run that y has not used, and their distance */
+    int64_t run = 1, step = 1; /* elements of the run that y has not used, and their distance */
     int d = x->shape.ndim - 1;
     y->data = x->data;
     for (int k = y->shape.ndim - 1; k >= 0; k--) {
@@ -123,7 +139,9 @@ static bool reshape_view(const tg_array *x, tg_array *y, int n_attrs, const int6
         if (!plain && size != 1 && run == 1) {
             while (x->shape.dim[d] == 1) d--;
             step = x->stride[d];
-            for (run = x->shape.dim[d--]; d >= 0 && (x->shape.dim[d] == 1 || x->stride[d] == step * run); d--) run *= x->shape.dim[d];
+            for (run = x->shape.dim[d--];
+                 d >= 0 && (x->shape.dim[d] == 1 || x->stride[d] == step * run); d--)
+                run *= x->shape.dim[d];
         }
         if (!plain && run % size) return false;
         y->stride[k] = step;
@@ -133,20 +151,28 @@ static bool reshape_view(const tg_array *x, tg_array *y, int n_attrs, const int6
     return true;
 }
 
-static void reshape_vjp(TG_VJP) { gx[0] = tg_base_reshape(t, file, line, gy, tg_tensor_shape(x[0])); }
+static void reshape_vjp(TG_VJP) { gx[0] = tg_base_reshape(t, where, gy, tg_tensor_shape(x[0])); }
 
-const tg_op tg_op_reshape = {.size = sizeof(tg_op), .name = "reshape", .n_in = 1, .rule = reshape_rule, .view = reshape_view, .vjp = reshape_vjp};
+const tg_op tg_op_reshape = {.size = sizeof(tg_op),
+                             .name = "reshape",
+                             .n_in = 1,
+                             .rule = reshape_rule,
+                             .view = reshape_view,
+                             .vjp = reshape_vjp};
 
-tg_tensor *tg_base_reshape(tg_tape *t, const char *file, int line, tg_tensor *x, tg_shape shape)
+tg_tensor *tg_base_reshape(tg_tape *t, const char *where, tg_tensor *x, tg_shape shape)
 {
-    return !x || tg_shape_equal(tg_tensor_shape(x), shape) ? x : tg_apply(t, &tg_op_reshape, 1, &x, shape.ndim, shape.dim);
+    return !x || tg_shape_equal(tg_tensor_shape(x), shape)
+               ? x
+               : tg_apply(t, &tg_op_reshape, 1, &x, shape.ndim, shape.dim);
 }
 
 static bool expand_rule(tg_rule *r)
 {
     shape_rule(r);
     if (!tg_shape_equal(tg_shape_broadcast(r->x[0].shape, r->y.shape), r->y.shape))
-        return tg_rule_fail(r, TG_ESHAPE, "%s does not expand to %s", tg_shape_text(r->x[0].shape).text, tg_shape_text(r->y.shape).text);
+        return tg_rule_fail(r, TG_ESHAPE, "%s does not expand to %s",
+                            tg_shape_text(r->x[0].shape).text, tg_shape_text(r->y.shape).text);
     return true;
 }
 
@@ -156,15 +182,24 @@ static bool expand_view(const tg_array *x, tg_array *y, int n_attrs, const int64
     y->data = x->data;
     int lead = y->shape.ndim - x->shape.ndim;
     for (int k = 0; k < y->shape.ndim; k++)
-        y->stride[k] = k < lead || (x->shape.dim[k - lead] == 1 && y->shape.dim[k] != 1) ? 0 : x->stride[k - lead];
+        y->stride[k] = k < lead || (x->shape.dim[k - lead] == 1 && y->shape.dim[k] != 1)
+                           ? 0
+                           : x->stride[k - lead];
     return true;
 }
 
 static void expand_vjp(TG_VJP) { gx[0] = gy; }
 
-const tg_op tg_op_expand = {.size = sizeof(tg_op), .name = "expand", .n_in = 1, .rule = expand_rule, .view = expand_view, .vjp = expand_vjp};
+const tg_op tg_op_expand = {.size = sizeof(tg_op),
+                            .name = "expand",
+                            .n_in = 1,
+                            .rule = expand_rule,
+                            .view = expand_view,
+                            .vjp = expand_vjp};
 
-tg_tensor *tg_base_expand(tg_tape *t, const char *file, int line, tg_tensor *x, tg_shape shape)
+tg_tensor *tg_base_expand(tg_tape *t, const char *where, tg_tensor *x, tg_shape shape)
 {
-    return !x || tg_shape_equal(tg_tensor_shape(x), shape) ? x : tg_apply(t, &tg_op_expand, 1, &x, shape.ndim, shape.dim);
+    return !x || tg_shape_equal(tg_tensor_shape(x), shape)
+               ? x
+               : tg_apply(t, &tg_op_expand, 1, &x, shape.ndim, shape.dim);
 }

@@ -9,10 +9,10 @@ extern const tg_op tg_op_sum;     /* over attrs[0]..attrs[1], kept if attrs[2] *
 extern const tg_op tg_op_reshape; /* attrs: the new sizes */
 extern const tg_op tg_op_expand;  /* attrs: the new sizes */
 
-tg_tensor *tg_base_reshape(tg_tape *t, const char *file, int line, tg_tensor *x, tg_shape shape);
-tg_tensor *tg_base_expand(tg_tape *t, const char *file, int line, tg_tensor *x, tg_shape shape);
+tg_tensor *tg_base_reshape(tg_tape *t, const char *where, tg_tensor *x, tg_shape shape);
+tg_tensor *tg_base_expand(tg_tape *t, const char *where, tg_tensor *x, tg_shape shape);
 
 /* Sums x over the dimensions in which `shape` was broadcast to x's shape. */
-tg_tensor *tg_base_sum_to(tg_tape *t, const char *file, int line, tg_tensor *x, tg_shape shape);
+tg_tensor *tg_base_sum_to(tg_tape *t, const char *where, tg_tensor *x, tg_shape shape);
 
 #endif

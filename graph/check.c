@@ -30,14 +30,16 @@ typedef struct check {
     int order;
     tg_gradcheck_options o;
     tg_gradcheck_report r;
-    int64_t zeros; /* pairs that are 0 on both sides: they can't tell a function full of kinks from a smooth one */
+    int64_t
+        zeros; /* pairs that are 0 on both sides: they can't tell a function full of kinks from a smooth one */
     uint64_t draws;
     tg_tape *tape;
     tg_params *copy;
     tg_arena memory;
     variable *var;
     int n_var;
-    tg_tensor **x, **active, **gradient, **found; /* the inputs; what is differentiated; its gradients, all of them and those that exist */
+    tg_tensor **x, **active, **gradient,
+        **found; /* the inputs; what is differentiated; its gradients, all of them and those that exist */
     int n_active;
     tg_tensor **out; /* the map's results, one after the other its values */
     int n_out;
@@ -55,11 +57,16 @@ static bool fail(check *c, tg_status status, const char *message)
     return false;
 }
 
-static bool healthy(check *c) { return tg_tape_status(c->tape) == TG_OK || fail(c, tg_tape_status(c->tape), tg_tape_message(c->tape)); }
+static bool healthy(check *c)
+{
+    return tg_tape_status(c->tape) == TG_OK ||
+           fail(c, tg_tape_status(c->tape), tg_tape_message(c->tape));
+}
 
 static void *take(check *c, int64_t n, size_t size)
 {
-    void *block = n < INT64_MAX / 64 ? tg_arena_take(&c->memory, (size_t)(n > 0 ? n : 1) * size) : NULL;
+    void *block =
+        n < INT64_MAX / 64 ? tg_arena_take(&c->memory, (size_t)(n > 0 ? n : 1) * size) : NULL;
     if (!block) fail(c, TG_ENOMEM, "gradcheck: out of memory");
     return block;
 }
@@ -84,7 +91,7 @@ static bool record(check *c)
         variable *v = &c->var[k];
         const double *now = v->first < 0 ? v->data : c->point + v->first;
         if (tg_param_of(v->tensor)) tg_param_write(v->tensor, now);
-        else v->tensor = tg_input_at(t, NULL, 0, TG_F64, v->shape, now);
+        else v->tensor = tg_input_at(t, NULL, TG_F64, v->shape, now);
         if (k < c->n) c->x[k] = v->tensor;
         if (v->first >= 0) c->active[c->n_active++] = v->tensor;
     }
@@ -96,8 +103,9 @@ static bool record(check *c)
     c->out[0] = y;
     if (c->order == 2) {
         const variable *u = &c->var[c->n_var - 1];
-        if (!tg_shape_equal(u->shape, tg_tensor_shape(y))) return fail(c, TG_ESTATE, "gradcheck: the result's shape changes from call to call");
-        tg_grad_at(t, NULL, 0, y, u->tensor, c->n_active - 1, c->active, c->gradient, true);
+        if (!tg_shape_equal(u->shape, tg_tensor_shape(y)))
+            return fail(c, TG_ESTATE, "gradcheck: the result's shape changes from call to call");
+        tg_grad_at(t, NULL, y, u->tensor, c->n_active - 1, c->active, c->gradient, true);
         if (!healthy(c)) return false;
         c->n_out = 0;
         for (int k = 0; k < c->n_active - 1; k++)
@@ -105,7 +113,8 @@ static bool record(check *c)
     }
     int64_t rows = 0;
     for (int k = 0; k < c->n_out; k++) rows += tg_tensor_count(c->out[k]);
-    if (c->rows >= 0 && rows != c->rows) return fail(c, TG_ESTATE, "gradcheck: the result's size changes from call to call");
+    if (c->rows >= 0 && rows != c->rows)
+        return fail(c, TG_ESTATE, "gradcheck: the result's size changes from call to call");
     c->rows = rows;
     return true;
 }
@@ -114,10 +123,10 @@ static bool record(check *c)
 static bool values(check *c, double *to)
 {
     if (!record(c)) return false;
-    tg_eval_at(c->tape, NULL, 0, c->n_out, c->out);
+    tg_eval_at(c->tape, NULL, c->n_out, c->out);
     for (int k = 0; k < c->n_out && healthy(c); k++) {
         const size_t count = (size_t)tg_tensor_count(c->out[k]);
-        const void *data = tg_data_at(c->tape, NULL, 0, c->out[k]);
+        const void *data = tg_data_at(c->tape, NULL, c->out[k]);
         if (data && count) memcpy(to, data, count * sizeof *to);
         to += count;
     }
@@ -141,17 +150,17 @@ static bool gradient(check *c, const double *w, double *to)
         const double *weight = w;
         w += count;
         if (count > 0 && all_zero(weight, count)) continue;
-        tg_tensor *seed = tg_input_at(c->tape, NULL, 0, TG_F64, tg_tensor_shape(c->out[k]), weight);
-        tg_grad_at(c->tape, NULL, 0, c->out[k], seed, c->n_active, c->active, c->gradient, true);
+        tg_tensor *seed = tg_input_at(c->tape, NULL, TG_F64, tg_tensor_shape(c->out[k]), weight);
+        tg_grad_at(c->tape, NULL, c->out[k], seed, c->n_active, c->active, c->gradient, true);
         int n_found = 0;
         for (int j = 0; j < c->n_active; j++)
             if (c->gradient[j]) c->found[n_found++] = c->gradient[j];
-        if (n_found > 0) tg_eval_at(c->tape, NULL, 0, n_found, c->found);
+        if (n_found > 0) tg_eval_at(c->tape, NULL, n_found, c->found);
         if (!healthy(c)) return false;
         double *part = to;
         for (int j = 0; j < c->n_active; j++) {
             const int64_t n = tg_tensor_count(c->active[j]);
-            const double *g = c->gradient[j] ? tg_data_at(c->tape, NULL, 0, c->gradient[j]) : NULL;
+            const double *g = c->gradient[j] ? tg_data_at(c->tape, NULL, c->gradient[j]) : NULL;
             for (int64_t i = 0; g && i < n; i++) part[i] += g[i];
             part += n;
         }
@@ -165,7 +174,8 @@ static bool probe_sides(check *c)
 {
     bool ok = true;
     for (int p = PLUS; p < PROBES && ok; p++) {
-        for (int64_t j = 0; j < c->columns; j++) c->point[j] = c->base[j] + offset_of[p] * c->o.step * c->direction[j];
+        for (int64_t j = 0; j < c->columns; j++)
+            c->point[j] = c->base[j] + offset_of[p] * c->o.step * c->direction[j];
         ok = values(c, c->probe[p]);
     }
     if (c->columns > 0) memcpy(c->point, c->base, (size_t)c->columns * sizeof *c->point);
@@ -180,12 +190,15 @@ typedef struct place {
     int64_t element, output;
 } place;
 
-static void compare(check *c, place at, double analytic, const double v[PROBES], double size, double length)
+static void compare(check *c, place at, double analytic, const double v[PROBES], double size,
+                    double length)
 {
     const double h = c->o.step * length;
     const double wide = (v[PLUS] - v[MINUS]) / (2 * h), narrow = (v[PLUS_HALF] - v[MINUS_HALF]) / h;
-    const double bend = (v[PLUS] - 2 * v[MIDDLE] + v[MINUS]) / h, bend_half = (v[PLUS_HALF] - 2 * v[MIDDLE] + v[MINUS_HALF]) / (h / 2);
-    const double tolerance = c->o.absolute + c->o.relative * fmax(fabs(analytic), fabs(wide)) + 8 * DBL_EPSILON * size / h;
+    const double bend = (v[PLUS] - 2 * v[MIDDLE] + v[MINUS]) / h,
+                 bend_half = (v[PLUS_HALF] - 2 * v[MIDDLE] + v[MINUS_HALF]) / (h / 2);
+    const double tolerance = c->o.absolute + c->o.relative * fmax(fabs(analytic), fabs(wide)) +
+                             8 * DBL_EPSILON * size / h;
 
     /* Smooth: the slopes differ by O(h^2), and the difference of the one-sided slopes halves with the step. At a corner that lies in the
      * middle the slopes agree, but the one-sided difference stays. */
@@ -197,7 +210,8 @@ static void compare(check *c, place at, double analytic, const double v[PROBES],
     }
     c->r.compared++;
     if (analytic == 0 && wide == 0) c->zeros++;
-    const double error = fabs(analytic - wide), ratio = isfinite(analytic) ? error / tolerance : (double)INFINITY;
+    const double error = fabs(analytic - wide),
+                 ratio = isfinite(analytic) ? error / tolerance : (double)INFINITY;
     if (c->r.compared > 1 && !(ratio > c->r.worst)) return;
     c->r.order = c->order;
     c->r.input = at.input;
@@ -234,7 +248,8 @@ static double length_at(const check *c, int64_t j) { return fmax(1, fabs(c->base
 static bool check_columns(check *c, bool full)
 {
     const int64_t single = full ? c->rows : 0;
-    double *analytic = take(c, (single + 1) * c->columns, sizeof *analytic), *unit = take(c, c->rows, sizeof *unit);
+    double *analytic = take(c, (single + 1) * c->columns, sizeof *analytic),
+           *unit = take(c, c->rows, sizeof *unit);
     if (!analytic || !unit) return false;
     memset(unit, 0, (size_t)c->rows * sizeof *unit);
     draw(c, c->rows, c->weights);
@@ -260,10 +275,12 @@ static bool check_columns(check *c, bool full)
                     v[p] = c->probe[p][i];
                     size = fmax(size, fabs(v[p]));
                 }
-                compare(c, (place){var->input, e, i}, analytic[i * c->columns + j], v, size, length_at(c, j));
+                compare(c, (place){var->input, e, i}, analytic[i * c->columns + j], v, size,
+                        length_at(c, j));
             }
             const double size = weigh(c, c->weights, v);
-            compare(c, (place){var->input, e, -1}, analytic[single * c->columns + j], v, size, length_at(c, j));
+            compare(c, (place){var->input, e, -1}, analytic[single * c->columns + j], v, size,
+                    length_at(c, j));
         }
     }
     return true;
@@ -292,24 +309,38 @@ static bool check_order(check *c, int order)
     c->rows = -1;
     if (!record(c)) return false;
     const tg_tensor *y = c->out[0];
-    if (order == 1) snprintf(c->r.op, sizeof c->r.op, "%s", y->tape == c->tape ? c->tape->node[y->id].op->name : "parameter");
+    if (order == 1)
+        snprintf(c->r.op, sizeof c->r.op, "%s",
+                 y->tape == c->tape ? c->tape->node[y->id].op->name : "parameter");
     c->weights = take(c, c->rows, sizeof *c->weights);
     bool ok = c->weights != NULL;
-    for (int p = 0; p < PROBES && ok; p++) ok = (c->probe[p] = take(c, c->rows, sizeof *c->probe[p])) != NULL;
+    for (int p = 0; p < PROBES && ok; p++)
+        ok = (c->probe[p] = take(c, c->rows, sizeof *c->probe[p])) != NULL;
     if (!ok || !values(c, c->probe[MIDDLE])) return false;
     for (int64_t i = 0; i < c->rows; i++)
-        if (!isfinite(c->probe[MIDDLE][i])) return fail(c, TG_ECHECK, "gradcheck: the function or its gradient is not finite at the given inputs");
+        if (!isfinite(c->probe[MIDDLE][i]))
+            return fail(
+                c, TG_ECHECK,
+                "gradcheck: the function or its gradient is not finite at the given inputs");
     if (c->columns == 0) return true;
     const bool full = c->rows > 0 && c->columns <= c->o.full_jacobian / c->rows;
-    return (full || c->columns <= c->o.full_jacobian ? check_columns(c, full) : check_directions(c)) && c->r.worst <= 1;
+    return (full || c->columns <= c->o.full_jacobian ? check_columns(c, full)
+                                                     : check_directions(c)) &&
+           c->r.worst <= 1;
 }
 
 /* ---------------------------------------------------------------- setting up */
 
-static void add_variable(check *c, tg_shape shape, const double *data, tg_tensor *parameter, int input, bool constant)
+static void add_variable(check *c, tg_shape shape, const double *data, tg_tensor *parameter,
+                         int input, bool constant)
 {
     variable *v = &c->var[c->n_var++];
-    *v = (variable){.shape = shape, .count = tg_shape_count(shape), .data = data, .tensor = parameter, .input = input, .first = -1};
+    *v = (variable){.shape = shape,
+                    .count = tg_shape_count(shape),
+                    .data = data,
+                    .tensor = parameter,
+                    .input = input,
+                    .first = -1};
     if (!constant) {
         v->first = c->columns;
         c->columns += v->count;
@@ -324,7 +355,9 @@ static bool place_variables(check *c)
     c->direction = take(c, c->columns, sizeof *c->direction);
     if (!c->point || !c->base || !c->direction) return false;
     for (int k = 0; k < c->n_var; k++)
-        if (c->var[k].first >= 0 && c->var[k].count > 0) memcpy(c->base + c->var[k].first, c->var[k].data, (size_t)c->var[k].count * sizeof *c->base);
+        if (c->var[k].first >= 0 && c->var[k].count > 0)
+            memcpy(c->base + c->var[k].first, c->var[k].data,
+                   (size_t)c->var[k].count * sizeof *c->base);
     if (c->columns > 0) memcpy(c->point, c->base, (size_t)c->columns * sizeof *c->point);
     return true;
 }
@@ -332,8 +365,10 @@ static bool place_variables(check *c)
 static bool read_options(check *c, const tg_gradcheck_options *options)
 {
     tg_gradcheck_options *o = &c->o;
-    if (options && !tg_options_read(o, sizeof *o, options)) return fail(c, TG_EVALUE, "gradcheck: the options' size is 0");
-    if (!(o->relative >= 0 && o->absolute >= 0 && o->step >= 0 && o->step < 1 && o->full_jacobian >= 0 && o->directions >= 0))
+    if (options && !tg_options_read(o, sizeof *o, options))
+        return fail(c, TG_EVALUE, "gradcheck: the options' size is 0");
+    if (!(o->relative >= 0 && o->absolute >= 0 && o->step >= 0 && o->step < 1 &&
+          o->full_jacobian >= 0 && o->directions >= 0))
         return fail(c, TG_EVALUE, "gradcheck: an option is out of range");
     if (o->relative == 0) o->relative = 1e-6;
     if (o->absolute == 0) o->absolute = 1e-8;
@@ -348,13 +383,17 @@ static bool set_up(check *c, const tg_check_input *inputs, tg_params *params)
     if (!c->f) return fail(c, TG_ENULL, "gradcheck: there is no function");
     if (c->n < 0) return fail(c, TG_EVALUE, "gradcheck: a negative number of inputs");
     if (c->n > 0 && !inputs) return fail(c, TG_ENULL, "gradcheck: there are no inputs");
-    if (params && tg_params_status(params) != TG_OK) return fail(c, tg_params_status(params), tg_params_message(params));
+    if (params && tg_params_status(params) != TG_OK)
+        return fail(c, tg_params_status(params), tg_params_message(params));
     for (int k = 0; k < c->n; k++) {
-        if (tg_shape_count(inputs[k].shape) < 0) return fail(c, TG_ESHAPE, "gradcheck: an input has an impossible shape");
-        if (tg_shape_count(inputs[k].shape) > 0 && !inputs[k].data) return fail(c, TG_ENULL, "gradcheck: an input has no data");
+        if (tg_shape_count(inputs[k].shape) < 0)
+            return fail(c, TG_ESHAPE, "gradcheck: an input has an impossible shape");
+        if (tg_shape_count(inputs[k].shape) > 0 && !inputs[k].data)
+            return fail(c, TG_ENULL, "gradcheck: an input has no data");
     }
     const tg_tape_options tape = {.size = sizeof tape, .seed = c->o.seed, .threads = c->o.threads};
-    if (c->o.threads < 0 || c->o.threads > 1024) return fail(c, TG_EVALUE, "gradcheck: threads is out of range");
+    if (c->o.threads < 0 || c->o.threads > 1024)
+        return fail(c, TG_EVALUE, "gradcheck: threads is out of range");
     c->tape = tg_tape_new(&tape);
     c->copy = params ? tg_params_copy_f64(params, NULL) : NULL;
     if (!c->tape || (params && !c->copy)) return fail(c, TG_ENOMEM, "gradcheck: out of memory");
@@ -370,12 +409,14 @@ static bool set_up(check *c, const tg_check_input *inputs, tg_params *params)
     c->found = take(c, most, sizeof(tg_tensor *));
     c->out = take(c, most, sizeof(tg_tensor *));
     if (!c->var || !c->x || !c->active || !c->gradient || !c->found || !c->out) return false;
-    for (int k = 0; k < c->n; k++) add_variable(c, inputs[k].shape, inputs[k].data, NULL, k, inputs[k].constant);
+    for (int k = 0; k < c->n; k++)
+        add_variable(c, inputs[k].shape, inputs[k].data, NULL, k, inputs[k].constant);
     for (int k = 0; k < n_params; k++) {
         tg_tensor *p = tg_params_get(c->copy, k);
         double *start = take(c, tg_tensor_count(p), sizeof *start);
         if (!start) return false;
-        if (tg_tensor_count(p) > 0) memcpy(start, tg_param_data(p), (size_t)tg_tensor_count(p) * sizeof *start);
+        if (tg_tensor_count(p) > 0)
+            memcpy(start, tg_param_data(p), (size_t)tg_tensor_count(p) * sizeof *start);
         add_variable(c, tg_tensor_shape(p), start, p, c->n + k, false);
     }
     return place_variables(c);
@@ -399,26 +440,32 @@ static void describe(check *c)
     if (r->status != TG_OK) return;
     if (2 * r->kinks > r->kinks + r->compared - c->zeros && r->worst <= 1) {
         r->status = TG_ECHECK;
-        snprintf(r->message, sizeof r->message, "%s: %lld of %lld pairs are kinks: the function is not smooth here", r->op, (long long)r->kinks,
-                 (long long)(r->kinks + r->compared));
+        snprintf(r->message, sizeof r->message,
+                 "%s: %lld of %lld pairs are kinks: the function is not smooth here", r->op,
+                 (long long)r->kinks, (long long)(r->kinks + r->compared));
         return;
     }
     r->status = r->worst <= 1 ? TG_OK : TG_ECHECK;
-    if (r->input >= 0) snprintf(input, sizeof input, "input %d, element %lld", r->input, (long long)r->element);
-    else if (r->element >= 0) snprintf(input, sizeof input, "upstream gradient, element %lld", (long long)r->element);
+    if (r->input >= 0)
+        snprintf(input, sizeof input, "input %d, element %lld", r->input, (long long)r->element);
+    else if (r->element >= 0)
+        snprintf(input, sizeof input, "upstream gradient, element %lld", (long long)r->element);
     if (r->output >= 0) snprintf(output, sizeof output, "output %lld", (long long)r->output);
     snprintf(r->message, sizeof r->message,
-             "%s: order %d, %s, %s: analytic %.12g, numeric %.12g, error %.3g, %.3g of its tolerance; %lld compared, %lld kinks", r->op, r->order,
-             input, output, r->analytic, r->numeric, r->error, r->worst, (long long)r->compared, (long long)r->kinks);
+             "%s: order %d, %s, %s: analytic %.12g, numeric %.12g, error %.3g, %.3g of its "
+             "tolerance; %lld compared, %lld kinks",
+             r->op, r->order, input, output, r->analytic, r->numeric, r->error, r->worst,
+             (long long)r->compared, (long long)r->kinks);
 }
 
-tg_status tg_gradcheck(tg_function f, int n, const tg_check_input *inputs, tg_params *params, void *user, const tg_gradcheck_options *options,
-                       tg_gradcheck_report *report)
+tg_status tg_gradcheck(tg_function f, int n, const tg_check_input *inputs, tg_params *params,
+                       void *user, const tg_gradcheck_options *options, tg_gradcheck_report *report)
 {
     const tg_allocator allocator = tg_allocator_or_default(NULL);
     check c = {.f = f, .user = user, .n = n, .r = {.order = 1}};
     tg_arena_init(&c.memory, &allocator);
-    if (read_options(&c, options) && set_up(&c, inputs, params) && check_order(&c, 1) && c.columns > 0 && !c.o.first_order_only && add_upstream(&c))
+    if (read_options(&c, options) && set_up(&c, inputs, params) && check_order(&c, 1) &&
+        c.columns > 0 && !c.o.first_order_only && add_upstream(&c))
         check_order(&c, 2);
     describe(&c);
     tg_tape_free(c.tape);

@@ -28,10 +28,11 @@ static void put_node(FILE *out, const tg_tape *t, uint32_t node, bool backward, 
     if (leaf && leaf->param) put_escaped(out, leaf->param->name);
     else put_escaped(out, v->op->name);
     if (v->op == &tg_op_constant) fprintf(out, " %g", leaf->value);
-    fprintf(out, "\\n%s %s\", tooltip=\"", tg_dtype_name(type->dtype), tg_shape_text(type->shape).text);
-    if (origin->file) {
-        put_escaped(out, origin->file);
-        fprintf(out, ":%d: ", origin->line);
+    fprintf(out, "\\n%s %s\", tooltip=\"", tg_dtype_name(type->dtype),
+            tg_shape_text(type->shape).text);
+    if (origin->where) {
+        put_escaped(out, origin->where);
+        fputs(": ", out);
     }
     put_escaped(out, v->op->name);
     const int n_attrs = tg_node_n_attrs(t, v);
@@ -43,17 +44,23 @@ static void put_node(FILE *out, const tg_tape *t, uint32_t node, bool backward, 
     fputs(loss ? ", peripheries=2];\n" : "];\n", out);
     const uint32_t *in = tg_node_inputs(t, v);
     for (uint32_t k = 0; k < v->n_in; k++)
-        fprintf(out, "    n%u -> n%u%s;\n", (unsigned)in[k], (unsigned)node, backward ? " [color=\"#b04040\"]" : "");
+        fprintf(out, "    n%u -> n%u%s;\n", (unsigned)in[k], (unsigned)node,
+                backward ? " [color=\"#b04040\"]" : "");
 }
 
 /* Nodes before `forward` as they were recorded; of those behind it the live ones. Gradients point back at their parameters. */
-static void put_tape(FILE *out, const tg_tape *t, uint32_t forward, uint32_t loss, uint32_t n, const uint32_t *leaves, tg_tensor *const *gx)
+static void put_tape(FILE *out, const tg_tape *t, uint32_t forward, uint32_t loss, uint32_t n,
+                     const uint32_t *leaves, tg_tensor *const *gx)
 {
-    fputs("digraph tape {\n    node [shape=box, style=\"filled,rounded\", fontname=\"sans-serif\", fontsize=11];\n    edge [arrowsize=0.7];\n", out);
+    fputs("digraph tape {\n    node [shape=box, style=\"filled,rounded\", fontname=\"sans-serif\", "
+          "fontsize=11];\n    edge [arrowsize=0.7];\n",
+          out);
     for (uint32_t v = 0; v < t->n; v++)
         if (v < forward || tg_is_live(t, v)) put_node(out, t, v, v >= forward, v == loss);
     for (uint32_t k = 0; k < n; k++)
-        if (gx[k]) fprintf(out, "    n%u -> n%u [style=dashed, constraint=false, color=\"#b04040\"];\n", (unsigned)gx[k]->id, (unsigned)leaves[k]);
+        if (gx[k])
+            fprintf(out, "    n%u -> n%u [style=dashed, constraint=false, color=\"#b04040\"];\n",
+                    (unsigned)gx[k]->id, (unsigned)leaves[k]);
     fputs("}\n", out);
 }
 
@@ -89,26 +96,27 @@ static bool close_and_rename(FILE *out, const char *temporary, const char *path)
     return ok;
 }
 
-static tg_status write_file(tg_tape *t, const char *file, int line, const char *path, char *temporary, size_t size, uint32_t forward, uint32_t loss,
-                            uint32_t n, const uint32_t *leaves, tg_tensor *const *gx)
+static tg_status write_file(tg_tape *t, const char *where, const char *path, char *temporary,
+                            size_t size, uint32_t forward, uint32_t loss, uint32_t n,
+                            const uint32_t *leaves, tg_tensor *const *gx)
 {
     FILE *out = open_beside(path, temporary, size);
     if (out) put_tape(out, t, forward, loss, n, leaves, gx);
     if (out && close_and_rename(out, temporary, path)) return TG_OK;
     char why[128] = "";
     if (strerror_r(errno, why, sizeof why) != 0) why[0] = 0;
-    return tg_tape_fail(t, file, line, "write_dot", TG_EIO, "%s: %s", path, why);
+    return tg_tape_fail(t, where, "write_dot", TG_EIO, "%s: %s", path, why);
 }
 
 /* What tg_backward would compute, recorded behind the forward pass. */
-static tg_status record_backward(tg_tape *t, const char *file, int line, tg_arena *memory, tg_tensor *loss, uint32_t *n, uint32_t **leaves,
-                                 tg_tensor ***gx)
+static tg_status record_backward(tg_tape *t, const char *where, tg_arena *memory, tg_tensor *loss,
+                                 uint32_t *n, uint32_t **leaves, tg_tensor ***gx)
 {
     uint32_t low, high;
     *leaves = tg_arena_take(memory, t->n_leaves * sizeof **leaves);
     *gx = tg_arena_take(memory, t->n_leaves * sizeof **gx);
     tg_tensor **x = tg_arena_take(memory, t->n_leaves * sizeof *x);
-    if (!*leaves || !*gx || !x) return tg_tape_fail(t, file, line, "write_dot", TG_ENOMEM, "no memory");
+    if (!*leaves || !*gx || !x) return tg_tape_fail(t, where, "write_dot", TG_ENOMEM, "no memory");
     if (tg_mark_live(t, 1, &loss->id, false, &low, &high)) return tg_tape_status(t);
     for (size_t k = 0; k < t->n_leaves; k++) {
         const uint32_t node = t->leaf[k].node;
@@ -117,42 +125,46 @@ static tg_status record_backward(tg_tape *t, const char *file, int line, tg_aren
         x[(*n)++] = tg_handle(t, node);
     }
     tg_clear_live(t, low, high);
-    if (*n == 0) return tg_tape_fail(t, file, line, "write_dot", TG_ENOGRAD, "the loss depends on no trainable parameter");
-    return tg_grad_at(t, file, line, loss, NULL, (int)*n, x, *gx, true);
+    if (*n == 0)
+        return tg_tape_fail(t, where, "write_dot", TG_ENOGRAD,
+                            "the loss depends on no trainable parameter");
+    return tg_grad_at(t, where, loss, NULL, (int)*n, x, *gx, true);
 }
 
-static tg_status draw(tg_tape *t, const char *file, int line, tg_arena *memory, const char *path, tg_tensor *loss)
+static tg_status draw(tg_tape *t, const char *where, tg_arena *memory, const char *path,
+                      tg_tensor *loss)
 {
     const uint32_t forward = t->n;
     const size_t size = strlen(path) + 64;
     uint32_t n = 0, *leaves = NULL, low = 1, high = 0;
     tg_tensor **gx = NULL;
     char *temporary = tg_arena_take(memory, size);
-    if (!temporary) return tg_tape_fail(t, file, line, "write_dot", TG_ENOMEM, "no memory");
+    if (!temporary) return tg_tape_fail(t, where, "write_dot", TG_ENOMEM, "no memory");
     if (loss) {
-        if (record_backward(t, file, line, memory, loss, &n, &leaves, &gx)) return tg_tape_status(t);
+        if (record_backward(t, where, memory, loss, &n, &leaves, &gx)) return tg_tape_status(t);
         uint32_t *targets = tg_arena_take(memory, n * sizeof *targets), n_targets = 0;
-        if (!targets) return tg_tape_fail(t, file, line, "write_dot", TG_ENOMEM, "no memory");
+        if (!targets) return tg_tape_fail(t, where, "write_dot", TG_ENOMEM, "no memory");
         for (uint32_t k = 0; k < n; k++)
             if (gx[k]) targets[n_targets++] = gx[k]->id;
         if (tg_mark_live(t, n_targets, targets, false, &low, &high)) return tg_tape_status(t);
     }
-    const tg_status status = write_file(t, file, line, path, temporary, size, forward, loss ? loss->id : UINT32_MAX, n, leaves, gx);
+    const tg_status status = write_file(t, where, path, temporary, size, forward,
+                                        loss ? loss->id : UINT32_MAX, n, leaves, gx);
     tg_clear_live(t, low, high);
     return status;
 }
 
-tg_status tg_write_dot_at(tg_tape *t, const char *file, int line, const char *path, tg_tensor *loss)
+tg_status tg_write_dot_at(tg_tape *t, const char *where, const char *path, tg_tensor *loss)
 {
     if (!t) return TG_ENOMEM;
     if (tg_tape_status(t) != TG_OK) return tg_tape_status(t);
-    if (!path) return tg_tape_fail(t, file, line, "write_dot", TG_ENULL, "no path is given");
+    if (!path) return tg_tape_fail(t, where, "write_dot", TG_ENULL, "no path is given");
     uint32_t node;
-    if (loss && !tg_resolve(t, file, line, "write_dot", loss, &node)) return tg_tape_status(t);
+    if (loss && !tg_resolve(t, where, "write_dot", loss, &node)) return tg_tape_status(t);
     tg_arena memory;
     tg_arena_init(&memory, &t->allocator);
     const tg_mark mark = tg_tape_mark(t);
-    const tg_status status = draw(t, file, line, &memory, path, loss ? tg_handle(t, node) : NULL);
+    const tg_status status = draw(t, where, &memory, path, loss ? tg_handle(t, node) : NULL);
     if (loss) tg_tape_cut(t, mark);
     tg_arena_free(&memory);
     return status;

@@ -17,7 +17,9 @@ static void set_load(tg_load *load, const tg_array *a, tg_shape over)
     load->size = (uint32_t)tg_dtype_size(a->dtype);
     load->ndim = 0;
     for (int k = over.ndim - 1; k >= 0; k--) {
-        int64_t stride = k < lead || (a->shape.dim[k - lead] == 1 && over.dim[k] != 1) ? 0 : a->stride[k - lead] * load->size;
+        int64_t stride = k < lead || (a->shape.dim[k - lead] == 1 && over.dim[k] != 1)
+                             ? 0
+                             : a->stride[k - lead] * load->size;
         if (over.dim[k] == 1) continue;
         int last = load->ndim - 1;
         if (last >= 0 && load->stride[last] * load->dim[last] == stride) {
@@ -30,7 +32,10 @@ static void set_load(tg_load *load, const tg_array *a, tg_shape over)
     if (load->ndim == 1 && load->stride[0] == 0) load->ndim = 0;
 }
 
-static bool reads_in_place(const tg_load *load, int64_t count) { return count == 1 || (load->ndim == 1 && load->stride[0] == load->size); }
+static bool reads_in_place(const tg_load *load, int64_t count)
+{
+    return count == 1 || (load->ndim == 1 && load->stride[0] == load->size);
+}
 
 typedef struct registers {
     uint32_t *free;
@@ -55,15 +60,23 @@ static void set_walk(planner *p, tg_group *group, uint32_t fold)
         group->outer = w.outer;
         group->reduced = w.reduced;
         group->inner = w.inner;
-        group->walk = w.inner > 1 ? TG_COLUMNS : w.reduced > TG_CHUNK ? TG_LONG_ROWS : TG_SHORT_ROWS;
+        group->walk = w.inner > 1            ? TG_COLUMNS
+                      : w.reduced > TG_CHUNK ? TG_LONG_ROWS
+                                             : TG_SHORT_ROWS;
         if (group->walk == TG_SHORT_ROWS) group->block = w.reduced ? TG_CHUNK / w.reduced : 1;
-        else if (group->walk == TG_COLUMNS) group->block = w.inner < TG_CHUNK ? (TG_CHUNK / w.inner < TG_ROWS ? TG_CHUNK / w.inner : TG_ROWS) : 1;
+        else if (group->walk == TG_COLUMNS)
+            group->block = w.inner < TG_CHUNK
+                               ? (TG_CHUNK / w.inner < TG_ROWS ? TG_CHUNK / w.inner : TG_ROWS)
+                               : 1;
     }
-    int64_t rows = (group->reduced + TG_ROWS - 1) / TG_ROWS, strips = (group->inner + TG_CHUNK - 1) / TG_CHUNK;
+    int64_t rows = (group->reduced + TG_ROWS - 1) / TG_ROWS,
+            strips = (group->inner + TG_CHUNK - 1) / TG_CHUNK;
     switch (group->walk) {
     case TG_FLAT: group->units = (group->count + group->block - 1) / group->block; break;
     case TG_SHORT_ROWS: group->units = (group->outer + group->block - 1) / group->block; break;
-    case TG_LONG_ROWS: group->units = group->outer * ((group->reduced + TG_CHUNK - 1) / TG_CHUNK); break;
+    case TG_LONG_ROWS:
+        group->units = group->outer * ((group->reduced + TG_CHUNK - 1) / TG_CHUNK);
+        break;
     case TG_COLUMNS: group->units = group->outer * rows * strips;
     }
 }
@@ -72,18 +85,29 @@ static void set_walk(planner *p, tg_group *group, uint32_t fold)
 static int64_t partial_count(const tg_group *group)
 {
     if (group->walk == TG_LONG_ROWS) return group->units;
-    if (group->walk == TG_COLUMNS && group->reduced > TG_ROWS) return group->outer * ((group->reduced + TG_ROWS - 1) / TG_ROWS) * group->inner;
+    if (group->walk == TG_COLUMNS && group->reduced > TG_ROWS)
+        return group->outer * ((group->reduced + TG_ROWS - 1) / TG_ROWS) * group->inner;
     return 0;
 }
 
-static void copy_1(const tg_span *s, void *y, const void *const *x) { memcpy(y, x[0], (size_t)s->n); }
-static void copy_4(const tg_span *s, void *y, const void *const *x) { memcpy(y, x[0], (size_t)s->n * 4); }
-static void copy_8(const tg_span *s, void *y, const void *const *x) { memcpy(y, x[0], (size_t)s->n * 8); }
+static void copy_1(const tg_span *s, void *y, const void *const *x)
+{
+    memcpy(y, x[0], (size_t)s->n);
+}
+static void copy_4(const tg_span *s, void *y, const void *const *x)
+{
+    memcpy(y, x[0], (size_t)s->n * 4);
+}
+static void copy_8(const tg_span *s, void *y, const void *const *x)
+{
+    memcpy(y, x[0], (size_t)s->n * 8);
+}
 
 static tg_span_fn copier(size_t size) { return size == 1 ? copy_1 : size == 4 ? copy_4 : copy_8; }
 
 /* The register in which group member v reads node u, loading it if need be. */
-static uint32_t operand_register(planner *p, tg_group *group, registers *r, uint32_t stamp, uint32_t v, uint32_t u)
+static uint32_t operand_register(planner *p, tg_group *group, registers *r, uint32_t stamp,
+                                 uint32_t v, uint32_t u)
 {
     if (p->reg_stamp[u] == stamp) return p->reg[u];
     tg_load load = {.from = ref_of(p, u)};
@@ -102,17 +126,22 @@ static uint32_t operand_register(planner *p, tg_group *group, registers *r, uint
 }
 
 /* Renumbers pointer registers behind the temps. */
-static uint32_t settle(const registers *r, uint32_t reg) { return reg & POINTER ? reg - POINTER + r->n_temps : reg; }
+static uint32_t settle(const registers *r, uint32_t reg)
+{
+    return reg & POINTER ? reg - POINTER + r->n_temps : reg;
+}
 
 static void settle_registers(tg_group *group, const registers *r)
 {
-    for (uint32_t k = 0; k < group->n_moves; k++) group->moves[k].reg = settle(r, group->moves[k].reg);
+    for (uint32_t k = 0; k < group->n_moves; k++)
+        group->moves[k].reg = settle(r, group->moves[k].reg);
     for (uint32_t k = 0; k < group->n_instructions; k++) {
         tg_instruction *i = &group->instructions[k];
         i->y = settle(r, i->y);
         for (int x = 0; x < TG_SPAN_INPUTS; x++) i->x[x] = settle(r, i->x[x]);
     }
-    for (uint32_t k = 0; k < group->n_folds; k++) group->folds[k].reg = settle(r, group->folds[k].reg);
+    for (uint32_t k = 0; k < group->n_folds; k++)
+        group->folds[k].reg = settle(r, group->folds[k].reg);
     group->n_temps = r->n_temps;
     group->n_registers = r->n_temps + r->n_pointers;
 }
@@ -120,28 +149,35 @@ static void settle_registers(tg_group *group, const registers *r)
 static void size_registers(planner *p, tg_group *group, size_t element)
 {
     int64_t n = group->walk == TG_FLAT || group->walk == TG_LONG_ROWS ? group->block
-                : group->walk == TG_SHORT_ROWS                        ? group->block * group->reduced
-                : group->inner < TG_CHUNK                             ? group->block * group->inner
-                                                                      : TG_CHUNK;
+                : group->walk == TG_SHORT_ROWS ? group->block * group->reduced
+                : group->inner < TG_CHUNK      ? group->block * group->inner
+                                               : TG_CHUNK;
     n = n < group->count ? n : group->count;
     group->temp_bytes = n <= 1 ? 8 : (size_t)round_up(n * (int64_t)element);
-    size_t bytes = (size_t)round_up((int64_t)(group->n_registers * sizeof(void *))) + (size_t)round_up((int64_t)(group->n_temps * group->temp_bytes));
+    size_t bytes = (size_t)round_up((int64_t)(group->n_registers * sizeof(void *))) +
+                   (size_t)round_up((int64_t)(group->n_temps * group->temp_bytes));
     p->plan->register_bytes = bytes > p->plan->register_bytes ? bytes : p->plan->register_bytes;
 }
 
-static bool is_temp_of(const planner *p, uint32_t u, uint32_t step) { return p->kind[u] == SPAN && p->step[u] == step && !p->stored[u]; }
+static bool is_temp_of(const planner *p, uint32_t u, uint32_t step)
+{
+    return p->kind[u] == SPAN && p->step[u] == step && !p->stored[u];
+}
 
 /* Frees the temps that v reads last. Those with elements as wide as v's can become v's own; others would be overwritten while they are read. */
-static void release_operands(planner *p, registers *r, uint32_t position, uint32_t v, size_t size, bool as_wide)
+static void release_operands(planner *p, registers *r, uint32_t position, uint32_t v, size_t size,
+                             bool as_wide)
 {
     for (uint32_t x = 0; x < p->g->node[v].n_in; x++) {
         uint32_t u = input(p, v, x);
-        if (is_temp_of(p, u, position) && (tg_dtype_size(type_of(p, u)->type.dtype) == size) == as_wide && --p->uses[u] == 0)
+        if (is_temp_of(p, u, position) &&
+            (tg_dtype_size(type_of(p, u)->type.dtype) == size) == as_wide && --p->uses[u] == 0)
             r->free[r->n_free++] = p->reg[u];
     }
 }
 
-static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratch, uint32_t *n_scratch)
+static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratch,
+                            uint32_t *n_scratch)
 {
     const planned_step *step = &p->steps[p->order[position]];
     const uint32_t *member = &p->member[step->members];
@@ -160,7 +196,10 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
     group->moves = take(p, (n_operands + step->count + 1) * sizeof *group->moves);
     group->folds = keep(p, (n_folds + 1) * sizeof *group->folds);
     if (p->failed) return NULL;
-    set_walk(p, group, p->kind[member[0]] == COPY ? 0 : p->request->node_by_node ? (n_folds ? member[0] + 1 : 0) : p->walk_of[step->first]);
+    set_walk(p, group,
+             p->kind[member[0]] == COPY ? 0
+             : p->request->node_by_node ? (n_folds ? member[0] + 1 : 0)
+                                        : p->walk_of[step->first]);
     uint32_t stamp = position + 1;
     size_t element = 1;
     for (uint32_t k = 0; k < step->count; k++)
@@ -185,14 +224,19 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
                                    .size = (uint32_t)size,
                                    .y = p->place[v].at};
             int64_t partial = partial_count(group);
-            if (partial) part->partial = (tg_ref){0, step_scratch(s, partial * (int64_t)size, &scratch[(*n_scratch)++])};
+            if (partial)
+                part->partial =
+                    (tg_ref){0, step_scratch(s, partial * (int64_t)size, &scratch[(*n_scratch)++])};
             continue;
         }
         tg_instruction *i = &group->instructions[group->n_instructions++];
-        *i = (tg_instruction){.run = p->kind[v] == COPY ? copier(size) : node->op->span->of[dtype][p->t->build]};
+        *i = (tg_instruction){.run = p->kind[v] == COPY ? copier(size)
+                                                        : node->op->span->of[dtype][p->t->build]};
         int n_attrs = tg_graph_n_attrs(g, v);
-        if (n_attrs && p->kind[v] != COPY) i->attrs = keep_copy(p, tg_graph_attrs(g, v), (size_t)n_attrs * sizeof(int64_t));
-        for (uint32_t x = 0; x < node->n_in; x++) i->x[x] = operand_register(p, group, &r, stamp, v, input(p, v, x));
+        if (n_attrs && p->kind[v] != COPY)
+            i->attrs = keep_copy(p, tg_graph_attrs(g, v), (size_t)n_attrs * sizeof(int64_t));
+        for (uint32_t x = 0; x < node->n_in; x++)
+            i->x[x] = operand_register(p, group, &r, stamp, v, input(p, v, x));
         release_operands(p, &r, position, v, size, true);
         if (p->stored[v]) {
             i->y = POINTER + r.n_pointers++;
@@ -214,7 +258,8 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
 
 /* ---------------------------------------------------------------- emitting calls */
 
-static tg_plan_call *emit_call(planner *p, uint32_t position, slab *s, hole *scratch, uint32_t *n_scratch)
+static tg_plan_call *emit_call(planner *p, uint32_t position, slab *s, hole *scratch,
+                               uint32_t *n_scratch)
 {
     uint32_t v = p->steps[p->order[position]].first;
     const tg_node *node = &p->g->node[v];
@@ -235,14 +280,20 @@ static tg_plan_call *emit_call(planner *p, uint32_t position, slab *s, hole *scr
         if (!(node->op->flags & TG_STRIDED) && !tg_array_contiguous(&c->x[k])) {
             o->gather = true;
             o->source = c->x[k];
-            o->scratch = (tg_ref){0, step_scratch(s, (int64_t)bytes_of(p, u), &scratch[(*n_scratch)++])};
+            o->scratch =
+                (tg_ref){0, step_scratch(s, (int64_t)bytes_of(p, u), &scratch[(*n_scratch)++])};
             contiguous_array(&type_of(p, u)->type, &c->x[k]);
             c->x[k].data = NULL;
         }
     }
     contiguous_array(&type_of(p, v)->type, &c->y);
     c->y.data = NULL;
-    c->call = (tg_call){.n_in = (int)node->n_in, .n_attrs = n_attrs, .x = c->x, .y = &c->y, .attrs = attrs, .build = p->t->build};
+    c->call = (tg_call){.n_in = (int)node->n_in,
+                        .n_attrs = n_attrs,
+                        .x = c->x,
+                        .y = &c->y,
+                        .attrs = attrs,
+                        .build = p->t->build};
     if (node->op->prepare) {
         void *prepared = keep(p, node->op->prepared);
         if (!prepared) return NULL;
@@ -282,7 +333,8 @@ static tg_group *emit_copy(planner *p, uint32_t v, uint32_t output)
     }
     uint32_t y = POINTER + r.n_pointers++;
     group->moves[group->n_moves++] = (tg_move){{output_base(p, output), 0}, y, (uint32_t)size};
-    group->instructions[group->n_instructions++] = (tg_instruction){.run = copier(size), .y = y, .x = {x}};
+    group->instructions[group->n_instructions++] =
+        (tg_instruction){.run = copier(size), .y = y, .x = {x}};
     settle_registers(group, &r);
     size_registers(p, group, size);
     return group;
@@ -296,7 +348,8 @@ void tg_plan_emit(planner *p)
     tg_plan *plan = p->plan;
     plan->n_steps = p->n_steps + p->copies;
     plan->steps = keep(p, (plan->n_steps + 1) * sizeof *plan->steps);
-    uint32_t *dying = take(p, (p->n + 1) * sizeof *dying), *next = take(p, (p->n_steps + 1) * sizeof *next);
+    uint32_t *dying = take(p, (p->n + 1) * sizeof *dying),
+             *next = take(p, (p->n_steps + 1) * sizeof *next);
     slab s = {.p = p, .holes = take(p, 64 * sizeof(hole)), .capacity = 64};
     uint32_t most = 2;
     for (uint32_t k = 0; k < p->n_steps; k++)
@@ -323,14 +376,16 @@ void tg_plan_emit(planner *p)
         if (step->call) plan->steps[k].call = emit_call(p, k, &s, scratch, &n_scratch);
         else plan->steps[k].group = emit_group(p, k, &s, scratch, &n_scratch);
         if (p->request->node_by_node) continue;
-        for (uint32_t i = 0; i < n_scratch; i++) tg_slab_give(&s, scratch[i].offset, scratch[i].bytes);
+        for (uint32_t i = 0; i < n_scratch; i++)
+            tg_slab_give(&s, scratch[i].offset, scratch[i].bytes);
         for (uint32_t v = next[k]; v != NONE; v = dying[v])
             if (!p->kept[v]) tg_slab_give(&s, p->place[v].at.offset, (int64_t)bytes_of(p, v));
     }
     uint32_t at = p->n_steps;
     for (uint32_t k = 0; k < p->g->n_targets && !p->failed; k++) {
         uint32_t v = p->rep[p->g->targets[k]], m = tg_plan_maker(p, v);
-        if (m == NONE || p->output[m] != k + 1) plan->steps[at++] = (tg_step){.group = emit_copy(p, v, k)};
+        if (m == NONE || p->output[m] != k + 1)
+            plan->steps[at++] = (tg_step){.group = emit_copy(p, v, k)};
     }
     plan->slab_bytes = (size_t)s.top;
 }

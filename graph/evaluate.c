@@ -1,5 +1,5 @@
 /* Evaluation: from a request to the plan that serves it, by comparing with the previous recording, by the cache, or by planning. */
-#define TG_HERE file, line
+#define TG_HERE where
 
 #include "base.h"
 #include "plan.h"
@@ -50,7 +50,10 @@ static void use_plan(tg_tape *t, tg_plan *plan)
     t->stats.slab_bytes = plan->slab_bytes;
 }
 
-static tg_plan **bucket_of(const tg_plan_cache *cache, uint64_t hash) { return &cache->bucket[hash & (cache->n_buckets - 1)]; }
+static tg_plan **bucket_of(const tg_plan_cache *cache, uint64_t hash)
+{
+    return &cache->bucket[hash & (cache->n_buckets - 1)];
+}
 
 static bool grow_buckets(tg_tape *t)
 {
@@ -101,8 +104,8 @@ static tg_plan *find_plan(const tg_tape *t, const tg_graph *g, XXH128_hash_t has
 {
     if (!t->cache->n_buckets) return NULL;
     for (tg_plan *plan = *bucket_of(t->cache, hash.low64); plan; plan = plan->next)
-        if (plan->hash[0] == hash.low64 && plan->hash[1] == hash.high64 && plan->key_bytes == g->key_bytes &&
-            memcmp(plan->key, g->key, g->key_bytes) == 0)
+        if (plan->hash[0] == hash.low64 && plan->hash[1] == hash.high64 &&
+            plan->key_bytes == g->key_bytes && memcmp(plan->key, g->key, g->key_bytes) == 0)
             return plan;
     return NULL;
 }
@@ -113,7 +116,8 @@ static void make_room(tg_tape *t, int64_t room)
 {
     tg_plan_cache *cache = t->cache;
     bool shrink = false;
-    for (tg_plan *plan = cache->oldest, *newer; plan && cache->nodes + room > cache->max_nodes; plan = newer) {
+    for (tg_plan *plan = cache->oldest, *newer; plan && cache->nodes + room > cache->max_nodes;
+         plan = newer) {
         newer = plan->newer;
         if (plan->epoch == t->epoch) continue;
         shrink = shrink || plan->slab_bytes >= t->slab_bytes;
@@ -149,7 +153,8 @@ static bool store_plan(tg_tape *t, tg_plan *plan, const tg_graph *g, XXH128_hash
 /* ---------------------------------------------------------------- extraction */
 
 /* Copies what the targets depend on out of the tape, renumbered. */
-static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_targets, const uint32_t *targets, tg_graph *g)
+static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_targets,
+                    const uint32_t *targets, tg_graph *g)
 {
     uint32_t low, high, n = 0;
     size_t n_attrs = 1, n_more = 0;
@@ -161,18 +166,22 @@ static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_target
             n_attrs += t->node[v].attrs ? 1 + (size_t)tg_node_n_attrs(t, &t->node[v]) : 0;
             n_more += t->node[v].n_in > 3 ? t->node[v].n_in : 0;
         }
-    const uint32_t header[8] = {request, n, n_targets, (uint32_t)n_attrs, (uint32_t)n_more, t->node_by_node};
-    size_t attrs_at = sizeof header + n * sizeof(tg_node), more_at = attrs_at + n_attrs * sizeof(int64_t);
-    size_t targets_at = more_at + n_more * sizeof(uint32_t), valued_at = targets_at + n_targets * sizeof(uint32_t);
+    const uint32_t header[8] = {request,        n, n_targets, (uint32_t)n_attrs, (uint32_t)n_more,
+                                t->node_by_node};
+    size_t attrs_at = sizeof header + n * sizeof(tg_node),
+           more_at = attrs_at + n_attrs * sizeof(int64_t);
+    size_t targets_at = more_at + n_more * sizeof(uint32_t),
+           valued_at = targets_at + n_targets * sizeof(uint32_t);
     char *key = tg_arena_take(&t->planner, valued_at + n);
     uint32_t *id = tg_arena_take(&t->planner, n * sizeof *id);
     if (!key || !id) {
         tg_clear_live(t, low, high);
-        return tg_tape_fail(t, NULL, 0, NULL, TG_ENOMEM, "no memory to plan") == TG_OK;
+        return tg_tape_fail(t, NULL, NULL, TG_ENOMEM, "no memory to plan") == TG_OK;
     }
     tg_node *node = (tg_node *)(void *)(key + sizeof header);
     int64_t *attrs = (int64_t *)(void *)(key + attrs_at);
-    uint32_t *more = (uint32_t *)(void *)(key + more_at), *local_targets = (uint32_t *)(void *)(key + targets_at);
+    uint32_t *more = (uint32_t *)(void *)(key + more_at),
+             *local_targets = (uint32_t *)(void *)(key + targets_at);
     uint8_t *valued = (uint8_t *)key + valued_at;
     memcpy(key, header, sizeof header);
     attrs[0] = 0;
@@ -190,7 +199,10 @@ static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_target
             if (stop && valued[n]) to->n_in = 0;
             uint32_t *out = to->n_in > 3 ? &more[n_more] : to->in;
             if (to->n_in > 3) {
-                *to = (tg_node){.op = from->op, .n_in = from->n_in, .type = from->type, .in = {(uint32_t)n_more}};
+                *to = (tg_node){.op = from->op,
+                                .n_in = from->n_in,
+                                .type = from->type,
+                                .in = {(uint32_t)n_more}};
                 n_more += to->n_in;
             }
             for (uint32_t k = 0; k < to->n_in; k++) out[k] = t->local[in[k]];
@@ -199,7 +211,8 @@ static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_target
             if (from->attrs) {
                 int count = tg_node_n_attrs(t, from);
                 to->attrs = (uint32_t)n_attrs;
-                memcpy(&attrs[n_attrs], &t->attrs[from->attrs], (1 + (size_t)count) * sizeof *attrs);
+                memcpy(&attrs[n_attrs], &t->attrs[from->attrs],
+                       (1 + (size_t)count) * sizeof *attrs);
                 n_attrs += 1 + (size_t)count;
             }
             id[n++] = v;
@@ -211,28 +224,33 @@ static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_target
 }
 
 /* The nodes of a graph to which a plan's leaves can be bound: leaves, and what has a value. */
-static bool bindable(const tg_graph *g, uint32_t v) { return tg_is_leaf(g->node[v].op) || g->valued[v]; }
+static bool bindable(const tg_graph *g, uint32_t v)
+{
+    return tg_is_leaf(g->node[v].op) || g->valued[v];
+}
 
 /* ---------------------------------------------------------------- planning a request */
 
-static tg_status out_of_memory(tg_tape *t, const char *file, int line)
+static tg_status out_of_memory(tg_tape *t, const char *where)
 {
-    return tg_tape_fail(t, file, line, NULL, TG_ENOMEM, "no memory to evaluate");
+    return tg_tape_fail(t, where, NULL, TG_ENOMEM, "no memory to evaluate");
 }
 
 static tg_plan_output output_of(const tg_tape *t, uint32_t node, bool gradient, uint32_t index)
 {
     const tg_type_entry *type = tg_node_type(t, node);
-    return (tg_plan_output){gradient, index, type->type.dtype, type->count, (size_t)type->count * tg_dtype_size(type->type.dtype)};
+    return (tg_plan_output){gradient, index, type->type.dtype, type->count,
+                            (size_t)type->count * tg_dtype_size(type->type.dtype)};
 }
 
 /* Plans the gradients of targets[0] and the values of those targets that have none. The nodes of the reverse pass are recorded for that only;
  * *ids lets a careful run name them: then they are left on the tape. */
-static tg_plan *plan_backward(tg_tape *t, const char *file, int line, tg_plan_request *request, uint32_t n_targets, const uint32_t *targets,
-                              const uint32_t **ids)
+static tg_plan *plan_backward(tg_tape *t, const char *where, tg_plan_request *request,
+                              uint32_t n_targets, const uint32_t *targets, const uint32_t **ids)
 {
     const tg_graph *forward = request->graph;
-    uint32_t n_params = 0, *param = tg_arena_take(&t->planner, (forward->n + 1) * sizeof *param), n_wanted = 0;
+    uint32_t n_params = 0, *param = tg_arena_take(&t->planner, (forward->n + 1) * sizeof *param),
+             n_wanted = 0;
     if (!param) return NULL;
     for (uint32_t v = 0; v < forward->n; v++)
         if (forward->node[v].op == &tg_op_param) param[n_params++] = forward->id[v];
@@ -243,12 +261,13 @@ static tg_plan *plan_backward(tg_tape *t, const char *file, int line, tg_plan_re
     if (!g || !wanted || !request->outputs) return NULL;
     tg_tensor *loss = tg_handle(t, targets[0]);
     if (tg_tensor_dtype(loss) != TG_F32 && tg_tensor_dtype(loss) != TG_F64) {
-        tg_tape_fail(t, file, line, "backward", TG_ENOGRAD, "%s carries no gradient", tg_dtype_name(tg_tensor_dtype(loss)));
+        tg_tape_fail(t, where, "backward", TG_ENOGRAD, "%s carries no gradient",
+                     tg_dtype_name(tg_tensor_dtype(loss)));
         return NULL;
     }
     request->first_literal = t->n;
-    tg_tensor *seed = tg_base_expand(t, file, line, tg_constant_like(t, loss, 1), tg_tensor_shape(loss));
-    if (!seed || tg_reverse(t, file, line, 1, targets, &seed, n_params, param, g)) return NULL;
+    tg_tensor *seed = tg_base_expand(t, where, tg_constant_like(t, loss, 1), tg_tensor_shape(loss));
+    if (!seed || tg_reverse(t, where, 1, targets, &seed, n_params, param, g)) return NULL;
     for (uint32_t k = 0; k < n_targets; k++)
         if (!tg_handle(t, targets[k])->value) {
             request->outputs[n_wanted] = output_of(t, targets[k], false, k);
@@ -263,7 +282,8 @@ static tg_plan *plan_backward(tg_tape *t, const char *file, int line, tg_plan_re
         n_gradients++;
     }
     if (!n_gradients) {
-        tg_tape_fail(t, file, line, "backward", TG_ENOGRAD, "the loss does not depend on any trainable parameter");
+        tg_tape_fail(t, where, "backward", TG_ENOGRAD,
+                     "the loss does not depend on any trainable parameter");
         return NULL;
     }
     tg_graph whole;
@@ -273,26 +293,35 @@ static tg_plan *plan_backward(tg_tape *t, const char *file, int line, tg_plan_re
     return tg_plan_new(request);
 }
 
-static tg_plan *plan_values(tg_tape *t, tg_plan_request *request, uint32_t n_targets, const uint32_t *targets, const uint32_t **ids)
+static tg_plan *plan_values(tg_tape *t, tg_plan_request *request, uint32_t n_targets,
+                            const uint32_t *targets, const uint32_t **ids)
 {
     request->outputs = tg_arena_take(&t->planner, n_targets * sizeof *request->outputs);
     request->first_literal = UINT32_MAX;
     if (!request->outputs) return NULL;
-    for (uint32_t k = 0; k < n_targets; k++) request->outputs[k] = output_of(t, targets[k], false, k);
+    for (uint32_t k = 0; k < n_targets; k++)
+        request->outputs[k] = output_of(t, targets[k], false, k);
     *ids = request->graph->id;
     return tg_plan_new(request);
 }
 
 /* Adds what an evaluation refers to to the recording's events. */
-static tg_event *push_event(tg_tape *t, tg_request what, const tg_graph *g, uint32_t n_targets, const uint32_t *targets)
+static tg_event *push_event(tg_tape *t, tg_request what, const tg_graph *g, uint32_t n_targets,
+                            const uint32_t *targets)
 {
     const tg_event *before = t->n_events ? &t->event[t->n_events - 1] : NULL;
     uint32_t top = before ? before->bound + before->n_bound : 0;
-    if (!tg_grow(&t->allocator, (void **)&t->event_ids, &t->event_id_capacity, (size_t)top + n_targets + g->n, sizeof *t->event_ids) ||
-        !tg_grow(&t->allocator, (void **)&t->event, &t->event_capacity, t->n_events + 1, sizeof *t->event))
+    if (!tg_grow(&t->allocator, (void **)&t->event_ids, &t->event_id_capacity,
+                 (size_t)top + n_targets + g->n, sizeof *t->event_ids) ||
+        !tg_grow(&t->allocator, (void **)&t->event, &t->event_capacity, t->n_events + 1,
+                 sizeof *t->event))
         return NULL;
     tg_event *event = &t->event[t->n_events];
-    *event = (tg_event){.request = what, .nodes = t->n, .targets = top, .n_targets = n_targets, .bound = top + n_targets};
+    *event = (tg_event){.request = what,
+                        .nodes = t->n,
+                        .targets = top,
+                        .n_targets = n_targets,
+                        .bound = top + n_targets};
     memcpy(&t->event_ids[top], targets, n_targets * sizeof *targets);
     for (uint32_t v = 0; v < g->n; v++)
         if (bindable(g, v)) t->event_ids[event->bound + event->n_bound++] = g->id[v];
@@ -300,13 +329,19 @@ static tg_event *push_event(tg_tape *t, tg_request what, const tg_graph *g, uint
     return event;
 }
 
-static tg_plan *make_plan(tg_tape *t, const char *file, int line, const tg_graph *g, const tg_event *event, bool node_by_node, const uint32_t **ids)
+static tg_plan *make_plan(tg_tape *t, const char *where, const tg_graph *g, const tg_event *event,
+                          bool node_by_node, const uint32_t **ids)
 {
-    tg_plan_request request = {.t = t, .graph = g, .node_by_node = node_by_node, .n_bound = event->n_bound, .bound = &t->event_ids[event->bound]};
+    tg_plan_request request = {.t = t,
+                               .graph = g,
+                               .node_by_node = node_by_node,
+                               .n_bound = event->n_bound,
+                               .bound = &t->event_ids[event->bound]};
     const uint32_t *targets = &t->event_ids[event->targets];
-    tg_plan *plan = event->request == TG_BACKWARD ? plan_backward(t, file, line, &request, event->n_targets, targets, ids)
-                                                  : plan_values(t, &request, event->n_targets, targets, ids);
-    if (!plan) out_of_memory(t, file, line);
+    tg_plan *plan = event->request == TG_BACKWARD
+                        ? plan_backward(t, where, &request, event->n_targets, targets, ids)
+                        : plan_values(t, &request, event->n_targets, targets, ids);
+    if (!plan) out_of_memory(t, where);
     return plan;
 }
 
@@ -322,22 +357,23 @@ static void exchange_values(tg_tape *t, uint32_t n, const uint32_t *node, uint32
 
 /* Runs an event node by node, with everything at hand that a message about bad data needs. When it runs `again`, the values that it computed the first
  * time are to be computed anew, not to be read. */
-static tg_status run_carefully(tg_tape *t, const char *file, int line, const tg_event *event, bool again)
+static tg_status run_carefully(tg_tape *t, const char *where, const tg_event *event, bool again)
 {
     tg_graph g;
     tg_arena_rewind(&t->planner);
     const tg_mark mark = tg_tape_mark(t);
-    uint32_t n = again ? event->n_targets : 0, *targets = &t->event_ids[event->targets], *value = tg_arena_take(&t->planner, (n + 1) * sizeof *value);
-    if (!value) return out_of_memory(t, file, line);
+    uint32_t n = again ? event->n_targets : 0, *targets = &t->event_ids[event->targets],
+             *value = tg_arena_take(&t->planner, (n + 1) * sizeof *value);
+    if (!value) return out_of_memory(t, where);
     memset(value, 0, (n + 1) * sizeof *value);
     exchange_values(t, n, targets, value);
     const uint32_t *ids;
     tg_plan *plan = NULL;
     if (extract(t, event->request, event->request == TG_EVALUATE, event->n_targets, targets, &g))
-        plan = make_plan(t, file, line, &g, event, true, &ids);
+        plan = make_plan(t, where, &g, event, true, &ids);
     exchange_values(t, n, targets, value);
     if (plan) {
-        tg_plan_run(t, file, line, plan, event, ids);
+        tg_plan_run(t, where, plan, event, ids);
         tg_plan_free(plan);
     }
     if (event->request == TG_BACKWARD) tg_tape_cut(t, mark);
@@ -357,33 +393,39 @@ static void drop_aimed_gradients(tg_tape *t, const tg_event *event)
 static void drop_all_gradients(tg_tape *t)
 {
     for (size_t k = 0; k < t->n_leaves; k++)
-        if (t->leaf[k].param && t->node[t->leaf[k].node].op == &tg_op_param) t->leaf[k].param->has_grad = false;
+        if (t->leaf[k].param && t->node[t->leaf[k].node].op == &tg_op_param)
+            t->leaf[k].param->has_grad = false;
 }
 
-static tg_status run_event(tg_tape *t, const char *file, int line, const tg_event *event, bool again)
+static tg_status run_event(tg_tape *t, const char *where, const tg_event *event, bool again)
 {
     tg_status status;
     if (t->trace_nonfinite) {
-        status = run_carefully(t, file, line, event, again);
+        status = run_carefully(t, where, event, again);
     } else {
-        status = tg_plan_run(t, file, line, event->plan, event, NULL);
-        if (status && !t->error.status) status = run_carefully(t, file, line, event, again);
+        status = tg_plan_run(t, where, event->plan, event, NULL);
+        if (status && !t->error.status) status = run_carefully(t, where, event, again);
     }
     if (status && event->request == TG_BACKWARD) drop_aimed_gradients(t, event);
     return status;
 }
 
-tg_status tg_run_again(tg_tape *t, const char *file, int line) { return run_event(t, file, line, &t->event[0], true); }
+tg_status tg_run_again(tg_tape *t, const char *where)
+{
+    return run_event(t, where, &t->event[0], true);
+}
 
 static bool same_event(const tg_tape *t, tg_request what, uint32_t n, const uint32_t *targets)
 {
     const tg_event *event = &t->event[t->n_events];
-    return t->n_events < t->old_events && t->old && event->request == what && event->nodes == t->n && event->n_targets == n &&
+    return t->n_events < t->old_events && t->old && event->request == what &&
+           event->nodes == t->n && event->n_targets == n &&
            memcmp(&t->event_ids[event->targets], targets, n * sizeof *targets) == 0;
 }
 
 /* Leaves out what is computed already (but not a loss to be differentiated) and what is asked for twice in a row. */
-static uint32_t filter(tg_tape *t, tg_request what, uint32_t n, const uint32_t *targets, uint32_t *out)
+static uint32_t filter(tg_tape *t, tg_request what, uint32_t n, const uint32_t *targets,
+                       uint32_t *out)
 {
     uint32_t kept = 0;
     for (uint32_t k = 0; k < n; k++) {
@@ -395,14 +437,17 @@ static uint32_t filter(tg_tape *t, tg_request what, uint32_t n, const uint32_t *
     return kept;
 }
 
-static tg_status evaluate_anew(tg_tape *t, const char *file, int line, tg_request what, uint32_t n, const uint32_t *targets)
+static tg_status evaluate_anew(tg_tape *t, const char *where, tg_request what, uint32_t n,
+                               const uint32_t *targets)
 {
     tg_graph g;
     tg_arena_rewind(&t->planner);
-    tg_event *event = extract(t, what, what == TG_EVALUATE, n, targets, &g) ? push_event(t, what, &g, n, targets) : NULL;
+    tg_event *event = extract(t, what, what == TG_EVALUATE, n, targets, &g)
+                          ? push_event(t, what, &g, n, targets)
+                          : NULL;
     if (!event) {
         if (what == TG_BACKWARD) drop_all_gradients(t);
-        return t->error.status ? t->error.status : out_of_memory(t, file, line);
+        return t->error.status ? t->error.status : out_of_memory(t, where);
     }
     if (!t->trace_nonfinite) {
         XXH128_hash_t hash = XXH3_128bits(g.key, g.key_bytes);
@@ -412,12 +457,12 @@ static tg_status evaluate_anew(tg_tape *t, const char *file, int line, tg_reques
             const tg_mark mark = tg_tape_mark(t);
             const uint32_t *ids;
             t->stats.misses++;
-            tg_plan *plan = make_plan(t, file, line, &g, event, t->node_by_node, &ids);
+            tg_plan *plan = make_plan(t, where, &g, event, t->node_by_node, &ids);
             if (what == TG_BACKWARD) tg_tape_cut(t, mark);
             if (!plan || !store_plan(t, plan, &g, hash)) {
                 tg_plan_free(plan);
                 if (what == TG_BACKWARD) drop_aimed_gradients(t, event);
-                return t->error.status ? t->error.status : out_of_memory(t, file, line);
+                return t->error.status ? t->error.status : out_of_memory(t, where);
             }
             event->plan = plan;
         }
@@ -426,20 +471,22 @@ static tg_status evaluate_anew(tg_tape *t, const char *file, int line, tg_reques
     return TG_OK;
 }
 
-tg_status tg_tape_evaluate(tg_tape *t, const char *file, int line, tg_request what, uint32_t n, const uint32_t *targets)
+tg_status tg_tape_evaluate(tg_tape *t, const char *where, tg_request what, uint32_t n,
+                           const uint32_t *targets)
 {
     uint32_t few[16], *wanted = few;
-    if (n > 16 && !(wanted = tg_arena_take(&t->storage, n * sizeof *wanted))) return out_of_memory(t, file, line);
+    if (n > 16 && !(wanted = tg_arena_take(&t->storage, n * sizeof *wanted)))
+        return out_of_memory(t, where);
     n = filter(t, what, n, targets, wanted);
     if (n == 0) return TG_OK;
     if (same_event(t, what, n, wanted)) {
         t->n_events++;
         t->stats.hits++;
     } else {
-        tg_status status = evaluate_anew(t, file, line, what, n, wanted);
+        tg_status status = evaluate_anew(t, where, what, n, wanted);
         if (status) return status;
     }
     tg_event *event = &t->event[t->n_events - 1];
     if (event->plan) use_plan(t, event->plan);
-    return run_event(t, file, line, event, false);
+    return run_event(t, where, event, false);
 }

@@ -11,8 +11,9 @@
  *   - One tape per thread. Several tapes may read the same parameters at once; changing a parameter, or two backward passes into the same
  *     tg_params, needs the caller's own ordering.
  *   - Sizes are int64_t, counted in elements unless a name says bytes. Arrays are row-major and contiguous.
- *   - Functions that record take the caller's source position. The macros of the same name pass it; define TG_NO_MACROS to get only the
- *     plain functions (their messages then carry no line).
+ *   - Functions that record take the caller's source position as one text, "net.c:42", which is not copied: it must last as long as the
+ *     recording, as a literal does; NULL is none. The macros of the same name pass it; define TG_NO_MACROS to get only the plain
+ *     functions (their messages then carry no position). Other languages may pass any text ("model.py:12").
  */
 #ifndef TG_GRAPH_H
 #define TG_GRAPH_H
@@ -73,8 +74,10 @@ TG_API const char *tg_status_text(tg_status status);
 /* f32 and f64 hold values, i64 indices, u8 masks (0 or 1). There is no silent mixing: ops want equal dtypes, tg_cast converts. */
 typedef enum tg_dtype { TG_F32, TG_F64, TG_I64, TG_U8, TG_DTYPE_COUNT } tg_dtype;
 
-TG_API size_t tg_dtype_size(tg_dtype dtype);      /* bytes of one element; 0 for a number that is no dtype */
-TG_API const char *tg_dtype_name(tg_dtype dtype); /* "f32", "f64", "i64", "u8"; "?" for a number that is no dtype */
+TG_API size_t
+tg_dtype_size(tg_dtype dtype); /* bytes of one element; 0 for a number that is no dtype */
+TG_API const char *
+tg_dtype_name(tg_dtype dtype); /* "f32", "f64", "i64", "u8"; "?" for a number that is no dtype */
 
 #define TG_MAX_DIMS 8
 
@@ -88,7 +91,8 @@ typedef struct tg_shape {
  * beyond 2^62) gives a shape with ndim = -1, which every function that takes a shape refuses with TG_ESHAPE. One size may be -1, open: tg_reshape
  * fills it in, and every other function refuses such a shape too. */
 TG_API tg_shape tg_shape_of(int ndim, const int64_t *dim);
-TG_API int64_t tg_shape_count(tg_shape shape); /* number of elements; -1 for an impossible or open shape */
+TG_API int64_t
+tg_shape_count(tg_shape shape); /* number of elements; -1 for an impossible or open shape */
 TG_API bool tg_shape_equal(tg_shape a, tg_shape b);
 
 /* The text of a shape, "[64,784]", by value so that it needs no buffer. */
@@ -121,8 +125,11 @@ template <typename... Axes> inline tg_axes tg_axes_of_list(Axes... axes)
 #define TG_AXES(...) tg_axes_of_list(__VA_ARGS__)
 extern "C" {
 #else
-#define TG_SHAPE(...) tg_shape_of((int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]){__VA_ARGS__})
-#define TG_AXES(...) tg_axes_of((int)(sizeof((const int[]){__VA_ARGS__}) / sizeof(int)), (const int[]){__VA_ARGS__})
+#define TG_SHAPE(...)                                                            \
+    tg_shape_of((int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), \
+                (const int64_t[]){__VA_ARGS__})
+#define TG_AXES(...) \
+    tg_axes_of((int)(sizeof((const int[]){__VA_ARGS__}) / sizeof(int)), (const int[]){__VA_ARGS__})
 #endif
 #define TG_ALL_AXES tg_axes_of(-1, NULL)
 #define TG_SCALAR tg_shape_of(0, NULL)
@@ -153,14 +160,16 @@ typedef enum tg_isa { TG_ISA_AUTO, TG_ISA_BASE, TG_ISA_AVX2, TG_ISA_AVX512 } tg_
 typedef struct tg_tape_options {
     size_t size;
     const tg_allocator *allocator;
-    uint64_t seed;            /* of the tape's random numbers */
-    uint64_t stream;          /* tapes that run side by side with one seed take different streams */
-    int threads;              /* 0 and 1: the caller's thread only; at most 1024. Never changes a result: all compute in the
+    uint64_t seed;   /* of the tape's random numbers */
+    uint64_t stream; /* tapes that run side by side with one seed take different streams */
+    int threads; /* 0 and 1: the caller's thread only; at most 1024. Never changes a result: all compute in the
                                * caller's floating-point environment (rounding mode, flush-to-zero) */
-    bool evaluation;          /* start in evaluation mode instead of training mode */
-    bool node_by_node;        /* run each node by itself: the debug mode; results are bitwise the same (of a NaN: that it is one) */
-    bool trace_nonfinite;     /* fail with TG_ENONFINITE at the first node that makes a NaN or an infinity (implies node_by_node) */
-    tg_isa isa;               /* force a kernel build; falls back to the best that the processor has */
+    bool evaluation; /* start in evaluation mode instead of training mode */
+    bool
+        node_by_node; /* run each node by itself: the debug mode; results are bitwise the same (of a NaN: that it is one) */
+    bool
+        trace_nonfinite; /* fail with TG_ENONFINITE at the first node that makes a NaN or an infinity (implies node_by_node) */
+    tg_isa isa;          /* force a kernel build; falls back to the best that the processor has */
     int64_t plan_cache_nodes; /* bound of the plan cache, in nodes over all plans; 0: 4 million */
 } tg_tape_options;
 
@@ -173,8 +182,10 @@ TG_API void tg_tape_free(tg_tape *t);
  * advances by one. */
 TG_API void tg_tape_reset(tg_tape *t);
 
-TG_API tg_status tg_tape_status(const tg_tape *t);    /* the sticky status; TG_ENOMEM for NULL */
-TG_API const char *tg_tape_message(const tg_tape *t); /* "file:line: op: what"; "" without an error; valid until the next call on t */
+TG_API tg_status tg_tape_status(const tg_tape *t); /* the sticky status; TG_ENOMEM for NULL */
+TG_API const char *tg_tape_message(
+    const tg_tape
+        *t); /* "file:line: op: what"; "" without an error; valid until the next call on t */
 TG_API void tg_tape_clear_error(tg_tape *t);
 
 /* Training or evaluation: read by ops such as dropout when they are recorded. A new tape trains. */
@@ -186,7 +197,9 @@ TG_API bool tg_tape_training(const tg_tape *t);
 TG_API void tg_tape_set_step(tg_tape *t, uint64_t step);
 TG_API uint64_t tg_tape_step(const tg_tape *t);
 
-TG_API void tg_tape_set_threads(tg_tape *t, int threads); /* as the option; a number out of range is TG_EVALUE */
+TG_API void
+tg_tape_set_threads(tg_tape *t,
+                    int threads); /* as the option; a number out of range is TG_EVALUE */
 
 /* What planning did so far. */
 typedef struct tg_plan_stats {
@@ -208,34 +221,36 @@ TG_API int64_t tg_tensor_count(const tg_tensor *x);
 
 /* A leaf with the caller's data: tg_shape_count(shape) elements, row-major. tg_input copies them; tg_input_borrow does not: they must
  * stay valid and unchanged until the tape is reset. data may be NULL only for an empty shape. */
-TG_API tg_tensor *tg_input_at(tg_tape *t, const char *file, int line, tg_dtype dtype, tg_shape shape, const void *data);
-TG_API tg_tensor *tg_input_borrow_at(tg_tape *t, const char *file, int line, tg_dtype dtype, tg_shape shape, const void *data);
+TG_API tg_tensor *tg_input_at(tg_tape *t, const char *where, tg_dtype dtype, tg_shape shape,
+                              const void *data);
+TG_API tg_tensor *tg_input_borrow_at(tg_tape *t, const char *where, tg_dtype dtype, tg_shape shape,
+                                     const void *data);
 
 /* A 0-dim constant, rounded once to dtype (for i64 and u8 it must be exactly representable: else TG_EVALUE). Its value is data: it is
  * not part of the structure by which plans are found. */
-TG_API tg_tensor *tg_constant_at(tg_tape *t, const char *file, int line, tg_dtype dtype, double value);
+TG_API tg_tensor *tg_constant_at(tg_tape *t, const char *where, tg_dtype dtype, double value);
 
 /* New data for an input of the current recording, to be used by tg_replay; a borrowed input takes the pointer, a copied one
  * the contents. */
 TG_API tg_status tg_input_set(tg_tape *t, tg_tensor *x, const void *data);
 
 /* The same values, with no gradient passing back. */
-TG_API tg_tensor *tg_detach_at(tg_tape *t, const char *file, int line, tg_tensor *x);
+TG_API tg_tensor *tg_detach_at(tg_tape *t, const char *where, tg_tensor *x);
 
 /* ---------------------------------------------------------------- values */
 
 /* Marks x so that the next tg_backward or tg_eval also computes it and keeps its value. Returns x. */
-TG_API tg_tensor *tg_keep_at(tg_tape *t, const char *file, int line, tg_tensor *x);
+TG_API tg_tensor *tg_keep_at(tg_tape *t, const char *where, tg_tensor *x);
 
 /* Computes n tensors, and all that are kept, in one go. */
-TG_API tg_status tg_eval_at(tg_tape *t, const char *file, int line, int n, tg_tensor *const *x);
+TG_API tg_status tg_eval_at(tg_tape *t, const char *where, int n, tg_tensor *const *x);
 
 /* The value of a one-element tensor, as double (NaN on an error). Computes it when it has not been. */
-TG_API double tg_item_at(tg_tape *t, const char *file, int line, tg_tensor *x);
+TG_API double tg_item_at(tg_tape *t, const char *where, tg_tensor *x);
 
 /* The values of x, contiguous and row-major in x's dtype, valid until the tape is reset (a parameter's: until it is written); NULL on an
  * error. An empty tensor gives a non-NULL pointer that must not be read. Computes x when it has not been. */
-TG_API const void *tg_data_at(tg_tape *t, const char *file, int line, tg_tensor *x);
+TG_API const void *tg_data_at(tg_tape *t, const char *where, tg_tensor *x);
 
 /* ---------------------------------------------------------------- gradients */
 
@@ -243,41 +258,43 @@ TG_API const void *tg_data_at(tg_tape *t, const char *file, int line, tg_tensor 
  * parameters hold since the last optimizer step. Also computes the loss and every kept tensor. A trainable parameter that the loss
  * does not reach keeps no gradient. On failure every gradient that the call aimed at is dropped.
  * TG_ENOGRAD: an op between loss and parameter has no derivative (the message names it), or no trainable parameter is reached. */
-TG_API tg_status tg_backward_at(tg_tape *t, const char *file, int line, tg_tensor *loss);
+TG_API tg_status tg_backward_at(tg_tape *t, const char *where, tg_tensor *loss);
 
 /* gx[k] = d<seed, y>/dx[k] as ordinary tensors on the tape, of x[k]'s shape and dtype, to be computed and differentiated like any other.
  * seed has y's shape and dtype; NULL means 1 and wants y to have one element. x may be any tensors of the tape or parameters.
  * An x that y does not depend on is TG_ENOGRAD, unless allow_unused: then its gx is NULL. gx[] is all NULL on an error. */
-TG_API tg_status tg_grad_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *seed, int n, tg_tensor *const *x, tg_tensor **gx,
-                            bool allow_unused);
+TG_API tg_status tg_grad_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *seed, int n,
+                            tg_tensor *const *x, tg_tensor **gx, bool allow_unused);
 
 /* Forward mode: sum over k of (dy/dx[k]) v[k], of y's shape; v[k] has x[k]'s shape and dtype. It is the vjp of the vjp. */
-TG_API tg_tensor *tg_jvp_at(tg_tape *t, const char *file, int line, tg_tensor *y, int n, tg_tensor *const *x, tg_tensor *const *v);
+TG_API tg_tensor *tg_jvp_at(tg_tape *t, const char *where, tg_tensor *y, int n, tg_tensor *const *x,
+                            tg_tensor *const *v);
 
 /* Hessian-vector product of a one-element y: d/dx <dy/dx, v>, of x's shape. */
-TG_API tg_tensor *tg_hvp_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *x, tg_tensor *v);
+TG_API tg_tensor *tg_hvp_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x,
+                            tg_tensor *v);
 
 /* Runs the last recording's tg_backward again, with the data that inputs have now, the parameters' current values and the next random
  * step. Nothing is recorded. Values are read with tg_item and tg_data as before. TG_ESTATE unless the recording was evaluated by exactly
  * one tg_backward. */
-TG_API tg_status tg_replay_at(tg_tape *t, const char *file, int line);
+TG_API tg_status tg_replay_at(tg_tape *t, const char *where);
 
 /* Writes the recording as Graphviz text to `path` (through a temporary file). loss may be NULL; given, its backward pass is drawn too. */
-TG_API tg_status tg_write_dot_at(tg_tape *t, const char *file, int line, const char *path, tg_tensor *loss);
+TG_API tg_status tg_write_dot_at(tg_tape *t, const char *where, const char *path, tg_tensor *loss);
 
 /* ---------------------------------------------------------------- parameters */
 
 typedef enum tg_init_kind {
     TG_ZEROS,
     TG_ONES,
-    TG_CONSTANT,       /* a */
-    TG_UNIFORM,        /* in [a, b) */
-    TG_NORMAL,         /* mean a, standard deviation b */
+    TG_CONSTANT, /* a */
+    TG_UNIFORM,  /* in [a, b) */
+    TG_NORMAL,   /* mean a, standard deviation b */
     TG_XAVIER_UNIFORM, /* gain a (0: 1): U(-r, r), r = gain sqrt(6 / (fan_in + fan_out)); Glorot and Bengio 2010 */
-    TG_XAVIER_NORMAL,  /* N(0, gain^2 2 / (fan_in + fan_out)) */
-    TG_HE_UNIFORM,     /* gain a (0: sqrt 2): U(-r, r), r = gain sqrt(3 / fan_in); He et al. 2015 */
-    TG_HE_NORMAL,      /* N(0, gain^2 / fan_in) */
-    TG_LINEAR_DEFAULT  /* PyTorch's for linear layers, weight and bias: U(-r, r), r = 1 / sqrt(fan); a is the fan (0: fan_in) */
+    TG_XAVIER_NORMAL, /* N(0, gain^2 2 / (fan_in + fan_out)) */
+    TG_HE_UNIFORM,    /* gain a (0: sqrt 2): U(-r, r), r = gain sqrt(3 / fan_in); He et al. 2015 */
+    TG_HE_NORMAL,     /* N(0, gain^2 / fan_in) */
+    TG_LINEAR_DEFAULT /* PyTorch's for linear layers, weight and bias: U(-r, r), r = 1 / sqrt(fan); a is the fan (0: fan_in) */
 } tg_init_kind;
 
 /* fan_in is the product of all sizes but the first, fan_out of all but the second (a weight is [out, in, ...]); both want two or more
@@ -290,7 +307,8 @@ typedef struct tg_init {
 typedef struct tg_params_options {
     size_t size;
     const tg_allocator *allocator;
-    uint64_t seed; /* of the initial values: each parameter draws from a stream of its own, numbered in order of creation */
+    uint64_t
+        seed; /* of the initial values: each parameter draws from a stream of its own, numbered in order of creation */
 } tg_params_options;
 
 /* A set of named parameters. Errors stick to the set as they do to a tape. Free it after every tape that read it was reset or freed. */
@@ -301,19 +319,28 @@ TG_API const char *tg_params_message(const tg_params *ps); /* "" without an erro
 TG_API void tg_params_clear_error(tg_params *ps);
 
 /* A new trainable parameter, f32 or f64, named uniquely within ps (1 to 255 bytes). Owned by ps. NULL on an error, which sticks to ps. */
-TG_API tg_tensor *tg_param_new_at(tg_params *ps, const char *file, int line, const char *name, tg_dtype dtype, tg_shape shape, tg_init init);
+TG_API tg_tensor *tg_param_new_at(tg_params *ps, const char *where, const char *name,
+                                  tg_dtype dtype, tg_shape shape, tg_init init);
 
 TG_API int tg_params_count(const tg_params *ps);
-TG_API tg_tensor *tg_params_get(const tg_params *ps, int index);         /* in order of creation; NULL out of range */
-TG_API tg_tensor *tg_params_find(const tg_params *ps, const char *name); /* NULL when there is none */
-TG_API int64_t tg_params_elements(const tg_params *ps);                  /* summed over all parameters */
+TG_API tg_tensor *tg_params_get(const tg_params *ps,
+                                int index); /* in order of creation; NULL out of range */
+TG_API tg_tensor *tg_params_find(const tg_params *ps,
+                                 const char *name);     /* NULL when there is none */
+TG_API int64_t tg_params_elements(const tg_params *ps); /* summed over all parameters */
 
-TG_API const char *tg_param_name(const tg_tensor *p); /* NULL when p is no parameter, as for the accessors that follow */
-TG_API const void *tg_param_data(const tg_tensor *p); /* the value; valid until ps is freed, changed by writes and optimizer steps */
-TG_API const void *tg_param_grad(const tg_tensor *p); /* the accumulated gradient, of the parameter's shape and dtype; NULL while absent */
+TG_API const char *tg_param_name(
+    const tg_tensor *p); /* NULL when p is no parameter, as for the accessors that follow */
+TG_API const void *tg_param_data(
+    const tg_tensor
+        *p); /* the value; valid until ps is freed, changed by writes and optimizer steps */
+TG_API const void *tg_param_grad(
+    const tg_tensor
+        *p); /* the accumulated gradient, of the parameter's shape and dtype; NULL while absent */
 TG_API uint64_t tg_param_version(const tg_tensor *p); /* raised by each change; 0 for NULL */
 TG_API bool tg_param_trainable(const tg_tensor *p);
-TG_API tg_status tg_param_set_trainable(tg_tensor *p, bool trainable); /* turning it off drops the gradient */
+TG_API tg_status tg_param_set_trainable(tg_tensor *p,
+                                        bool trainable); /* turning it off drops the gradient */
 
 /* New values: as many elements as p has, copied. Raises the version. */
 TG_API tg_status tg_param_write(tg_tensor *p, const void *data);
@@ -339,11 +366,14 @@ typedef struct tg_check_input {
 
 typedef struct tg_gradcheck_options {
     size_t size;
-    double relative;       /* tolerance |analytic - numeric| <= absolute + relative * max(|analytic|, |numeric|) + rounding, the last being
+    double
+        relative; /* tolerance |analytic - numeric| <= absolute + relative * max(|analytic|, |numeric|) + rounding, the last being
                             * 8 DBL_EPSILON |f| / step; 0: 1e-6 */
-    double absolute;       /* 0: 1e-8 */
-    double step;           /* the step for x is step * max(1, |x|); 0: 6e-6, near the optimum eps^(1/3) of central differences */
-    int64_t full_jacobian; /* largest number of Jacobian entries checked one by one; beyond, random directions; 0: 4096 */
+    double absolute; /* 0: 1e-8 */
+    double
+        step; /* the step for x is step * max(1, |x|); 0: 6e-6, near the optimum eps^(1/3) of central differences */
+    int64_t
+        full_jacobian; /* largest number of Jacobian entries checked one by one; beyond, random directions; 0: 4096 */
     int directions;        /* how many random directions; 0: 8 */
     bool first_order_only; /* skip the gradient of the gradient */
     uint64_t seed;         /* of directions and upstream gradients */
@@ -351,24 +381,28 @@ typedef struct tg_gradcheck_options {
 } tg_gradcheck_options;
 
 typedef struct tg_gradcheck_report {
-    tg_status status;         /* TG_OK, TG_ECHECK, or what the function's tape failed with */
-    int order;                /* of the worst element: 1 or 2 */
-    int input;                /* which input; parameters follow the inputs, in order of creation; -1: none of them, see element */
-    int64_t element;          /* which element of it, or, with input -1, of the second order's upstream gradient; -1: a random direction over all */
-    int64_t output;           /* which element of the result (second order: of the gradients, one after another); -1: a random upstream gradient */
+    tg_status status; /* TG_OK, TG_ECHECK, or what the function's tape failed with */
+    int order;        /* of the worst element: 1 or 2 */
+    int input; /* which input; parameters follow the inputs, in order of creation; -1: none of them, see element */
+    int64_t
+        element; /* which element of it, or, with input -1, of the second order's upstream gradient; -1: a random direction over all */
+    int64_t
+        output; /* which element of the result (second order: of the gradients, one after another); -1: a random upstream gradient */
     double analytic, numeric; /* at the worst element */
     double error;             /* |analytic - numeric| there */
-    double worst;             /* its error over its tolerance: the check passes when this is at most 1 */
-    int64_t compared;         /* how many pairs were compared */
-    int64_t kinks;            /* pairs left out because the numeric derivatives of two step sizes disagree: the function is not smooth there */
-    char op[64];              /* the op that made the result */
-    char message[512];        /* one sentence for a person */
+    double worst;     /* its error over its tolerance: the check passes when this is at most 1 */
+    int64_t compared; /* how many pairs were compared */
+    int64_t
+        kinks; /* pairs left out because the numeric derivatives of two step sizes disagree: the function is not smooth there */
+    char op[64];       /* the op that made the result */
+    char message[512]; /* one sentence for a person */
 } tg_gradcheck_report;
 
 /* Compares analytic derivatives of f with central differences, in f64, first and second order, at the given inputs. params may be NULL;
  * given, all its parameters are checked too, in copies converted to f64. Any f32 that f reaches is TG_EDTYPE. Random ops replay the same
  * numbers. A check in which more than half the pairs (not counting those that are 0 on both sides) are kinks fails. Fills *report (may be NULL) and returns its status. */
-TG_API tg_status tg_gradcheck(tg_function f, int n, const tg_check_input *inputs, tg_params *params, void *user, const tg_gradcheck_options *options,
+TG_API tg_status tg_gradcheck(tg_function f, int n, const tg_check_input *inputs, tg_params *params,
+                              void *user, const tg_gradcheck_options *options,
                               tg_gradcheck_report *report);
 
 /* ---------------------------------------------------------------- the same without source positions, for other languages */
@@ -382,12 +416,14 @@ TG_API tg_status tg_eval(tg_tape *t, int n, tg_tensor *const *x);
 TG_API double tg_item(tg_tape *t, tg_tensor *x);
 TG_API const void *tg_data(tg_tape *t, tg_tensor *x);
 TG_API tg_status tg_backward(tg_tape *t, tg_tensor *loss);
-TG_API tg_status tg_grad(tg_tape *t, tg_tensor *y, tg_tensor *seed, int n, tg_tensor *const *x, tg_tensor **gx, bool allow_unused);
+TG_API tg_status tg_grad(tg_tape *t, tg_tensor *y, tg_tensor *seed, int n, tg_tensor *const *x,
+                         tg_tensor **gx, bool allow_unused);
 TG_API tg_tensor *tg_jvp(tg_tape *t, tg_tensor *y, int n, tg_tensor *const *x, tg_tensor *const *v);
 TG_API tg_tensor *tg_hvp(tg_tape *t, tg_tensor *y, tg_tensor *x, tg_tensor *v);
 TG_API tg_status tg_replay(tg_tape *t);
 TG_API tg_status tg_write_dot(tg_tape *t, const char *path, tg_tensor *loss);
-TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, tg_shape shape, tg_init init);
+TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, tg_shape shape,
+                               tg_init init);
 
 #ifdef __cplusplus
 }
@@ -395,12 +431,15 @@ TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, 
 
 /* TG_HERE is the source position that recording macros pass. Functions that compose ops for others redefine it to pass their caller's. */
 #ifndef TG_HERE
-#define TG_HERE __FILE__, __LINE__
+#define TG_TEXT_OF(line) #line
+#define TG_POSITION(file, line) file ":" TG_TEXT_OF(line)
+#define TG_HERE TG_POSITION(__FILE__, __LINE__)
 #endif
 
 #ifndef TG_NO_MACROS
 #define tg_input(t, dtype, shape, ...) tg_input_at(t, TG_HERE, dtype, shape, __VA_ARGS__)
-#define tg_input_borrow(t, dtype, shape, ...) tg_input_borrow_at(t, TG_HERE, dtype, shape, __VA_ARGS__)
+#define tg_input_borrow(t, dtype, shape, ...) \
+    tg_input_borrow_at(t, TG_HERE, dtype, shape, __VA_ARGS__)
 #define tg_constant(t, dtype, value) tg_constant_at(t, TG_HERE, dtype, value)
 #define tg_detach(t, x) tg_detach_at(t, TG_HERE, x)
 #define tg_keep(t, x) tg_keep_at(t, TG_HERE, x)
@@ -408,12 +447,15 @@ TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, 
 #define tg_item(t, x) tg_item_at(t, TG_HERE, x)
 #define tg_data(t, x) tg_data_at(t, TG_HERE, x)
 #define tg_backward(t, loss) tg_backward_at(t, TG_HERE, loss)
-#define tg_grad(t, y, seed, n, x, gx, allow_unused) tg_grad_at(t, TG_HERE, y, seed, n, x, gx, allow_unused)
+#define tg_grad(t, y, seed, n, x, gx, allow_unused) \
+    tg_grad_at(t, TG_HERE, y, seed, n, x, gx, allow_unused)
 #define tg_jvp(t, y, n, x, v) tg_jvp_at(t, TG_HERE, y, n, x, v)
 #define tg_hvp(t, y, x, v) tg_hvp_at(t, TG_HERE, y, x, v)
 #define tg_replay(t) tg_replay_at(t, TG_HERE)
 #define tg_write_dot(t, path, loss) tg_write_dot_at(t, TG_HERE, path, loss)
-#define tg_param_new(ps, name, dtype, shape, ...) tg_param_new_at(ps, TG_HERE, name, dtype, shape, __VA_ARGS__) /* (tg_init){a, b, c} has commas */
+#define tg_param_new(ps, name, dtype, shape, ...)    \
+    tg_param_new_at(ps, TG_HERE, name, dtype, shape, \
+                    __VA_ARGS__) /* (tg_init){a, b, c} has commas */
 #endif
 
 #endif

@@ -10,7 +10,8 @@
 static void *default_allocate(void *user, size_t bytes, size_t align)
 {
     (void)user;
-    return bytes > SIZE_MAX - align ? NULL : aligned_alloc(align, (bytes + align - 1) / align * align);
+    return bytes > SIZE_MAX - align ? NULL
+                                    : aligned_alloc(align, (bytes + align - 1) / align * align);
 }
 
 static void default_release(void *user, void *block, size_t bytes, size_t align)
@@ -28,7 +29,10 @@ tg_allocator tg_allocator_or_default(const tg_allocator *allocator)
 /* Allocators are promised requests of at least one byte. */
 static size_t at_least_one(size_t bytes) { return bytes ? bytes : 1; }
 
-void *tg_allocate(const tg_allocator *a, size_t bytes) { return bytes > PTRDIFF_MAX ? NULL : a->allocate(a->user, at_least_one(bytes), TG_ALIGN); }
+void *tg_allocate(const tg_allocator *a, size_t bytes)
+{
+    return bytes > PTRDIFF_MAX ? NULL : a->allocate(a->user, at_least_one(bytes), TG_ALIGN);
+}
 
 void tg_release(const tg_allocator *a, void *block, size_t bytes)
 {
@@ -62,7 +66,8 @@ typedef struct tg_arena_block {
 } tg_arena_block;
 
 enum { HEADER = TG_ALIGN, FIRST_BLOCK = 1 << 14 };
-_Static_assert(sizeof(tg_arena_block) <= HEADER, "the header of an arena's block must fit its place");
+_Static_assert(sizeof(tg_arena_block) <= HEADER,
+               "the header of an arena's block must fit its place");
 
 void tg_arena_init(tg_arena *arena, const tg_allocator *a) { *arena = (tg_arena){.allocator = a}; }
 
@@ -88,7 +93,9 @@ void *tg_arena_take(tg_arena *arena, size_t bytes)
     size_t used = arena->used;
     if (!block || block->bytes - used < need) {
         tg_arena_block *last = block;
-        for (block = block ? block->next : arena->first; block && block->bytes < need; block = block->next) last = block;
+        for (block = block ? block->next : arena->first; block && block->bytes < need;
+             block = block->next)
+            last = block;
         if (!block) block = append(arena, last, need);
         if (!block) return NULL;
         used = 0;
@@ -133,28 +140,44 @@ static void put(tg_error *e, const char *format, ...)
     va_end(arguments);
 }
 
-tg_status tg_error_setv(tg_error *e, const char *file, int line, const char *what, tg_status status, const char *format, va_list arguments)
+/* The end of a long path is what tells files apart, and the message must keep its room. */
+enum { LONGEST_POSITION = 208 };
+
+static const char *end_of(const char *text, size_t most)
 {
-    enum { LONGEST_FILE = 200 };
+    const size_t length = strlen(text);
+    return length > most ? text + length - most : text;
+}
+
+tg_position tg_position_of(const char *path, int64_t line)
+{
+    tg_position position;
+    snprintf(position.text, sizeof position.text, "%s:%lld", end_of(path, LONGEST_POSITION),
+             (long long)line);
+    return position;
+}
+
+tg_status tg_error_setv(tg_error *e, const char *where, const char *what, tg_status status,
+                        const char *format, va_list arguments)
+{
     if (e->status != TG_OK || status == TG_OK) return e->status;
     e->status = status;
     e->message[0] = 0;
-    if (file) {
-        /* The end of a long path is what tells files apart, and the message must keep its room. */
-        const size_t length = strlen(file);
-        if (length > LONGEST_FILE) put(e, "...%s:%d: ", file + length - LONGEST_FILE, line);
-        else put(e, "%s:%d: ", file, line);
+    if (where) {
+        const char *end = end_of(where, LONGEST_POSITION);
+        put(e, "%s%s: ", end > where ? "..." : "", end);
     }
     if (what) put(e, "%s: ", what);
     if (format) putv(e, format, arguments);
     return e->status;
 }
 
-tg_status tg_error_set(tg_error *e, const char *file, int line, const char *what, tg_status status, const char *format, ...)
+tg_status tg_error_set(tg_error *e, const char *where, const char *what, tg_status status,
+                       const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    tg_error_setv(e, file, line, what, status, format, arguments);
+    tg_error_setv(e, where, what, status, format, arguments);
     va_end(arguments);
     return e->status;
 }
@@ -173,10 +196,10 @@ bool tg_options_read(void *out, size_t size, const void *given)
 int tg_build_best(void)
 {
 #if defined(__GNUC__) && defined(__x86_64__)
-    const bool avx2 =
-        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-                        __builtin_cpu_supports("avx512vl");
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     return avx2 && avx512 ? TG_BUILD_AVX512 : avx2 ? TG_BUILD_AVX2 : TG_BUILD_BASE;
 #else
     return TG_BUILD_BASE;

@@ -9,7 +9,9 @@
 tg_allocator tg_allocator_or_default(const tg_allocator *allocator);
 
 enum { TG_ALIGN = 64 };
-void *tg_allocate(const tg_allocator *a, size_t bytes);            /* aligned to TG_ALIGN; never NULL for 0 bytes unless memory is short */
+void *
+tg_allocate(const tg_allocator *a,
+            size_t bytes); /* aligned to TG_ALIGN; never NULL for 0 bytes unless memory is short */
 void tg_release(const tg_allocator *a, void *block, size_t bytes); /* NULL allowed */
 
 /* Makes *array hold at least `need` elements of `size` bytes, growing *capacity by half at least; new elements are not cleared. false
@@ -25,7 +27,8 @@ typedef struct tg_arena {
 } tg_arena;
 
 void tg_arena_init(tg_arena *arena, const tg_allocator *a);
-void *tg_arena_take(tg_arena *arena, size_t bytes); /* aligned to TG_ALIGN; NULL when memory is short */
+void *tg_arena_take(tg_arena *arena,
+                    size_t bytes); /* aligned to TG_ALIGN; NULL when memory is short */
 void tg_arena_rewind(tg_arena *arena);
 void tg_arena_free(tg_arena *arena);
 
@@ -35,10 +38,18 @@ typedef struct tg_error {
     char message[512];
 } tg_error;
 
-/* Sets "file:line: what: message", leaving out the parts that are NULL; keeps an error that is there already. Returns the status that
+/* The text "path:line", of a long path its end. */
+typedef struct tg_position {
+    char text[240];
+} tg_position;
+tg_position tg_position_of(const char *path, int64_t line);
+
+/* Sets "where: what: message", leaving out the parts that are NULL; keeps an error that is there already. Returns the status that
  * stands afterwards. */
-tg_status tg_error_set(tg_error *e, const char *file, int line, const char *what, tg_status status, const char *format, ...) TG_PRINTF(6, 7);
-tg_status tg_error_setv(tg_error *e, const char *file, int line, const char *what, tg_status status, const char *format, va_list arguments);
+tg_status tg_error_set(tg_error *e, const char *where, const char *what, tg_status status,
+                       const char *format, ...) TG_PRINTF(5, 6);
+tg_status tg_error_setv(tg_error *e, const char *where, const char *what, tg_status status,
+                        const char *format, va_list arguments);
 
 /* Reads an option struct of an older or newer caller: copies min(given size, sizeof) bytes over a zeroed *out; NULL leaves it zeroed. false when
  * given->size was not set. */

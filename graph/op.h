@@ -41,7 +41,8 @@ typedef struct tg_array {
     int64_t stride[TG_MAX_DIMS];
 } tg_array;
 
-TG_API bool tg_array_contiguous(const tg_array *a); /* row-major without gaps (sizes of 1 are ignored) */
+TG_API bool
+tg_array_contiguous(const tg_array *a); /* row-major without gaps (sizes of 1 are ignored) */
 
 /* ---------------------------------------------------------------- shape rules */
 
@@ -110,15 +111,19 @@ typedef struct tg_call {
 
 /* Runs part(c, user, k) for k in 0..parts-1 on the tape's threads, in any order; returns when all are done. Cut the work by shape, never by
  * the number of threads, so that results don't depend on it. */
-TG_API void tg_parallel(const tg_call *c, int64_t parts, void (*part)(const tg_call *c, void *user, int64_t k), void *user);
+TG_API void tg_parallel(const tg_call *c, int64_t parts,
+                        void (*part)(const tg_call *c, void *user, int64_t k), void *user);
 
 /* Reports that the data is bad ("label 12 is not in 0..9"). Of several reports in one kernel that of the lowest element (an index in y, or in whichever
  * operand is being walked) stands. The evaluation then fails with status and "file:line: op: message". */
-TG_API void tg_call_fail(const tg_call *c, int64_t element, tg_status status, const char *format, ...) TG_PRINTF(4, 5);
-TG_API void tg_span_fail(const tg_span *s, int64_t element, tg_status status, const char *format, ...) TG_PRINTF(4, 5);
+TG_API void tg_call_fail(const tg_call *c, int64_t element, tg_status status, const char *format,
+                         ...) TG_PRINTF(4, 5);
+TG_API void tg_span_fail(const tg_span *s, int64_t element, tg_status status, const char *format,
+                         ...) TG_PRINTF(4, 5);
 
 /* Four words of Philox 4x32-10 for a counter of (block, ordinal, step) under a key: the numbers of elements 4 block .. 4 block + 3. */
-TG_API void tg_philox(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t block, uint32_t out[4]);
+TG_API void tg_philox(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t block,
+                      uint32_t out[4]);
 
 /* ---------------------------------------------------------------- vjps */
 
@@ -130,16 +135,18 @@ TG_API void tg_philox(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t bl
 #else
 #define TG_MAYBE_UNUSED
 #endif
-#define TG_VJP                                                                                                                                  \
-    TG_MAYBE_UNUSED tg_tape *t, TG_MAYBE_UNUSED const char *file, TG_MAYBE_UNUSED int line, TG_MAYBE_UNUSED int n_in,                           \
-        TG_MAYBE_UNUSED tg_tensor *const *x, TG_MAYBE_UNUSED tg_tensor *y, TG_MAYBE_UNUSED const int64_t *attrs, TG_MAYBE_UNUSED tg_tensor *gy, \
+#define TG_VJP                                                                               \
+    TG_MAYBE_UNUSED tg_tape *t, TG_MAYBE_UNUSED const char *where, TG_MAYBE_UNUSED int n_in, \
+        TG_MAYBE_UNUSED tg_tensor *const *x, TG_MAYBE_UNUSED tg_tensor *y,                   \
+        TG_MAYBE_UNUSED const int64_t *attrs, TG_MAYBE_UNUSED tg_tensor *gy,                 \
         TG_MAYBE_UNUSED tg_tensor **gx
 
 /* ---------------------------------------------------------------- the op itself */
 
 enum {
     TG_STRIDED = 1, /* the kernel takes inputs with any strides */
-    TG_DRAWS = 2    /* uses random numbers: attrs[0] is the ordinal of its draw, see tg_draw_ordinal; never merged */
+    TG_DRAWS =
+        2 /* uses random numbers: attrs[0] is the ordinal of its draw, see tg_draw_ordinal; never merged */
 };
 
 struct tg_op {
@@ -163,34 +170,41 @@ struct tg_op {
 };
 
 /* Records op on n_in operands with n_attrs attributes (copied). x may be an array of the caller's stack. */
-TG_API tg_tensor *tg_apply_at(tg_tape *t, const char *file, int line, const tg_op *op, int n_in, tg_tensor *const *x, int n_attrs,
-                              const int64_t *attrs);
-TG_API tg_tensor *tg_apply(tg_tape *t, const tg_op *op, int n_in, tg_tensor *const *x, int n_attrs, const int64_t *attrs);
+TG_API tg_tensor *tg_apply_at(tg_tape *t, const char *where, const tg_op *op, int n_in,
+                              tg_tensor *const *x, int n_attrs, const int64_t *attrs);
+TG_API tg_tensor *tg_apply(tg_tape *t, const tg_op *op, int n_in, tg_tensor *const *x, int n_attrs,
+                           const int64_t *attrs);
 
 /* The same for ops with 1, 2 or 3 operands and no attributes. */
-TG_API tg_tensor *tg_apply_1(tg_tape *t, const char *file, int line, const tg_op *op, tg_tensor *x);
-TG_API tg_tensor *tg_apply_2(tg_tape *t, const char *file, int line, const tg_op *op, tg_tensor *a, tg_tensor *b);
-TG_API tg_tensor *tg_apply_3(tg_tape *t, const char *file, int line, const tg_op *op, tg_tensor *a, tg_tensor *b, tg_tensor *c);
+TG_API tg_tensor *tg_apply_1(tg_tape *t, const char *where, const tg_op *op, tg_tensor *x);
+TG_API tg_tensor *tg_apply_2(tg_tape *t, const char *where, const tg_op *op, tg_tensor *a,
+                             tg_tensor *b);
+TG_API tg_tensor *tg_apply_3(tg_tape *t, const char *where, const tg_op *op, tg_tensor *a,
+                             tg_tensor *b, tg_tensor *c);
 
 /* A constant of x's dtype. NULL, without a new error, for an x of NULL on a tape in error. */
-TG_API tg_tensor *tg_constant_like_at(tg_tape *t, const char *file, int line, const tg_tensor *x, double value);
+TG_API tg_tensor *tg_constant_like_at(tg_tape *t, const char *where, const tg_tensor *x,
+                                      double value);
 
 /* Fails the tape as a recording function does, for checks that an op's public function makes itself; returns NULL. Does nothing when the tape
  * is in error already. */
-TG_API tg_tensor *tg_fail_at(tg_tape *t, const char *file, int line, tg_status status, const char *format, ...) TG_PRINTF(5, 6);
+TG_API tg_tensor *tg_fail_at(tg_tape *t, const char *where, tg_status status, const char *format,
+                             ...) TG_PRINTF(4, 5);
 
 /* The ordinal of the next random op of this recording. A vjp does not call it: it uses its own op's attrs[0] again. */
 TG_API int64_t tg_draw_ordinal(tg_tape *t);
 
 #ifndef TG_NO_MACROS
-#define tg_apply(t, op, n_in, x, n_attrs, attrs) tg_apply_at(t, TG_HERE, op, n_in, x, n_attrs, attrs)
+#define tg_apply(t, op, n_in, x, n_attrs, attrs) \
+    tg_apply_at(t, TG_HERE, op, n_in, x, n_attrs, attrs)
 #define tg_constant_like(t, x, value) tg_constant_like_at(t, TG_HERE, x, value)
 #endif
 
 /* ---------------------------------------------------------------- samples: what an op is checked and measured with */
 
 enum {
-    TG_ANY_SHAPE = 1,  /* the op is elementwise: shapes of the sample are replaced by a whole matrix of shapes */
+    TG_ANY_SHAPE =
+        1, /* the op is elementwise: shapes of the sample are replaced by a whole matrix of shapes */
     TG_NOT_SMOOTH = 2, /* no derivative is checked here: forward only */
     TG_FIRST_ORDER = 4 /* only the first derivative exists here */
 };
@@ -218,7 +232,7 @@ typedef struct tg_op_info {
     const char *name;
     const char *formula; /* "y = max(x, 0)" */
     const char *shapes;  /* "any" or "[..., n, k] x [..., k, m] -> [..., n, m]" */
-    int order;           /* how often it can be differentiated: 0, 1, or -1 for any number of times */
+    int order; /* how often it can be differentiated: 0, 1, or -1 for any number of times */
     int n_samples;
     const tg_sample *samples;
 } tg_op_info;
@@ -237,9 +251,12 @@ typedef struct tg_op_info {
 #define TG_TARGET_BASE
 #define TG_TARGET_AVX2 __attribute__((target("avx2,fma,bmi,bmi2")))
 #if defined(__clang__)
-#define TG_TARGET_AVX512 __attribute__((target("avx2,fma,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl")))
+#define TG_TARGET_AVX512 \
+    __attribute__((target("avx2,fma,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl")))
 #else
-#define TG_TARGET_AVX512 __attribute__((target("avx2,fma,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
+#define TG_TARGET_AVX512 \
+    __attribute__((      \
+        target("avx2,fma,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
 #endif
 #define TG_ON_AVX(...) __VA_ARGS__
 #define TG_BUILDS(name)                         \

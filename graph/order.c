@@ -11,17 +11,21 @@
 static bool merges(const planner *p, uint32_t v)
 {
     const tg_op *op = p->g->node[v].op;
-    return !p->request->node_by_node && p->kind[v] != LEAF && !(op->flags & TG_DRAWS) && p->g->node[v].n_in <= 3;
+    return !p->request->node_by_node && p->kind[v] != LEAF && !(op->flags & TG_DRAWS) &&
+           p->g->node[v].n_in <= 3;
 }
 
 static bool equal_nodes(const planner *p, uint32_t a, uint32_t b)
 {
     const tg_node *x = &p->g->node[a], *y = &p->g->node[b];
     int n = tg_graph_n_attrs(p->g, a);
-    if (x->op != y->op || x->type != y->type || x->n_in != y->n_in || n != tg_graph_n_attrs(p->g, b)) return false;
+    if (x->op != y->op || x->type != y->type || x->n_in != y->n_in ||
+        n != tg_graph_n_attrs(p->g, b))
+        return false;
     for (uint32_t k = 0; k < x->n_in; k++)
         if (input(p, a, k) != input(p, b, k)) return false;
-    return n == 0 || memcmp(tg_graph_attrs(p->g, a), tg_graph_attrs(p->g, b), (size_t)n * sizeof(int64_t)) == 0;
+    return n == 0 || memcmp(tg_graph_attrs(p->g, a), tg_graph_attrs(p->g, b),
+                            (size_t)n * sizeof(int64_t)) == 0;
 }
 
 static uint64_t node_hash(const planner *p, uint32_t v)
@@ -30,12 +34,16 @@ static uint64_t node_hash(const planner *p, uint32_t v)
     uint64_t h = (uint64_t)(uintptr_t)node->op;
     for (uint32_t k = 0; k < node->n_in; k++) h = (h ^ input(p, v, k)) * 0x9E3779B97F4A7C15u;
     h = (h ^ node->type) * 0x9E3779B97F4A7C15u;
-    for (int k = 0; k < tg_graph_n_attrs(p->g, v); k++) h = (h ^ (uint64_t)tg_graph_attrs(p->g, v)[k]) * 0x9E3779B97F4A7C15u;
+    for (int k = 0; k < tg_graph_n_attrs(p->g, v); k++)
+        h = (h ^ (uint64_t)tg_graph_attrs(p->g, v)[k]) * 0x9E3779B97F4A7C15u;
     return h ^ h >> 31;
 }
 
 /* A constant made by a vjp stands for all equal ones; those that the user recorded are data. */
-static bool literal(const planner *p, uint32_t v) { return p->g->node[v].op == &tg_op_constant && p->g->id[v] >= p->request->first_literal; }
+static bool literal(const planner *p, uint32_t v)
+{
+    return p->g->node[v].op == &tg_op_constant && p->g->id[v] >= p->request->first_literal;
+}
 
 static bool equal_literals(const planner *p, uint32_t a, uint32_t b)
 {
@@ -59,7 +67,9 @@ static uint32_t merge(planner *p, uint32_t *table, size_t mask, uint32_t v)
     size_t k = h & mask;
     for (; table[k]; k = (k + 1) & mask) {
         uint32_t other = table[k] - 1;
-        if (literal(p, other) == constant && (constant ? equal_literals(p, v, other) : equal_nodes(p, v, other))) return other;
+        if (literal(p, other) == constant &&
+            (constant ? equal_literals(p, v, other) : equal_nodes(p, v, other)))
+            return other;
     }
     table[k] = v + 1;
     return v;
@@ -108,7 +118,11 @@ static void classify(planner *p)
     for (uint32_t v = 0; v < p->n && !p->failed; v++) {
         const tg_op *op = g->node[v].op;
         p->root[v] = p->rep[v] = v;
-        p->kind[v] = (uint8_t)(g->valued[v] || tg_is_leaf(op) ? LEAF : op->span ? SPAN : op->fold ? FOLD : op->view ? VIEW : CALL);
+        p->kind[v] = (uint8_t)(g->valued[v] || tg_is_leaf(op) ? LEAF
+                               : op->span                     ? SPAN
+                               : op->fold                     ? FOLD
+                               : op->view                     ? VIEW
+                                                              : CALL);
         uint32_t same = merge(p, table, size - 1, v);
         if (same != v) p->rep[v] = p->rep[same];
         else if (p->kind[v] == VIEW) look_through(p, v);
@@ -124,7 +138,10 @@ static bool runs_after(const tg_type_entry *a, const tg_type_entry *b)
 }
 
 /* Whether group member v reads node u in the same pass, block by block. */
-static bool reads_in_pass(const planner *p, uint32_t v, uint32_t u) { return p->kind[u] == SPAN && type_of(p, u)->shape == walked_type(p, v)->shape; }
+static bool reads_in_pass(const planner *p, uint32_t v, uint32_t u)
+{
+    return p->kind[u] == SPAN && type_of(p, u)->shape == walked_type(p, v)->shape;
+}
 
 /* The earliest level at which v can run, given that it reads u. */
 static uint32_t level_after(const planner *p, uint32_t v, uint32_t u)
@@ -134,7 +151,9 @@ static uint32_t level_after(const planner *p, uint32_t v, uint32_t u)
     case LEAF: return 0;
     case CALL: return p->level[r];
     case SPAN:
-        if (in_group(p, v) && (reads_in_pass(p, v, u) || runs_after(walked_type(p, v), type_of(p, r)))) return p->level[r];
+        if (in_group(p, v) &&
+            (reads_in_pass(p, v, u) || runs_after(walked_type(p, v), type_of(p, r))))
+            return p->level[r];
         return p->level[r] + 1;
     default: return p->level[r] + 1;
     }
@@ -155,11 +174,13 @@ static void find_levels(planner *p)
     for (uint32_t v = 0; v < p->n; v++) latest[v] = NONE;
     for (uint32_t v = p->n; v-- > 0;) {
         if (!computed(p, v)) continue;
-        if (p->kind[v] == SPAN && latest[v] != NONE && latest[v] > p->level[v]) p->level[v] = latest[v];
+        if (p->kind[v] == SPAN && latest[v] != NONE && latest[v] > p->level[v])
+            p->level[v] = latest[v];
         for (uint32_t k = 0; k < p->g->node[v].n_in; k++) {
             uint32_t u = input(p, v, k), r = p->root[u];
             if (p->kind[r] != SPAN) continue;
-            bool same = in_group(p, v) && (reads_in_pass(p, v, u) || runs_after(walked_type(p, v), type_of(p, r)));
+            bool same = in_group(p, v) &&
+                        (reads_in_pass(p, v, u) || runs_after(walked_type(p, v), type_of(p, r)));
             uint32_t level = same ? p->level[v] : p->level[v] - 1;
             latest[r] = level < latest[r] ? level : latest[r];
         }
@@ -183,7 +204,10 @@ static void unite(uint32_t *parent, uint32_t a, uint32_t b)
     else parent[a] = b;
 }
 
-static bool same_walk(walk_shape a, walk_shape b) { return a.outer == b.outer && a.reduced == b.reduced && a.inner == b.inner; }
+static bool same_walk(walk_shape a, walk_shape b)
+{
+    return a.outer == b.outer && a.reduced == b.reduced && a.inner == b.inner;
+}
 
 static bool same_pass(const planner *p, uint32_t a, uint32_t b)
 {
@@ -194,7 +218,8 @@ static bool same_pass(const planner *p, uint32_t a, uint32_t b)
 static bool join_fold(planner *p, uint32_t v, uint32_t other)
 {
     uint32_t c = find(p->parent, other);
-    if (p->walk_of[c] && !same_walk(walk_of_fold(p, p->walk_of[c] - 1), walk_of_fold(p, v))) return false;
+    if (p->walk_of[c] && !same_walk(walk_of_fold(p, p->walk_of[c] - 1), walk_of_fold(p, v)))
+        return false;
     if (!p->walk_of[c]) p->walk_of[c] = v + 1;
     p->parent[v] = c;
     return true;
@@ -213,7 +238,8 @@ static void find_groups(planner *p)
             uint32_t u = input(p, v, k);
             if (reads_in_pass(p, v, u) && p->level[u] == p->level[v]) unite(p->parent, v, u);
             if (type_of(p, u)->shape != type_of(p, v)->shape) continue;
-            if (p->last_user[u] != NONE && same_pass(p, v, p->last_user[u])) unite(p->parent, v, p->last_user[u]);
+            if (p->last_user[u] != NONE && same_pass(p, v, p->last_user[u]))
+                unite(p->parent, v, p->last_user[u]);
             p->last_user[u] = v;
         }
     }
@@ -221,7 +247,8 @@ static void find_groups(planner *p)
         if (!computed(p, v) || p->kind[v] != FOLD) continue;
         uint32_t u = input(p, v, 0);
         bool joined = p->kind[u] == SPAN && p->level[u] == p->level[v] && join_fold(p, v, u);
-        if (!joined && p->last_user[u] != NONE && same_pass(p, v, p->last_user[u])) joined = join_fold(p, v, p->last_user[u]);
+        if (!joined && p->last_user[u] != NONE && same_pass(p, v, p->last_user[u]))
+            joined = join_fold(p, v, p->last_user[u]);
         if (!joined) p->walk_of[v] = v + 1;
         if (p->kind[u] != SPAN) p->last_user[u] = v;
     }
@@ -248,9 +275,13 @@ static void sort_steps(planner *p)
     if (p->failed) return;
     for (uint32_t width = 1; width < n; width *= 2) {
         for (uint32_t low = 0; low < n; low += 2 * width) {
-            uint32_t middle = low + width < n ? low + width : n, high = low + 2 * width < n ? low + 2 * width : n;
+            uint32_t middle = low + width < n ? low + width : n,
+                     high = low + 2 * width < n ? low + 2 * width : n;
             for (uint32_t i = low, a = low, b = middle; i < high; i++)
-                to[i] = a < middle && (b >= high || !step_before(p, &p->steps[from[b]], &p->steps[from[a]])) ? from[a++] : from[b++];
+                to[i] = a < middle && (b >= high ||
+                                       !step_before(p, &p->steps[from[b]], &p->steps[from[a]]))
+                            ? from[a++]
+                            : from[b++];
         }
         uint32_t *swap = from;
         from = to;
@@ -274,11 +305,12 @@ static void form_steps(planner *p)
         if (p->step[first] == NONE) {
             p->step[first] = p->n_steps;
             p->order[p->n_steps] = p->n_steps;
-            p->steps[p->n_steps++] = (planned_step){.level = p->request->node_by_node ? v : p->level[v],
-                                                    .first = first,
-                                                    .call = call,
-                                                    .fold_only = p->kind[first] == FOLD,
-                                                    .shape = call ? 0 : walked_type(p, v)->shape};
+            p->steps[p->n_steps++] =
+                (planned_step){.level = p->request->node_by_node ? v : p->level[v],
+                               .first = first,
+                               .call = call,
+                               .fold_only = p->kind[first] == FOLD,
+                               .shape = call ? 0 : walked_type(p, v)->shape};
         }
         p->step[v] = p->step[first];
         p->steps[p->step[v]].count++;

@@ -38,7 +38,10 @@ void tg_params_free(tg_params *ps)
 
 tg_status tg_params_status(const tg_params *ps) { return ps ? ps->error.status : TG_ENOMEM; }
 
-const char *tg_params_message(const tg_params *ps) { return ps ? ps->error.message : "no parameter set: there was no memory for it"; }
+const char *tg_params_message(const tg_params *ps)
+{
+    return ps ? ps->error.message : "no parameter set: there was no memory for it";
+}
 
 void tg_params_clear_error(tg_params *ps)
 {
@@ -51,14 +54,17 @@ void tg_params_clear_error(tg_params *ps)
 static uint32_t *slot_of(const tg_params *ps, const char *name)
 {
     size_t k = (size_t)XXH3_64bits(name, strlen(name)) & (ps->slot_count - 1);
-    while (ps->slots[k] && strcmp(ps->list[ps->slots[k] - 1]->name, name) != 0) k = (k + 1) & (ps->slot_count - 1);
+    while (ps->slots[k] && strcmp(ps->list[ps->slots[k] - 1]->name, name) != 0)
+        k = (k + 1) & (ps->slot_count - 1);
     return &ps->slots[k];
 }
 
 /* Room for one more name, and for its place in the list. */
 static bool reserve(tg_params *ps)
 {
-    if (!tg_grow(&ps->allocator, (void **)&ps->list, &ps->capacity, ps->count + 1, sizeof *ps->list)) return false;
+    if (!tg_grow(&ps->allocator, (void **)&ps->list, &ps->capacity, ps->count + 1,
+                 sizeof *ps->list))
+        return false;
     if (2 * (ps->count + 1) <= ps->slot_count) return true;
     const size_t old_count = ps->slot_count, count = old_count ? 2 * old_count : 16;
     uint32_t *slots = tg_allocate(&ps->allocator, count * sizeof *slots);
@@ -76,9 +82,15 @@ static bool printable(const char *text)
 {
     const unsigned char *c = (const unsigned char *)text;
     while (*c) {
-        const int more = *c < 0x80 ? 0 : *c >= 0xC2 && *c < 0xE0 ? 1 : *c >= 0xE0 && *c < 0xF0 ? 2 : *c >= 0xF0 && *c < 0xF5 ? 3 : -1;
+        const int more = *c < 0x80                 ? 0
+                         : *c >= 0xC2 && *c < 0xE0 ? 1
+                         : *c >= 0xE0 && *c < 0xF0 ? 2
+                         : *c >= 0xF0 && *c < 0xF5 ? 3
+                                                   : -1;
         if (more < 0 || *c < 0x20 || *c == 0x7F) return false;
-        if ((*c == 0xE0 && c[1] < 0xA0) || (*c == 0xED && c[1] > 0x9F) || (*c == 0xF0 && c[1] < 0x90) || (*c == 0xF4 && c[1] > 0x8F)) return false;
+        if ((*c == 0xE0 && c[1] < 0xA0) || (*c == 0xED && c[1] > 0x9F) ||
+            (*c == 0xF0 && c[1] < 0x90) || (*c == 0xF4 && c[1] > 0x8F))
+            return false;
         for (int k = 1; k <= more; k++)
             if ((c[k] & 0xC0) != 0x80) return false;
         c += 1 + more;
@@ -94,7 +106,10 @@ typedef struct recipe {
     double a, b; /* the value; the bounds; mean and standard deviation */
 } recipe;
 
-static double rounded(tg_dtype dtype, double value) { return dtype == TG_F32 ? (double)(float)value : value; }
+static double rounded(tg_dtype dtype, double value)
+{
+    return dtype == TG_F32 ? (double)(float)value : value;
+}
 
 /* The product of all sizes but that of one dimension. */
 static double fan(tg_shape shape, int without)
@@ -108,20 +123,26 @@ static double fan(tg_shape shape, int without)
 static recipe symmetric(double radius) { return (recipe){DRAW_UNIFORM, -radius, radius}; }
 
 /* NULL, or what is wrong; *status says in which way. */
-static const char *plan_init(tg_init init, tg_dtype dtype, tg_shape shape, recipe *out, tg_status *status)
+static const char *plan_init(tg_init init, tg_dtype dtype, tg_shape shape, recipe *out,
+                             tg_status *status)
 {
     const tg_init_kind kind = init.kind;
     const bool gained = kind >= TG_XAVIER_UNIFORM && kind <= TG_HE_NORMAL;
     const double a = rounded(dtype, init.a), b = rounded(dtype, init.b);
     *status = TG_EVALUE;
     if ((int)kind < TG_ZEROS || kind > TG_LINEAR_DEFAULT) return "unknown kind of initial values";
-    if (kind == TG_CONSTANT && (isnan(a) || (isinf(a) && !isinf(init.a)))) return "the constant is NaN or beyond the dtype's range";
-    if (kind == TG_UNIFORM && !(a < b && isfinite(b - a))) return "a uniform distribution needs finite bounds a < b";
-    if (kind == TG_NORMAL && !(isfinite(a) && isfinite(b) && b >= 0)) return "a normal distribution needs a finite mean and a finite deviation >= 0";
+    if (kind == TG_CONSTANT && (isnan(a) || (isinf(a) && !isinf(init.a))))
+        return "the constant is NaN or beyond the dtype's range";
+    if (kind == TG_UNIFORM && !(a < b && isfinite(b - a)))
+        return "a uniform distribution needs finite bounds a < b";
+    if (kind == TG_NORMAL && !(isfinite(a) && isfinite(b) && b >= 0))
+        return "a normal distribution needs a finite mean and a finite deviation >= 0";
     if (gained && !(isfinite(a) && a >= 0)) return "the gain must be finite and >= 0";
-    if (kind == TG_LINEAR_DEFAULT && !(isfinite(a) && a >= 0)) return "the fan must be finite and >= 0";
+    if (kind == TG_LINEAR_DEFAULT && !(isfinite(a) && a >= 0))
+        return "the fan must be finite and >= 0";
     *status = TG_ESHAPE;
-    if (shape.ndim < 2 && (gained || (kind == TG_LINEAR_DEFAULT && a == 0))) return "the initialiser needs two or more dimensions";
+    if (shape.ndim < 2 && (gained || (kind == TG_LINEAR_DEFAULT && a == 0)))
+        return "the initialiser needs two or more dimensions";
 
     /* A fan of 0 belongs to an empty tensor, of which no value is drawn. */
     const double in = fan(shape, 0), both = in + fan(shape, 1);
@@ -156,7 +177,8 @@ static void initialise(tg_param *p, recipe r)
     enum { CHUNK = 512 };
     const uint64_t key = tg_random_key(p->owner->seed, p->tensor.id);
     /* Rounding may arrive at the upper bound, which does not belong to the interval. */
-    const double below = p->dtype == TG_F32 ? (double)nextafterf((float)r.b, (float)r.a) : nextafter(r.b, r.a);
+    const double below =
+        p->dtype == TG_F32 ? (double)nextafterf((float)r.b, (float)r.a) : nextafter(r.b, r.a);
     double value[CHUNK];
     for (int64_t first = 0; first < p->count; first += CHUNK) {
         const int64_t n = p->count - first < CHUNK ? p->count - first : CHUNK;
@@ -199,46 +221,53 @@ static tg_param *add(tg_params *ps, const char *name, tg_dtype dtype, tg_shape s
     return p;
 }
 
-tg_tensor *tg_param_new_at(tg_params *ps, const char *file, int line, const char *name, tg_dtype dtype, tg_shape shape, tg_init init)
+tg_tensor *tg_param_new_at(tg_params *ps, const char *where, const char *name, tg_dtype dtype,
+                           tg_shape shape, tg_init init)
 {
     const char *what = "param_new";
     recipe r;
     tg_status status;
     if (!ps || ps->error.status != TG_OK) return NULL;
     if (!name) {
-        tg_error_set(&ps->error, file, line, what, TG_ENULL, "the name is NULL");
+        tg_error_set(&ps->error, where, what, TG_ENULL, "the name is NULL");
         return NULL;
     }
     const size_t length = strlen(name);
     if (length < 1 || length >= sizeof((tg_param *)NULL)->name) {
-        tg_error_set(&ps->error, file, line, what, TG_EVALUE, "a name has 1 to 255 bytes, this one has %zu", length);
+        tg_error_set(&ps->error, where, what, TG_EVALUE,
+                     "a name has 1 to 255 bytes, this one has %zu", length);
         return NULL;
     }
     if (!printable(name)) {
-        tg_error_set(&ps->error, file, line, what, TG_EVALUE, "the name is not UTF-8 without control characters");
+        tg_error_set(&ps->error, where, what, TG_EVALUE,
+                     "the name is not UTF-8 without control characters");
         return NULL;
     }
     if (tg_params_find(ps, name)) {
-        tg_error_set(&ps->error, file, line, what, TG_EVALUE, "there is a parameter \"%s\" already", name);
+        tg_error_set(&ps->error, where, what, TG_EVALUE, "there is a parameter \"%s\" already",
+                     name);
         return NULL;
     }
     if (dtype != TG_F32 && dtype != TG_F64) {
-        tg_error_set(&ps->error, file, line, what, TG_EDTYPE, "\"%s\": parameters are f32 or f64, not %s", name, tg_dtype_name(dtype));
+        tg_error_set(&ps->error, where, what, TG_EDTYPE,
+                     "\"%s\": parameters are f32 or f64, not %s", name, tg_dtype_name(dtype));
         return NULL;
     }
     if (tg_shape_count(shape) < 0) {
-        tg_error_set(&ps->error, file, line, what, TG_ESHAPE, "\"%s\": impossible shape", name);
+        tg_error_set(&ps->error, where, what, TG_ESHAPE, "\"%s\": impossible shape", name);
         return NULL;
     }
     const char *wrong = plan_init(init, dtype, shape, &r, &status);
     if (wrong) {
-        tg_error_set(&ps->error, file, line, what, status, "\"%s\" of shape %s: %s", name, tg_shape_text(shape).text, wrong);
+        tg_error_set(&ps->error, where, what, status, "\"%s\" of shape %s: %s", name,
+                     tg_shape_text(shape).text, wrong);
         return NULL;
     }
     /* Not the caller's struct: its unused sizes need not be 0. */
     tg_param *p = add(ps, name, dtype, tg_shape_of(shape.ndim, shape.dim));
     if (!p) {
-        tg_error_set(&ps->error, file, line, what, TG_ENOMEM, "no memory for \"%s\" of shape %s", name, tg_shape_text(shape).text);
+        tg_error_set(&ps->error, where, what, TG_ENOMEM, "no memory for \"%s\" of shape %s", name,
+                     tg_shape_text(shape).text);
         return NULL;
     }
     initialise(p, r);
@@ -246,14 +275,16 @@ tg_tensor *tg_param_new_at(tg_params *ps, const char *file, int line, const char
 }
 
 /* Parenthesised, as there is a macro of this name. */
-tg_tensor *(tg_param_new)(tg_params *ps, const char *name, tg_dtype dtype, tg_shape shape, tg_init init)
+tg_tensor *(tg_param_new)(tg_params *ps, const char *name, tg_dtype dtype, tg_shape shape,
+                          tg_init init)
 {
-    return tg_param_new_at(ps, NULL, 0, name, dtype, shape, init);
+    return tg_param_new_at(ps, NULL, name, dtype, shape, init);
 }
 
 tg_params *tg_params_copy_f64(const tg_params *source, const tg_allocator *allocator)
 {
-    tg_params *ps = tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .allocator = allocator, .seed = source->seed});
+    tg_params *ps = tg_params_new(&(tg_params_options){
+        .size = sizeof(tg_params_options), .allocator = allocator, .seed = source->seed});
     for (size_t k = 0; ps && k < source->count; k++) {
         const tg_param *from = source->list[k];
         const float *f32 = from->value;
@@ -265,7 +296,8 @@ tg_params *tg_params_copy_f64(const tg_params *source, const tg_allocator *alloc
         }
         p->trainable = from->trainable;
         double *to = p->value;
-        for (int64_t i = 0; i < p->count; i++) to[i] = from->dtype == TG_F32 ? (double)f32[i] : f64[i];
+        for (int64_t i = 0; i < p->count; i++)
+            to[i] = from->dtype == TG_F32 ? (double)f32[i] : f64[i];
     }
     return ps;
 }
@@ -274,7 +306,10 @@ tg_params *tg_params_copy_f64(const tg_params *source, const tg_allocator *alloc
 
 int tg_params_count(const tg_params *ps) { return ps ? (int)ps->count : 0; }
 
-tg_tensor *tg_params_get(const tg_params *ps, int index) { return ps && index >= 0 && (size_t)index < ps->count ? &ps->list[index]->tensor : NULL; }
+tg_tensor *tg_params_get(const tg_params *ps, int index)
+{
+    return ps && index >= 0 && (size_t)index < ps->count ? &ps->list[index]->tensor : NULL;
+}
 
 tg_tensor *tg_params_find(const tg_params *ps, const char *name)
 {
@@ -345,7 +380,9 @@ tg_status tg_param_write(tg_tensor *p, const void *data)
     tg_param *param;
     const tg_status status = param_to_change(p, &param);
     if (status != TG_OK) return status;
-    if (!data && param->count) return tg_error_set(&param->owner->error, NULL, 0, "param_write", TG_ENULL, "\"%s\": the data is NULL", param->name);
+    if (!data && param->count)
+        return tg_error_set(&param->owner->error, NULL, "param_write", TG_ENULL,
+                            "\"%s\": the data is NULL", param->name);
     if (param->count) memmove(param->value, data, param->bytes);
     tg_param_changed(param);
     return TG_OK;
@@ -369,9 +406,14 @@ tg_status tg_param_add_grad(tg_tensor *p, const void *grad)
     const char *what = "param_add_grad";
     if (status != TG_OK) return status;
     tg_error *error = &param->owner->error;
-    if (!grad && param->count) return tg_error_set(error, NULL, 0, what, TG_ENULL, "\"%s\": the gradient is NULL", param->name);
-    if (!param->trainable) return tg_error_set(error, NULL, 0, what, TG_ESTATE, "\"%s\" is not trainable", param->name);
-    if (!tg_param_grad_buffer(param)) return tg_error_set(error, NULL, 0, what, TG_ENOMEM, "no memory for the gradient of \"%s\"", param->name);
+    if (!grad && param->count)
+        return tg_error_set(error, NULL, what, TG_ENULL, "\"%s\": the gradient is NULL",
+                            param->name);
+    if (!param->trainable)
+        return tg_error_set(error, NULL, what, TG_ESTATE, "\"%s\" is not trainable", param->name);
+    if (!tg_param_grad_buffer(param))
+        return tg_error_set(error, NULL, what, TG_ENOMEM, "no memory for the gradient of \"%s\"",
+                            param->name);
     if (!param->count) {
         param->has_grad = true;
     } else if (!param->has_grad) {

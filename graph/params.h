@@ -27,7 +27,10 @@ typedef struct tg_param {
 } tg_param;
 
 /* The parameter behind a handle, NULL when it is none. */
-static inline tg_param *tg_param_of(const tg_tensor *p) { return p && !p->tape ? (tg_param *)(uintptr_t)p : NULL; }
+static inline tg_param *tg_param_of(const tg_tensor *p)
+{
+    return p && !p->tape ? (tg_param *)(uintptr_t)p : NULL;
+}
 
 struct tg_params {
     tg_allocator allocator;
@@ -35,11 +38,14 @@ struct tg_params {
     uint64_t seed;
     tg_param **list; /* stable addresses */
     size_t count, capacity;
-    uint32_t *slots; /* open addressing by the hash of the name: 1 + index, 0 while free; a power of two of them, at most half taken */
+    uint32_t *
+        slots; /* open addressing by the hash of the name: 1 + index, 0 while free; a power of two of them, at most half taken */
     size_t slot_count;
 };
 
-void *tg_param_grad_buffer(tg_param *p); /* p->grad, allocated now if need be (contents undefined, has_grad unchanged); NULL: no memory */
+void *tg_param_grad_buffer(
+    tg_param *
+        p); /* p->grad, allocated now if need be (contents undefined, has_grad unchanged); NULL: no memory */
 static inline void tg_param_changed(tg_param *p) { p->version++; }
 
 /* A set like `source` with every parameter converted to f64, for gradient checks; same names, values, trainable flags. NULL: no memory. */

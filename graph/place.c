@@ -9,7 +9,8 @@ uint32_t tg_plan_maker(const planner *p, uint32_t v)
     uint32_t r = p->root[v];
     tg_array a;
     array_of(p, v, &a);
-    bool whole = (char *)a.data == VIEW_ORIGIN && tg_array_contiguous(&a) && bytes_of(p, v) == bytes_of(p, r);
+    bool whole = (char *)a.data == VIEW_ORIGIN && tg_array_contiguous(&a) &&
+                 bytes_of(p, v) == bytes_of(p, r);
     return computed(p, r) && p->kind[r] != COPY && whole ? r : NONE;
 }
 
@@ -26,7 +27,8 @@ void tg_plan_lifetimes(planner *p)
         if (!computed(p, v)) continue;
         for (uint32_t k = 0; k < g->node[v].n_in; k++) {
             uint32_t u = input(p, v, k), r = p->root[u];
-            if (in_group(p, v) && p->kind[u] == SPAN && p->step[u] == p->step[v] && u == r) continue;
+            if (in_group(p, v) && p->kind[u] == SPAN && p->step[u] == p->step[v] && u == r)
+                continue;
             p->stored[r] = true;
             p->last[r] = p->step[v] > p->last[r] ? p->step[v] : p->last[r];
         }
@@ -50,10 +52,13 @@ int64_t tg_slab_take(slab *s, int64_t bytes)
     uint32_t best = NONE;
     bytes = round_up(bytes);
     for (uint32_t k = 0; k < s->n; k++)
-        if (s->holes[k].bytes >= bytes && (best == NONE || s->holes[k].bytes < s->holes[best].bytes)) best = k;
+        if (s->holes[k].bytes >= bytes &&
+            (best == NONE || s->holes[k].bytes < s->holes[best].bytes))
+            best = k;
     if (best == NONE) {
         int64_t offset = s->top;
-        if (s->n && s->holes[s->n - 1].offset + s->holes[s->n - 1].bytes == s->top) offset = s->holes[--s->n].offset;
+        if (s->n && s->holes[s->n - 1].offset + s->holes[s->n - 1].bytes == s->top)
+            offset = s->holes[--s->n].offset;
         s->top = offset + bytes;
         return offset;
     }
@@ -124,7 +129,8 @@ void tg_plan_place_leaves(planner *p)
 /* Whether u's memory ends with step k, and is u's alone. */
 static bool dies_in(const planner *p, uint32_t u, uint32_t k)
 {
-    return computed(p, u) && p->stored[u] && !p->output[u] && p->last[u] == k && p->step[u] != k && p->kind[u] != COPY;
+    return computed(p, u) && p->stored[u] && !p->output[u] && p->last[u] == k && p->step[u] != k &&
+           p->kind[u] != COPY;
 }
 
 /* A group's result can be computed into an operand's memory if the operand dies here and is read, element by element, no later than the
@@ -136,7 +142,8 @@ static void find_readers(planner *p, const planned_step *step, uint32_t k)
         for (uint32_t x = 0; x < p->g->node[v].n_in; x++) {
             uint32_t u = input(p, v, x), r = p->root[u];
             if (!dies_in(p, r, k)) continue;
-            bool in_place = u == r && p->kind[v] == SPAN && type_of(p, u)->shape == type_of(p, v)->shape;
+            bool in_place =
+                u == r && p->kind[v] == SPAN && type_of(p, u)->shape == type_of(p, v)->shape;
             p->reader[r] = in_place && p->reader[r] != NONE ? v + 1 : NONE;
         }
     }
@@ -149,8 +156,8 @@ static bool take_over(planner *p, const planned_step *step, uint32_t k, uint32_t
         uint32_t w = p->member[step->members + i];
         for (uint32_t x = 0; x < p->g->node[w].n_in; x++) {
             uint32_t u = input(p, w, x);
-            if (u == p->root[u] && dies_in(p, u, k) && !p->kept[u] && p->reader[u] != NONE && p->reader[u] && p->reader[u] - 1 <= v &&
-                bytes_of(p, u) == bytes_of(p, v)) {
+            if (u == p->root[u] && dies_in(p, u, k) && !p->kept[u] && p->reader[u] != NONE &&
+                p->reader[u] && p->reader[u] - 1 <= v && bytes_of(p, u) == bytes_of(p, v)) {
                 p->kept[u] = true;
                 p->place[v] = p->place[u];
                 return true;

@@ -22,7 +22,8 @@ static void allocate_tables(planner *p)
     size_t n = (size_t)p->n + 1;
     uint32_t **tables[] = {&p->rep,  &p->root, &p->level,  &p->parent, &p->walk_of, &p->last_user,
                            &p->step, &p->last, &p->output, &p->reg,    &p->array_of};
-    for (size_t k = 0; k < sizeof tables / sizeof tables[0]; k++) *tables[k] = take(p, n * sizeof(uint32_t));
+    for (size_t k = 0; k < sizeof tables / sizeof tables[0]; k++)
+        *tables[k] = take(p, n * sizeof(uint32_t));
     p->kept = take_zeroed(p, n);
     p->reader = take_zeroed(p, n * sizeof(uint32_t));
     p->reg_stamp = take_zeroed(p, n * sizeof(uint32_t));
@@ -43,7 +44,8 @@ tg_plan *tg_plan_new(const tg_plan_request *request)
         return NULL;
     }
     *plan = (tg_plan){.memory = memory, .n_outputs = request->graph->n_targets};
-    planner p = {.request = request, .t = t, .g = request->graph, .plan = plan, .n = request->graph->n};
+    planner p = {
+        .request = request, .t = t, .g = request->graph, .plan = plan, .n = request->graph->n};
     allocate_tables(&p);
     if (!p.failed) tg_plan_order(&p);
     if (!p.failed) {

@@ -21,8 +21,14 @@ static inline const uint32_t *tg_graph_inputs(const tg_graph *g, uint32_t v)
 {
     return g->node[v].n_in > 3 ? &g->more[g->node[v].in[0]] : g->node[v].in;
 }
-static inline int tg_graph_n_attrs(const tg_graph *g, uint32_t v) { return g->node[v].attrs ? (int)g->attrs[g->node[v].attrs] : 0; }
-static inline const int64_t *tg_graph_attrs(const tg_graph *g, uint32_t v) { return g->node[v].attrs ? &g->attrs[g->node[v].attrs + 1] : NULL; }
+static inline int tg_graph_n_attrs(const tg_graph *g, uint32_t v)
+{
+    return g->node[v].attrs ? (int)g->attrs[g->node[v].attrs] : 0;
+}
+static inline const int64_t *tg_graph_attrs(const tg_graph *g, uint32_t v)
+{
+    return g->node[v].attrs ? &g->attrs[g->node[v].attrs + 1] : NULL;
+}
 
 /* A place in memory: bytes from a base that is known only when the plan runs. Base 0 is the slab; leaves and outputs follow. */
 typedef struct tg_ref {
@@ -78,7 +84,10 @@ typedef struct tg_fold_part {
  * that its shape prescribes. */
 typedef enum tg_walk { TG_FLAT, TG_SHORT_ROWS, TG_LONG_ROWS, TG_COLUMNS } tg_walk;
 
-enum { TG_CHUNK = 1024, TG_ROWS = 64 }; /* elements, and rows of a column sum, that are reduced in one go */
+enum {
+    TG_CHUNK = 1024,
+    TG_ROWS = 64
+}; /* elements, and rows of a column sum, that are reduced in one go */
 
 typedef struct tg_group {
     uint32_t node; /* its first, in the graph */
@@ -166,6 +175,7 @@ void tg_plan_free(tg_plan *plan);
 
 /* Carries a plan out. ids (NULL when unknown) maps the graph's nodes to the tape's, for messages: without it a failure of the data only returns a
  * status, to be explained by a run that has them. */
-tg_status tg_plan_run(tg_tape *t, const char *file, int line, tg_plan *plan, const tg_event *event, const uint32_t *ids);
+tg_status tg_plan_run(tg_tape *t, const char *where, tg_plan *plan, const tg_event *event,
+                      const uint32_t *ids);
 
 #endif

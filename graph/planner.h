@@ -47,11 +47,13 @@ typedef struct planner {
     uint32_t *last;   /* step in which its memory is read last */
     uint32_t *output; /* 1 + number of the output that is computed in place */
     uint32_t *reg, *reg_stamp, *uses;
-    uint8_t *stored;  /* it needs memory */
-    uint8_t *kept;    /* it dies in the step at hand, but something else has taken over its memory */
-    uint32_t *reader; /* of a value that dies in the step at hand: 1 + its last reader there; NONE when that is no reading in place */
+    uint8_t *stored; /* it needs memory */
+    uint8_t *kept;   /* it dies in the step at hand, but something else has taken over its memory */
+    uint32_t *
+        reader; /* of a value that dies in the step at hand: 1 + its last reader there; NONE when that is no reading in place */
     place *place;
-    tg_array *array;    /* strides and byte offset (in data, from a fixed origin) of views and copies */
+    tg_array
+        *array; /* strides and byte offset (in data, from a fixed origin) of views and copies */
     uint32_t *array_of; /* index in array, for views and copies */
     uint32_t n_arrays;
     planned_step *steps;
@@ -91,16 +93,37 @@ static inline void *keep_copy(planner *p, const void *from, size_t bytes)
     return block && bytes ? memcpy(block, from, bytes) : block;
 }
 
-static inline const tg_type_entry *type_of(const planner *p, uint32_t v) { return &p->t->type[p->g->node[v].type]; }
-static inline size_t bytes_of(const planner *p, uint32_t v) { return (size_t)type_of(p, v)->count * tg_dtype_size(type_of(p, v)->type.dtype); }
-static inline uint32_t input(const planner *p, uint32_t v, uint32_t k) { return p->rep[tg_graph_inputs(p->g, v)[k]]; }
-static inline bool in_group(const planner *p, uint32_t v) { return p->kind[v] == SPAN || p->kind[v] == FOLD || p->kind[v] == COPY; }
+static inline const tg_type_entry *type_of(const planner *p, uint32_t v)
+{
+    return &p->t->type[p->g->node[v].type];
+}
+static inline size_t bytes_of(const planner *p, uint32_t v)
+{
+    return (size_t)type_of(p, v)->count * tg_dtype_size(type_of(p, v)->type.dtype);
+}
+static inline uint32_t input(const planner *p, uint32_t v, uint32_t k)
+{
+    return p->rep[tg_graph_inputs(p->g, v)[k]];
+}
+static inline bool in_group(const planner *p, uint32_t v)
+{
+    return p->kind[v] == SPAN || p->kind[v] == FOLD || p->kind[v] == COPY;
+}
 
 /* The node whose shape a group member iterates over. */
-static inline uint32_t iterated(const planner *p, uint32_t v) { return p->kind[v] == SPAN ? v : input(p, v, 0); }
-static inline const tg_type_entry *walked_type(const planner *p, uint32_t v) { return type_of(p, iterated(p, v)); }
+static inline uint32_t iterated(const planner *p, uint32_t v)
+{
+    return p->kind[v] == SPAN ? v : input(p, v, 0);
+}
+static inline const tg_type_entry *walked_type(const planner *p, uint32_t v)
+{
+    return type_of(p, iterated(p, v));
+}
 
-static inline bool computed(const planner *p, uint32_t v) { return p->rep[v] == v && p->kind[v] != LEAF && p->kind[v] != VIEW; }
+static inline bool computed(const planner *p, uint32_t v)
+{
+    return p->rep[v] == v && p->kind[v] != LEAF && p->kind[v] != VIEW;
+}
 
 static inline void contiguous_array(const tg_type *type, tg_array *a)
 {
@@ -118,7 +141,10 @@ static inline void array_of(const planner *p, uint32_t v, tg_array *a)
     else contiguous_array(&type_of(p, v)->type, a);
 }
 
-static inline double constant_value(const planner *p, uint32_t v) { return p->t->leaf[p->t->origin[p->g->id[v]].leaf].value; }
+static inline double constant_value(const planner *p, uint32_t v)
+{
+    return p->t->leaf[p->t->origin[p->g->id[v]].leaf].value;
+}
 
 static inline tg_ref ref_of(const planner *p, uint32_t v)
 {
@@ -138,7 +164,8 @@ static inline walk_shape walk_of_fold(const planner *p, uint32_t v)
     const tg_shape x = walked_type(p, v)->type.shape;
     const int64_t *attrs = tg_graph_attrs(p->g, v);
     walk_shape w = {1, 1, 1};
-    for (int k = 0; k < x.ndim; k++) *(k < attrs[0] ? &w.outer : k <= attrs[1] ? &w.reduced : &w.inner) *= x.dim[k];
+    for (int k = 0; k < x.ndim; k++)
+        *(k < attrs[0] ? &w.outer : k <= attrs[1] ? &w.reduced : &w.inner) *= x.dim[k];
     return w;
 }
 
@@ -154,9 +181,15 @@ typedef struct slab {
     int64_t top;
 } slab;
 
-static inline int64_t round_up(int64_t bytes) { return bytes > 0 ? (bytes + TG_ALIGN - 1) / TG_ALIGN * TG_ALIGN : TG_ALIGN; }
+static inline int64_t round_up(int64_t bytes)
+{
+    return bytes > 0 ? (bytes + TG_ALIGN - 1) / TG_ALIGN * TG_ALIGN : TG_ALIGN;
+}
 
-static inline uint32_t output_base(const planner *p, uint32_t output) { return 1 + p->plan->n_leaves + output; }
+static inline uint32_t output_base(const planner *p, uint32_t output)
+{
+    return 1 + p->plan->n_leaves + output;
+}
 
 /* order.c: fills in kinds, representatives, levels and the steps in order. */
 void tg_plan_order(planner *p);
@@ -167,7 +200,10 @@ void tg_plan_place_leaves(planner *p);
 void tg_plan_place_results(planner *p, slab *s, const planned_step *step, uint32_t k);
 int64_t tg_slab_take(slab *s, int64_t bytes);
 void tg_slab_give(slab *s, int64_t offset, int64_t bytes);
-uint32_t tg_plan_maker(const planner *p, uint32_t v); /* the node that can compute target v straight into its output; NONE if there is none */
+uint32_t tg_plan_maker(
+    const planner *p,
+    uint32_t
+        v); /* the node that can compute target v straight into its output; NONE if there is none */
 
 /* emit.c */
 void tg_plan_emit(planner *p);

@@ -9,7 +9,8 @@
 /* Philox 4x32-10 of "Parallel random numbers: as easy as 1, 2, 3" (Salmon, Moraes, Dror and Shaw, 2011). */
 void tg_philox(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t block, uint32_t out[4])
 {
-    uint32_t c0 = (uint32_t)block, c1 = ordinal, c2 = (uint32_t)step, c3 = (uint32_t)(block >> 32) << 16 ^ (uint32_t)(step >> 32);
+    uint32_t c0 = (uint32_t)block, c1 = ordinal, c2 = (uint32_t)step,
+             c3 = (uint32_t)(block >> 32) << 16 ^ (uint32_t)(step >> 32);
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
     for (int round = 0; round < 10; round++) {
         const uint64_t left = UINT64_C(0xD2511F53) * c0, right = UINT64_C(0xCD9E8D57) * c2;
@@ -38,7 +39,8 @@ static void draw_pair(uint64_t key, uint64_t pair, double u[2])
 {
     uint32_t word[4];
     tg_philox(key, 0, UINT32_MAX, pair, word);
-    for (int k = 0; k < 2; k++) u[k] = (double)(((uint64_t)word[2 * k + 1] << 32 | word[2 * k]) >> 11) * 0x1p-53;
+    for (int k = 0; k < 2; k++)
+        u[k] = (double)(((uint64_t)word[2 * k + 1] << 32 | word[2 * k]) >> 11) * 0x1p-53;
 }
 
 void tg_random_uniform_from(uint64_t key, int64_t first, int64_t n, double *out)
@@ -57,12 +59,19 @@ void tg_random_normal_from(uint64_t key, int64_t first, int64_t n, double *out)
     for (int64_t i = 0; i < n; i += 2) {
         double u[2];
         draw_pair(key, (uint64_t)(first + i) / 2, u);
-        const double radius = sqrt(-2 * log(1 - u[0])), angle = two_pi * u[1]; /* 1 - u is never 0 */
+        const double radius = sqrt(-2 * log(1 - u[0])),
+                     angle = two_pi * u[1]; /* 1 - u is never 0 */
         out[i] = radius * cos(angle);
         if (i + 1 < n) out[i + 1] = radius * sin(angle);
     }
 }
 
-void tg_random_uniform(uint64_t key, int64_t n, double *out) { tg_random_uniform_from(key, 0, n, out); }
+void tg_random_uniform(uint64_t key, int64_t n, double *out)
+{
+    tg_random_uniform_from(key, 0, n, out);
+}
 
-void tg_random_normal(uint64_t key, int64_t n, double *out) { tg_random_normal_from(key, 0, n, out); }
+void tg_random_normal(uint64_t key, int64_t n, double *out)
+{
+    tg_random_normal_from(key, 0, n, out);
+}

@@ -10,11 +10,15 @@
 static uint64_t type_hash(const tg_type *type)
 {
     uint64_t h = (uint64_t)type->dtype * 31 + (uint64_t)type->shape.ndim;
-    for (int k = 0; k < type->shape.ndim; k++) h = (h ^ (uint64_t)type->shape.dim[k]) * 0x9E3779B97F4A7C15u;
+    for (int k = 0; k < type->shape.ndim; k++)
+        h = (h ^ (uint64_t)type->shape.dim[k]) * 0x9E3779B97F4A7C15u;
     return h ^ h >> 29;
 }
 
-static bool type_equal(const tg_type *a, const tg_type *b) { return a->dtype == b->dtype && tg_shape_equal(a->shape, b->shape); }
+static bool type_equal(const tg_type *a, const tg_type *b)
+{
+    return a->dtype == b->dtype && tg_shape_equal(a->shape, b->shape);
+}
 
 static bool rehash_types(tg_tape *t)
 {
@@ -36,7 +40,8 @@ static bool rehash_types(tg_tape *t)
 static bool find_type(const tg_tape *t, const tg_type *type, uint32_t *index)
 {
     if (!t->n_buckets) return false;
-    for (uint32_t k = t->type_bucket[type_hash(type) & (t->n_buckets - 1)]; k; k = t->type[k - 1].next)
+    for (uint32_t k = t->type_bucket[type_hash(type) & (t->n_buckets - 1)]; k;
+         k = t->type[k - 1].next)
         if (type_equal(&t->type[k - 1].type, type)) {
             *index = k - 1;
             return true;
@@ -49,7 +54,9 @@ static bool intern_type(tg_tape *t, const tg_type *type, uint32_t *index)
 {
     if (find_type(t, type, index)) return true;
     if (t->n_types >= t->n_buckets && !rehash_types(t)) return false;
-    if (!tg_grow(&t->allocator, (void **)&t->type, &t->type_capacity, t->n_types + 1, sizeof *t->type)) return false;
+    if (!tg_grow(&t->allocator, (void **)&t->type, &t->type_capacity, t->n_types + 1,
+                 sizeof *t->type))
+        return false;
     uint32_t shape = (uint32_t)t->n_types;
     for (int d = 0; d < TG_DTYPE_COUNT; d++) {
         tg_type other = {(tg_dtype)d, type->shape};
@@ -60,7 +67,8 @@ static bool intern_type(tg_tape *t, const tg_type *type, uint32_t *index)
         }
     }
     uint32_t *head = &t->type_bucket[type_hash(type) & (t->n_buckets - 1)];
-    t->type[t->n_types] = (tg_type_entry){.type = *type, .count = tg_shape_count(type->shape), .shape = shape, .next = *head};
+    t->type[t->n_types] = (tg_type_entry){
+        .type = *type, .count = tg_shape_count(type->shape), .shape = shape, .next = *head};
     *index = (uint32_t)t->n_types++;
     *head = *index + 1;
     return true;
@@ -68,21 +76,22 @@ static bool intern_type(tg_tape *t, const tg_type *type, uint32_t *index)
 
 /* ---------------------------------------------------------------- errors */
 
-tg_status tg_tape_fail(tg_tape *t, const char *file, int line, const char *op, tg_status status, const char *format, ...)
+tg_status tg_tape_fail(tg_tape *t, const char *where, const char *op, tg_status status,
+                       const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    tg_status stands = tg_error_setv(&t->error, file, line, op, status, format, arguments);
+    tg_status stands = tg_error_setv(&t->error, where, op, status, format, arguments);
     va_end(arguments);
     return stands;
 }
 
-tg_tensor *tg_fail_at(tg_tape *t, const char *file, int line, tg_status status, const char *format, ...)
+tg_tensor *tg_fail_at(tg_tape *t, const char *where, tg_status status, const char *format, ...)
 {
     if (t) {
         va_list arguments;
         va_start(arguments, format);
-        tg_error_setv(&t->error, file, line, NULL, status, format, arguments);
+        tg_error_setv(&t->error, where, NULL, status, format, arguments);
         va_end(arguments);
     }
     return NULL;
@@ -90,8 +99,7 @@ tg_tensor *tg_fail_at(tg_tape *t, const char *file, int line, tg_status status, 
 
 typedef struct recording {
     tg_tape *t;
-    const char *file;
-    int line;
+    const char *where;
     const tg_op *op;
 } recording;
 
@@ -100,14 +108,14 @@ bool tg_rule_fail(tg_rule *r, tg_status status, const char *format, ...)
     recording *at = r->record;
     va_list arguments;
     va_start(arguments, format);
-    tg_error_setv(&at->t->error, at->file, at->line, at->op->name, status, format, arguments);
+    tg_error_setv(&at->t->error, at->where, at->op->name, status, format, arguments);
     va_end(arguments);
     return false;
 }
 
 static tg_tensor *out_of_memory(const recording *at)
 {
-    tg_tape_fail(at->t, at->file, at->line, at->op->name, TG_ENOMEM, "no memory for another node");
+    tg_tape_fail(at->t, at->where, at->op->name, TG_ENOMEM, "no memory for another node");
     return NULL;
 }
 
@@ -116,14 +124,18 @@ static tg_tensor *out_of_memory(const recording *at)
 static bool grow_tape(tg_tape *t)
 {
     const tg_allocator *a = &t->allocator;
-    if (t->n >= UINT32_MAX - 1 || !tg_grow(a, (void **)&t->node, &t->node_capacity, (size_t)t->n + 1, sizeof *t->node) ||
+    if (t->n >= UINT32_MAX - 1 ||
+        !tg_grow(a, (void **)&t->node, &t->node_capacity, (size_t)t->n + 1, sizeof *t->node) ||
         !tg_grow(a, (void **)&t->origin, &t->origin_capacity, (size_t)t->n + 1, sizeof *t->origin))
         return false;
     if (t->n / TG_HANDLES >= t->n_chunks) {
-        if (!tg_grow(a, (void **)&t->handles, &t->chunk_capacity, t->n_chunks + 1, sizeof *t->handles)) return false;
+        if (!tg_grow(a, (void **)&t->handles, &t->chunk_capacity, t->n_chunks + 1,
+                     sizeof *t->handles))
+            return false;
         tg_tensor *chunk = tg_allocate(a, TG_HANDLES * sizeof *chunk);
         if (!chunk) return false;
-        for (uint32_t k = 0; k < TG_HANDLES; k++) chunk[k] = (tg_tensor){t, (uint32_t)t->n_chunks * TG_HANDLES + k, 0};
+        for (uint32_t k = 0; k < TG_HANDLES; k++)
+            chunk[k] = (tg_tensor){t, (uint32_t)t->n_chunks * TG_HANDLES + k, 0};
         t->handles[t->n_chunks++] = chunk;
     }
     return true;
@@ -134,7 +146,9 @@ static bool store_attrs(tg_tape *t, int n, const int64_t *attrs, uint32_t *offse
     *offset = 0;
     if (n == 0) return true;
     size_t need = t->n_attrs + (size_t)n + 1;
-    if (need > UINT32_MAX || !tg_grow(&t->allocator, (void **)&t->attrs, &t->attrs_capacity, need, sizeof *t->attrs)) return false;
+    if (need > UINT32_MAX ||
+        !tg_grow(&t->allocator, (void **)&t->attrs, &t->attrs_capacity, need, sizeof *t->attrs))
+        return false;
     *offset = (uint32_t)t->n_attrs;
     t->attrs[t->n_attrs] = n;
     memcpy(&t->attrs[t->n_attrs + 1], attrs, (size_t)n * sizeof *attrs);
@@ -149,41 +163,47 @@ static bool store_inputs(tg_tape *t, tg_node *v, uint32_t n, const uint32_t *in)
         for (uint32_t k = 0; k < n; k++) v->in[k] = in[k];
         return true;
     }
-    if (t->n_more + n > UINT32_MAX || !tg_grow(&t->allocator, (void **)&t->more, &t->more_capacity, t->n_more + n, sizeof *t->more)) return false;
+    if (t->n_more + n > UINT32_MAX || !tg_grow(&t->allocator, (void **)&t->more, &t->more_capacity,
+                                               t->n_more + n, sizeof *t->more))
+        return false;
     v->in[0] = (uint32_t)t->n_more;
     memcpy(&t->more[t->n_more], in, n * sizeof *in);
     t->n_more += n;
     return true;
 }
 
-static tg_tensor *append_typed(const recording *at, uint32_t n_in, const uint32_t *in, int n_attrs, const int64_t *attrs, uint32_t type)
+static tg_tensor *append_typed(const recording *at, uint32_t n_in, const uint32_t *in, int n_attrs,
+                               const int64_t *attrs, uint32_t type)
 {
     tg_tape *t = at->t;
     t->old = 0;
     tg_node v = {.op = at->op, .type = type};
-    if (!grow_tape(t) || !store_attrs(t, n_attrs, attrs, &v.attrs) || !store_inputs(t, &v, n_in, in)) return out_of_memory(at);
+    if (!grow_tape(t) || !store_attrs(t, n_attrs, attrs, &v.attrs) ||
+        !store_inputs(t, &v, n_in, in))
+        return out_of_memory(at);
     t->node[t->n] = v;
-    t->origin[t->n] = (tg_origin){at->file, at->line, 0};
+    t->origin[t->n] = (tg_origin){at->where, 0};
     return tg_handle(t, t->n++);
 }
 
-static tg_tensor *append(const recording *at, uint32_t n_in, const uint32_t *in, int n_attrs, const int64_t *attrs, const tg_type *type)
+static tg_tensor *append(const recording *at, uint32_t n_in, const uint32_t *in, int n_attrs,
+                         const int64_t *attrs, const tg_type *type)
 {
     tg_tape *t = at->t;
     uint32_t index;
     if (t->forbid_f32 && type->dtype == TG_F32) {
-        tg_tape_fail(t, at->file, at->line, at->op->name, TG_EDTYPE, "f32 reached in a gradient check, which computes in f64");
+        tg_tape_fail(t, at->where, at->op->name, TG_EDTYPE,
+                     "f32 reached in a gradient check, which computes in f64");
         return NULL;
     }
-    return intern_type(t, type, &index) ? append_typed(at, n_in, in, n_attrs, attrs, index) : out_of_memory(at);
+    return intern_type(t, type, &index) ? append_typed(at, n_in, in, n_attrs, attrs, index)
+                                        : out_of_memory(at);
 }
 
 /* Takes the next node of the previous recording for the new one. */
-static inline tg_tensor *step_over(tg_tape *t, const char *file, int line)
+static inline tg_tensor *step_over(tg_tape *t, const char *where)
 {
-    tg_origin *origin = &t->origin[t->n];
-    origin->file = file;
-    origin->line = line;
+    t->origin[t->n].where = where;
     return tg_handle(t, t->n++);
 }
 
@@ -209,7 +229,8 @@ static bool grow_uses(tg_tape *t)
     if (!use) return false;
     memset(use, 0, capacity * sizeof *use);
     for (size_t k = 0; k < t->use_capacity; k++)
-        if (t->use[k].epoch == t->epoch) *find_use(use, capacity, t->use[k].param, t->epoch) = t->use[k];
+        if (t->use[k].epoch == t->epoch)
+            *find_use(use, capacity, t->use[k].param, t->epoch) = t->use[k];
     tg_release(&t->allocator, t->use, t->use_capacity * sizeof *use);
     t->use = use;
     t->use_capacity = capacity;
@@ -220,12 +241,14 @@ static tg_leaf *append_leaf(const recording *at, const tg_type *type, tg_tensor 
 {
     tg_tape *t = at->t;
     uint32_t node = t->n;
-    if (!tg_grow(&t->allocator, (void **)&t->leaf, &t->leaf_capacity, t->n_leaves + 1, sizeof *t->leaf)) {
+    if (!tg_grow(&t->allocator, (void **)&t->leaf, &t->leaf_capacity, t->n_leaves + 1,
+                 sizeof *t->leaf)) {
         out_of_memory(at);
         return NULL;
     }
     const tg_node *v = &t->node[node];
-    if (node < t->old && v->op == at->op && type_equal(&t->type[v->type].type, type)) *handle = step_over(t, at->file, at->line);
+    if (node < t->old && v->op == at->op && type_equal(&t->type[v->type].type, type))
+        *handle = step_over(t, at->where);
     else if (!(*handle = append(at, 0, NULL, 0, NULL, type))) return NULL;
     t->origin[node].leaf = (uint32_t)t->n_leaves;
     tg_leaf *leaf = &t->leaf[t->n_leaves++];
@@ -233,10 +256,12 @@ static tg_leaf *append_leaf(const recording *at, const tg_type *type, tg_tensor 
     return leaf;
 }
 
-static bool resolve_param(tg_tape *t, const char *file, int line, tg_param *p, uint32_t *node)
+static bool resolve_param(tg_tape *t, const char *where, tg_param *p, uint32_t *node)
 {
-    if (t->substitute_from && p->owner == t->substitute_from && p->tensor.id < t->substitute_to->count) p = t->substitute_to->list[p->tensor.id];
-    const recording at = {t, file, line, p->trainable ? &tg_op_param : &tg_op_frozen_param};
+    if (t->substitute_from && p->owner == t->substitute_from &&
+        p->tensor.id < t->substitute_to->count)
+        p = t->substitute_to->list[p->tensor.id];
+    const recording at = {t, where, p->trainable ? &tg_op_param : &tg_op_frozen_param};
     if (2 * (t->n_uses + 1) > t->use_capacity && !grow_uses(t)) {
         out_of_memory(&at);
         return false;
@@ -259,39 +284,44 @@ static bool resolve_param(tg_tape *t, const char *file, int line, tg_param *p, u
     return true;
 }
 
-bool tg_resolve(tg_tape *t, const char *file, int line, const char *what, tg_tensor *x, uint32_t *node)
+bool tg_resolve(tg_tape *t, const char *where, const char *what, tg_tensor *x, uint32_t *node)
 {
     if (!x) {
-        tg_tape_fail(t, file, line, what, TG_ENULL, "an operand is NULL");
+        tg_tape_fail(t, where, what, TG_ENULL, "an operand is NULL");
         return false;
     }
     if (x->tape == t) {
         if (x->id >= t->n) {
-            tg_tape_fail(t, file, line, what, TG_ETAPE, "an operand belongs to an earlier recording of this tape");
+            tg_tape_fail(t, where, what, TG_ETAPE,
+                         "an operand belongs to an earlier recording of this tape");
             return false;
         }
         *node = x->id;
         return true;
     }
     if (x->tape) {
-        tg_tape_fail(t, file, line, what, TG_ETAPE, "an operand belongs to another tape");
+        tg_tape_fail(t, where, what, TG_ETAPE, "an operand belongs to another tape");
         return false;
     }
-    return resolve_param(t, file, line, (tg_param *)x, node);
+    return resolve_param(t, where, (tg_param *)x, node);
 }
 
-static tg_tensor *record_input(tg_tape *t, const char *file, int line, tg_dtype dtype, tg_shape shape, const void *data, bool borrow)
+static tg_tensor *record_input(tg_tape *t, const char *where, tg_dtype dtype, tg_shape shape,
+                               const void *data, bool borrow)
 {
     if (!t || t->error.status) return NULL;
-    const recording at = {t, file, line, &tg_op_input};
+    const recording at = {t, where, &tg_op_input};
     const tg_type type = {dtype, shape};
     const tg_node *before = &t->node[t->n];
-    bool same = t->n < t->old && before->op == &tg_op_input && type_equal(&t->type[before->type].type, &type);
+    bool same = t->n < t->old && before->op == &tg_op_input &&
+                type_equal(&t->type[before->type].type, &type);
     size_t size = tg_dtype_size(dtype);
     int64_t count = same ? t->type[before->type].count : tg_shape_count(shape);
-    if (size == 0) return tg_tape_fail(t, file, line, "input", TG_EDTYPE, "no such dtype: %d", (int)dtype), NULL;
-    if (count < 0) return tg_tape_fail(t, file, line, "input", TG_ESHAPE, "an impossible shape"), NULL;
-    if (!data && count > 0) return tg_tape_fail(t, file, line, "input", TG_ENULL, "the data is NULL"), NULL;
+    if (size == 0)
+        return tg_tape_fail(t, where, "input", TG_EDTYPE, "no such dtype: %d", (int)dtype), NULL;
+    if (count < 0) return tg_tape_fail(t, where, "input", TG_ESHAPE, "an impossible shape"), NULL;
+    if (!data && count > 0)
+        return tg_tape_fail(t, where, "input", TG_ENULL, "the data is NULL"), NULL;
     tg_tensor *handle;
     tg_leaf *leaf = append_leaf(&at, &type, &handle);
     if (!leaf) return NULL;
@@ -307,24 +337,29 @@ static tg_tensor *record_input(tg_tape *t, const char *file, int line, tg_dtype 
     return handle;
 }
 
-tg_tensor *tg_input_at(tg_tape *t, const char *file, int line, tg_dtype dtype, tg_shape shape, const void *data)
+tg_tensor *tg_input_at(tg_tape *t, const char *where, tg_dtype dtype, tg_shape shape,
+                       const void *data)
 {
-    return record_input(t, file, line, dtype, shape, data, false);
+    return record_input(t, where, dtype, shape, data, false);
 }
 
-tg_tensor *tg_input_borrow_at(tg_tape *t, const char *file, int line, tg_dtype dtype, tg_shape shape, const void *data)
+tg_tensor *tg_input_borrow_at(tg_tape *t, const char *where, tg_dtype dtype, tg_shape shape,
+                              const void *data)
 {
-    return record_input(t, file, line, dtype, shape, data, true);
+    return record_input(t, where, dtype, shape, data, true);
 }
 
-tg_tensor *tg_constant_at(tg_tape *t, const char *file, int line, tg_dtype dtype, double value)
+tg_tensor *tg_constant_at(tg_tape *t, const char *where, tg_dtype dtype, double value)
 {
     if (!t || t->error.status) return NULL;
-    if (tg_dtype_size(dtype) == 0) return tg_tape_fail(t, file, line, "constant", TG_EDTYPE, "no such dtype: %d", (int)dtype), NULL;
+    if (tg_dtype_size(dtype) == 0)
+        return tg_tape_fail(t, where, "constant", TG_EDTYPE, "no such dtype: %d", (int)dtype), NULL;
     if ((dtype == TG_I64 && !(value >= -0x1p63 && value < 0x1p63 && value == floor(value))) ||
         (dtype == TG_U8 && !(value >= 0 && value <= 255 && value == floor(value))))
-        return tg_tape_fail(t, file, line, "constant", TG_EVALUE, "%g can't be represented in %s", value, tg_dtype_name(dtype)), NULL;
-    const recording at = {t, file, line, &tg_op_constant};
+        return tg_tape_fail(t, where, "constant", TG_EVALUE, "%g can't be represented in %s", value,
+                            tg_dtype_name(dtype)),
+               NULL;
+    const recording at = {t, where, &tg_op_constant};
     tg_type type = {dtype, TG_SCALAR};
     tg_tensor *handle;
     tg_leaf *leaf = append_leaf(&at, &type, &handle);
@@ -333,22 +368,26 @@ tg_tensor *tg_constant_at(tg_tape *t, const char *file, int line, tg_dtype dtype
     return handle;
 }
 
-tg_tensor *tg_constant_like_at(tg_tape *t, const char *file, int line, const tg_tensor *x, double value)
+tg_tensor *tg_constant_like_at(tg_tape *t, const char *where, const tg_tensor *x, double value)
 {
     if (!t || t->error.status) return NULL;
-    if (!x) return tg_tape_fail(t, file, line, NULL, TG_ENULL, "an operand is NULL"), NULL;
-    return tg_constant_at(t, file, line, tg_tensor_dtype(x), value);
+    if (!x) return tg_tape_fail(t, where, NULL, TG_ENULL, "an operand is NULL"), NULL;
+    return tg_constant_at(t, where, tg_tensor_dtype(x), value);
 }
 
 tg_status tg_input_set(tg_tape *t, tg_tensor *x, const void *data)
 {
     if (!t) return TG_ENOMEM;
     if (t->error.status) return t->error.status;
-    if (!x) return tg_tape_fail(t, NULL, 0, "input_set", TG_ENULL, "the tensor is NULL");
-    if (x->tape != t || x->id >= t->n) return tg_tape_fail(t, NULL, 0, "input_set", TG_ETAPE, "the tensor is none of this recording's");
-    if (t->node[x->id].op != &tg_op_input) return tg_tape_fail(t, NULL, 0, "input_set", TG_EVALUE, "the tensor is not an input");
+    if (!x) return tg_tape_fail(t, NULL, "input_set", TG_ENULL, "the tensor is NULL");
+    if (x->tape != t || x->id >= t->n)
+        return tg_tape_fail(t, NULL, "input_set", TG_ETAPE,
+                            "the tensor is none of this recording's");
+    if (t->node[x->id].op != &tg_op_input)
+        return tg_tape_fail(t, NULL, "input_set", TG_EVALUE, "the tensor is not an input");
     tg_leaf *leaf = &t->leaf[t->origin[x->id].leaf];
-    if (!data && leaf->bytes) return tg_tape_fail(t, NULL, 0, "input_set", TG_ENULL, "the data is NULL");
+    if (!data && leaf->bytes)
+        return tg_tape_fail(t, NULL, "input_set", TG_ENULL, "the data is NULL");
     if (leaf->borrowed) leaf->data = data;
     else if (leaf->bytes) memmove((void *)(uintptr_t)leaf->data, data, leaf->bytes);
     return TG_OK;
@@ -362,14 +401,17 @@ static bool check_elementwise(const recording *at, tg_rule *r)
     for (int k = 0; k < r->n_in; k++) {
         tg_shape y = tg_shape_broadcast(r->y.shape, r->x[k].shape);
         if (y.ndim < 0)
-            return tg_rule_fail(r, TG_ESHAPE, "shapes don't broadcast: %s and %s", tg_shape_text(r->x[k].shape).text, tg_shape_text(r->y.shape).text);
+            return tg_rule_fail(r, TG_ESHAPE, "shapes don't broadcast: %s and %s",
+                                tg_shape_text(r->x[k].shape).text, tg_shape_text(r->y.shape).text);
         r->y.shape = y;
     }
-    if (!at->op->span->of[r->y.dtype][TG_BUILD_BASE]) return tg_rule_fail(r, TG_EDTYPE, "not defined for %s", tg_dtype_name(r->y.dtype));
+    if (!at->op->span->of[r->y.dtype][TG_BUILD_BASE])
+        return tg_rule_fail(r, TG_EDTYPE, "not defined for %s", tg_dtype_name(r->y.dtype));
     if (at->op->rule) return at->op->rule(r);
     for (int k = 0; k < r->n_in; k++)
         if (r->x[k].dtype != r->y.dtype)
-            return tg_rule_fail(r, TG_EDTYPE, "dtypes differ: %s and %s", tg_dtype_name(r->x[k].dtype), tg_dtype_name(r->y.dtype));
+            return tg_rule_fail(r, TG_EDTYPE, "dtypes differ: %s and %s",
+                                tg_dtype_name(r->x[k].dtype), tg_dtype_name(r->y.dtype));
     return true;
 }
 
@@ -381,7 +423,9 @@ static bool check(const recording *at, tg_rule *r)
     if (!at->op->rule) return tg_rule_fail(r, TG_EVALUE, "the op has no shape rule");
     if (!at->op->rule(r)) return false;
     if (tg_shape_count(r->y.shape) < 0)
-        return tg_rule_fail(r, TG_ESHAPE, "the result has an impossible shape (beyond 8 dimensions or 2^62 elements)");
+        return tg_rule_fail(
+            r, TG_ESHAPE,
+            "the result has an impossible shape (beyond 8 dimensions or 2^62 elements)");
     return true;
 }
 
@@ -392,22 +436,29 @@ static bool has_operands_type(const recording *at, uint32_t n_in, const uint32_t
     const uint32_t type = t->node[in[0]].type;
     for (uint32_t k = 1; k < n_in; k++)
         if (t->node[in[k]].type != type) return false;
-    return at->op->span && !at->op->rule && at->op->span->of[t->type[type].type.dtype][TG_BUILD_BASE];
+    return at->op->span && !at->op->rule &&
+           at->op->span->of[t->type[type].type.dtype][TG_BUILD_BASE];
 }
 
-static tg_tensor *record_new(const recording *at, uint32_t n_in, const uint32_t *in, int n_attrs, const int64_t *attrs)
+static tg_tensor *record_new(const recording *at, uint32_t n_in, const uint32_t *in, int n_attrs,
+                             const int64_t *attrs)
 {
     tg_tape *t = at->t;
-    if (has_operands_type(at, n_in, in)) return append_typed(at, n_in, in, n_attrs, attrs, t->node[in[0]].type);
+    if (has_operands_type(at, n_in, in))
+        return append_typed(at, n_in, in, n_attrs, attrs, t->node[in[0]].type);
     tg_type few[4], *x = few;
     if (n_in > 4) {
         x = tg_arena_take(&t->storage, n_in * sizeof *x);
         if (!x) return out_of_memory(at);
     }
     for (uint32_t k = 0; k < n_in; k++) x[k] = tg_node_type(t, in[k])->type;
-    tg_rule r = {.n_in = (int)n_in, .n_attrs = n_attrs, .x = x, .attrs = attrs, .record = (void *)(uintptr_t)at};
+    tg_rule r = {.n_in = (int)n_in,
+                 .n_attrs = n_attrs,
+                 .x = x,
+                 .attrs = attrs,
+                 .record = (void *)(uintptr_t)at};
     if (!check(at, &r)) {
-        tg_tape_fail(t, at->file, at->line, at->op->name, TG_ESHAPE, "operands refused");
+        tg_tape_fail(t, at->where, at->op->name, TG_ESHAPE, "operands refused");
         return NULL;
     }
     return append(at, n_in, in, n_attrs, attrs, &r.y);
@@ -432,40 +483,47 @@ static bool same_attrs(const tg_tape *t, const tg_node *v, int n, const int64_t 
 }
 
 /* Fails for an op that a user put together wrongly, so that nothing behind it has to ask again. */
-static bool check_op(const recording *at, int n_in, tg_tensor *const *x, int n_attrs, const int64_t *attrs)
+static bool check_op(const recording *at, int n_in, tg_tensor *const *x, int n_attrs,
+                     const int64_t *attrs)
 {
     const tg_op *op = at->op;
     const char *wrong = NULL;
     if (op->size != sizeof(tg_op)) wrong = "its size field is not sizeof(tg_op)";
-    else if ((op->span != NULL) + (op->fold != NULL) + (op->view != NULL) + (op->kernel != NULL) != 1)
+    else if ((op->span != NULL) + (op->fold != NULL) + (op->view != NULL) + (op->kernel != NULL) !=
+             1)
         wrong = "exactly one of span, fold, view and kernel must be given";
-    else if (n_in < 1 || (op->n_in >= 0 && n_in != op->n_in) || ((op->fold || op->view) && n_in != 1) || (op->span && n_in > 4))
+    else if (n_in < 1 || (op->n_in >= 0 && n_in != op->n_in) ||
+             ((op->fold || op->view) && n_in != 1) || (op->span && n_in > 4))
         wrong = "wrong number of operands";
-    else if (n_attrs < 0 || (n_attrs && !attrs) || (op->fold && n_attrs != 3) || (op->flags & TG_DRAWS && n_attrs < 1))
+    else if (n_attrs < 0 || (n_attrs && !attrs) || (op->fold && n_attrs != 3) ||
+             (op->flags & TG_DRAWS && n_attrs < 1))
         wrong = "wrong number of attributes";
     else if (!x) wrong = "the operands are NULL";
-    if (wrong) tg_tape_fail(at->t, at->file, at->line, op->name, !x ? TG_ENULL : TG_EVALUE, "%s", wrong);
+    if (wrong) tg_tape_fail(at->t, at->where, op->name, !x ? TG_ENULL : TG_EVALUE, "%s", wrong);
     return !wrong;
 }
 
-tg_tensor *tg_apply_at(tg_tape *t, const char *file, int line, const tg_op *op, int n_in, tg_tensor *const *x, int n_attrs, const int64_t *attrs)
+tg_tensor *tg_apply_at(tg_tape *t, const char *where, const tg_op *op, int n_in,
+                       tg_tensor *const *x, int n_attrs, const int64_t *attrs)
 {
     if (!t || t->error.status) return NULL;
-    if (!op) return tg_tape_fail(t, file, line, NULL, TG_ENULL, "the op is NULL"), NULL;
-    const recording at = {t, file, line, op};
+    if (!op) return tg_tape_fail(t, where, NULL, TG_ENULL, "the op is NULL"), NULL;
+    const recording at = {t, where, op};
     if (!check_op(&at, n_in, x, n_attrs, attrs)) return NULL;
     uint32_t few[8], *in = few, n = (uint32_t)n_in;
     if (n > 8) {
-        if (!tg_grow(&t->allocator, (void **)&t->stack, &t->stack_capacity, n, sizeof *t->stack)) return out_of_memory(&at);
+        if (!tg_grow(&t->allocator, (void **)&t->stack, &t->stack_capacity, n, sizeof *t->stack))
+            return out_of_memory(&at);
         in = t->stack;
     }
     for (uint32_t k = 0; k < n; k++)
-        if (!tg_resolve(t, file, line, op->name, x[k], &in[k])) return NULL;
+        if (!tg_resolve(t, where, op->name, x[k], &in[k])) return NULL;
     const tg_node *v = &t->node[t->n];
-    if (t->n < t->old && v->op == op && v->n_in == n && same_inputs(t, v, n, in) && same_attrs(t, v, n_attrs, attrs)) {
+    if (t->n < t->old && v->op == op && v->n_in == n && same_inputs(t, v, n, in) &&
+        same_attrs(t, v, n_attrs, attrs)) {
         if (v->attrs) t->n_attrs = v->attrs + 1 + (size_t)n_attrs;
         if (n > 3) t->n_more = v->in[0] + n;
-        return step_over(t, file, line);
+        return step_over(t, where);
     }
     return record_new(&at, n, in, n_attrs, attrs);
 }
@@ -474,43 +532,52 @@ tg_tensor *tg_apply_at(tg_tape *t, const char *file, int line, const tg_op *op, 
 static inline bool is_node(const tg_tape *t, const tg_tensor *x, uint32_t v)
 {
     if (x->tape == t) return x->id == v;
-    if (x->tape || t->substitute_from || (t->node[v].op != &tg_op_param && t->node[v].op != &tg_op_frozen_param)) return false;
+    if (x->tape || t->substitute_from ||
+        (t->node[v].op != &tg_op_param && t->node[v].op != &tg_op_frozen_param))
+        return false;
     const tg_param *p = (const tg_param *)x;
     const tg_leaf *leaf = &t->leaf[t->origin[v].leaf];
-    return v < t->n && leaf->param == p && leaf->version == p->version && p->trainable == (t->node[v].op == &tg_op_param);
+    return v < t->n && leaf->param == p && leaf->version == p->version &&
+           p->trainable == (t->node[v].op == &tg_op_param);
 }
 
-tg_tensor *tg_apply_1(tg_tape *t, const char *file, int line, const tg_op *op, tg_tensor *x)
+tg_tensor *tg_apply_1(tg_tape *t, const char *where, const tg_op *op, tg_tensor *x)
 {
     if (t && x && t->n < t->old) {
         const tg_node *v = &t->node[t->n];
-        if (v->op == op && v->n_in == 1 && is_node(t, x, v->in[0]) && !v->attrs && !t->error.status) return step_over(t, file, line);
+        if (v->op == op && v->n_in == 1 && is_node(t, x, v->in[0]) && !v->attrs && !t->error.status)
+            return step_over(t, where);
     }
-    return tg_apply_at(t, file, line, op, 1, &x, 0, NULL);
+    return tg_apply_at(t, where, op, 1, &x, 0, NULL);
 }
 
-tg_tensor *tg_apply_2(tg_tape *t, const char *file, int line, const tg_op *op, tg_tensor *a, tg_tensor *b)
+tg_tensor *tg_apply_2(tg_tape *t, const char *where, const tg_op *op, tg_tensor *a, tg_tensor *b)
 {
     if (t && a && b && t->n < t->old) {
         const tg_node *v = &t->node[t->n];
-        if (v->op == op && v->n_in == 2 && is_node(t, a, v->in[0]) && is_node(t, b, v->in[1]) && !v->attrs && !t->error.status)
-            return step_over(t, file, line);
+        if (v->op == op && v->n_in == 2 && is_node(t, a, v->in[0]) && is_node(t, b, v->in[1]) &&
+            !v->attrs && !t->error.status)
+            return step_over(t, where);
     }
     tg_tensor *x[] = {a, b};
-    return tg_apply_at(t, file, line, op, 2, x, 0, NULL);
+    return tg_apply_at(t, where, op, 2, x, 0, NULL);
 }
 
-tg_tensor *tg_apply_3(tg_tape *t, const char *file, int line, const tg_op *op, tg_tensor *a, tg_tensor *b, tg_tensor *c)
+tg_tensor *tg_apply_3(tg_tape *t, const char *where, const tg_op *op, tg_tensor *a, tg_tensor *b,
+                      tg_tensor *c)
 {
     tg_tensor *x[] = {a, b, c};
-    return tg_apply_at(t, file, line, op, 3, x, 0, NULL);
+    return tg_apply_at(t, where, op, 3, x, 0, NULL);
 }
 
 int64_t tg_draw_ordinal(tg_tape *t) { return t ? t->draws++ : 0; }
 
 /* ---------------------------------------------------------------- cutting back */
 
-tg_mark tg_tape_mark(const tg_tape *t) { return (tg_mark){t->n, t->n_more, t->n_attrs, t->n_leaves, t->draws}; }
+tg_mark tg_tape_mark(const tg_tape *t)
+{
+    return (tg_mark){t->n, t->n_more, t->n_attrs, t->n_leaves, t->draws};
+}
 
 void tg_tape_cut(tg_tape *t, tg_mark mark)
 {

@@ -1,5 +1,5 @@
 /* The reverse pass: one walk backwards over what y depends on, asking each op for its vector-Jacobian product. */
-#define TG_HERE file, line
+#define TG_HERE where
 
 #include "base.h"
 #include "tape.h"
@@ -11,15 +11,20 @@
 static bool grow_live(tg_tape *t)
 {
     size_t before = t->live_capacity;
-    if (!tg_grow(&t->allocator, (void **)&t->live, &t->live_capacity, (size_t)t->n / 64 + 1, sizeof *t->live)) return false;
+    if (!tg_grow(&t->allocator, (void **)&t->live, &t->live_capacity, (size_t)t->n / 64 + 1,
+                 sizeof *t->live))
+        return false;
     memset(t->live + before, 0, (t->live_capacity - before) * sizeof *t->live);
-    return tg_grow(&t->allocator, (void **)&t->stack, &t->stack_capacity, (size_t)t->n + 1, sizeof *t->stack) &&
-           tg_grow(&t->allocator, (void **)&t->local, &t->local_capacity, (size_t)t->n + 1, sizeof *t->local);
+    return tg_grow(&t->allocator, (void **)&t->stack, &t->stack_capacity, (size_t)t->n + 1,
+                   sizeof *t->stack) &&
+           tg_grow(&t->allocator, (void **)&t->local, &t->local_capacity, (size_t)t->n + 1,
+                   sizeof *t->local);
 }
 
-tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t *low, uint32_t *high)
+tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t *low,
+                       uint32_t *high)
 {
-    if (!grow_live(t)) return tg_tape_fail(t, NULL, 0, NULL, TG_ENOMEM, "no memory to walk the tape");
+    if (!grow_live(t)) return tg_tape_fail(t, NULL, NULL, TG_ENOMEM, "no memory to walk the tape");
     size_t depth = 0;
     *low = UINT32_MAX;
     *high = 0;
@@ -61,8 +66,7 @@ enum { WANTED = 1, CARRIES = 2, REACHED = 4, LINKED = 8 };
 
 typedef struct pass {
     tg_tape *t;
-    const char *file;
-    int line;
+    const char *where;
     uint32_t low, high; /* nodes concerned */
     uint8_t *flags;     /* from low on, as for first */
     uint32_t *first;    /* 1 + index of a node's last term */
@@ -73,11 +77,16 @@ typedef struct pass {
     uint32_t cut; /* 1 + the node at which a path was cut last */
 } pass;
 
-static tg_status no_memory(pass *p) { return tg_tape_fail(p->t, p->file, p->line, "grad", TG_ENOMEM, "no memory for the reverse pass"); }
+static tg_status no_memory(pass *p)
+{
+    return tg_tape_fail(p->t, p->where, "grad", TG_ENOMEM, "no memory for the reverse pass");
+}
 
 static tg_status add_term(pass *p, uint32_t node, tg_tensor *g)
 {
-    if (!tg_grow(&p->t->allocator, (void **)&p->terms, &p->term_capacity, p->n_terms + 1, sizeof *p->terms)) return no_memory(p);
+    if (!tg_grow(&p->t->allocator, (void **)&p->terms, &p->term_capacity, p->n_terms + 1,
+                 sizeof *p->terms))
+        return no_memory(p);
     p->terms[p->n_terms] = (term){g, p->first[node - p->low]};
     p->first[node - p->low] = (uint32_t)++p->n_terms;
     return TG_OK;
@@ -94,10 +103,12 @@ static tg_tensor *gradient_of(pass *p, uint32_t node)
         return NULL;
     }
     size_t at = n;
-    for (uint32_t k = p->first[node - p->low]; k; k = p->terms[k - 1].next) p->sum[--at] = p->terms[k - 1].g;
+    for (uint32_t k = p->first[node - p->low]; k; k = p->terms[k - 1].next)
+        p->sum[--at] = p->terms[k - 1].g;
     for (; n > 1; n = (n + 1) / 2)
         for (size_t k = 0; k < n / 2 + n % 2; k++)
-            p->sum[k] = 2 * k + 1 < n ? tg_apply_2(t, t->origin[node].file, t->origin[node].line, &tg_op_add, p->sum[2 * k], p->sum[2 * k + 1])
+            p->sum[k] = 2 * k + 1 < n ? tg_apply_2(t, t->origin[node].where, &tg_op_add,
+                                                   p->sum[2 * k], p->sum[2 * k + 1])
                                       : p->sum[2 * k];
     return p->sum[0];
 }
@@ -113,11 +124,11 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
 {
     tg_tape *t = p->t;
     const tg_node v = t->node[node];
-    const char *file = t->origin[node].file;
-    int line = t->origin[node].line;
+    const char *where = t->origin[node].where;
     if (!v.op->vjp)
-        return tg_tape_fail(t, file, line, v.op->name, TG_ENOGRAD,
-                            "the op is not differentiable and lies between a result and what it is differentiated by");
+        return tg_tape_fail(t, where, v.op->name, TG_ENOGRAD,
+                            "the op is not differentiable and lies between a result and what it is "
+                            "differentiated by");
     tg_tensor *few[16] = {0}, **x = few;
     int64_t few_attrs[16], *attrs = few_attrs;
     int n_attrs = tg_node_n_attrs(t, &v);
@@ -134,24 +145,28 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
     if (n_attrs) memcpy(attrs, tg_node_attrs(t, &v), (size_t)n_attrs * sizeof *attrs);
     tg_tensor **gx = x + v.n_in;
     for (uint32_t k = 0; k < v.n_in; k++) x[k] = tg_handle(t, tg_node_inputs(t, &v)[k]);
-    v.op->vjp(t, file, line, (int)v.n_in, x, tg_handle(t, node), attrs, gy, gx);
+    v.op->vjp(t, where, (int)v.n_in, x, tg_handle(t, node), attrs, gy, gx);
     for (uint32_t k = 0; k < v.n_in && !t->error.status; k++) {
         uint32_t in = x[k]->id;
         if (!(p->flags[in - p->low] & CARRIES)) continue;
         if (!gx[k] && !is_float(t, in)) {
             p->cut = node + 1;
         } else if (!gx[k]) {
-            tg_tape_fail(t, file, line, v.op->name, TG_ENOGRAD, "the op is not differentiable in its operand %u", k);
+            tg_tape_fail(t, where, v.op->name, TG_ENOGRAD,
+                         "the op is not differentiable in its operand %u", k);
         } else if (t->node[gx[k]->id].type == t->node[in].type) {
             add_term(p, in, gx[k]);
         } else {
             const tg_type want = tg_node_type(t, in)->type;
             if (tg_tensor_dtype(gx[k]) != want.dtype ||
-                !tg_shape_equal(tg_shape_broadcast(want.shape, tg_tensor_shape(gx[k])), tg_tensor_shape(gx[k])))
-                tg_tape_fail(t, file, line, v.op->name, TG_ESHAPE, "its vjp gave %s %s for an operand that is %s %s",
-                             tg_dtype_name(tg_tensor_dtype(gx[k])), tg_shape_text(tg_tensor_shape(gx[k])).text, tg_dtype_name(want.dtype),
+                !tg_shape_equal(tg_shape_broadcast(want.shape, tg_tensor_shape(gx[k])),
+                                tg_tensor_shape(gx[k])))
+                tg_tape_fail(t, where, v.op->name, TG_ESHAPE,
+                             "its vjp gave %s %s for an operand that is %s %s",
+                             tg_dtype_name(tg_tensor_dtype(gx[k])),
+                             tg_shape_text(tg_tensor_shape(gx[k])).text, tg_dtype_name(want.dtype),
                              tg_shape_text(want.shape).text);
-            else add_term(p, in, tg_base_sum_to(t, file, line, gx[k], want.shape));
+            else add_term(p, in, tg_base_sum_to(t, where, gx[k], want.shape));
         }
     }
     tg_release(&t->allocator, attrs == few_attrs ? NULL : attrs, (size_t)n_attrs * sizeof *attrs);
@@ -164,7 +179,8 @@ static bool flag_paths(pass *p, uint32_t n, const uint32_t *x)
 {
     tg_tape *t = p->t;
     for (uint32_t k = 0; k < n; k++)
-        if (x[k] >= p->low && x[k] <= p->high && tg_is_live(t, x[k])) p->flags[x[k] - p->low] |= WANTED | CARRIES;
+        if (x[k] >= p->low && x[k] <= p->high && tg_is_live(t, x[k]))
+            p->flags[x[k] - p->low] |= WANTED | CARRIES;
     for (uint32_t v = p->low; v <= p->high; v++) {
         if (!tg_is_live(t, v) || t->node[v].op == &tg_op_detach) continue;
         const uint32_t *in = tg_node_inputs(t, &t->node[v]);
@@ -182,7 +198,8 @@ static tg_status walk_back(pass *p, uint32_t n, const uint32_t *x, tg_tensor **g
         if (!(flags & CARRIES)) continue;
         bool passes = t->node[v].n_in && t->node[v].op != &tg_op_detach;
         const uint32_t *in = tg_node_inputs(t, &t->node[v]);
-        for (uint32_t k = 0; flags & LINKED && passes && k < t->node[v].n_in; k++) p->flags[in[k] - p->low] |= LINKED;
+        for (uint32_t k = 0; flags & LINKED && passes && k < t->node[v].n_in; k++)
+            p->flags[in[k] - p->low] |= LINKED;
         if (!p->first[v - p->low]) continue;
         tg_tensor *g = gradient_of(p, v);
         if (!g) return t->error.status;
@@ -194,20 +211,24 @@ static tg_status walk_back(pass *p, uint32_t n, const uint32_t *x, tg_tensor **g
         if (passes && pull_back(p, v, g)) return t->error.status;
     }
     for (uint32_t k = 0; k < n; k++)
-        if (x[k] >= p->low && x[k] <= p->high && (p->flags[x[k] - p->low] & (LINKED | REACHED)) == LINKED && p->cut)
-            return tg_tape_fail(t, t->origin[p->cut - 1].file, t->origin[p->cut - 1].line, t->node[p->cut - 1].op->name, TG_ENOGRAD,
-                                "the op is not differentiable in an integer operand, and no other path leads to what is differentiated by");
+        if (x[k] >= p->low && x[k] <= p->high &&
+            (p->flags[x[k] - p->low] & (LINKED | REACHED)) == LINKED && p->cut)
+            return tg_tape_fail(t, t->origin[p->cut - 1].where, t->node[p->cut - 1].op->name,
+                                TG_ENOGRAD,
+                                "the op is not differentiable in an integer operand, and no other "
+                                "path leads to what is differentiated by");
     return TG_OK;
 }
 
-tg_status tg_reverse(tg_tape *t, const char *file, int line, uint32_t n_y, const uint32_t *y, tg_tensor *const *seed, uint32_t n, const uint32_t *x,
-                     tg_tensor **gx)
+tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
+                     tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx)
 {
-    pass p = {.t = t, .file = file, .line = line};
+    pass p = {.t = t, .where = where};
     for (uint32_t k = 0; k < n; k++) gx[k] = NULL;
     tg_status status = tg_mark_live(t, n_y, y, false, &p.low, &p.high);
     if (status) return status;
-    size_t span = (size_t)p.high - p.low + 1, flag_bytes = span * sizeof *p.flags, first_bytes = span * sizeof *p.first;
+    size_t span = (size_t)p.high - p.low + 1, flag_bytes = span * sizeof *p.flags,
+           first_bytes = span * sizeof *p.first;
     p.flags = tg_allocate(&t->allocator, flag_bytes);
     p.first = tg_allocate(&t->allocator, first_bytes);
     if (p.flags && p.first) {
@@ -233,79 +254,103 @@ tg_status tg_reverse(tg_tape *t, const char *file, int line, uint32_t n_y, const
 /* ---------------------------------------------------------------- gradients as tensors */
 
 /* A constant spread to x's shape. */
-static tg_tensor *filled_like(tg_tape *t, const char *file, int line, tg_tensor *x, double value)
+static tg_tensor *filled_like(tg_tape *t, const char *where, tg_tensor *x, double value)
 {
-    return tg_base_expand(t, file, line, tg_constant_like(t, x, value), tg_tensor_shape(x));
+    return tg_base_expand(t, where, tg_constant_like(t, x, value), tg_tensor_shape(x));
 }
 
-static bool check_seed(tg_tape *t, const char *file, int line, const char *what, tg_tensor *seed, tg_tensor *y)
+static bool check_seed(tg_tape *t, const char *where, const char *what, tg_tensor *seed,
+                       tg_tensor *y)
 {
-    if (tg_tensor_dtype(seed) == tg_tensor_dtype(y) && tg_shape_equal(tg_tensor_shape(seed), tg_tensor_shape(y))) return true;
-    tg_tape_fail(t, file, line, what, tg_tensor_dtype(seed) == tg_tensor_dtype(y) ? TG_ESHAPE : TG_EDTYPE, "%s %s given where %s %s is needed",
-                 tg_dtype_name(tg_tensor_dtype(seed)), tg_shape_text(tg_tensor_shape(seed)).text, tg_dtype_name(tg_tensor_dtype(y)),
+    if (tg_tensor_dtype(seed) == tg_tensor_dtype(y) &&
+        tg_shape_equal(tg_tensor_shape(seed), tg_tensor_shape(y)))
+        return true;
+    tg_tape_fail(t, where, what,
+                 tg_tensor_dtype(seed) == tg_tensor_dtype(y) ? TG_ESHAPE : TG_EDTYPE,
+                 "%s %s given where %s %s is needed", tg_dtype_name(tg_tensor_dtype(seed)),
+                 tg_shape_text(tg_tensor_shape(seed)).text, tg_dtype_name(tg_tensor_dtype(y)),
                  tg_shape_text(tg_tensor_shape(y)).text);
     return false;
 }
 
-tg_status tg_grad_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *seed, int n, tg_tensor *const *x, tg_tensor **gx,
-                     bool allow_unused)
+tg_status tg_grad_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *seed, int n,
+                     tg_tensor *const *x, tg_tensor **gx, bool allow_unused)
 {
     for (int k = 0; gx && k < n; k++) gx[k] = NULL;
     if (!t) return TG_ENOMEM;
     if (t->error.status) return t->error.status;
     if (n < 0 || (n && (!x || !gx)))
-        return tg_tape_fail(t, file, line, "grad", n < 0 ? TG_EVALUE : TG_ENULL, "nothing to differentiate by, or nowhere to put gradients");
+        return tg_tape_fail(t, where, "grad", n < 0 ? TG_EVALUE : TG_ENULL,
+                            "nothing to differentiate by, or nowhere to put gradients");
     uint32_t y_node, few[16], *nodes = few;
     size_t bytes = (size_t)n * sizeof *nodes;
-    if (!tg_resolve(t, file, line, "grad", y, &y_node)) return t->error.status;
+    if (!tg_resolve(t, where, "grad", y, &y_node)) return t->error.status;
     y = tg_handle(t, y_node);
     if (!seed && tg_tensor_count(y) != 1)
-        return tg_tape_fail(t, file, line, "grad", TG_ESHAPE, "a seed is needed for a result of shape %s", tg_shape_text(tg_tensor_shape(y)).text);
-    if (!is_float(t, y_node)) return tg_tape_fail(t, file, line, "grad", TG_ENOGRAD, "%s carries no gradient", tg_dtype_name(tg_tensor_dtype(y)));
+        return tg_tape_fail(t, where, "grad", TG_ESHAPE,
+                            "a seed is needed for a result of shape %s",
+                            tg_shape_text(tg_tensor_shape(y)).text);
+    if (!is_float(t, y_node))
+        return tg_tape_fail(t, where, "grad", TG_ENOGRAD, "%s carries no gradient",
+                            tg_dtype_name(tg_tensor_dtype(y)));
     uint32_t seed_node;
-    if (seed && (!tg_resolve(t, file, line, "grad", seed, &seed_node) || !check_seed(t, file, line, "grad: seed", seed, y))) return t->error.status;
-    seed = seed ? tg_handle(t, seed_node) : filled_like(t, file, line, y, 1);
-    if (n > 16 && !(nodes = tg_allocate(&t->allocator, bytes))) return tg_tape_fail(t, file, line, "grad", TG_ENOMEM, "no memory");
+    if (seed && (!tg_resolve(t, where, "grad", seed, &seed_node) ||
+                 !check_seed(t, where, "grad: seed", seed, y)))
+        return t->error.status;
+    seed = seed ? tg_handle(t, seed_node) : filled_like(t, where, y, 1);
+    if (n > 16 && !(nodes = tg_allocate(&t->allocator, bytes)))
+        return tg_tape_fail(t, where, "grad", TG_ENOMEM, "no memory");
     bool known = seed != NULL;
-    for (int k = 0; k < n && known; k++) known = tg_resolve(t, file, line, "grad", x[k], &nodes[k]);
-    if (known) tg_reverse(t, file, line, 1, &y_node, &seed, (uint32_t)n, nodes, gx);
+    for (int k = 0; k < n && known; k++) known = tg_resolve(t, where, "grad", x[k], &nodes[k]);
+    if (known) tg_reverse(t, where, 1, &y_node, &seed, (uint32_t)n, nodes, gx);
     for (int k = 0; k < n && !t->error.status && !allow_unused; k++)
-        if (!gx[k]) tg_tape_fail(t, file, line, "grad", TG_ENOGRAD, "the result does not depend on tensor %d", k);
+        if (!gx[k])
+            tg_tape_fail(t, where, "grad", TG_ENOGRAD, "the result does not depend on tensor %d",
+                         k);
     for (int k = 0; k < n && t->error.status; k++) gx[k] = NULL;
     tg_release(&t->allocator, nodes == few ? NULL : nodes, bytes);
     return t->error.status;
 }
 
 /* The vjp is linear in its seed u: differentiating <vjp(u), v> by u gives the Jacobian times v, whatever u is. */
-tg_tensor *tg_jvp_at(tg_tape *t, const char *file, int line, tg_tensor *y, int n, tg_tensor *const *x, tg_tensor *const *v)
+tg_tensor *tg_jvp_at(tg_tape *t, const char *where, tg_tensor *y, int n, tg_tensor *const *x,
+                     tg_tensor *const *v)
 {
     if (!t || t->error.status) return NULL;
-    if (!y || n < 1 || !x || !v) return tg_tape_fail(t, file, line, "jvp", TG_ENULL, "a result, tensors and directions are needed"), NULL;
+    if (!y || n < 1 || !x || !v)
+        return tg_tape_fail(t, where, "jvp", TG_ENULL,
+                            "a result, tensors and directions are needed"),
+               NULL;
     uint32_t u_node;
-    tg_tensor *u = tg_base_expand(t, file, line, tg_constant_like(t, y, 0), tg_tensor_shape(y));
+    tg_tensor *u = tg_base_expand(t, where, tg_constant_like(t, y, 0), tg_tensor_shape(y));
     size_t bytes = (size_t)n * (sizeof(tg_tensor *) + sizeof(tg_tensor *) + sizeof(uint32_t));
     tg_tensor **g = tg_allocate(&t->allocator, bytes), **seed = g + n, *result = NULL;
-    if (!g) return tg_tape_fail(t, file, line, "jvp", TG_ENOMEM, "no memory"), NULL;
+    if (!g) return tg_tape_fail(t, where, "jvp", TG_ENOMEM, "no memory"), NULL;
     uint32_t *node = (uint32_t *)(seed + n), used = 0;
-    if (tg_resolve(t, file, line, "jvp", u, &u_node) && !tg_grad_at(t, file, line, y, u, n, x, g, true)) {
+    if (tg_resolve(t, where, "jvp", u, &u_node) && !tg_grad_at(t, where, y, u, n, x, g, true)) {
         for (int k = 0; k < n && !t->error.status; k++) {
             uint32_t direction;
-            if (!tg_resolve(t, file, line, "jvp", v[k], &direction) || !check_seed(t, file, line, "jvp: direction", v[k], x[k])) break;
+            if (!tg_resolve(t, where, "jvp", v[k], &direction) ||
+                !check_seed(t, where, "jvp: direction", v[k], x[k]))
+                break;
             if (!g[k]) continue;
             node[used] = g[k]->id;
             seed[used++] = tg_handle(t, direction);
         }
-        if (!t->error.status && used) tg_reverse(t, file, line, used, node, seed, 1, &u_node, &result);
-        if (!t->error.status && !result) result = filled_like(t, file, line, y, 0);
+        if (!t->error.status && used) tg_reverse(t, where, used, node, seed, 1, &u_node, &result);
+        if (!t->error.status && !result) result = filled_like(t, where, y, 0);
     }
     tg_release(&t->allocator, g, bytes);
     return t->error.status ? NULL : result;
 }
 
-tg_tensor *tg_hvp_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *x, tg_tensor *v)
+tg_tensor *tg_hvp_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x, tg_tensor *v)
 {
     tg_tensor *g, *result;
-    if (t && !t->error.status && !v) return tg_tape_fail(t, file, line, "hvp", TG_ENULL, "the direction is NULL"), NULL;
-    if (tg_grad_at(t, file, line, y, NULL, 1, &x, &g, false) || tg_grad_at(t, file, line, g, v, 1, &x, &result, true)) return NULL;
-    return result ? result : filled_like(t, file, line, x, 0);
+    if (t && !t->error.status && !v)
+        return tg_tape_fail(t, where, "hvp", TG_ENULL, "the direction is NULL"), NULL;
+    if (tg_grad_at(t, where, y, NULL, 1, &x, &g, false) ||
+        tg_grad_at(t, where, g, v, 1, &x, &result, true))
+        return NULL;
+    return result ? result : filled_like(t, where, x, 0);
 }

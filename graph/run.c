@@ -18,18 +18,20 @@ typedef struct tg_run {
     int64_t element; /* of the report that stands */
     tg_error *error; /* what kernels report */
     atomic_flag reporting;
-    fenv_t environment; /* of the caller's floating-point arithmetic; set when there is more than one thread */
+    fenv_t
+        environment; /* of the caller's floating-point arithmetic; set when there is more than one thread */
 } tg_run;
 
 /* ---------------------------------------------------------------- reports of bad data */
 
-static void report(tg_run *run, int64_t element, tg_status status, const char *format, va_list arguments)
+static void report(tg_run *run, int64_t element, tg_status status, const char *format,
+                   va_list arguments)
 {
     while (atomic_flag_test_and_set_explicit(&run->reporting, memory_order_acquire)) continue;
     if (!run->error->status || element < run->element) {
         run->error->status = TG_OK;
         run->element = element;
-        tg_error_setv(run->error, NULL, 0, NULL, status, format, arguments);
+        tg_error_setv(run->error, NULL, NULL, status, format, arguments);
     }
     atomic_flag_clear_explicit(&run->reporting, memory_order_release);
 }
@@ -62,21 +64,22 @@ void tg_scalar_bits(tg_dtype dtype, double value, uint64_t *bits)
     else *(uint8_t *)bits = (uint8_t)value;
 }
 
-static tg_status stale(tg_tape *t, const char *file, int line, const tg_leaf *leaf)
+static tg_status stale(tg_tape *t, const char *where, const tg_leaf *leaf)
 {
     uint32_t reader = leaf->node;
     for (uint32_t v = leaf->node + 1; v < t->n && reader == leaf->node; v++)
         for (uint32_t k = 0; k < t->node[v].n_in; k++)
             if (tg_node_inputs(t, &t->node[v])[k] == leaf->node) reader = v;
     const tg_origin *origin = &t->origin[reader];
-    char where[160] = "";
-    if (origin->file) snprintf(where, sizeof where, " recorded at %.120s:%d", origin->file, origin->line);
-    return tg_tape_fail(t, file, line, t->node[reader].op->name, TG_ESTALE,
-                        "parameter '%s' changed after the op%s read it and before its value was asked for; evaluate first, or tg_keep the value",
-                        leaf->param->name, where);
+    char place[160] = "";
+    if (origin->where) snprintf(place, sizeof place, " recorded at %.128s", origin->where);
+    return tg_tape_fail(t, where, t->node[reader].op->name, TG_ESTALE,
+                        "parameter '%s' changed after the op%s read it and before its value was "
+                        "asked for; evaluate first, or tg_keep the value",
+                        leaf->param->name, place);
 }
 
-static tg_status bind_leaves(tg_run *run, const char *file, int line, const tg_event *event)
+static tg_status bind_leaves(tg_run *run, const char *where, const tg_event *event)
 {
     tg_tape *t = run->t;
     tg_plan *plan = run->plan;
@@ -93,7 +96,8 @@ static tg_status bind_leaves(tg_run *run, const char *file, int line, const tg_e
         const tg_op *op = t->node[node].op;
         const tg_leaf *leaf = tg_is_leaf(op) ? &t->leaf[t->origin[node].leaf] : NULL;
         /* A leaf that was asked for has a copy of its data, which a replay must not take for the data of now. */
-        bool outdated = leaf && (op == &tg_op_input || (leaf->param && leaf->version == leaf->param->version));
+        bool outdated =
+            leaf && (op == &tg_op_input || (leaf->param && leaf->version == leaf->param->version));
         if (value && !outdated) {
             *base = t->value[value - 1].data;
             continue;
@@ -104,7 +108,7 @@ static tg_status bind_leaves(tg_run *run, const char *file, int line, const tg_e
             tg_scalar_bits(l->dtype, leaf->value, &l->scalar);
             *base = &l->scalar;
         } else if (leaf->version != leaf->param->version) {
-            return stale(t, file, line, leaf);
+            return stale(t, where, leaf);
         } else {
             *base = leaf->param->value;
         }
@@ -112,13 +116,14 @@ static tg_status bind_leaves(tg_run *run, const char *file, int line, const tg_e
     return TG_OK;
 }
 
-static tg_status no_memory(tg_tape *t, const char *file, int line, size_t bytes)
+static tg_status no_memory(tg_tape *t, const char *where, size_t bytes)
 {
-    return tg_tape_fail(t, file, line, NULL, TG_ENOMEM, "no memory to evaluate (%zu bytes wanted)", bytes);
+    return tg_tape_fail(t, where, NULL, TG_ENOMEM, "no memory to evaluate (%zu bytes wanted)",
+                        bytes);
 }
 
 /* Values go to storage of their own; a gradient goes to its parameter, or beside it when that holds one already. */
-static tg_status bind_outputs(tg_run *run, const char *file, int line, const tg_event *event)
+static tg_status bind_outputs(tg_run *run, const char *where, const tg_event *event)
 {
     tg_tape *t = run->t;
     tg_plan *plan = run->plan;
@@ -129,13 +134,15 @@ static tg_status bind_outputs(tg_run *run, const char *file, int line, const tg_
             tg_param *p = t->leaf[t->origin[t->event_ids[event->bound + o->index]].leaf].param;
             *base = tg_param_grad_buffer(p);
             bool taken = p->has_grad;
-            for (uint32_t i = 0; i < k && !taken; i++) taken = plan->outputs[i].gradient && plan->base[1 + plan->n_leaves + i] == *base && *base;
+            for (uint32_t i = 0; i < k && !taken; i++)
+                taken = plan->outputs[i].gradient && plan->base[1 + plan->n_leaves + i] == *base &&
+                        *base;
             if (taken) *base = tg_arena_take(&t->storage, o->bytes);
         } else {
             uint32_t value = tg_handle(t, t->event_ids[event->targets + o->index])->value;
             *base = value ? t->value[value - 1].data : tg_arena_take(&t->storage, o->bytes);
         }
-        if (!*base) return no_memory(t, file, line, o->bytes);
+        if (!*base) return no_memory(t, where, o->bytes);
     }
     return TG_OK;
 }
@@ -148,12 +155,13 @@ static void accumulate(const tg_plan_output *o, void *sum, const void *term)
         for (int64_t i = 0; i < o->count; i++) ((double *)sum)[i] += ((const double *)term)[i];
 }
 
-static tg_status hand_out(tg_run *run, const char *file, int line, const tg_event *event)
+static tg_status hand_out(tg_run *run, const char *where, const tg_event *event)
 {
     tg_tape *t = run->t;
     const tg_plan *plan = run->plan;
-    if (!tg_grow(&t->allocator, (void **)&t->value, &t->value_capacity, t->n_values + plan->n_outputs, sizeof *t->value))
-        return no_memory(t, file, line, (t->n_values + plan->n_outputs) * sizeof *t->value);
+    if (!tg_grow(&t->allocator, (void **)&t->value, &t->value_capacity,
+                 t->n_values + plan->n_outputs, sizeof *t->value))
+        return no_memory(t, where, (t->n_values + plan->n_outputs) * sizeof *t->value);
     for (uint32_t k = 0; k < plan->n_outputs; k++) {
         const tg_plan_output *o = &plan->outputs[k];
         void *data = plan->base[1 + plan->n_leaves + k];
@@ -186,7 +194,10 @@ static bool reserve(tg_tape *t, void **block, size_t *bytes, size_t need)
 
 /* ---------------------------------------------------------------- groups */
 
-static inline char *address(const tg_plan *plan, tg_ref at) { return (char *)plan->base[at.base] + at.offset; }
+static inline char *address(const tg_plan *plan, tg_ref at)
+{
+    return (char *)plan->base[at.base] + at.offset;
+}
 
 /* One thread's registers. */
 typedef struct worker {
@@ -228,7 +239,8 @@ static void copy_strided(char *out, const char *from, uint32_t size, int64_t n, 
 /* out[0..n) already holds a pattern of `period` bytes once: repeats it. */
 static void repeat(char *out, int64_t period, int64_t bytes)
 {
-    for (int64_t done = period; done < bytes; done *= 2) memcpy(out + done, out, (size_t)(done < bytes - done ? done : bytes - done));
+    for (int64_t done = period; done < bytes; done *= 2)
+        memcpy(out + done, out, (size_t)(done < bytes - done ? done : bytes - done));
 }
 
 /* Elements first .. first + n - 1, in row-major order, of strided memory. */
@@ -273,8 +285,14 @@ static void run_block(const worker *w, int64_t first, int64_t n)
         reg[m->reg] = address(plan, m->at) + first * m->size;
     }
     for (uint32_t k = 0; k < group->n_loads; k++)
-        if (group->loads[k].ndim) gather(reg[group->loads[k].reg], address(plan, group->loads[k].from), &group->loads[k], first, n);
-    tg_span span = {.n = n, .first = first, .key = w->run->t->key, .step = w->run->t->step, .run = (tg_run *)(uintptr_t)w->run};
+        if (group->loads[k].ndim)
+            gather(reg[group->loads[k].reg], address(plan, group->loads[k].from), &group->loads[k],
+                   first, n);
+    tg_span span = {.n = n,
+                    .first = first,
+                    .key = w->run->t->key,
+                    .step = w->run->t->step,
+                    .run = (tg_run *)(uintptr_t)w->run};
     for (uint32_t k = 0; k < group->n_instructions; k++) {
         const tg_instruction *i = &group->instructions[k];
         const void *x[TG_SPAN_INPUTS] = {reg[i->x[0]], reg[i->x[1]], reg[i->x[2]], reg[i->x[3]]};
@@ -288,11 +306,13 @@ static void start_worker(worker *w, const tg_run *run, const tg_group *group, in
     char *memory = run->registers + (size_t)thread * run->plan->register_bytes;
     size_t table = (group->n_registers * sizeof(void *) + TG_ALIGN - 1) / TG_ALIGN * TG_ALIGN;
     *w = (worker){run, group, (void **)(void *)memory};
-    for (uint32_t k = 0; k < group->n_temps; k++) w->reg[k] = memory + table + k * group->temp_bytes;
+    for (uint32_t k = 0; k < group->n_temps; k++)
+        w->reg[k] = memory + table + k * group->temp_bytes;
     for (uint32_t k = 0; k < group->n_loads; k++)
         if (!group->loads[k].ndim) {
             const tg_load *load = &group->loads[k];
-            fill(w->reg[load->reg], address(run->plan, load->from), load->size, (int64_t)(group->temp_bytes / load->size));
+            fill(w->reg[load->reg], address(run->plan, load->from), load->size,
+                 (int64_t)(group->temp_bytes / load->size));
         }
 }
 
@@ -306,14 +326,16 @@ static void fold_short_rows(const worker *w, int64_t row, int64_t rows)
         const tg_fold_part *f = &group->folds[k];
         const char *x = w->reg[f->reg];
         char *y = address(w->run->plan, f->y) + row * f->size;
-        for (int64_t r = 0; r < rows; r++) f->fold(group->reduced, x + r * group->reduced * f->size, y + r * f->size);
+        for (int64_t r = 0; r < rows; r++)
+            f->fold(group->reduced, x + r * group->reduced * f->size, y + r * f->size);
     }
 }
 
 static void fold_long_row(const worker *w, int64_t unit)
 {
     const tg_group *group = w->group;
-    int64_t chunks = (group->reduced + TG_CHUNK - 1) / TG_CHUNK, row = unit / chunks, chunk = unit % chunks;
+    int64_t chunks = (group->reduced + TG_CHUNK - 1) / TG_CHUNK, row = unit / chunks,
+            chunk = unit % chunks;
     int64_t n = least(TG_CHUNK, group->reduced - chunk * TG_CHUNK);
     run_block(w, row * group->reduced + chunk * TG_CHUNK, n);
     for (uint32_t k = 0; k < group->n_folds; k++) {
@@ -330,7 +352,8 @@ static void combine(tg_span_fn run, void *y, const void *a, const void *b, int64
 }
 
 /* Rows combined pairwise, the upper half with the lower, until one is left: it is at the address returned, which is `room` or x itself. */
-static const char *pair_rows(const tg_fold_part *f, char *room, const char *x, int64_t rows, int64_t width)
+static const char *pair_rows(const tg_fold_part *f, char *room, const char *x, int64_t rows,
+                             int64_t width)
 {
     int64_t row = width * f->size;
     while (rows > 1) {
@@ -347,7 +370,8 @@ static const char *pair_rows(const tg_fold_part *f, char *room, const char *x, i
 static void fold_columns(const worker *w, int64_t unit)
 {
     const tg_group *group = w->group;
-    int64_t strips = (group->inner + TG_CHUNK - 1) / TG_CHUNK, chunks = (group->reduced + TG_ROWS - 1) / TG_ROWS;
+    int64_t strips = (group->inner + TG_CHUNK - 1) / TG_CHUNK,
+            chunks = (group->reduced + TG_ROWS - 1) / TG_ROWS;
     int64_t strip = unit % strips, chunk = unit / strips % chunks, outer = unit / strips / chunks;
     int64_t column = strip * TG_CHUNK, width = least(TG_CHUNK, group->inner - column);
     int64_t row = chunk * TG_ROWS, end = least(row + TG_ROWS, group->reduced);
@@ -357,7 +381,8 @@ static void fold_columns(const worker *w, int64_t unit)
         for (uint32_t k = 0; k < group->n_folds; k++) {
             const tg_fold_part *f = &group->folds[k];
             tg_ref to = chunks > 1 ? f->partial : f->y;
-            char *sum = address(w->run->plan, to) + ((outer * chunks + chunk) * group->inner + column) * f->size;
+            char *sum = address(w->run->plan, to) +
+                        ((outer * chunks + chunk) * group->inner + column) * f->size;
             const char *part = pair_rows(f, w->reg[group->room], w->reg[f->reg], rows, width);
             if (at == row) memcpy(sum, part, (size_t)(width * f->size));
             else combine(f->combine, sum, sum, part, width);
@@ -369,8 +394,13 @@ static void run_unit(const worker *w, int64_t unit)
 {
     const tg_group *group = w->group;
     switch (group->walk) {
-    case TG_FLAT: run_block(w, unit * group->block, least(group->block, group->count - unit * group->block)); break;
-    case TG_SHORT_ROWS: fold_short_rows(w, unit * group->block, least(group->block, group->outer - unit * group->block)); break;
+    case TG_FLAT:
+        run_block(w, unit * group->block, least(group->block, group->count - unit * group->block));
+        break;
+    case TG_SHORT_ROWS:
+        fold_short_rows(w, unit * group->block,
+                        least(group->block, group->outer - unit * group->block));
+        break;
     case TG_LONG_ROWS: fold_long_row(w, unit); break;
     case TG_COLUMNS: fold_columns(w, unit);
     }
@@ -386,7 +416,9 @@ static void finish_fold(const tg_run *run, const tg_group *group, const tg_fold_
             char *p = partial + row * chunks * f->size;
             int64_t n = chunks;
             for (; n > TG_CHUNK; n = (n + TG_CHUNK - 1) / TG_CHUNK)
-                for (int64_t k = 0; k * TG_CHUNK < n; k++) f->fold(least(TG_CHUNK, n - k * TG_CHUNK), p + k * TG_CHUNK * f->size, p + k * f->size);
+                for (int64_t k = 0; k * TG_CHUNK < n; k++)
+                    f->fold(least(TG_CHUNK, n - k * TG_CHUNK), p + k * TG_CHUNK * f->size,
+                            p + k * f->size);
             f->fold(n, p, y + row * f->size);
         }
     } else if (group->walk == TG_COLUMNS && group->reduced > TG_ROWS) {
@@ -414,7 +446,8 @@ static void run_group(const tg_run *run, const tg_group *group)
     if (group->count == 0) {
         for (uint32_t k = 0; k < group->n_folds; k++)
             for (int64_t i = 0; i < group->outer * group->inner; i++)
-                group->folds[k].fold(0, NULL, address(run->plan, group->folds[k].y) + i * group->folds[k].size);
+                group->folds[k].fold(
+                    0, NULL, address(run->plan, group->folds[k].y) + i * group->folds[k].size);
         return;
     }
     int64_t work = group->count * (int64_t)(group->n_instructions + group->n_folds);
@@ -440,7 +473,8 @@ static void run_group(const tg_run *run, const tg_group *group)
 
 /* ---------------------------------------------------------------- calls */
 
-void tg_parallel(const tg_call *c, int64_t parts, void (*part)(const tg_call *c, void *user, int64_t k), void *user)
+void tg_parallel(const tg_call *c, int64_t parts,
+                 void (*part)(const tg_call *c, void *user, int64_t k), void *user)
 {
     int threads = (int)least(c->threads, parts);
     if (threads > 1) {
@@ -512,7 +546,9 @@ static int describe(tg_run *run, uint32_t node, char *text, size_t size)
     tg_dtype dtype = seen->array.dtype;
     int64_t count = tg_shape_count(seen->array.shape), bad = 0;
     double low = INFINITY, high = -INFINITY;
-    if (dtype != TG_F32 && dtype != TG_F64) return snprintf(text, size, " %s %s", tg_dtype_name(dtype), tg_shape_text(seen->array.shape).text);
+    if (dtype != TG_F32 && dtype != TG_F64)
+        return snprintf(text, size, " %s %s", tg_dtype_name(dtype),
+                        tg_shape_text(seen->array.shape).text);
     void *flat = flatten(run, seen, count);
     for (int64_t i = 0; flat && i < count; i++) {
         double v = element_at(dtype, flat, i);
@@ -520,7 +556,8 @@ static int describe(tg_run *run, uint32_t node, char *text, size_t size)
         low = v < low && isfinite(v) ? v : low;
         high = v > high && isfinite(v) ? v : high;
     }
-    return snprintf(text, size, " %s in [%.6g, %.6g]%s", tg_shape_text(seen->array.shape).text, low, high, bad ? " besides NaN or infinity" : "");
+    return snprintf(text, size, " %s in [%.6g, %.6g]%s", tg_shape_text(seen->array.shape).text, low,
+                    high, bad ? " besides NaN or infinity" : "");
 }
 
 /* Whether the node that was just computed holds a NaN or an infinity; then the tape fails. */
@@ -536,10 +573,14 @@ static bool watch(tg_run *run)
     if (i == count) return false;
     char inputs[320];
     int used = 0;
-    for (uint32_t k = 0; k < run->plan->seen_inputs[run->node].n && used < (int)sizeof inputs - 1; k++)
-        used += describe(run, run->plan->seen_inputs[run->node].first[k], inputs + used, sizeof inputs - (size_t)used);
-    tg_tape_fail(t, t->origin[id].file, t->origin[id].line, t->node[id].op->name, TG_ENONFINITE, "element %lld of the result %s is %g; inputs:%s",
-                 (long long)i, tg_shape_text(seen->array.shape).text, element_at(seen->array.dtype, data, i), inputs);
+    for (uint32_t k = 0; k < run->plan->seen_inputs[run->node].n && used < (int)sizeof inputs - 1;
+         k++)
+        used += describe(run, run->plan->seen_inputs[run->node].first[k], inputs + used,
+                         sizeof inputs - (size_t)used);
+    tg_tape_fail(t, t->origin[id].where, t->node[id].op->name, TG_ENONFINITE,
+                 "element %lld of the result %s is %g; inputs:%s", (long long)i,
+                 tg_shape_text(seen->array.shape).text, element_at(seen->array.dtype, data, i),
+                 inputs);
     return true;
 }
 
@@ -558,24 +599,29 @@ static tg_status run_steps(tg_run *run)
     }
     if (run->error->status && run->ids) {
         uint32_t node = run->ids[run->node];
-        tg_tape_fail(t, t->origin[node].file, t->origin[node].line, t->node[node].op->name, run->error->status, "%s", run->error->message);
+        tg_tape_fail(t, t->origin[node].where, t->node[node].op->name, run->error->status, "%s",
+                     run->error->message);
     }
     return t->error.status ? t->error.status : run->error->status;
 }
 
-tg_status tg_plan_run(tg_tape *t, const char *file, int line, tg_plan *plan, const tg_event *event, const uint32_t *ids)
+tg_status tg_plan_run(tg_tape *t, const char *where, tg_plan *plan, const tg_event *event,
+                      const uint32_t *ids)
 {
-    tg_run run = {.t = t, .plan = plan, .ids = ids, .error = &t->report, .reporting = ATOMIC_FLAG_INIT};
+    tg_run run = {
+        .t = t, .plan = plan, .ids = ids, .error = &t->report, .reporting = ATOMIC_FLAG_INIT};
     if (t->threads > 1) fegetenv(&run.environment);
     t->report.status = TG_OK;
-    tg_status status = bind_leaves(&run, file, line, event);
-    if (!status) status = bind_outputs(&run, file, line, event);
+    tg_status status = bind_leaves(&run, where, event);
+    if (!status) status = bind_outputs(&run, where, event);
     if (status) return status;
     size_t registers = plan->register_bytes * (size_t)t->threads;
-    if (!reserve(t, &t->slab, &t->slab_bytes, plan->slab_bytes)) return no_memory(t, file, line, plan->slab_bytes);
-    if (!reserve(t, &t->registers, &t->register_bytes, registers)) return no_memory(t, file, line, registers);
+    if (!reserve(t, &t->slab, &t->slab_bytes, plan->slab_bytes))
+        return no_memory(t, where, plan->slab_bytes);
+    if (!reserve(t, &t->registers, &t->register_bytes, registers))
+        return no_memory(t, where, registers);
     plan->base[0] = t->slab;
     run.registers = t->registers;
     status = run_steps(&run);
-    return status ? status : hand_out(&run, file, line, event);
+    return status ? status : hand_out(&run, where, event);
 }

@@ -15,18 +15,31 @@ static const char *const status_texts[] = {TG_STATUS_MAP(TEXT)};
 /* Enumerations arrive from callers as any number. */
 static bool known(int number, int count) { return number >= 0 && number < count; }
 
-const char *tg_status_name(tg_status status) { return known((int)status, TG_STATUS_COUNT) ? status_names[status] : "?"; }
+const char *tg_status_name(tg_status status)
+{
+    return known((int)status, TG_STATUS_COUNT) ? status_names[status] : "?";
+}
 
-const char *tg_status_text(tg_status status) { return known((int)status, TG_STATUS_COUNT) ? status_texts[status] : "?"; }
+const char *tg_status_text(tg_status status)
+{
+    return known((int)status, TG_STATUS_COUNT) ? status_texts[status] : "?";
+}
 
 static const struct {
     size_t size;
     const char *name;
-} dtypes[TG_DTYPE_COUNT] = {[TG_F32] = {4, "f32"}, [TG_F64] = {8, "f64"}, [TG_I64] = {8, "i64"}, [TG_U8] = {1, "u8"}};
+} dtypes[TG_DTYPE_COUNT] = {
+    [TG_F32] = {4, "f32"}, [TG_F64] = {8, "f64"}, [TG_I64] = {8, "i64"}, [TG_U8] = {1, "u8"}};
 
-size_t tg_dtype_size(tg_dtype dtype) { return known((int)dtype, TG_DTYPE_COUNT) ? dtypes[dtype].size : 0; }
+size_t tg_dtype_size(tg_dtype dtype)
+{
+    return known((int)dtype, TG_DTYPE_COUNT) ? dtypes[dtype].size : 0;
+}
 
-const char *tg_dtype_name(tg_dtype dtype) { return known((int)dtype, TG_DTYPE_COUNT) ? dtypes[dtype].name : "?"; }
+const char *tg_dtype_name(tg_dtype dtype)
+{
+    return known((int)dtype, TG_DTYPE_COUNT) ? dtypes[dtype].name : "?";
+}
 
 /* ---------------------------------------------------------------- shapes */
 
@@ -76,7 +89,8 @@ tg_text tg_shape_text(tg_shape shape)
     if (tg_shape_count(shape) < 0) return text;
     size_t used = 1;
     for (int d = 0; d < shape.ndim; d++)
-        used += (size_t)snprintf(text.text + used, sizeof text.text - used, "%s%" PRId64, d ? "," : "", shape.dim[d]);
+        used += (size_t)snprintf(text.text + used, sizeof text.text - used, "%s%" PRId64,
+                                 d ? "," : "", shape.dim[d]);
     memcpy(text.text + used, "]", 2);
     return text;
 }
@@ -94,7 +108,8 @@ tg_shape tg_shape_broadcast(tg_shape a, tg_shape b)
     if (tg_shape_count(a) < 0 || tg_shape_count(b) < 0) return impossible;
     tg_shape y = {.ndim = a.ndim > b.ndim ? a.ndim : b.ndim};
     for (int k = 1; k <= y.ndim; k++) { /* k counts dimensions from the end */
-        const int64_t m = k <= a.ndim ? a.dim[a.ndim - k] : 1, n = k <= b.ndim ? b.dim[b.ndim - k] : 1;
+        const int64_t m = k <= a.ndim ? a.dim[a.ndim - k] : 1,
+                      n = k <= b.ndim ? b.dim[b.ndim - k] : 1;
         if (m != n && m != 1 && n != 1) return impossible;
         y.dim[y.ndim - k] = m == 1 ? n : m;
     }

@@ -13,8 +13,8 @@ static bool read_options(const tg_tape_options *given, tg_tape_options *o)
         *o = (tg_tape_options){.size = sizeof *o};
         return true;
     }
-    return tg_options_read(o, sizeof *o, given) && o->threads >= 0 && o->threads <= 1024 && o->plan_cache_nodes >= 0 && o->isa >= TG_ISA_AUTO &&
-           o->isa <= TG_ISA_AVX512;
+    return tg_options_read(o, sizeof *o, given) && o->threads >= 0 && o->threads <= 1024 &&
+           o->plan_cache_nodes >= 0 && o->isa >= TG_ISA_AUTO && o->isa <= TG_ISA_AVX512;
 }
 
 static int choose_build(tg_isa isa)
@@ -55,7 +55,8 @@ void tg_tape_free(tg_tape *t)
     if (!t) return;
     const tg_allocator a = t->allocator;
     tg_plan_cache_free(t);
-    for (size_t k = 0; k < t->n_chunks; k++) tg_release(&a, t->handles[k], TG_HANDLES * sizeof(tg_tensor));
+    for (size_t k = 0; k < t->n_chunks; k++)
+        tg_release(&a, t->handles[k], TG_HANDLES * sizeof(tg_tensor));
     tg_release(&a, t->handles, t->chunk_capacity * sizeof *t->handles);
     tg_release(&a, t->node, t->node_capacity * sizeof *t->node);
     tg_release(&a, t->origin, t->origin_capacity * sizeof *t->origin);
@@ -112,7 +113,10 @@ void tg_tape_reset(tg_tape *t)
 /* ---------------------------------------------------------------- state */
 
 tg_status tg_tape_status(const tg_tape *t) { return t ? t->error.status : TG_ENOMEM; }
-const char *tg_tape_message(const tg_tape *t) { return !t ? "no tape: out of memory, or an option out of range" : t->error.message; }
+const char *tg_tape_message(const tg_tape *t)
+{
+    return !t ? "no tape: out of memory, or an option out of range" : t->error.message;
+}
 
 void tg_tape_clear_error(tg_tape *t)
 {
@@ -136,7 +140,9 @@ uint64_t tg_tape_step(const tg_tape *t) { return t ? t->step : 0; }
 void tg_tape_set_threads(tg_tape *t, int threads)
 {
     if (!t) return;
-    if (threads < 0 || threads > 1024) tg_tape_fail(t, NULL, 0, "tape_set_threads", TG_EVALUE, "%d threads; 0 to 1024 are possible", threads);
+    if (threads < 0 || threads > 1024)
+        tg_tape_fail(t, NULL, "tape_set_threads", TG_EVALUE, "%d threads; 0 to 1024 are possible",
+                     threads);
     else t->threads = threads ? threads : 1;
 }
 
@@ -172,64 +178,70 @@ int64_t tg_tensor_count(const tg_tensor *x)
 /* ---------------------------------------------------------------- values */
 
 /* The node of a tensor that must be one of this tape's, or a parameter. */
-static bool tensor_node(tg_tape *t, const char *file, int line, const char *what, tg_tensor *x, uint32_t *node)
+static bool tensor_node(tg_tape *t, const char *where, const char *what, tg_tensor *x,
+                        uint32_t *node)
 {
-    return t && !t->error.status && tg_resolve(t, file, line, what, x, node);
+    return t && !t->error.status && tg_resolve(t, where, what, x, node);
 }
 
-tg_tensor *tg_keep_at(tg_tape *t, const char *file, int line, tg_tensor *x)
+tg_tensor *tg_keep_at(tg_tape *t, const char *where, tg_tensor *x)
 {
     uint32_t node;
-    if (!tensor_node(t, file, line, "keep", x, &node)) return NULL;
-    if (!tg_grow(&t->allocator, (void **)&t->keep, &t->keep_capacity, t->n_keeps + 1, sizeof *t->keep))
-        return tg_tape_fail(t, file, line, "keep", TG_ENOMEM, "no memory"), NULL;
+    if (!tensor_node(t, where, "keep", x, &node)) return NULL;
+    if (!tg_grow(&t->allocator, (void **)&t->keep, &t->keep_capacity, t->n_keeps + 1,
+                 sizeof *t->keep))
+        return tg_tape_fail(t, where, "keep", TG_ENOMEM, "no memory"), NULL;
     t->keep[t->n_keeps++] = node;
     return x;
 }
 
 /* Evaluates n targets in t->stack[0..n) and all that is kept. */
-static tg_status evaluate_with_kept(tg_tape *t, const char *file, int line, tg_request request, uint32_t n, const uint32_t *targets)
+static tg_status evaluate_with_kept(tg_tape *t, const char *where, tg_request request, uint32_t n,
+                                    const uint32_t *targets)
 {
     uint32_t few[16], *all = few;
     size_t total = n + t->n_keeps;
     if (total > 16) {
         all = tg_arena_take(&t->storage, total * sizeof *all);
-        if (!all) return tg_tape_fail(t, file, line, NULL, TG_ENOMEM, "no memory");
+        if (!all) return tg_tape_fail(t, where, NULL, TG_ENOMEM, "no memory");
     }
     memcpy(all, targets, n * sizeof *all);
     if (t->n_keeps) memcpy(all + n, t->keep, t->n_keeps * sizeof *all);
-    return tg_tape_evaluate(t, file, line, request, (uint32_t)total, all);
+    return tg_tape_evaluate(t, where, request, (uint32_t)total, all);
 }
 
-tg_status tg_eval_at(tg_tape *t, const char *file, int line, int n, tg_tensor *const *x)
+tg_status tg_eval_at(tg_tape *t, const char *where, int n, tg_tensor *const *x)
 {
     if (!t) return TG_ENOMEM;
     if (t->error.status) return t->error.status;
-    if (n < 0 || (n && !x)) return tg_tape_fail(t, file, line, "eval", n < 0 ? TG_EVALUE : TG_ENULL, "no tensors given");
+    if (n < 0 || (n && !x))
+        return tg_tape_fail(t, where, "eval", n < 0 ? TG_EVALUE : TG_ENULL, "no tensors given");
     uint32_t few[16], *ids = few;
-    if (n > 16 && !(ids = tg_arena_take(&t->storage, (size_t)n * sizeof *ids))) return tg_tape_fail(t, file, line, "eval", TG_ENOMEM, "no memory");
+    if (n > 16 && !(ids = tg_arena_take(&t->storage, (size_t)n * sizeof *ids)))
+        return tg_tape_fail(t, where, "eval", TG_ENOMEM, "no memory");
     for (int k = 0; k < n; k++)
-        if (!tg_resolve(t, file, line, "eval", x[k], &ids[k])) return t->error.status;
-    return evaluate_with_kept(t, file, line, TG_EVALUATE, (uint32_t)n, ids);
+        if (!tg_resolve(t, where, "eval", x[k], &ids[k])) return t->error.status;
+    return evaluate_with_kept(t, where, TG_EVALUATE, (uint32_t)n, ids);
 }
 
 /* The storage of x's value, computing it when there is none. */
-static const void *value_of(tg_tape *t, const char *file, int line, const char *what, tg_tensor *x)
+static const void *value_of(tg_tape *t, const char *where, const char *what, tg_tensor *x)
 {
     uint32_t node;
-    if (!tensor_node(t, file, line, what, x, &node)) return NULL;
+    if (!tensor_node(t, where, what, x, &node)) return NULL;
     const tg_leaf *leaf = tg_is_leaf(t->node[node].op) ? &t->leaf[t->origin[node].leaf] : NULL;
     if (leaf && leaf->param && leaf->param->version == leaf->version) return leaf->param->value;
     tg_tensor *handle = tg_handle(t, node);
-    if (!handle->value && tg_tape_evaluate(t, file, line, TG_EVALUATE, 1, &node) != TG_OK) return NULL;
+    if (!handle->value && tg_tape_evaluate(t, where, TG_EVALUATE, 1, &node) != TG_OK) return NULL;
     return t->value[handle->value - 1].data;
 }
 
-double tg_item_at(tg_tape *t, const char *file, int line, tg_tensor *x)
+double tg_item_at(tg_tape *t, const char *where, tg_tensor *x)
 {
     if (t && !t->error.status && x && tg_tensor_count(x) != 1)
-        tg_tape_fail(t, file, line, "item", TG_ESHAPE, "one element wanted, the shape is %s", tg_shape_text(tg_tensor_shape(x)).text);
-    const void *data = value_of(t, file, line, "item", x);
+        tg_tape_fail(t, where, "item", TG_ESHAPE, "one element wanted, the shape is %s",
+                     tg_shape_text(tg_tensor_shape(x)).text);
+    const void *data = value_of(t, where, "item", x);
     if (!data) return NAN;
     switch (tg_tensor_dtype(x)) {
     case TG_F32: return (double)*(const float *)data;
@@ -239,55 +251,78 @@ double tg_item_at(tg_tape *t, const char *file, int line, tg_tensor *x)
     }
 }
 
-const void *tg_data_at(tg_tape *t, const char *file, int line, tg_tensor *x) { return value_of(t, file, line, "data", x); }
+const void *tg_data_at(tg_tape *t, const char *where, tg_tensor *x)
+{
+    return value_of(t, where, "data", x);
+}
 
-tg_status tg_backward_at(tg_tape *t, const char *file, int line, tg_tensor *loss)
+tg_status tg_backward_at(tg_tape *t, const char *where, tg_tensor *loss)
 {
     if (!t) return TG_ENOMEM;
     uint32_t node;
-    if (!tensor_node(t, file, line, "backward", loss, &node)) return t->error.status;
+    if (!tensor_node(t, where, "backward", loss, &node)) return t->error.status;
     if (tg_node_type(t, node)->count != 1)
-        return tg_tape_fail(t, file, line, "backward", TG_ESHAPE, "the loss must have one element, its shape is %s",
+        return tg_tape_fail(t, where, "backward", TG_ESHAPE,
+                            "the loss must have one element, its shape is %s",
                             tg_shape_text(tg_tensor_shape(loss)).text);
-    return evaluate_with_kept(t, file, line, TG_BACKWARD, 1, &node);
+    return evaluate_with_kept(t, where, TG_BACKWARD, 1, &node);
 }
 
-tg_status tg_replay_at(tg_tape *t, const char *file, int line)
+tg_status tg_replay_at(tg_tape *t, const char *where)
 {
     if (!t) return TG_ENOMEM;
     if (t->error.status) return t->error.status;
     if (t->n_events != 1 || t->event[0].request != TG_BACKWARD)
-        return tg_tape_fail(t, file, line, "replay", TG_ESTATE,
-                            "the recording must have been evaluated by exactly one tg_backward (it saw %zu evaluations)", t->n_events);
+        return tg_tape_fail(t, where, "replay", TG_ESTATE,
+                            "the recording must have been evaluated by exactly one tg_backward (it "
+                            "saw %zu evaluations)",
+                            t->n_events);
     for (size_t k = 0; k < t->n_leaves; k++)
         if (t->leaf[k].param) t->leaf[k].version = t->leaf[k].param->version;
     t->step++;
-    return tg_run_again(t, file, line);
+    return tg_run_again(t, where);
 }
 
 /* ---------------------------------------------------------------- without a source position */
 
-tg_tensor *tg_input(tg_tape *t, tg_dtype dtype, tg_shape shape, const void *data) { return tg_input_at(t, NULL, 0, dtype, shape, data); }
+tg_tensor *tg_input(tg_tape *t, tg_dtype dtype, tg_shape shape, const void *data)
+{
+    return tg_input_at(t, NULL, dtype, shape, data);
+}
 tg_tensor *tg_input_borrow(tg_tape *t, tg_dtype dtype, tg_shape shape, const void *data)
 {
-    return tg_input_borrow_at(t, NULL, 0, dtype, shape, data);
+    return tg_input_borrow_at(t, NULL, dtype, shape, data);
 }
-tg_tensor *tg_constant(tg_tape *t, tg_dtype dtype, double value) { return tg_constant_at(t, NULL, 0, dtype, value); }
-tg_tensor *tg_detach(tg_tape *t, tg_tensor *x) { return tg_detach_at(t, NULL, 0, x); }
-tg_tensor *tg_keep(tg_tape *t, tg_tensor *x) { return tg_keep_at(t, NULL, 0, x); }
-tg_status tg_eval(tg_tape *t, int n, tg_tensor *const *x) { return tg_eval_at(t, NULL, 0, n, x); }
-double tg_item(tg_tape *t, tg_tensor *x) { return tg_item_at(t, NULL, 0, x); }
-const void *tg_data(tg_tape *t, tg_tensor *x) { return tg_data_at(t, NULL, 0, x); }
-tg_status tg_backward(tg_tape *t, tg_tensor *loss) { return tg_backward_at(t, NULL, 0, loss); }
-tg_status tg_grad(tg_tape *t, tg_tensor *y, tg_tensor *seed, int n, tg_tensor *const *x, tg_tensor **gx, bool allow_unused)
+tg_tensor *tg_constant(tg_tape *t, tg_dtype dtype, double value)
 {
-    return tg_grad_at(t, NULL, 0, y, seed, n, x, gx, allow_unused);
+    return tg_constant_at(t, NULL, dtype, value);
 }
-tg_tensor *tg_jvp(tg_tape *t, tg_tensor *y, int n, tg_tensor *const *x, tg_tensor *const *v) { return tg_jvp_at(t, NULL, 0, y, n, x, v); }
-tg_tensor *tg_hvp(tg_tape *t, tg_tensor *y, tg_tensor *x, tg_tensor *v) { return tg_hvp_at(t, NULL, 0, y, x, v); }
-tg_status tg_replay(tg_tape *t) { return tg_replay_at(t, NULL, 0); }
-tg_status tg_write_dot(tg_tape *t, const char *path, tg_tensor *loss) { return tg_write_dot_at(t, NULL, 0, path, loss); }
-tg_tensor *tg_apply(tg_tape *t, const tg_op *op, int n_in, tg_tensor *const *x, int n_attrs, const int64_t *attrs)
+tg_tensor *tg_detach(tg_tape *t, tg_tensor *x) { return tg_detach_at(t, NULL, x); }
+tg_tensor *tg_keep(tg_tape *t, tg_tensor *x) { return tg_keep_at(t, NULL, x); }
+tg_status tg_eval(tg_tape *t, int n, tg_tensor *const *x) { return tg_eval_at(t, NULL, n, x); }
+double tg_item(tg_tape *t, tg_tensor *x) { return tg_item_at(t, NULL, x); }
+const void *tg_data(tg_tape *t, tg_tensor *x) { return tg_data_at(t, NULL, x); }
+tg_status tg_backward(tg_tape *t, tg_tensor *loss) { return tg_backward_at(t, NULL, loss); }
+tg_status tg_grad(tg_tape *t, tg_tensor *y, tg_tensor *seed, int n, tg_tensor *const *x,
+                  tg_tensor **gx, bool allow_unused)
 {
-    return tg_apply_at(t, NULL, 0, op, n_in, x, n_attrs, attrs);
+    return tg_grad_at(t, NULL, y, seed, n, x, gx, allow_unused);
+}
+tg_tensor *tg_jvp(tg_tape *t, tg_tensor *y, int n, tg_tensor *const *x, tg_tensor *const *v)
+{
+    return tg_jvp_at(t, NULL, y, n, x, v);
+}
+tg_tensor *tg_hvp(tg_tape *t, tg_tensor *y, tg_tensor *x, tg_tensor *v)
+{
+    return tg_hvp_at(t, NULL, y, x, v);
+}
+tg_status tg_replay(tg_tape *t) { return tg_replay_at(t, NULL); }
+tg_status tg_write_dot(tg_tape *t, const char *path, tg_tensor *loss)
+{
+    return tg_write_dot_at(t, NULL, path, loss);
+}
+tg_tensor *tg_apply(tg_tape *t, const tg_op *op, int n_in, tg_tensor *const *x, int n_attrs,
+                    const int64_t *attrs)
+{
+    return tg_apply_at(t, NULL, op, n_in, x, n_attrs, attrs);
 }

@@ -8,16 +8,17 @@
 /* A recorded op call: 32 bytes and no pointer but the op's identity, so that a recording is compared and hashed as an array. */
 typedef struct tg_node {
     const tg_op *op;
-    uint32_t in[3]; /* operands' nodes; beyond 3 operands in[0] is an offset into the recording's `more` */
+    uint32_t in
+        [3]; /* operands' nodes; beyond 3 operands in[0] is an offset into the recording's `more` */
     uint32_t n_in;
-    uint32_t type;  /* index of the interned dtype and shape */
-    uint32_t attrs; /* offset of the attributes' count and values in the recording's `attrs`; 0 for none */
+    uint32_t type; /* index of the interned dtype and shape */
+    uint32_t
+        attrs; /* offset of the attributes' count and values in the recording's `attrs`; 0 for none */
 } tg_node;
 
 /* What belongs to a node but not to the structure. */
 typedef struct tg_origin {
-    const char *file;
-    int line;
+    const char *where;
     uint32_t leaf; /* of a leaf: its index in the tape's leaves */
 } tg_origin;
 
@@ -35,7 +36,8 @@ typedef struct tg_leaf {
 extern const tg_op tg_op_input, tg_op_constant, tg_op_param, tg_op_frozen_param, tg_op_detach;
 static inline bool tg_is_leaf(const tg_op *op)
 {
-    return op == &tg_op_input || op == &tg_op_constant || op == &tg_op_param || op == &tg_op_frozen_param;
+    return op == &tg_op_input || op == &tg_op_constant || op == &tg_op_param ||
+           op == &tg_op_frozen_param;
 }
 
 typedef struct tg_type_entry {
@@ -130,16 +132,32 @@ struct tg_tape {
 /* ---------------------------------------------------------------- tape.c, record.c */
 
 /* Fails the tape at a position, naming an op or NULL. */
-tg_status tg_tape_fail(tg_tape *t, const char *file, int line, const char *op, tg_status status, const char *format, ...) TG_PRINTF(6, 7);
+tg_status tg_tape_fail(tg_tape *t, const char *where, const char *op, tg_status status,
+                       const char *format, ...) TG_PRINTF(5, 6);
 
-static inline tg_tensor *tg_handle(const tg_tape *t, uint32_t node) { return &t->handles[node / TG_HANDLES][node % TG_HANDLES]; }
-static inline const tg_type_entry *tg_node_type(const tg_tape *t, uint32_t node) { return &t->type[t->node[node].type]; }
-static inline const uint32_t *tg_node_inputs(const tg_tape *t, const tg_node *v) { return v->n_in > 3 ? &t->more[v->in[0]] : v->in; }
-static inline int tg_node_n_attrs(const tg_tape *t, const tg_node *v) { return v->attrs ? (int)t->attrs[v->attrs] : 0; }
-static inline const int64_t *tg_node_attrs(const tg_tape *t, const tg_node *v) { return v->attrs ? &t->attrs[v->attrs + 1] : NULL; }
+static inline tg_tensor *tg_handle(const tg_tape *t, uint32_t node)
+{
+    return &t->handles[node / TG_HANDLES][node % TG_HANDLES];
+}
+static inline const tg_type_entry *tg_node_type(const tg_tape *t, uint32_t node)
+{
+    return &t->type[t->node[node].type];
+}
+static inline const uint32_t *tg_node_inputs(const tg_tape *t, const tg_node *v)
+{
+    return v->n_in > 3 ? &t->more[v->in[0]] : v->in;
+}
+static inline int tg_node_n_attrs(const tg_tape *t, const tg_node *v)
+{
+    return v->attrs ? (int)t->attrs[v->attrs] : 0;
+}
+static inline const int64_t *tg_node_attrs(const tg_tape *t, const tg_node *v)
+{
+    return v->attrs ? &t->attrs[v->attrs + 1] : NULL;
+}
 
 /* The node behind an operand, recording a parameter's leaf if need be. false, with the tape in error, when it is none of this tape's. */
-bool tg_resolve(tg_tape *t, const char *file, int line, const char *what, tg_tensor *x, uint32_t *node);
+bool tg_resolve(tg_tape *t, const char *where, const char *what, tg_tensor *x, uint32_t *node);
 
 /* A point to which the recording can be cut back, for nodes that only a plan or a drawing needs. */
 typedef struct tg_mark {
@@ -157,19 +175,24 @@ void tg_tape_forbid_f32(tg_tape *t);
 /* ---------------------------------------------------------------- reverse.c */
 
 /* Records the gradients of sum_k <seed[k], y[k]> with respect to n nodes x; gx[k] is NULL for one that is not reached. */
-tg_status tg_reverse(tg_tape *t, const char *file, int line, uint32_t n_y, const uint32_t *y, tg_tensor *const *seed, uint32_t n, const uint32_t *x,
-                     tg_tensor **gx);
+tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
+                     tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx);
 
 /* Marks in t->live what n targets depend on, themselves included; stops at nodes that have a value if `stop`. The range of node numbers
  * marked is [*low, *high]. Without memory: TG_ENOMEM and nothing marked. */
-tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t *low, uint32_t *high);
-static inline bool tg_is_live(const tg_tape *t, uint32_t node) { return t->live[node / 64] >> (node % 64) & 1; }
+tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t *low,
+                       uint32_t *high);
+static inline bool tg_is_live(const tg_tape *t, uint32_t node)
+{
+    return t->live[node / 64] >> (node % 64) & 1;
+}
 void tg_clear_live(tg_tape *t, uint32_t low, uint32_t high);
 
 /* ---------------------------------------------------------------- plan.c, run.c */
 
-tg_status tg_tape_evaluate(tg_tape *t, const char *file, int line, tg_request request, uint32_t n, const uint32_t *targets);
-tg_status tg_run_again(tg_tape *t, const char *file, int line); /* the recording's only event, on new data */
+tg_status tg_tape_evaluate(tg_tape *t, const char *where, tg_request request, uint32_t n,
+                           const uint32_t *targets);
+tg_status tg_run_again(tg_tape *t, const char *where); /* the recording's only event, on new data */
 void tg_plan_cache_clear(tg_tape *t);
 void tg_plan_cache_free(tg_tape *t);
 struct tg_plan_cache *tg_plan_cache_new(const tg_allocator *a, int64_t max_nodes);

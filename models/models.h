@@ -28,7 +28,13 @@ typedef struct tg_dataset tg_dataset;
 typedef struct tg_mlp tg_mlp;
 
 /* What is to be learnt: one of two classes, one of several, or a number. */
-typedef enum tg_task { TG_TASK_AUTO, TG_TASK_BINARY, TG_TASK_MULTICLASS, TG_TASK_REGRESSION, TG_TASK_COUNT } tg_task;
+typedef enum tg_task {
+    TG_TASK_AUTO,
+    TG_TASK_BINARY,
+    TG_TASK_MULTICLASS,
+    TG_TASK_REGRESSION,
+    TG_TASK_COUNT
+} tg_task;
 
 /* "auto", "binary", "multiclass", "regression", and back; "?" for a number that is none, TG_TASK_COUNT for a name that is none. */
 TG_API const char *tg_task_name(tg_task task);
@@ -59,25 +65,30 @@ typedef struct tg_csv_options {
  * The task AUTO becomes regression when every target is a number and they are not all whole, or there are more than 20 different ones; else
  * binary for two different targets, multiclass for more. Labels are numbered in numeric order when all are numbers, else in byte order.
  * TG_EIO when reading fails, TG_EFORMAT when the content is wrong. */
-TG_API tg_status tg_dataset_read_csv(tg_dataset *d, const char *path, const tg_csv_options *options);
+TG_API tg_status tg_dataset_read_csv(tg_dataset *d, const char *path,
+                                     const tg_csv_options *options);
 
 /* Reads PART-images-idx3-ubyte and PART-labels-idx1-ubyte from a folder, plain or with .gz, PART being "train" or "t10k": the format of MNIST
  * (LeCun, Cortes, Burges 1998). One feature a pixel, divided by 255, named "pixel0" and so on; labels "0", "1", ... up to the largest one.
  * model may be NULL; given, sizes and labels must fit it. Messages about the content name the byte. */
-TG_API tg_status tg_dataset_read_idx(tg_dataset *d, const char *folder, const char *part, const tg_mlp *model);
+TG_API tg_status tg_dataset_read_idx(tg_dataset *d, const char *folder, const char *part,
+                                     const tg_mlp *model);
 
 /* Copies arrays: x [rows, features], and target [rows]: class numbers (whole and not negative) or the numbers to regress. features is at least 1;
  * task must not be AUTO. Features are named "x0", "x1", ..., the target "y". */
-TG_API tg_status tg_dataset_fill(tg_dataset *d, tg_task task, int64_t rows, int64_t features, const float *x, const float *target);
+TG_API tg_status tg_dataset_fill(tg_dataset *d, tg_task task, int64_t rows, int64_t features,
+                                 const float *x, const float *target);
 
 /* A new data set with the given rows of d in the given order, repetitions allowed. Never NULL unless memory is short. */
 TG_API tg_dataset *tg_dataset_select(const tg_dataset *d, int64_t n, const int64_t *row);
 
 /* Divides d in two new data sets by a file that holds one 0 (train) or 1 (test) a line, one line a row. */
-TG_API tg_status tg_dataset_split_file(tg_dataset *d, const char *path, tg_dataset **train, tg_dataset **test);
+TG_API tg_status tg_dataset_split_file(tg_dataset *d, const char *path, tg_dataset **train,
+                                       tg_dataset **test);
 
 /* Divides d at random: round(fraction * rows) rows, at least one of each kind, go to *test. 0 < fraction < 1. */
-TG_API tg_status tg_dataset_split_random(tg_dataset *d, double fraction, uint64_t seed, tg_dataset **train, tg_dataset **test);
+TG_API tg_status tg_dataset_split_random(tg_dataset *d, double fraction, uint64_t seed,
+                                         tg_dataset **train, tg_dataset **test);
 
 /* Accessors: 0 or NULL for NULL, for a data set in error, and out of range. Pointers stay valid until d is freed. */
 TG_API tg_task tg_dataset_task(const tg_dataset *d);
@@ -87,9 +98,11 @@ TG_API const char *tg_dataset_feature_name(const tg_dataset *d, int64_t feature)
 TG_API const char *tg_dataset_target_name(const tg_dataset *d);
 TG_API int64_t tg_dataset_classes(const tg_dataset *d); /* 0 for a regression */
 TG_API const char *tg_dataset_label(const tg_dataset *d, int64_t class_number);
-TG_API const float *tg_dataset_x(const tg_dataset *d);               /* [rows, features] */
-TG_API const float *tg_dataset_numbers(const tg_dataset *d);         /* [rows]; NULL unless it is a regression with targets */
-TG_API const int64_t *tg_dataset_class_numbers(const tg_dataset *d); /* [rows]; NULL unless there are classes and targets */
+TG_API const float *tg_dataset_x(const tg_dataset *d); /* [rows, features] */
+TG_API const float *
+tg_dataset_numbers(const tg_dataset *d); /* [rows]; NULL unless it is a regression with targets */
+TG_API const int64_t *tg_dataset_class_numbers(
+    const tg_dataset *d); /* [rows]; NULL unless there are classes and targets */
 
 /* ---------------------------------------------------------------- layers */
 
@@ -99,12 +112,14 @@ typedef struct tg_linear_layer {
 } tg_linear_layer;
 
 /* Makes the parameters "NAME.weight" and "NAME.bias", f32, initialised as PyTorch does: U(-r, r) with r = 1 / sqrt(in). Errors stick to ps. */
-TG_API tg_linear_layer tg_linear_layer_new(tg_params *ps, const char *name, int64_t in, int64_t out);
-TG_API tg_tensor *tg_linear_layer_apply_at(tg_tape *t, const char *file, int line, const tg_linear_layer *layer, tg_tensor *x);
+TG_API tg_linear_layer tg_linear_layer_new(tg_params *ps, const char *name, int64_t in,
+                                           int64_t out);
+TG_API tg_tensor *tg_linear_layer_apply_at(tg_tape *t, const char *where,
+                                           const tg_linear_layer *layer, tg_tensor *x);
 
 /* Applies an activation by its name: relu, leaky_relu (slope .01), elu (alpha 1), gelu, gelu_tanh, silu, sigmoid, tanh, softplus, relu6, hardtanh or
  * identity. Another name is TG_EVALUE. */
-TG_API tg_tensor *tg_activation_at(tg_tape *t, const char *file, int line, const char *name, tg_tensor *x);
+TG_API tg_tensor *tg_activation_at(tg_tape *t, const char *where, const char *name, tg_tensor *x);
 
 /* All names, separated by ", ". */
 TG_API const char *tg_activation_names(void);
@@ -134,25 +149,28 @@ typedef struct tg_mlp_options {
     double dropout;          /* probability after each activation */
     tg_head head;            /* without data: AUTO is refused */
     bool no_standardize;     /* use features, and the target of a regression, as they are */
-    uint64_t seed;           /* of the initial values, the dropout masks and the order of the rows */
-    int threads;             /* of the tapes it uses; 0: 1. Never changes a result */
+    uint64_t seed; /* of the initial values, the dropout masks and the order of the rows */
+    int threads;   /* of the tapes it uses; 0: 1. Never changes a result */
 } tg_mlp_options;
 
 /* A net for the features and classes (or numbers) of data. Its parameters are layer0.weight, layer0.bias, layer1.weight, ... It keeps no pointer to
  * data. data may be NULL: then inputs, outputs and head say what it is, and the net has standard names. NULL only when memory is short. */
 TG_API tg_mlp *tg_mlp_new(const tg_dataset *data, const tg_mlp_options *options);
-TG_API void tg_mlp_free(tg_mlp *m);                     /* NULL allowed */
-TG_API tg_status tg_mlp_status(const tg_mlp *m);        /* the sticky status; TG_ENOMEM for NULL */
-TG_API const char *tg_mlp_message(const tg_mlp *m);     /* "" without an error */
-TG_API void tg_mlp_clear_error(tg_mlp *m);              /* an error of tg_mlp_new or tg_mlp_load stays */
+TG_API void tg_mlp_free(tg_mlp *m);                 /* NULL allowed */
+TG_API tg_status tg_mlp_status(const tg_mlp *m);    /* the sticky status; TG_ENOMEM for NULL */
+TG_API const char *tg_mlp_message(const tg_mlp *m); /* "" without an error */
+TG_API void tg_mlp_clear_error(tg_mlp *m); /* an error of tg_mlp_new or tg_mlp_load stays */
 TG_API void tg_mlp_set_threads(tg_mlp *m, int threads); /* out of range is TG_EVALUE */
 
-TG_API tg_params *tg_mlp_params(const tg_mlp *m); /* owned by m; NULL for NULL or a net that could not be made */
+TG_API tg_params *
+tg_mlp_params(const tg_mlp *m); /* owned by m; NULL for NULL or a net that could not be made */
 TG_API tg_task tg_mlp_task(const tg_mlp *m);
 TG_API tg_head tg_mlp_head(const tg_mlp *m);
 TG_API int64_t tg_mlp_inputs(const tg_mlp *m);
 TG_API int64_t tg_mlp_outputs(const tg_mlp *m);
-TG_API int tg_mlp_hidden(const tg_mlp *m, const int64_t **sizes); /* the number of hidden layers; their sizes, valid until m is freed */
+TG_API int tg_mlp_hidden(
+    const tg_mlp *m,
+    const int64_t **sizes); /* the number of hidden layers; their sizes, valid until m is freed */
 TG_API const char *tg_mlp_activation(const tg_mlp *m);
 TG_API double tg_mlp_dropout(const tg_mlp *m);
 TG_API int64_t tg_mlp_classes(const tg_mlp *m);                           /* 0 for a regression */
@@ -162,8 +180,9 @@ TG_API const char *tg_mlp_target_name(const tg_mlp *m);
 
 /* Records the net on x [n, inputs] -> [n, outputs], the logits or, standardised, the numbers; x is standardised already. And the head's mean loss of such an
  * output: target is f32 [n, 1] (BCE, MSE) or i64 [n] (cross-entropy). For training loops of one's own. */
-TG_API tg_tensor *tg_mlp_output_at(tg_tape *t, const char *file, int line, const tg_mlp *m, tg_tensor *x);
-TG_API tg_tensor *tg_mlp_loss_at(tg_tape *t, const char *file, int line, const tg_mlp *m, tg_tensor *output, tg_tensor *target);
+TG_API tg_tensor *tg_mlp_output_at(tg_tape *t, const char *where, const tg_mlp *m, tg_tensor *x);
+TG_API tg_tensor *tg_mlp_loss_at(tg_tape *t, const char *where, const tg_mlp *m, tg_tensor *output,
+                                 tg_tensor *target);
 
 /* ---------------------------------------------------------------- training */
 
@@ -171,8 +190,9 @@ typedef struct tg_metrics {
     int64_t rows;
     double loss;     /* mean over the rows; of a regression in units of the standardised target */
     double accuracy; /* share of the rows whose class is right; NaN for a regression */
-    double r2;       /* 1 - (sum of squared residuals) / (sum of squared deviations from the rows' mean); NaN for classes and constant targets */
-    double rmse;     /* root of the mean squared residual, in the target's units; NaN for classes */
+    double
+        r2; /* 1 - (sum of squared residuals) / (sum of squared deviations from the rows' mean); NaN for classes and constant targets */
+    double rmse; /* root of the mean squared residual, in the target's units; NaN for classes */
 } tg_metrics;
 
 typedef struct tg_epoch {
@@ -190,10 +210,10 @@ typedef struct tg_progress {
 
 typedef struct tg_fit_options {
     size_t size;
-    tg_optim *optimizer;          /* of tg_mlp_params(m); NULL: Adam with PyTorch's defaults */
-    int64_t epochs;               /* 0: 10 */
-    int64_t batch;                /* rows a step; 0: 32. The last batch of an epoch holds what is left */
-    bool no_shuffle;              /* take the rows in their order */
+    tg_optim *optimizer; /* of tg_mlp_params(m); NULL: Adam with PyTorch's defaults */
+    int64_t epochs;      /* 0: 10 */
+    int64_t batch;       /* rows a step; 0: 32. The last batch of an epoch holds what is left */
+    bool no_shuffle;     /* take the rows in their order */
     const tg_dataset *validation; /* evaluated after each epoch; may be NULL */
     /* Called after each epoch and after each step; returning false ends the training, which is no error. Either may be NULL. */
     bool (*on_epoch)(const tg_epoch *epoch, void *user);
@@ -212,7 +232,8 @@ TG_API const tg_epoch *tg_mlp_history(const tg_mlp *m, int64_t *n);
 
 /* Loss and scores on data with targets, in evaluation mode. confusion may be NULL; given, it has classes * classes elements, and
  * confusion[classes * actual + predicted] gets a count (nothing for a regression). */
-TG_API tg_status tg_evaluate(tg_mlp *m, const tg_dataset *data, tg_metrics *metrics, int64_t *confusion);
+TG_API tg_status tg_evaluate(tg_mlp *m, const tg_dataset *data, tg_metrics *metrics,
+                             int64_t *confusion);
 
 /* How many numbers tg_predict gives for a row: the classes, or 1 for a regression. */
 TG_API int64_t tg_mlp_prediction_width(const tg_mlp *m);

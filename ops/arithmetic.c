@@ -3,9 +3,12 @@
 
 /* ---------------------------------------------------------------- + - * / : i64 wraps around, in unsigned arithmetic */
 
-#define SUB_I64(fn, TARGET, BUILD, ...) TG_SPAN_2(fn, TARGET, BUILD, int64_t, int64_t, (uint64_t)a - (uint64_t)b)
-#define MUL_I64(fn, TARGET, BUILD, ...) TG_SPAN_2(fn, TARGET, BUILD, int64_t, int64_t, ((uint64_t)a * (uint64_t)b))
-#define NEG_I64(fn, TARGET, BUILD, ...) TG_SPAN_1(fn, TARGET, BUILD, int64_t, int64_t, 0 - (uint64_t)x)
+#define SUB_I64(fn, TARGET, BUILD, ...) \
+    TG_SPAN_2(fn, TARGET, BUILD, int64_t, int64_t, (uint64_t)a - (uint64_t)b)
+#define MUL_I64(fn, TARGET, BUILD, ...) \
+    TG_SPAN_2(fn, TARGET, BUILD, int64_t, int64_t, ((uint64_t)a * (uint64_t)b))
+#define NEG_I64(fn, TARGET, BUILD, ...) \
+    TG_SPAN_1(fn, TARGET, BUILD, int64_t, int64_t, 0 - (uint64_t)x)
 #define SPANS_WITH_I64(op)                                                       \
     {                                                                            \
         {                                                                        \
@@ -22,7 +25,8 @@ TG_EACH_BUILD(MUL_I64, mul_i64, )
 TG_EACH_BUILD(TG_SPAN_1, neg_f32, float, float, -x)
 TG_EACH_BUILD(TG_SPAN_1, neg_f64, double, double, -x)
 TG_EACH_BUILD(NEG_I64, neg_i64, )
-static const tg_spans sub_span = SPANS_WITH_I64(sub), mul_span = SPANS_WITH_I64(mul), neg_span = SPANS_WITH_I64(neg);
+static const tg_spans sub_span = SPANS_WITH_I64(sub), mul_span = SPANS_WITH_I64(mul),
+                      neg_span = SPANS_WITH_I64(neg);
 TG_MAP_2(div_span, a / b)
 
 static void sub_vjp(TG_VJP)
@@ -53,12 +57,13 @@ TG_DEFINE_2(mul, mul)
 TG_DEFINE_2(div, divide)
 TG_DEFINE_1(neg, neg)
 
-#define INFO_WITH_I64(name, formula_text, ...)                                                                             \
-    RECORD(name, (tg_##name)(t, x[0], x[1]))                                                                               \
-    ELEMENT_2(name, __VA_ARGS__)                                                                                           \
-    static const tg_sample samples_##name[] = {                                                                            \
-        SAMPLE("", 0, 2, record_##name, element_##name, REAL(-2, 2), REAL(-2, 2)),                                         \
-        SAMPLE("i64", TG_NOT_SMOOTH, 2, record_##name, element_##name, IN(TG_I64, -1000, 1000), IN(TG_I64, -1000, 1000))}; \
+#define INFO_WITH_I64(name, formula_text, ...)                                                  \
+    RECORD(name, (tg_##name)(t, x[0], x[1]))                                                    \
+    ELEMENT_2(name, __VA_ARGS__)                                                                \
+    static const tg_sample samples_##name[] = {                                                 \
+        SAMPLE("", 0, 2, record_##name, element_##name, REAL(-2, 2), REAL(-2, 2)),              \
+        SAMPLE("i64", TG_NOT_SMOOTH, 2, record_##name, element_##name, IN(TG_I64, -1000, 1000), \
+               IN(TG_I64, -1000, 1000))};                                                       \
     TG_INFO(name, formula_text, "any, broadcast", -1, samples_##name)
 
 INFO_WITH_I64(add, "y = a + b", a + b)
@@ -68,8 +73,9 @@ INFO_2(div, "y = a / b", -2, 2, 0.5, 2, a / b)
 
 RECORD(neg, (tg_neg)(t, x[0]))
 ELEMENT_1(neg, -x)
-static const tg_sample samples_neg[] = {SAMPLE("", 0, 1, record_neg, element_neg, REAL(-2, 2)),
-                                        SAMPLE("i64", TG_NOT_SMOOTH, 1, record_neg, element_neg, IN(TG_I64, -1000, 1000))};
+static const tg_sample samples_neg[] = {
+    SAMPLE("", 0, 1, record_neg, element_neg, REAL(-2, 2)),
+    SAMPLE("i64", TG_NOT_SMOOTH, 1, record_neg, element_neg, IN(TG_I64, -1000, 1000))};
 TG_INFO(neg, "y = -x", "any", -1, samples_neg)
 
 /* ---------------------------------------------------------------- a number times x, x plus a number
@@ -82,7 +88,7 @@ TG_MAP_2(offset_span, a + b)
 static const tg_op scale, offset;
 static void scale_vjp(TG_VJP)
 {
-    gx[0] = tg_apply_2(t, file, line, &scale, gy, x[1]);
+    gx[0] = tg_apply_2(t, where, &scale, gy, x[1]);
     gx[1] = tg_mul(t, gy, x[0]);
 }
 static void offset_vjp(TG_VJP)
@@ -93,22 +99,24 @@ static void offset_vjp(TG_VJP)
 static const tg_op scale = OP_2("scale", scale_span, scale_vjp);
 static const tg_op offset = OP_2("offset", offset_span, offset_vjp);
 
-tg_tensor *tg_scale_at(tg_tape *t, const char *file, int line, tg_tensor *x, double factor)
+tg_tensor *tg_scale_at(tg_tape *t, const char *where, tg_tensor *x, double factor)
 {
-    return tg_apply_2(t, file, line, &scale, x, number_like(t, file, line, x, factor));
+    return tg_apply_2(t, where, &scale, x, number_like(t, where, x, factor));
 }
-tg_tensor *tg_offset_at(tg_tape *t, const char *file, int line, tg_tensor *x, double term)
+tg_tensor *tg_offset_at(tg_tape *t, const char *where, tg_tensor *x, double term)
 {
-    return tg_apply_2(t, file, line, &offset, x, number_like(t, file, line, x, term));
+    return tg_apply_2(t, where, &offset, x, number_like(t, where, x, term));
 }
 
 RECORD(scale, (tg_scale)(t, x[0], -1.5))
 ELEMENT_1(scale, -1.5 * x)
-static const tg_sample samples_scale[] = {SAMPLE("-1.5", 0, 1, record_scale, element_scale, REAL(-2, 2))};
+static const tg_sample samples_scale[] = {
+    SAMPLE("-1.5", 0, 1, record_scale, element_scale, REAL(-2, 2))};
 TG_INFO(scale, "y = factor x", "any", -1, samples_scale)
 RECORD(offset, (tg_offset)(t, x[0], 0.75))
 ELEMENT_1(offset, x + 0.75)
-static const tg_sample samples_offset[] = {SAMPLE("0.75", 0, 1, record_offset, element_offset, REAL(-2, 2))};
+static const tg_sample samples_offset[] = {
+    SAMPLE("0.75", 0, 1, record_offset, element_offset, REAL(-2, 2))};
 TG_INFO(offset, "y = x + term", "any", -1, samples_offset)
 
 /* ---------------------------------------------------------------- powers and roots */
@@ -121,7 +129,10 @@ TG_MAP_1(rsqrt_span, 1 / SQRT(x))
 static void square_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_scale(t, x[0], 2)); }
 static void reciprocal_vjp(TG_VJP) { gx[0] = tg_neg(t, tg_mul(t, gy, tg_square(t, y))); }
 static void sqrt_vjp(TG_VJP) { gx[0] = tg_div(t, gy, tg_scale(t, y, 2)); }
-static void rsqrt_vjp(TG_VJP) { gx[0] = tg_scale(t, tg_mul(t, gy, tg_mul(t, y, tg_square(t, y))), -0.5); }
+static void rsqrt_vjp(TG_VJP)
+{
+    gx[0] = tg_scale(t, tg_mul(t, gy, tg_mul(t, y, tg_square(t, y))), -0.5);
+}
 
 static const tg_op square = OP_1("square", square_span, square_vjp);
 static const tg_op reciprocal = OP_1("reciprocal", reciprocal_span, reciprocal_vjp);
@@ -162,12 +173,14 @@ TG_MAP_3(term_span, a == 0 ? 0 : a * POW(b, c))
     }
 TG_EACH_BUILD(LOG_TERM, log_term_f32, float)
 TG_EACH_BUILD(LOG_TERM, log_term_f64, double)
-static const tg_spans log_term_span = {{TG_BUILDS(log_term_f32), TG_BUILDS(log_term_f64), {0}, {0}}};
+static const tg_spans log_term_span = {
+    {TG_BUILDS(log_term_f32), TG_BUILDS(log_term_f64), {0}, {0}}};
 
 static const tg_op pow_term, pow_log_term;
 
 /* c a^b (log a)^m */
-static tg_tensor *power(tg_tape *t, const char *file, int line, tg_tensor *c, tg_tensor *a, tg_tensor *b, int64_t m)
+static tg_tensor *power(tg_tape *t, const char *where, tg_tensor *c, tg_tensor *a, tg_tensor *b,
+                        int64_t m)
 {
     tg_tensor *x[] = {c, a, b};
     return tg_apply(t, m ? &pow_log_term : &pow_term, 3, x, m != 0, &m);
@@ -176,18 +189,21 @@ static tg_tensor *power(tg_tape *t, const char *file, int line, tg_tensor *c, tg
 static void term_derivatives(TG_VJP, int64_t m)
 {
     tg_tensor *c = x[0], *a = x[1], *b = x[2], *lower = tg_offset(t, b, -1);
-    gx[0] = tg_mul(t, gy, power(t, file, line, tg_constant_like(t, a, 1), a, b, m));
-    gx[1] = power(t, file, line, tg_mul(t, c, b), a, lower, m);
-    if (m) gx[1] = tg_add(t, gx[1], tg_scale(t, power(t, file, line, c, a, lower, m - 1), (double)m));
+    gx[0] = tg_mul(t, gy, power(t, where, tg_constant_like(t, a, 1), a, b, m));
+    gx[1] = power(t, where, tg_mul(t, c, b), a, lower, m);
+    if (m) gx[1] = tg_add(t, gx[1], tg_scale(t, power(t, where, c, a, lower, m - 1), (double)m));
     gx[1] = tg_mul(t, gy, gx[1]);
-    gx[2] = tg_mul(t, gy, power(t, file, line, c, a, b, m + 1));
+    gx[2] = tg_mul(t, gy, power(t, where, c, a, b, m + 1));
 }
-static void pow_term_vjp(TG_VJP) { term_derivatives(t, file, line, n_in, x, y, attrs, gy, gx, 0); }
-static void pow_log_term_vjp(TG_VJP) { term_derivatives(t, file, line, n_in, x, y, attrs, gy, gx, attrs[0]); }
+static void pow_term_vjp(TG_VJP) { term_derivatives(t, where, n_in, x, y, attrs, gy, gx, 0); }
+static void pow_log_term_vjp(TG_VJP)
+{
+    term_derivatives(t, where, n_in, x, y, attrs, gy, gx, attrs[0]);
+}
 static void pow_vjp(TG_VJP)
 {
-    gx[0] = tg_mul(t, gy, power(t, file, line, x[1], x[0], tg_offset(t, x[1], -1), 0));
-    gx[1] = tg_mul(t, gy, power(t, file, line, tg_constant_like(t, x[0], 1), x[0], x[1], 1));
+    gx[0] = tg_mul(t, gy, power(t, where, x[1], x[0], tg_offset(t, x[1], -1), 0));
+    gx[1] = tg_mul(t, gy, power(t, where, tg_constant_like(t, x[0], 1), x[0], x[1], 1));
 }
 
 static const tg_op pow_term = OP_3("pow_term", term_span, pow_term_vjp);
@@ -196,11 +212,12 @@ static const tg_op to_the = OP_2("pow", pow_span, pow_vjp);
 TG_DEFINE_2(pow, to_the)
 
 RECORD(pow, (tg_pow)(t, x[0], x[1]))
-RECORD(pow_constant, (tg_pow)(t, x[0], (tg_constant_like_at)(t, NULL, 0, x[0], 3)))
+RECORD(pow_constant, (tg_pow)(t, x[0], (tg_constant_like_at)(t, NULL, x[0], 3)))
 ELEMENT_2(pow, pow(a, b))
 ELEMENT_1(cube, (x * x * x))
-static const tg_sample samples_pow[] = {SAMPLE("", 0, 2, record_pow, element_pow, REAL(0.3, 2), REAL(-2, 2)),
-                                        SAMPLE("cube of any sign", 0, 1, record_pow_constant, element_cube, REAL(-2, 2))};
+static const tg_sample samples_pow[] = {
+    SAMPLE("", 0, 2, record_pow, element_pow, REAL(0.3, 2), REAL(-2, 2)),
+    SAMPLE("cube of any sign", 0, 1, record_pow_constant, element_cube, REAL(-2, 2))};
 TG_INFO(pow, "y = a^b", "any, broadcast", -1, samples_pow)
 
 /* ---------------------------------------------------------------- exponentials and logarithms */
@@ -239,7 +256,7 @@ TG_MAP_1(ceil_span, -FLOOR(-x))
 TG_MAP_1(round_span, ROUND(x))
 
 static void abs_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_sign(t, x[0])); }
-static void piecewise_vjp(TG_VJP) { gx[0] = zeros_like(t, file, line, x[0]); }
+static void piecewise_vjp(TG_VJP) { gx[0] = zeros_like(t, where, x[0]); }
 
 static const tg_op absolute = OP_1("abs", abs_span, abs_vjp);
 static const tg_op sign = OP_1("sign", sign_span, piecewise_vjp);
@@ -253,19 +270,22 @@ TG_DEFINE_1(floor, round_down)
 TG_DEFINE_1(ceil, round_up)
 TG_DEFINE_1(round, round_to_even)
 
-#define INFO_PIECES(name, formula_text, least, greatest, low_1, high_1, low_2, high_2, ...)                                                    \
-    RECORD(name, (tg_##name)(t, x[0]))                                                                                                         \
-    ELEMENT_1(name, __VA_ARGS__)                                                                                                               \
-    static const tg_sample samples_##name[] = {SAMPLE("one piece", 0, 1, record_##name, element_##name, REAL(low_1, high_1)),                  \
-                                               SAMPLE("another piece", 0, 1, record_##name, element_##name, REAL(low_2, high_2)),              \
-                                               SAMPLE("many pieces", TG_NOT_SMOOTH, 1, record_##name, element_##name, REAL(least, greatest))}; \
+#define INFO_PIECES(name, formula_text, least, greatest, low_1, high_1, low_2, high_2, ...) \
+    RECORD(name, (tg_##name)(t, x[0]))                                                      \
+    ELEMENT_1(name, __VA_ARGS__)                                                            \
+    static const tg_sample samples_##name[] = {                                             \
+        SAMPLE("one piece", 0, 1, record_##name, element_##name, REAL(low_1, high_1)),      \
+        SAMPLE("another piece", 0, 1, record_##name, element_##name, REAL(low_2, high_2)),  \
+        SAMPLE("many pieces", TG_NOT_SMOOTH, 1, record_##name, element_##name,              \
+               REAL(least, greatest))};                                                     \
     TG_INFO(name, formula_text, "any", -1, samples_##name)
 
 INFO_PIECES(abs, "y = |x|", -2, 2, 0.2, 2, -2, -0.2, x < 0 ? -x : x)
 INFO_PIECES(sign, "y = -1, 0 or 1", -2, 2, 0.2, 2, -2, -0.2, (x > 0) - (x < 0))
 INFO_PIECES(floor, "y = the largest integer <= x", -9, 9, 1.1, 1.9, -2.9, -2.1, floor(x))
 INFO_PIECES(ceil, "y = the smallest integer >= x", -9, 9, 1.1, 1.9, -2.9, -2.1, ceil(x))
-INFO_PIECES(round, "y = the nearest integer, halves to even", -9, 9, 1.6, 2.4, -3.4, -2.6, nearbyint(x))
+INFO_PIECES(round, "y = the nearest integer, halves to even", -9, 9, 1.6, 2.4, -3.4, -2.6,
+            nearbyint(x))
 
 /* ---------------------------------------------------------------- sin, cos: large arguments send a block through it element by element */
 
@@ -316,16 +336,24 @@ TG_MAP_1(erf_span, ERF(x))
 static const tg_op tanh_gradient, tanh_slope;
 static void tanh_vjp(TG_VJP)
 {
-    if (tg_tensor_dtype(x[0]) == TG_F64) gx[0] = tg_mul(t, gy, tg_apply_1(t, file, line, &tanh_slope, x[0]));
-    else gx[0] = tg_apply_2(t, file, line, &tanh_gradient, gy, y);
+    if (tg_tensor_dtype(x[0]) == TG_F64)
+        gx[0] = tg_mul(t, gy, tg_apply_1(t, where, &tanh_slope, x[0]));
+    else gx[0] = tg_apply_2(t, where, &tanh_gradient, gy, y);
 }
-static void tanh_slope_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_scale(t, tg_mul(t, y, tg_tanh(t, x[0])), -2)); }
+static void tanh_slope_vjp(TG_VJP)
+{
+    gx[0] = tg_mul(t, gy, tg_scale(t, tg_mul(t, y, tg_tanh(t, x[0])), -2));
+}
 static void tanh_gradient_vjp(TG_VJP)
 {
-    gx[0] = tg_apply_2(t, file, line, &tanh_gradient, gy, x[1]);
+    gx[0] = tg_apply_2(t, where, &tanh_gradient, gy, x[1]);
     gx[1] = tg_scale(t, tg_mul(t, tg_mul(t, gy, x[0]), x[1]), -2);
 }
-static void erf_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_scale(t, tg_exp(t, tg_neg(t, tg_square(t, x[0]))), 1.1283791670955126)); }
+static void erf_vjp(TG_VJP)
+{
+    gx[0] =
+        tg_mul(t, gy, tg_scale(t, tg_exp(t, tg_neg(t, tg_square(t, x[0]))), 1.1283791670955126));
+}
 
 static const tg_op tangent = OP_1("tanh", tanh_span, tanh_vjp);
 static const tg_op tanh_slope = OP_1("tanh_slope", tanh_slope_span, tanh_slope_vjp);

@@ -22,10 +22,11 @@ typedef struct problem {
     size_t element;
     int batch_dims;
     int64_t batch[TG_MAX_DIMS], batches;
-    int64_t n, m, d, e;                /* queries, keys, sizes of a key and of a value */
-    int64_t queries, keys, key, value; /* of a block, padded to whole vectors and rows of the product's kernel */
-    int64_t blocks;                    /* of queries in a batch */
-    int64_t groups, group_bytes;       /* of work that share scratch memory */
+    int64_t n, m, d, e; /* queries, keys, sizes of a key and of a value */
+    int64_t queries, keys, key,
+        value;      /* of a block, padded to whole vectors and rows of the product's kernel */
+    int64_t blocks; /* of queries in a batch */
+    int64_t groups, group_bytes; /* of work that share scratch memory */
     operand q, k, v, y, gy, mask;
     bool causal, masked;
     double scale;
@@ -33,18 +34,22 @@ typedef struct problem {
 
 /* What a block works on: all row-major, padded with zeros. */
 typedef struct block {
-    void *q, *q_turned, *gy, *gy_turned; /* [queries, key], [d, queries], [queries, value], [e, queries] */
-    void *k, *v;                         /* [keys, key], [keys, value] */
-    void *score, *slope;                 /* [keys, queries] */
-    void *sum;                           /* [queries, value], or [queries, key] */
-    void *tile;                          /* [keys, key or value] */
-    void *top, *shift, *total, *factor;  /* [queries] */
+    void *q, *q_turned, *gy,
+        *gy_turned;      /* [queries, key], [d, queries], [queries, value], [e, queries] */
+    void *k, *v;         /* [keys, key], [keys, value] */
+    void *score, *slope; /* [keys, queries] */
+    void *sum;           /* [queries, value], or [queries, key] */
+    void *tile;          /* [keys, key or value] */
+    void *top, *shift, *total, *factor; /* [queries] */
 } block;
 
 static int64_t lowest(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t padded(int64_t size, int64_t unit) { return (size + unit - 1) / unit * unit; }
 
-static int64_t lanes_of(int build, size_t element) { return (build == TG_BUILD_AVX512 ? 64 : build == TG_BUILD_AVX2 ? 32 : 16) / (int64_t)element; }
+static int64_t lanes_of(int build, size_t element)
+{
+    return (build == TG_BUILD_AVX512 ? 64 : build == TG_BUILD_AVX2 ? 32 : 16) / (int64_t)element;
+}
 
 static operand operand_of(const tg_array *x)
 {
@@ -105,221 +110,265 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
 #define MADD_TG_BUILD_AVX512_double(a, b, c) _mm512_fmadd_pd(a, b, c)
 
 /* c = a b, or c += a b: a is [m, k] with any strides, b and c have n columns in rows ldb and ldc apart; m is a multiple of ROWS, n of a vector. */
-#define PRODUCT(fn, TARGET, BUILD, T)                                                                                                             \
-    typedef T vector_##fn __attribute__((vector_size(BUILD == TG_BUILD_AVX512 ? 64                                                                \
-                                                     : BUILD == TG_BUILD_AVX2 ? 32                                                                \
-                                                                              : 16),                                                              \
-                                         aligned(sizeof(T)), may_alias));                                                                         \
-    TARGET TG_ALWAYS_INLINE void rows_##fn(const int R, const int P, int64_t k, const T *a, int64_t row, int64_t column, const T *b, int64_t ldb, \
-                                           T *c, int64_t ldc, bool add)                                                                           \
-    {                                                                                                                                             \
-        enum { LANES = sizeof(vector_##fn) / sizeof(T) };                                                                                         \
-        vector_##fn sum[ROWS][2];                                                                                                                 \
-        for (int r = 0; r < R; r++)                                                                                                               \
-            for (int s = 0; s < P; s++) {                                                                                                         \
-                sum[r][s] = (vector_##fn){0};                                                                                                     \
-                if (add) sum[r][s] = *(const vector_##fn *)(c + r * ldc + s * LANES);                                                             \
-            }                                                                                                                                     \
-        for (int64_t i = 0; i < k; i++, a += column, b += ldb) {                                                                                  \
-            vector_##fn v[2];                                                                                                                     \
-            for (int s = 0; s < P; s++) v[s] = *(const vector_##fn *)(b + s * LANES);                                                             \
-            for (int r = 0; r < R; r++) {                                                                                                         \
-                const vector_##fn factor = a[r * row] - (vector_##fn){0};                                                                         \
-                for (int s = 0; s < P; s++) sum[r][s] = MADD_##BUILD##_##T(factor, v[s], sum[r][s]);                                              \
-            }                                                                                                                                     \
-        }                                                                                                                                         \
-        for (int r = 0; r < R; r++)                                                                                                               \
-            for (int s = 0; s < P; s++) *(vector_##fn *)(c + r * ldc + s * LANES) = sum[r][s];                                                    \
-    }                                                                                                                                             \
-    TARGET static void product_##fn(int64_t m, int64_t n, int64_t k, const T *a, int64_t row, int64_t column, const T *b, int64_t ldb, T *c,      \
-                                    int64_t ldc, bool add)                                                                                        \
-    {                                                                                                                                             \
-        enum { LANES = sizeof(vector_##fn) / sizeof(T), R = BUILD == TG_BUILD_AVX512 ? ROWS : ROWS / 2 };                                         \
-        int64_t j = 0;                                                                                                                            \
-        for (; j + 2 * LANES <= n; j += 2 * LANES)                                                                                                \
-            for (int64_t i = 0; i < m; i += R) rows_##fn(R, 2, k, a + i * row, row, column, b + j, ldb, c + i * ldc + j, ldc, add);               \
-        for (; j < n; j += LANES)                                                                                                                 \
-            for (int64_t i = 0; i < m; i += R) rows_##fn(R, 1, k, a + i * row, row, column, b + j, ldb, c + i * ldc + j, ldc, add);               \
+#define PRODUCT(fn, TARGET, BUILD, T)                                                            \
+    typedef T vector_##fn __attribute__((vector_size(BUILD == TG_BUILD_AVX512 ? 64               \
+                                                     : BUILD == TG_BUILD_AVX2 ? 32               \
+                                                                              : 16),             \
+                                         aligned(sizeof(T)), may_alias));                        \
+    TARGET TG_ALWAYS_INLINE void rows_##fn(const int R, const int P, int64_t k, const T *a,      \
+                                           int64_t row, int64_t column, const T *b, int64_t ldb, \
+                                           T *c, int64_t ldc, bool add)                          \
+    {                                                                                            \
+        enum { LANES = sizeof(vector_##fn) / sizeof(T) };                                        \
+        vector_##fn sum[ROWS][2];                                                                \
+        for (int r = 0; r < R; r++)                                                              \
+            for (int s = 0; s < P; s++) {                                                        \
+                sum[r][s] = (vector_##fn){0};                                                    \
+                if (add) sum[r][s] = *(const vector_##fn *)(c + r * ldc + s * LANES);            \
+            }                                                                                    \
+        for (int64_t i = 0; i < k; i++, a += column, b += ldb) {                                 \
+            vector_##fn v[2];                                                                    \
+            for (int s = 0; s < P; s++) v[s] = *(const vector_##fn *)(b + s * LANES);            \
+            for (int r = 0; r < R; r++) {                                                        \
+                const vector_##fn factor = a[r * row] - (vector_##fn){0};                        \
+                for (int s = 0; s < P; s++)                                                      \
+                    sum[r][s] = MADD_##BUILD##_##T(factor, v[s], sum[r][s]);                     \
+            }                                                                                    \
+        }                                                                                        \
+        for (int r = 0; r < R; r++)                                                              \
+            for (int s = 0; s < P; s++) *(vector_##fn *)(c + r * ldc + s * LANES) = sum[r][s];   \
+    }                                                                                            \
+    TARGET static void product_##fn(int64_t m, int64_t n, int64_t k, const T *a, int64_t row,    \
+                                    int64_t column, const T *b, int64_t ldb, T *c, int64_t ldc,  \
+                                    bool add)                                                    \
+    {                                                                                            \
+        enum {                                                                                   \
+            LANES = sizeof(vector_##fn) / sizeof(T),                                             \
+            R = BUILD == TG_BUILD_AVX512 ? ROWS : ROWS / 2                                       \
+        };                                                                                       \
+        int64_t j = 0;                                                                           \
+        for (; j + 2 * LANES <= n; j += 2 * LANES)                                               \
+            for (int64_t i = 0; i < m; i += R)                                                   \
+                rows_##fn(R, 2, k, a + i * row, row, column, b + j, ldb, c + i * ldc + j, ldc,   \
+                          add);                                                                  \
+        for (; j < n; j += LANES)                                                                \
+            for (int64_t i = 0; i < m; i += R)                                                   \
+                rows_##fn(R, 1, k, a + i * row, row, column, b + j, ldb, c + i * ldc + j, ldc,   \
+                          add);                                                                  \
     }
 
 /* Rows of an operand, times scale, to row-major memory `width` wide with `rows` rows in all; and the same turned. */
-#define PACK(fn, TARGET, BUILD, T)                                                                                                         \
-    TARGET static void pack_##fn(const T *x, const operand *o, int64_t count, int64_t columns, T scale, int64_t rows, int64_t width, T *y) \
-    {                                                                                                                                      \
-        for (int64_t i = 0; i < count; i++) {                                                                                              \
-            const T *from = x + i * o->row;                                                                                                \
-            T *to = y + i * width;                                                                                                         \
-            if (o->column == 1) TG_EACH(j, 0, columns, to[j] = from[j] * scale)                                                            \
-            else                                                                                                                           \
-                for (int64_t j = 0; j < columns; j++) to[j] = from[j * o->column] * scale;                                                 \
-            TG_EACH(j, columns, width, to[j] = 0)                                                                                          \
-        }                                                                                                                                  \
-        TG_EACH(i, count *width, rows *width, y[i] = 0)                                                                                    \
-    }                                                                                                                                      \
-    TARGET static void turn_##fn(const T *x, const operand *o, int64_t count, int64_t columns, T scale, int64_t rows, T *y)                \
-    {                                                                                                                                      \
-        for (int64_t j = 0; j < columns; j++) {                                                                                            \
-            for (int64_t i = 0; i < count; i++) y[j * rows + i] = x[i * o->row + j * o->column] * scale;                                   \
-            for (int64_t i = count; i < rows; i++) y[j * rows + i] = 0;                                                                    \
-        }                                                                                                                                  \
+#define PACK(fn, TARGET, BUILD, T)                                                             \
+    TARGET static void pack_##fn(const T *x, const operand *o, int64_t count, int64_t columns, \
+                                 T scale, int64_t rows, int64_t width, T *y)                   \
+    {                                                                                          \
+        for (int64_t i = 0; i < count; i++) {                                                  \
+            const T *from = x + i * o->row;                                                    \
+            T *to = y + i * width;                                                             \
+            if (o->column == 1) TG_EACH(j, 0, columns, to[j] = from[j] * scale)                \
+            else                                                                               \
+                for (int64_t j = 0; j < columns; j++) to[j] = from[j * o->column] * scale;     \
+            TG_EACH(j, columns, width, to[j] = 0)                                              \
+        }                                                                                      \
+        TG_EACH(i, count *width, rows *width, y[i] = 0)                                        \
+    }                                                                                          \
+    TARGET static void turn_##fn(const T *x, const operand *o, int64_t count, int64_t columns, \
+                                 T scale, int64_t rows, T *y)                                  \
+    {                                                                                          \
+        for (int64_t j = 0; j < columns; j++) {                                                \
+            for (int64_t i = 0; i < count; i++)                                                \
+                y[j * rows + i] = x[i * o->row + j * o->column] * scale;                       \
+            for (int64_t i = count; i < rows; i++) y[j * rows + i] = 0;                        \
+        }                                                                                      \
     }
 
 /* Scores of the tile's keys first .. first + count - 1 against the block's queries; -inf for what is excluded. */
-#define SCORES(fn, TARGET, BUILD, T)                                                                                                       \
-    TARGET static void scores_##fn(const problem *p, const block *b, int64_t query, int64_t queries, int64_t first, int64_t count,         \
-                                   const uint8_t *mask)                                                                                    \
-    {                                                                                                                                      \
-        T *score = (T *)b->score;                                                                                                          \
-        product_##fn(p->keys, p->queries, p->d, (const T *)b->k, p->key, 1, (const T *)b->q_turned, p->queries, score, p->queries, false); \
-        for (int64_t j = 0; j < count; j++) {                                                                                              \
-            T *s = score + j * p->queries;                                                                                                 \
-            const int64_t before = p->causal ? lowest(first + j - query, p->queries) : 0;                                                  \
-            for (int64_t i = 0; i < before; i++) s[i] = -INFINITY;                                                                         \
-            if (!mask) continue;                                                                                                           \
-            const uint8_t *allowed = mask + query * p->mask.row + (first + j) * p->mask.column;                                            \
-            for (int64_t i = 0; i < queries; i++) s[i] = allowed[i * p->mask.row] ? s[i] : -INFINITY;                                      \
-        }                                                                                                                                  \
-        TG_EACH(i, count * p->queries, p->keys * p->queries, score[i] = -INFINITY)                                                         \
-    }                                                                                                                                      \
-    /* One long loop of e^x: for the short ones over a row of queries the loop itself costs as much. */                                    \
-    TARGET static void exponentials_##fn(const problem *p, T *score, const T *shift)                                                       \
-    {                                                                                                                                      \
-        enum { build = BUILD };                                                                                                            \
-        for (int64_t j = 0; j < p->keys; j++) {                                                                                            \
-            T *s = score + j * p->queries;                                                                                                 \
-            TG_EACH(i, 0, p->queries, s[i] -= shift[i])                                                                                    \
-        }                                                                                                                                  \
-        const int64_t count = p->keys * p->queries;                                                                                        \
-        TG_EACH(i, 0, count, score[i] = EXP(score[i]))                                                                                     \
-    }                                                                                                                                      \
-    /* The scores become e^(score - top), with top the maximum so far; factor gets what earlier sums are to be multiplied by. */           \
-    TARGET static void follow_##fn(const problem *p, const block *b, bool start)                                                           \
-    {                                                                                                                                      \
-        enum { build = BUILD };                                                                                                            \
-        const int64_t width = p->queries;                                                                                                  \
-        T *score = (T *)b->score, *top = (T *)b->top, *total = (T *)b->total, *factor = (T *)b->factor, *shift = (T *)b->shift;            \
-        if (start) TG_EACH(i, 0, width, top[i] = -INFINITY; total[i] = 0)                                                                  \
-        TG_EACH(i, 0, width, factor[i] = top[i])                                                                                           \
-        for (int64_t j = 0; j < p->keys; j++) {                                                                                            \
-            const T *s = score + j * width;                                                                                                \
-            TG_EACH(i, 0, width, top[i] = s[i] > top[i] ? s[i] : top[i])                                                                   \
-        }                                                                                                                                  \
-        TG_EACH(i, 0, width, shift[i] = top[i] == -INFINITY ? 0 : top[i]; factor[i] = EXP(factor[i] - shift[i]); total[i] *= factor[i])    \
-        exponentials_##fn(p, score, shift);                                                                                                \
-        for (int64_t j = 0; j < p->keys; j++) {                                                                                            \
-            const T *s = score + j * width;                                                                                                \
-            TG_EACH(i, 0, width, total[i] += s[i])                                                                                         \
-        }                                                                                                                                  \
-    }                                                                                                                                      \
-    /* How many keys a block of queries can see. */                                                                                        \
-    TARGET TG_ALWAYS_INLINE int64_t seen_##fn(const problem *p, int64_t query, int64_t queries)                                            \
-    {                                                                                                                                      \
-        return p->causal ? lowest(p->m, query + queries) : p->m;                                                                           \
+#define SCORES(fn, TARGET, BUILD, T)                                                                                             \
+    TARGET static void scores_##fn(const problem *p, const block *b, int64_t query,                                              \
+                                   int64_t queries, int64_t first, int64_t count,                                                \
+                                   const uint8_t *mask)                                                                          \
+    {                                                                                                                            \
+        T *score = (T *)b->score;                                                                                                \
+        product_##fn(p->keys, p->queries, p->d, (const T *)b->k, p->key, 1,                                                      \
+                     (const T *)b->q_turned, p->queries, score, p->queries, false);                                              \
+        for (int64_t j = 0; j < count; j++) {                                                                                    \
+            T *s = score + j * p->queries;                                                                                       \
+            const int64_t before = p->causal ? lowest(first + j - query, p->queries) : 0;                                        \
+            for (int64_t i = 0; i < before; i++) s[i] = -INFINITY;                                                               \
+            if (!mask) continue;                                                                                                 \
+            const uint8_t *allowed = mask + query * p->mask.row + (first + j) * p->mask.column;                                  \
+            for (int64_t i = 0; i < queries; i++)                                                                                \
+                s[i] = allowed[i * p->mask.row] ? s[i] : -INFINITY;                                                              \
+        }                                                                                                                        \
+        TG_EACH(i, count * p->queries, p->keys * p->queries, score[i] = -INFINITY)                                               \
+    }                                                                                                                            \
+    /* One long loop of e^x: for the short ones over a row of queries the loop itself costs as much. */                          \
+    TARGET static void exponentials_##fn(const problem *p, T *score, const T *shift)                                             \
+    {                                                                                                                            \
+        enum { build = BUILD };                                                                                                  \
+        for (int64_t j = 0; j < p->keys; j++) {                                                                                  \
+            T *s = score + j * p->queries;                                                                                       \
+            TG_EACH(i, 0, p->queries, s[i] -= shift[i])                                                                          \
+        }                                                                                                                        \
+        const int64_t count = p->keys * p->queries;                                                                              \
+        TG_EACH(i, 0, count, score[i] = EXP(score[i]))                                                                           \
+    }                                                                                                                            \
+    /* The scores become e^(score - top), with top the maximum so far; factor gets what earlier sums are to be multiplied by. */ \
+    TARGET static void follow_##fn(const problem *p, const block *b, bool start)                                                 \
+    {                                                                                                                            \
+        enum { build = BUILD };                                                                                                  \
+        const int64_t width = p->queries;                                                                                        \
+        T *score = (T *)b->score, *top = (T *)b->top, *total = (T *)b->total,                                                    \
+          *factor = (T *)b->factor, *shift = (T *)b->shift;                                                                      \
+        if (start) TG_EACH(i, 0, width, top[i] = -INFINITY; total[i] = 0)                                                        \
+        TG_EACH(i, 0, width, factor[i] = top[i])                                                                                 \
+        for (int64_t j = 0; j < p->keys; j++) {                                                                                  \
+            const T *s = score + j * width;                                                                                      \
+            TG_EACH(i, 0, width, top[i] = s[i] > top[i] ? s[i] : top[i])                                                         \
+        }                                                                                                                        \
+        TG_EACH(i, 0, width, shift[i] = top[i] == -INFINITY ? 0 : top[i];                                                        \
+                factor[i] = EXP(factor[i] - shift[i]); total[i] *= factor[i])                                                    \
+        exponentials_##fn(p, score, shift);                                                                                      \
+        for (int64_t j = 0; j < p->keys; j++) {                                                                                  \
+            const T *s = score + j * width;                                                                                      \
+            TG_EACH(i, 0, width, total[i] += s[i])                                                                               \
+        }                                                                                                                        \
+    }                                                                                                                            \
+    /* How many keys a block of queries can see. */                                                                              \
+    TARGET TG_ALWAYS_INLINE int64_t seen_##fn(const problem *p, int64_t query, int64_t queries)                                  \
+    {                                                                                                                            \
+        return p->causal ? lowest(p->m, query + queries) : p->m;                                                                 \
     }
 
-#define FORWARD(fn, TARGET, BUILD, T)                                                                                                           \
-    TARGET static void forward_##fn(const tg_call *c, const problem *p, const block *b, int64_t unit)                                           \
-    {                                                                                                                                           \
-        const int64_t batch = unit / p->blocks, query = unit % p->blocks * QUERIES, queries = lowest(QUERIES, p->n - query);                    \
-        const T *q = (const T *)c->x[0].data + offset_of(p, &p->q, batch) + query * p->q.row;                                                   \
-        const T *k = (const T *)c->x[1].data + offset_of(p, &p->k, batch), *v = (const T *)c->x[2].data + offset_of(p, &p->v, batch);           \
-        const uint8_t *mask = p->masked ? (const uint8_t *)c->x[3].data + offset_of(p, &p->mask, batch) : NULL;                                 \
-        T *y = (T *)c->y->data + (batch * p->n + query) * p->e, *sum = (T *)b->sum, *factor = (T *)b->factor;                                   \
-        const T *total = (const T *)b->total;                                                                                                   \
-        const int64_t seen = seen_##fn(p, query, queries);                                                                                      \
-        turn_##fn(q, &p->q, queries, p->d, (T)p->scale, p->queries, (T *)b->q_turned);                                                          \
-        for (int64_t first = 0; first < seen; first += KEYS) {                                                                                  \
-            const int64_t count = lowest(KEYS, p->m - first);                                                                                   \
-            pack_##fn(k + first * p->k.row, &p->k, count, p->d, 1, p->keys, p->key, (T *)b->k);                                                 \
-            pack_##fn(v + first * p->v.row, &p->v, count, p->e, 1, p->keys, p->value, (T *)b->v);                                               \
-            scores_##fn(p, b, query, queries, first, count, mask);                                                                              \
-            follow_##fn(p, b, first == 0);                                                                                                      \
-            for (int64_t i = 0; first > 0 && i < p->queries; i++) {                                                                             \
-                T *row = sum + i * p->value;                                                                                                    \
-                TG_EACH(j, 0, p->value, row[j] *= factor[i])                                                                                    \
-            }                                                                                                                                   \
-            product_##fn(p->queries, p->value, count, (const T *)b->score, 1, p->queries, (const T *)b->v, p->value, sum, p->value, first > 0); \
-        }                                                                                                                                       \
-        for (int64_t i = 0; i < queries; i++) {                                                                                                 \
-            const T *row = sum + i * p->value, inverse = 1 / total[i];                                                                          \
-            T *to = y + i * p->e;                                                                                                               \
-            TG_EACH(j, 0, p->e, to[j] = row[j] * inverse)                                                                                       \
-        }                                                                                                                                       \
+#define FORWARD(fn, TARGET, BUILD, T)                                                             \
+    TARGET static void forward_##fn(const tg_call *c, const problem *p, const block *b,           \
+                                    int64_t unit)                                                 \
+    {                                                                                             \
+        const int64_t batch = unit / p->blocks, query = unit % p->blocks * QUERIES,               \
+                      queries = lowest(QUERIES, p->n - query);                                    \
+        const T *q = (const T *)c->x[0].data + offset_of(p, &p->q, batch) + query * p->q.row;     \
+        const T *k = (const T *)c->x[1].data + offset_of(p, &p->k, batch),                        \
+                *v = (const T *)c->x[2].data + offset_of(p, &p->v, batch);                        \
+        const uint8_t *mask =                                                                     \
+            p->masked ? (const uint8_t *)c->x[3].data + offset_of(p, &p->mask, batch) : NULL;     \
+        T *y = (T *)c->y->data + (batch * p->n + query) * p->e, *sum = (T *)b->sum,               \
+          *factor = (T *)b->factor;                                                               \
+        const T *total = (const T *)b->total;                                                     \
+        const int64_t seen = seen_##fn(p, query, queries);                                        \
+        turn_##fn(q, &p->q, queries, p->d, (T)p->scale, p->queries, (T *)b->q_turned);            \
+        for (int64_t first = 0; first < seen; first += KEYS) {                                    \
+            const int64_t count = lowest(KEYS, p->m - first);                                     \
+            pack_##fn(k + first * p->k.row, &p->k, count, p->d, 1, p->keys, p->key, (T *)b->k);   \
+            pack_##fn(v + first * p->v.row, &p->v, count, p->e, 1, p->keys, p->value, (T *)b->v); \
+            scores_##fn(p, b, query, queries, first, count, mask);                                \
+            follow_##fn(p, b, first == 0);                                                        \
+            for (int64_t i = 0; first > 0 && i < p->queries; i++) {                               \
+                T *row = sum + i * p->value;                                                      \
+                TG_EACH(j, 0, p->value, row[j] *= factor[i])                                      \
+            }                                                                                     \
+            product_##fn(p->queries, p->value, count, (const T *)b->score, 1, p->queries,         \
+                         (const T *)b->v, p->value, sum, p->value, first > 0);                    \
+        }                                                                                         \
+        for (int64_t i = 0; i < queries; i++) {                                                   \
+            const T *row = sum + i * p->value, inverse = 1 / total[i];                            \
+            T *to = y + i * p->e;                                                                 \
+            TG_EACH(j, 0, p->e, to[j] = row[j] * inverse)                                         \
+        }                                                                                         \
     }
 
-#define GRADIENT(fn, TARGET, BUILD, T)                                                                                                 \
-    /* sum of gy y over each row of the block */                                                                                       \
-    TARGET static void levels_##fn(const problem *p, const T *y, const T *gy, int64_t queries, T *level)                               \
-    {                                                                                                                                  \
-        enum { LANES = 16 };                                                                                                           \
-        for (int64_t i = 0; i < p->queries; i++) {                                                                                     \
-            T lane[LANES] = {0};                                                                                                       \
-            const T *a = y + i * p->y.row, *b = gy + i * p->value;                                                                     \
-            int64_t j = 0;                                                                                                             \
-            for (; i < queries && p->y.column == 1 && j + LANES <= p->e; j += LANES)                                                   \
-                for (int l = 0; l < LANES; l++) lane[l] += a[j + l] * b[j + l];                                                        \
-            for (; i < queries && j < p->e; j++) lane[j % LANES] += a[j * p->y.column] * b[j];                                         \
-            for (int half = LANES / 2; half > 0; half /= 2)                                                                            \
-                for (int l = 0; l < half; l++) lane[l] += lane[l + half];                                                              \
-            level[i] = lane[0];                                                                                                        \
-        }                                                                                                                              \
-    }                                                                                                                                  \
-    TARGET static void add_##fn(const T *tile, int64_t ld, int64_t rows, int64_t columns, T *y)                                        \
-    {                                                                                                                                  \
-        for (int64_t i = 0; i < rows; i++) TG_EACH(j, 0, columns, y[i * columns + j] += tile[i * ld + j])                              \
-    }                                                                                                                                  \
-    TARGET static void gradient_##fn(const tg_call *c, const problem *p, const block *b, int64_t batch)                                \
-    {                                                                                                                                  \
-        enum { build = BUILD };                                                                                                        \
-        const T *q = (const T *)c->x[0].data + offset_of(p, &p->q, batch), *k = (const T *)c->x[1].data + offset_of(p, &p->k, batch);  \
-        const T *v = (const T *)c->x[2].data + offset_of(p, &p->v, batch), *y = (const T *)c->x[3].data + offset_of(p, &p->y, batch);  \
-        const T *gy = (const T *)c->x[4].data + offset_of(p, &p->gy, batch);                                                           \
-        const uint8_t *mask = p->masked ? (const uint8_t *)c->x[5].data + offset_of(p, &p->mask, batch) : NULL;                        \
-        T *gq = (T *)c->y->data + batch * p->n * p->d, *gk = (T *)c->y->data + (p->batches * p->n + batch * p->m) * p->d;              \
-        T *gv = (T *)c->y->data + p->batches * (p->n + p->m) * p->d + batch * p->m * p->e;                                             \
-        T *score = (T *)b->score, *slope = (T *)b->slope, *level = (T *)b->factor, *tile = (T *)b->tile, *sum = (T *)b->sum;           \
-        T *top = (T *)b->top, *total = (T *)b->total;                                                                                  \
-        const int64_t width = p->queries;                                                                                              \
-        TG_EACH(i, 0, p->m * p->d, gk[i] = 0)                                                                                          \
-        TG_EACH(i, 0, p->m * p->e, gv[i] = 0)                                                                                          \
-        for (int64_t query = 0; query < p->n; query += QUERIES) {                                                                      \
-            const int64_t queries = lowest(QUERIES, p->n - query), seen = seen_##fn(p, query, queries);                                \
-            turn_##fn(q + query * p->q.row, &p->q, queries, p->d, (T)p->scale, width, (T *)b->q_turned);                               \
-            turn_##fn(gy + query * p->gy.row, &p->gy, queries, p->e, 1, width, (T *)b->gy_turned);                                     \
-            pack_##fn(q + query * p->q.row, &p->q, queries, p->d, (T)p->scale, width, p->key, (T *)b->q);                              \
-            pack_##fn(gy + query * p->gy.row, &p->gy, queries, p->e, 1, width, p->value, (T *)b->gy);                                  \
-            for (int64_t first = 0; first < seen; first += KEYS) {                                                                     \
-                const int64_t count = lowest(KEYS, p->m - first);                                                                      \
-                pack_##fn(k + first * p->k.row, &p->k, count, p->d, 1, p->keys, p->key, (T *)b->k);                                    \
-                scores_##fn(p, b, query, queries, first, count, mask);                                                                 \
-                follow_##fn(p, b, first == 0);                                                                                         \
-            }                                                                                                                          \
-            TG_EACH(i, 0, width, total[i] = 1 / total[i]; top[i] = top[i] == -INFINITY ? 0 : top[i])                                   \
-            levels_##fn(p, y + query * p->y.row, (const T *)b->gy, queries, level);                                                    \
-            for (int64_t first = 0; first < seen; first += KEYS) {                                                                     \
-                const int64_t count = lowest(KEYS, p->m - first);                                                                      \
-                pack_##fn(v + first * p->v.row, &p->v, count, p->e, 1, p->keys, p->value, (T *)b->v);                                  \
-                if (seen > KEYS) {                                                                                                     \
-                    pack_##fn(k + first * p->k.row, &p->k, count, p->d, 1, p->keys, p->key, (T *)b->k);                                \
-                    scores_##fn(p, b, query, queries, first, count, mask);                                                             \
-                    exponentials_##fn(p, score, top);                                                                                  \
-                }                                                                                                                      \
-                product_##fn(p->keys, width, p->e, (const T *)b->v, p->value, 1, (const T *)b->gy_turned, width, slope, width, false); \
-                for (int64_t j = 0; j < p->keys; j++) {                                                                                \
-                    T *s = score + j * width, *z = slope + j * width;                                                                  \
-                    TG_EACH(i, 0, width, s[i] *= total[i]; z[i] = s[i] * (z[i] - level[i]))                                            \
-                }                                                                                                                      \
-                product_##fn(p->keys, p->value, queries, score, width, 1, (const T *)b->gy, p->value, tile, p->value, false);          \
-                add_##fn(tile, p->value, count, p->e, gv + first * p->e);                                                              \
-                product_##fn(p->keys, p->key, queries, slope, width, 1, (const T *)b->q, p->key, tile, p->key, false);                 \
-                add_##fn(tile, p->key, count, p->d, gk + first * p->d);                                                                \
-                product_##fn(width, p->key, count, slope, 1, width, (const T *)b->k, p->key, sum, p->key, first > 0);                  \
-            }                                                                                                                          \
-            for (int64_t i = 0; i < queries; i++) {                                                                                    \
-                T *to = gq + (query + i) * p->d;                                                                                       \
-                TG_EACH(j, 0, p->d, to[j] = sum[i * p->key + j] * (T)p->scale)                                                         \
-            }                                                                                                                          \
-        }                                                                                                                              \
+#define GRADIENT(fn, TARGET, BUILD, T)                                                             \
+    /* sum of gy y over each row of the block */                                                   \
+    TARGET static void levels_##fn(const problem *p, const T *y, const T *gy, int64_t queries,     \
+                                   T *level)                                                       \
+    {                                                                                              \
+        enum { LANES = 16 };                                                                       \
+        for (int64_t i = 0; i < p->queries; i++) {                                                 \
+            T lane[LANES] = {0};                                                                   \
+            const T *a = y + i * p->y.row, *b = gy + i * p->value;                                 \
+            int64_t j = 0;                                                                         \
+            for (; i < queries && p->y.column == 1 && j + LANES <= p->e; j += LANES)               \
+                for (int l = 0; l < LANES; l++) lane[l] += a[j + l] * b[j + l];                    \
+            for (; i < queries && j < p->e; j++) lane[j % LANES] += a[j * p->y.column] * b[j];     \
+            for (int half = LANES / 2; half > 0; half /= 2)                                        \
+                for (int l = 0; l < half; l++) lane[l] += lane[l + half];                          \
+            level[i] = lane[0];                                                                    \
+        }                                                                                          \
+    }                                                                                              \
+    TARGET static void add_##fn(const T *tile, int64_t ld, int64_t rows, int64_t columns, T *y)    \
+    {                                                                                              \
+        for (int64_t i = 0; i < rows; i++)                                                         \
+            TG_EACH(j, 0, columns, y[i * columns + j] += tile[i * ld + j])                         \
+    }                                                                                              \
+    TARGET static void gradient_##fn(const tg_call *c, const problem *p, const block *b,           \
+                                     int64_t batch)                                                \
+    {                                                                                              \
+        enum { build = BUILD };                                                                    \
+        const T *q = (const T *)c->x[0].data + offset_of(p, &p->q, batch),                         \
+                *k = (const T *)c->x[1].data + offset_of(p, &p->k, batch);                         \
+        const T *v = (const T *)c->x[2].data + offset_of(p, &p->v, batch),                         \
+                *y = (const T *)c->x[3].data + offset_of(p, &p->y, batch);                         \
+        const T *gy = (const T *)c->x[4].data + offset_of(p, &p->gy, batch);                       \
+        const uint8_t *mask =                                                                      \
+            p->masked ? (const uint8_t *)c->x[5].data + offset_of(p, &p->mask, batch) : NULL;      \
+        T *gq = (T *)c->y->data + batch * p->n * p->d,                                             \
+          *gk = (T *)c->y->data + (p->batches * p->n + batch * p->m) * p->d;                       \
+        T *gv = (T *)c->y->data + p->batches * (p->n + p->m) * p->d + batch * p->m * p->e;         \
+        T *score = (T *)b->score, *slope = (T *)b->slope, *level = (T *)b->factor,                 \
+          *tile = (T *)b->tile, *sum = (T *)b->sum;                                                \
+        T *top = (T *)b->top, *total = (T *)b->total;                                              \
+        const int64_t width = p->queries;                                                          \
+        TG_EACH(i, 0, p->m * p->d, gk[i] = 0)                                                      \
+        TG_EACH(i, 0, p->m * p->e, gv[i] = 0)                                                      \
+        for (int64_t query = 0; query < p->n; query += QUERIES) {                                  \
+            const int64_t queries = lowest(QUERIES, p->n - query),                                 \
+                          seen = seen_##fn(p, query, queries);                                     \
+            turn_##fn(q + query * p->q.row, &p->q, queries, p->d, (T)p->scale, width,              \
+                      (T *)b->q_turned);                                                           \
+            turn_##fn(gy + query * p->gy.row, &p->gy, queries, p->e, 1, width, (T *)b->gy_turned); \
+            pack_##fn(q + query * p->q.row, &p->q, queries, p->d, (T)p->scale, width, p->key,      \
+                      (T *)b->q);                                                                  \
+            pack_##fn(gy + query * p->gy.row, &p->gy, queries, p->e, 1, width, p->value,           \
+                      (T *)b->gy);                                                                 \
+            for (int64_t first = 0; first < seen; first += KEYS) {                                 \
+                const int64_t count = lowest(KEYS, p->m - first);                                  \
+                pack_##fn(k + first * p->k.row, &p->k, count, p->d, 1, p->keys, p->key,            \
+                          (T *)b->k);                                                              \
+                scores_##fn(p, b, query, queries, first, count, mask);                             \
+                follow_##fn(p, b, first == 0);                                                     \
+            }                                                                                      \
+            TG_EACH(i, 0, width, total[i] = 1 / total[i];                                          \
+                    top[i] = top[i] == -INFINITY ? 0 : top[i])                                     \
+            levels_##fn(p, y + query * p->y.row, (const T *)b->gy, queries, level);                \
+            for (int64_t first = 0; first < seen; first += KEYS) {                                 \
+                const int64_t count = lowest(KEYS, p->m - first);                                  \
+                pack_##fn(v + first * p->v.row, &p->v, count, p->e, 1, p->keys, p->value,          \
+                          (T *)b->v);                                                              \
+                if (seen > KEYS) {                                                                 \
+                    pack_##fn(k + first * p->k.row, &p->k, count, p->d, 1, p->keys, p->key,        \
+                              (T *)b->k);                                                          \
+                    scores_##fn(p, b, query, queries, first, count, mask);                         \
+                    exponentials_##fn(p, score, top);                                              \
+                }                                                                                  \
+                product_##fn(p->keys, width, p->e, (const T *)b->v, p->value, 1,                   \
+                             (const T *)b->gy_turned, width, slope, width, false);                 \
+                for (int64_t j = 0; j < p->keys; j++) {                                            \
+                    T *s = score + j * width, *z = slope + j * width;                              \
+                    TG_EACH(i, 0, width, s[i] *= total[i]; z[i] = s[i] * (z[i] - level[i]))        \
+                }                                                                                  \
+                product_##fn(p->keys, p->value, queries, score, width, 1, (const T *)b->gy,        \
+                             p->value, tile, p->value, false);                                     \
+                add_##fn(tile, p->value, count, p->e, gv + first * p->e);                          \
+                product_##fn(p->keys, p->key, queries, slope, width, 1, (const T *)b->q, p->key,   \
+                             tile, p->key, false);                                                 \
+                add_##fn(tile, p->key, count, p->d, gk + first * p->d);                            \
+                product_##fn(width, p->key, count, slope, 1, width, (const T *)b->k, p->key, sum,  \
+                             p->key, first > 0);                                                   \
+            }                                                                                      \
+            for (int64_t i = 0; i < queries; i++) {                                                \
+                T *to = gq + (query + i) * p->d;                                                   \
+                TG_EACH(j, 0, p->d, to[j] = sum[i * p->key + j] * (T)p->scale)                     \
+            }                                                                                      \
+        }                                                                                          \
     }
 
 #define ALL(name, TARGET, BUILD, T) \
@@ -332,8 +381,10 @@ TG_EACH_BUILD(ALL, f32, float)
 TG_EACH_BUILD(ALL, f64, double)
 
 typedef void (*unit_fn)(const tg_call *c, const problem *p, const block *b, int64_t unit);
-static const unit_fn forward_of[][TG_BUILD_COUNT] = {[TG_F32] = TG_BUILDS(forward_f32), [TG_F64] = TG_BUILDS(forward_f64)};
-static const unit_fn gradient_of[][TG_BUILD_COUNT] = {[TG_F32] = TG_BUILDS(gradient_f32), [TG_F64] = TG_BUILDS(gradient_f64)};
+static const unit_fn forward_of[][TG_BUILD_COUNT] = {
+    [TG_F32] = TG_BUILDS(forward_f32), [TG_F64] = TG_BUILDS(forward_f64)};
+static const unit_fn gradient_of[][TG_BUILD_COUNT] = {
+    [TG_F32] = TG_BUILDS(gradient_f32), [TG_F64] = TG_BUILDS(gradient_f64)};
 
 /* ---------------------------------------------------------------- running */
 
@@ -341,7 +392,10 @@ static problem problem_of(const tg_call *c, bool gradient)
 {
     const tg_shape q = c->x[0].shape, v = c->x[2].shape;
     const int dims = q.ndim;
-    problem p = {.element = tg_dtype_size(c->y->dtype), .batch_dims = dims - 2, .batches = 1, .causal = c->attrs[0] != 0};
+    problem p = {.element = tg_dtype_size(c->y->dtype),
+                 .batch_dims = dims - 2,
+                 .batches = 1,
+                 .causal = c->attrs[0] != 0};
     for (int d = 0; d < dims - 2; d++) {
         p.batch[d] = q.dim[d];
         p.batches *= q.dim[d];
@@ -370,14 +424,23 @@ static problem problem_of(const tg_call *c, bool gradient)
     block b;
     p.group_bytes = divide(&p, gradient, NULL, &b);
     const int64_t units = gradient ? p.batches : p.batches * p.blocks;
-    const double work = (double)p.batches * (double)p.n * (double)p.m * (double)(p.d + p.e) / (1 << 24);
-    p.groups = work < LEAST_GROUPS ? LEAST_GROUPS : work > MOST_GROUPS ? MOST_GROUPS : (int64_t)work;
+    const double work =
+        (double)p.batches * (double)p.n * (double)p.m * (double)(p.d + p.e) / (1 << 24);
+    p.groups = work < LEAST_GROUPS  ? LEAST_GROUPS
+               : work > MOST_GROUPS ? MOST_GROUPS
+                                    : (int64_t)work;
     p.groups = lowest(p.groups, units);
     return p;
 }
 
-static void prepare_forward(const tg_call *c, void *prepared) { *(problem *)prepared = problem_of(c, false); }
-static void prepare_gradient(const tg_call *c, void *prepared) { *(problem *)prepared = problem_of(c, true); }
+static void prepare_forward(const tg_call *c, void *prepared)
+{
+    *(problem *)prepared = problem_of(c, false);
+}
+static void prepare_gradient(const tg_call *c, void *prepared)
+{
+    *(problem *)prepared = problem_of(c, true);
+}
 
 static int64_t scratch(const tg_call *c)
 {
@@ -391,7 +454,8 @@ static void forward_group(const tg_call *c, void *user, int64_t group)
     const int64_t units = p->batches * p->blocks;
     block b;
     divide(p, false, (char *)c->scratch + group * p->group_bytes, &b);
-    for (int64_t unit = units * group / p->groups; unit < units * (group + 1) / p->groups; unit++) forward_of[c->y->dtype][c->build](c, p, &b, unit);
+    for (int64_t unit = units * group / p->groups; unit < units * (group + 1) / p->groups; unit++)
+        forward_of[c->y->dtype][c->build](c, p, &b, unit);
 }
 
 static void gradient_group(const tg_call *c, void *user, int64_t group)
@@ -399,14 +463,16 @@ static void gradient_group(const tg_call *c, void *user, int64_t group)
     const problem *p = user;
     block b;
     divide(p, true, (char *)c->scratch + group * p->group_bytes, &b);
-    for (int64_t batch = p->batches * group / p->groups; batch < p->batches * (group + 1) / p->groups; batch++)
+    for (int64_t batch = p->batches * group / p->groups;
+         batch < p->batches * (group + 1) / p->groups; batch++)
         gradient_of[c->y->dtype][c->build](c, p, &b, batch);
 }
 
 static void run(const tg_call *c, void (*group)(const tg_call *c, void *user, int64_t k))
 {
     problem p = *(const problem *)c->prepared;
-    if (p.m == 0 || p.n == 0) memset(c->y->data, 0, (size_t)tg_shape_count(c->y->shape) * p.element);
+    if (p.m == 0 || p.n == 0)
+        memset(c->y->data, 0, (size_t)tg_shape_count(c->y->shape) * p.element);
     else if (p.groups > 0) tg_parallel(c, p.groups, group, &p);
 }
 
@@ -416,7 +482,8 @@ static void gradient_kernel(const tg_call *c) { run(c, gradient_group); }
 static void allowed_kernel(const tg_call *c)
 {
     const tg_shape shape = c->y->shape;
-    const int64_t n = shape.dim[shape.ndim - 2], m = shape.dim[shape.ndim - 1], count = tg_shape_count(shape);
+    const int64_t n = shape.dim[shape.ndim - 2], m = shape.dim[shape.ndim - 1],
+                  count = tg_shape_count(shape);
     const uint8_t *x = c->x[0].data;
     uint8_t *y = c->y->data;
     for (int64_t i = 0; i < count; i++) y[i] = x[i] && (!c->attrs[0] || i % m <= i / m % n);
@@ -473,10 +540,15 @@ static const tg_op attention_grad = {.size = sizeof(tg_op),
                                      .prepare = prepare_gradient,
                                      .vjp = gradient_vjp};
 /* A mask, and the causal one if attrs[0]. */
-static const tg_op attention_allowed = {
-    .size = sizeof(tg_op), .name = "attention_mask", .n_in = 1, .rule = allowed_rule, .kernel = allowed_kernel, .vjp = NULL};
+static const tg_op attention_allowed = {.size = sizeof(tg_op),
+                                        .name = "attention_mask",
+                                        .n_in = 1,
+                                        .rule = allowed_rule,
+                                        .kernel = allowed_kernel,
+                                        .vjp = NULL};
 
-static void separate(tg_tape *t, const char *file, int line, tg_tensor *flat, tg_tensor *const *x, tg_tensor **part)
+static void separate(tg_tape *t, const char *where, tg_tensor *flat, tg_tensor *const *x,
+                     tg_tensor **part)
 {
     int64_t at = 0;
     for (int k = 0; k < 3; k++) {
@@ -489,21 +561,32 @@ static void separate(tg_tape *t, const char *file, int line, tg_tensor *flat, tg
 static void forward_vjp(TG_VJP)
 {
     tg_tensor *operands[] = {x[0], x[1], x[2], tg_detach(t, y), gy, n_in > 3 ? x[3] : NULL};
-    separate(t, TG_HERE, tg_apply_at(t, TG_HERE, &attention_grad, n_in + 2, operands, 1, attrs), x, gx);
+    separate(t, TG_HERE, tg_apply_at(t, TG_HERE, &attention_grad, n_in + 2, operands, 1, attrs), x,
+             gx);
 }
 
-static tg_tensor *turned(tg_tape *t, const char *file, int line, tg_tensor *x) { return tg_transpose(t, x, -2, -1); }
-static tg_tensor *times_turned(tg_tape *t, const char *file, int line, tg_tensor *a, tg_tensor *b) { return tg_matmul(t, a, turned(t, TG_HERE, b)); }
-static tg_tensor *turned_times(tg_tape *t, const char *file, int line, tg_tensor *a, tg_tensor *b) { return tg_matmul(t, turned(t, TG_HERE, a), b); }
+static tg_tensor *turned(tg_tape *t, const char *where, tg_tensor *x)
+{
+    return tg_transpose(t, x, -2, -1);
+}
+static tg_tensor *times_turned(tg_tape *t, const char *where, tg_tensor *a, tg_tensor *b)
+{
+    return tg_matmul(t, a, turned(t, TG_HERE, b));
+}
+static tg_tensor *turned_times(tg_tape *t, const char *where, tg_tensor *a, tg_tensor *b)
+{
+    return tg_matmul(t, turned(t, TG_HERE, a), b);
+}
 
 /* a - sum of p a over the row, times p: the derivative of the softmax p */
-static tg_tensor *through_softmax(tg_tape *t, const char *file, int line, tg_tensor *p, tg_tensor *a)
+static tg_tensor *through_softmax(tg_tape *t, const char *where, tg_tensor *p, tg_tensor *a)
 {
     return tg_mul(t, p, tg_sub(t, a, tg_sum(t, tg_mul(t, p, a), TG_AXES(-1), true)));
 }
 
 /* The softmax of the scores, composed. */
-static tg_tensor *weights(tg_tape *t, const char *file, int line, tg_tensor *q, tg_tensor *k, tg_tensor *mask, bool causal, double scale)
+static tg_tensor *weights(tg_tape *t, const char *where, tg_tensor *q, tg_tensor *k,
+                          tg_tensor *mask, bool causal, double scale)
 {
     tg_tensor *score = tg_scale(t, times_turned(t, TG_HERE, q, k), scale);
     if (mask || causal) {
@@ -511,7 +594,8 @@ static tg_tensor *weights(tg_tape *t, const char *file, int line, tg_tensor *q, 
         const tg_shape shape = tg_tensor_shape(score);
         tg_tensor *all = mask ? mask : tg_expand(t, tg_constant(t, TG_U8, 1), shape);
         tg_tensor *allowed = tg_apply_at(t, TG_HERE, &attention_allowed, 1, &all, 1, attrs);
-        score = tg_where(t, allowed, score, tg_expand(t, tg_constant_like(t, score, -INFINITY), shape));
+        score =
+            tg_where(t, allowed, score, tg_expand(t, tg_constant_like(t, score, -INFINITY), shape));
     }
     return tg_softmax(t, score, -1);
 }
@@ -523,17 +607,21 @@ static void gradient_vjp(TG_VJP)
     tg_tensor *q = x[0], *k = x[1], *v = x[2], *g = x[4], *part[3];
     separate(t, TG_HERE, gy, x, part);
     tg_tensor *a = part[0], *b = part[1], *c = part[2];
-    const int64_t d = tg_tensor_shape(q).ndim > 0 ? tg_tensor_shape(q).dim[tg_tensor_shape(q).ndim - 1] : 0;
+    const int64_t d =
+        tg_tensor_shape(q).ndim > 0 ? tg_tensor_shape(q).dim[tg_tensor_shape(q).ndim - 1] : 0;
     const double s = d > 0 ? 1 / sqrt((double)d) : 1;
     tg_tensor *p = weights(t, TG_HERE, q, k, n_in > 5 ? x[5] : NULL, attrs[0] != 0, s);
     tg_tensor *dp = times_turned(t, TG_HERE, g, v), *ds = through_softmax(t, TG_HERE, p, dp);
-    tg_tensor *w = tg_scale(t, tg_add(t, times_turned(t, TG_HERE, a, k), times_turned(t, TG_HERE, q, b)), s);
-    tg_tensor *level = tg_sum(t, tg_mul(t, p, dp), TG_AXES(-1), true), *of_w = tg_sum(t, tg_mul(t, p, w), TG_AXES(-1), true);
+    tg_tensor *w =
+        tg_scale(t, tg_add(t, times_turned(t, TG_HERE, a, k), times_turned(t, TG_HERE, q, b)), s);
+    tg_tensor *level = tg_sum(t, tg_mul(t, p, dp), TG_AXES(-1), true),
+              *of_w = tg_sum(t, tg_mul(t, p, w), TG_AXES(-1), true);
     tg_tensor *of_p = tg_sub(t, tg_mul(t, w, tg_sub(t, dp, level)), tg_mul(t, of_w, dp));
     of_p = through_softmax(t, TG_HERE, p, tg_add(t, of_p, times_turned(t, TG_HERE, g, c)));
     tg_tensor *m = tg_mul(t, p, tg_sub(t, w, of_w));
     gx[0] = tg_scale(t, tg_add(t, tg_matmul(t, of_p, k), tg_matmul(t, ds, b)), s);
-    gx[1] = tg_scale(t, tg_add(t, turned_times(t, TG_HERE, of_p, q), turned_times(t, TG_HERE, ds, a)), s);
+    gx[1] = tg_scale(
+        t, tg_add(t, turned_times(t, TG_HERE, of_p, q), turned_times(t, TG_HERE, ds, a)), s);
     gx[2] = turned_times(t, TG_HERE, m, g);
     gx[4] = tg_add(t, tg_matmul(t, m, v), tg_matmul(t, p, c));
 }
@@ -542,7 +630,8 @@ static void gradient_vjp(TG_VJP)
 
 static tg_shape leading(tg_shape s) { return tg_shape_of(s.ndim - 2, s.dim); }
 
-static tg_tensor *expanded(tg_tape *t, const char *file, int line, tg_tensor *x, tg_shape batch, int64_t rows, int64_t columns)
+static tg_tensor *expanded(tg_tape *t, const char *where, tg_tensor *x, tg_shape batch,
+                           int64_t rows, int64_t columns)
 {
     tg_shape shape = {.ndim = batch.ndim + 2};
     for (int d = 0; d < batch.ndim; d++) shape.dim[d] = batch.dim[d];
@@ -551,34 +640,46 @@ static tg_tensor *expanded(tg_tape *t, const char *file, int line, tg_tensor *x,
     return tg_shape_equal(tg_tensor_shape(x), shape) ? x : tg_expand(t, x, shape);
 }
 
-tg_tensor *tg_attention_at(tg_tape *t, const char *file, int line, tg_tensor *q, tg_tensor *k, tg_tensor *v, tg_tensor *mask, bool causal)
+tg_tensor *tg_attention_at(tg_tape *t, const char *where, tg_tensor *q, tg_tensor *k, tg_tensor *v,
+                           tg_tensor *mask, bool causal)
 {
-    if (!tg_ready_float(t, TG_HERE, "attention", q) || !tg_ready_float(t, TG_HERE, "attention", k) || !tg_ready_float(t, TG_HERE, "attention", v))
+    if (!tg_ready_float(t, TG_HERE, "attention", q) ||
+        !tg_ready_float(t, TG_HERE, "attention", k) || !tg_ready_float(t, TG_HERE, "attention", v))
         return NULL;
     const tg_shape of_q = tg_tensor_shape(q), of_k = tg_tensor_shape(k), of_v = tg_tensor_shape(v);
     const tg_dtype dtype = tg_tensor_dtype(q);
     if (tg_tensor_dtype(k) != dtype || tg_tensor_dtype(v) != dtype)
-        return tg_fail_at(t, TG_HERE, TG_EDTYPE, "attention: q, k and v are %s, %s and %s", tg_dtype_name(dtype), tg_dtype_name(tg_tensor_dtype(k)),
+        return tg_fail_at(t, TG_HERE, TG_EDTYPE, "attention: q, k and v are %s, %s and %s",
+                          tg_dtype_name(dtype), tg_dtype_name(tg_tensor_dtype(k)),
                           tg_dtype_name(tg_tensor_dtype(v)));
-    const char *const wanted = "attention: q %s, k %s and v %s are not [..., n, d], [..., m, d] and [..., m, e]";
-    if (of_q.ndim < 2 || of_k.ndim < 2 || of_v.ndim < 2 || of_q.dim[of_q.ndim - 1] != of_k.dim[of_k.ndim - 1] ||
+    const char *const wanted =
+        "attention: q %s, k %s and v %s are not [..., n, d], [..., m, d] and [..., m, e]";
+    if (of_q.ndim < 2 || of_k.ndim < 2 || of_v.ndim < 2 ||
+        of_q.dim[of_q.ndim - 1] != of_k.dim[of_k.ndim - 1] ||
         of_k.dim[of_k.ndim - 2] != of_v.dim[of_v.ndim - 2])
-        return tg_fail_at(t, TG_HERE, TG_ESHAPE, wanted, tg_shape_text(of_q).text, tg_shape_text(of_k).text, tg_shape_text(of_v).text);
-    const int64_t n = of_q.dim[of_q.ndim - 2], d = of_q.dim[of_q.ndim - 1], m = of_v.dim[of_v.ndim - 2], e = of_v.dim[of_v.ndim - 1];
+        return tg_fail_at(t, TG_HERE, TG_ESHAPE, wanted, tg_shape_text(of_q).text,
+                          tg_shape_text(of_k).text, tg_shape_text(of_v).text);
+    const int64_t n = of_q.dim[of_q.ndim - 2], d = of_q.dim[of_q.ndim - 1],
+                  m = of_v.dim[of_v.ndim - 2], e = of_v.dim[of_v.ndim - 1];
     tg_shape batch = tg_shape_broadcast(leading(of_q), leading(of_k));
     if (batch.ndim >= 0) batch = tg_shape_broadcast(batch, leading(of_v));
     if (batch.ndim < 0)
-        return tg_fail_at(t, TG_HERE, TG_ESHAPE, wanted, tg_shape_text(of_q).text, tg_shape_text(of_k).text, tg_shape_text(of_v).text);
-    tg_tensor *operands[4] = {expanded(t, TG_HERE, q, batch, n, d), expanded(t, TG_HERE, k, batch, m, d), expanded(t, TG_HERE, v, batch, m, e)};
+        return tg_fail_at(t, TG_HERE, TG_ESHAPE, wanted, tg_shape_text(of_q).text,
+                          tg_shape_text(of_k).text, tg_shape_text(of_v).text);
+    tg_tensor *operands[4] = {expanded(t, TG_HERE, q, batch, n, d),
+                              expanded(t, TG_HERE, k, batch, m, d),
+                              expanded(t, TG_HERE, v, batch, m, e)};
     if (mask) {
         tg_shape scores = {.ndim = batch.ndim + 2};
         for (int i = 0; i < batch.ndim; i++) scores.dim[i] = batch.dim[i];
         scores.dim[batch.ndim] = n;
         scores.dim[batch.ndim + 1] = m;
         if (tg_tensor_dtype(mask) != TG_U8)
-            return tg_fail_at(t, TG_HERE, TG_EDTYPE, "attention: a mask is u8, not %s", tg_dtype_name(tg_tensor_dtype(mask)));
+            return tg_fail_at(t, TG_HERE, TG_EDTYPE, "attention: a mask is u8, not %s",
+                              tg_dtype_name(tg_tensor_dtype(mask)));
         if (!tg_shape_equal(tg_shape_broadcast(tg_tensor_shape(mask), scores), scores))
-            return tg_fail_at(t, TG_HERE, TG_ESHAPE, "attention: a mask %s for scores %s", tg_shape_text(tg_tensor_shape(mask)).text,
+            return tg_fail_at(t, TG_HERE, TG_ESHAPE, "attention: a mask %s for scores %s",
+                              tg_shape_text(tg_tensor_shape(mask)).text,
                               tg_shape_text(scores).text);
         operands[3] = expanded(t, TG_HERE, mask, batch, n, m);
     }
@@ -591,17 +692,21 @@ static void reference(const tg_array *x, const tg_array *mask, bool causal, tg_a
 {
     const tg_shape q = x[0].shape, v = x[2].shape;
     const int last = q.ndim - 1;
-    const int64_t n = q.dim[last - 1], d = q.dim[last], m = v.dim[last - 1], e = v.dim[last], batches = tg_shape_count(leading(q));
+    const int64_t n = q.dim[last - 1], d = q.dim[last], m = v.dim[last - 1], e = v.dim[last],
+                  batches = tg_shape_count(leading(q));
     double *to = y->data;
     for (int64_t row = 0; row < batches * n; row++) {
-        const double *of_q = (const double *)x[0].data + row * d, *keys = (const double *)x[1].data + row / n * m * d;
+        const double *of_q = (const double *)x[0].data + row * d,
+                     *keys = (const double *)x[1].data + row / n * m * d;
         const double *values = (const double *)x[2].data + row / n * m * e;
         double sum = 0;
         for (int64_t c = 0; c < e; c++) to[row * e + c] = 0;
         for (int64_t j = 0; j < m; j++) {
             double score = 0;
             for (int64_t c = 0; c < d; c++) score += of_q[c] * keys[j * d + c];
-            if ((causal && j > row % n) || (mask && ((const double *)mask->data)[row % n * m + j] == 0)) continue;
+            if ((causal && j > row % n) ||
+                (mask && ((const double *)mask->data)[row % n * m + j] == 0))
+                continue;
             const double weight = exp(score / sqrt((double)d));
             sum += weight;
             for (int64_t c = 0; c < e; c++) to[row * e + c] += weight * values[j * e + c];
@@ -610,9 +715,12 @@ static void reference(const tg_array *x, const tg_array *mask, bool causal, tg_a
     }
 }
 
-#define CASE(name, count, mask, of_mask, causal)                                                                                   \
-    static tg_tensor *record_##name(tg_tape *t, tg_tensor *const *x) { return (tg_attention)(t, x[0], x[1], x[2], mask, causal); } \
-    static void whole_##name(const tg_array *x, tg_array *y) { reference(x, of_mask, causal, y); }                                 \
+#define CASE(name, count, mask, of_mask, causal)                                                   \
+    static tg_tensor *record_##name(tg_tape *t, tg_tensor *const *x)                               \
+    {                                                                                              \
+        return (tg_attention)(t, x[0], x[1], x[2], mask, causal);                                  \
+    }                                                                                              \
+    static void whole_##name(const tg_array *x, tg_array *y) { reference(x, of_mask, causal, y); } \
     enum { count_##name = count };
 CASE(plain, 3, NULL, NULL, false)
 CASE(causal, 3, NULL, NULL, true)
@@ -626,9 +734,10 @@ CASE(masked, 4, x[3], x + 3, false)
     {                                \
         {TG_U8, {__VA_ARGS__}}, 0, 1 \
     }
-#define SAMPLE(text, name, ...)                                                                                 \
-    {                                                                                                           \
-        .label = text, .n_in = count_##name, .x = {__VA_ARGS__}, .record = record_##name, .whole = whole_##name \
+#define SAMPLE(text, name, ...)                                                           \
+    {                                                                                     \
+        .label = text, .n_in = count_##name, .x = {__VA_ARGS__}, .record = record_##name, \
+        .whole = whole_##name                                                             \
     }
 static const tg_sample attention_samples[] = {
     SAMPLE("a matrix", plain, IN(2, {3, 2}), IN(2, {2, 2}), IN(2, {2, 2})),
@@ -636,12 +745,14 @@ static const tg_sample attention_samples[] = {
     SAMPLE("causal", causal, IN(3, {2, 3, 2}), IN(3, {2, 3, 2}), IN(3, {2, 3, 1})),
     SAMPLE("causal, fewer queries than keys", causal, IN(2, {2, 3}), IN(2, {5, 3}), IN(2, {5, 2})),
     SAMPLE("several tiles", plain, IN(2, {67, 3}), IN(2, {131, 3}), IN(2, {131, 2})),
-    SAMPLE("several tiles, causal", causal, IN(3, {2, 130, 2}), IN(3, {2, 130, 2}), IN(3, {2, 130, 17})),
+    SAMPLE("several tiles, causal", causal, IN(3, {2, 130, 2}), IN(3, {2, 130, 2}),
+           IN(3, {2, 130, 17})),
     SAMPLE("a mask", masked, IN(3, {2, 3, 2}), IN(3, {2, 4, 2}), IN(3, {2, 4, 2}), MASK(2, {3, 4})),
     SAMPLE("ones", plain, IN(2, {1, 1}), IN(2, {1, 1}), IN(2, {1, 1})),
     SAMPLE("no batch", plain, IN(3, {0, 2, 3}), IN(3, {0, 2, 3}), IN(3, {0, 2, 3})),
     SAMPLE("no queries", plain, IN(2, {0, 3}), IN(2, {2, 3}), IN(2, {2, 3})),
     SAMPLE("no keys", plain, IN(2, {2, 3}), IN(2, {0, 3}), IN(2, {0, 3})),
 };
-TG_INFO(attention, "softmax(q k^T / sqrt(d)) v", "[..., n, d], [..., m, d], [..., m, e], mask [..., n, m] or NULL -> [..., n, e]", -1,
+TG_INFO(attention, "softmax(q k^T / sqrt(d)) v",
+        "[..., n, d], [..., m, d], [..., m, e], mask [..., n, m] or NULL -> [..., n, e]", -1,
         attention_samples)

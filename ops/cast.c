@@ -11,23 +11,25 @@
 
 /* Towards zero, for values between low and high exclusively; the first other one fails. An infinity or a NaN is never between. It is looked for before
  * anything is written, which may be over x. */
-#define CONVERT_IN_RANGE(fn, TARGET, BUILD, R, A, low, high, name)                                                                           \
-    TARGET static void fn(const tg_span *s, void *result, const void *const *operand)                                                        \
-    {                                                                                                                                        \
-        const A *x = (const A *)operand[0];                                                                                                  \
-        R *y = (R *)result;                                                                                                                  \
-        int bad = 0;                                                                                                                         \
-        for (int64_t i = 0; i < s->n; i++) bad |= !(x[i] > (low) && x[i] < (high));                                                          \
-        for (int64_t i = 0; bad && i < s->n; i++) {                                                                                          \
-            const A v = x[i];                                                                                                                \
-            if (v > (low) && v < (high)) continue;                                                                                           \
-            tg_span_fail(s, s->first + i, TG_EVALUE, "%.17g at element %" PRId64 " can't be represented in " name, (double)v, s->first + i); \
-            break;                                                                                                                           \
-        }                                                                                                                                    \
-        for (int64_t i = 0; i < s->n; i++) {                                                                                                 \
-            const A v = x[i];                                                                                                                \
-            y[i] = (R)(v > (low) && v < (high) ? v : 0);                                                                                     \
-        }                                                                                                                                    \
+#define CONVERT_IN_RANGE(fn, TARGET, BUILD, R, A, low, high, name)                                \
+    TARGET static void fn(const tg_span *s, void *result, const void *const *operand)             \
+    {                                                                                             \
+        const A *x = (const A *)operand[0];                                                       \
+        R *y = (R *)result;                                                                       \
+        int bad = 0;                                                                              \
+        for (int64_t i = 0; i < s->n; i++) bad |= !(x[i] > (low) && x[i] < (high));               \
+        for (int64_t i = 0; bad && i < s->n; i++) {                                               \
+            const A v = x[i];                                                                     \
+            if (v > (low) && v < (high)) continue;                                                \
+            tg_span_fail(s, s->first + i, TG_EVALUE,                                              \
+                         "%.17g at element %" PRId64 " can't be represented in " name, (double)v, \
+                         s->first + i);                                                           \
+            break;                                                                                \
+        }                                                                                         \
+        for (int64_t i = 0; i < s->n; i++) {                                                      \
+            const A v = x[i];                                                                     \
+            y[i] = (R)(v > (low) && v < (high) ? v : 0);                                          \
+        }                                                                                         \
     }
 
 TG_EACH_BUILD(CONVERT, f64_to_f32, float, double)
@@ -44,10 +46,14 @@ TG_EACH_BUILD(CONVERT_IN_RANGE, f32_to_u8, uint8_t, float, -1.0f, 256.0f, "u8")
 TG_EACH_BUILD(CONVERT_IN_RANGE, f64_to_u8, uint8_t, double, -1.0, 256.0, "u8")
 TG_EACH_BUILD(CONVERT_IN_RANGE, i64_to_u8, uint8_t, int64_t, -1, 256, "u8")
 
-static const tg_spans to_f32_spans = {{{0}, TG_BUILDS(f64_to_f32), TG_BUILDS(i64_to_f32), TG_BUILDS(u8_to_f32)}};
-static const tg_spans to_f64_spans = {{TG_BUILDS(f32_to_f64), {0}, TG_BUILDS(i64_to_f64), TG_BUILDS(u8_to_f64)}};
-static const tg_spans to_i64_spans = {{TG_BUILDS(f32_to_i64), TG_BUILDS(f64_to_i64), {0}, TG_BUILDS(u8_to_i64)}};
-static const tg_spans to_u8_spans = {{TG_BUILDS(f32_to_u8), TG_BUILDS(f64_to_u8), TG_BUILDS(i64_to_u8), {0}}};
+static const tg_spans to_f32_spans = {
+    {{0}, TG_BUILDS(f64_to_f32), TG_BUILDS(i64_to_f32), TG_BUILDS(u8_to_f32)}};
+static const tg_spans to_f64_spans = {
+    {TG_BUILDS(f32_to_f64), {0}, TG_BUILDS(i64_to_f64), TG_BUILDS(u8_to_f64)}};
+static const tg_spans to_i64_spans = {
+    {TG_BUILDS(f32_to_i64), TG_BUILDS(f64_to_i64), {0}, TG_BUILDS(u8_to_i64)}};
+static const tg_spans to_u8_spans = {
+    {TG_BUILDS(f32_to_u8), TG_BUILDS(f64_to_u8), TG_BUILDS(i64_to_u8), {0}}};
 
 #define TO_RULE(name, target)           \
     static bool name##_rule(tg_rule *r) \
@@ -67,25 +73,47 @@ static void vjp(TG_VJP)
 }
 
 static const tg_op to[TG_DTYPE_COUNT] = {
-    [TG_F32] = {.size = sizeof(tg_op), .name = "cast", .n_in = 1, .rule = to_f32_rule, .span = &to_f32_spans, .vjp = vjp},
-    [TG_F64] = {.size = sizeof(tg_op), .name = "cast", .n_in = 1, .rule = to_f64_rule, .span = &to_f64_spans, .vjp = vjp},
-    [TG_I64] = {.size = sizeof(tg_op), .name = "cast", .n_in = 1, .rule = to_i64_rule, .span = &to_i64_spans},
-    [TG_U8] = {.size = sizeof(tg_op), .name = "cast", .n_in = 1, .rule = to_u8_rule, .span = &to_u8_spans},
+    [TG_F32] = {.size = sizeof(tg_op),
+                .name = "cast",
+                .n_in = 1,
+                .rule = to_f32_rule,
+                .span = &to_f32_spans,
+                .vjp = vjp},
+    [TG_F64] = {.size = sizeof(tg_op),
+                .name = "cast",
+                .n_in = 1,
+                .rule = to_f64_rule,
+                .span = &to_f64_spans,
+                .vjp = vjp},
+    [TG_I64] = {.size = sizeof(tg_op),
+                .name = "cast",
+                .n_in = 1,
+                .rule = to_i64_rule,
+                .span = &to_i64_spans},
+    [TG_U8] = {.size = sizeof(tg_op),
+               .name = "cast",
+               .n_in = 1,
+               .rule = to_u8_rule,
+               .span = &to_u8_spans},
 };
 
-tg_tensor *tg_cast_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_dtype dtype)
+tg_tensor *tg_cast_at(tg_tape *t, const char *where, tg_tensor *x, tg_dtype dtype)
 {
-    if (!tg_ready(t, file, line, "cast", x)) return NULL;
-    if (tg_dtype_size(dtype) == 0) return tg_fail_at(t, file, line, TG_EDTYPE, "cast: no such dtype: %d", (int)dtype);
-    return tg_tensor_dtype(x) == dtype ? x : tg_apply_1(t, file, line, &to[dtype], x);
+    if (!tg_ready(t, where, "cast", x)) return NULL;
+    if (tg_dtype_size(dtype) == 0)
+        return tg_fail_at(t, where, TG_EDTYPE, "cast: no such dtype: %d", (int)dtype);
+    return tg_tensor_dtype(x) == dtype ? x : tg_apply_1(t, where, &to[dtype], x);
 }
 
 /* ---------------------------------------------------------------- one_hot: attrs are the number of classes and the dtype */
 
 static bool one_hot_rule(tg_rule *r)
 {
-    if (r->x[0].dtype != TG_I64) return tg_rule_fail(r, TG_EDTYPE, "labels are i64, not %s", tg_dtype_name(r->x[0].dtype));
-    if (r->x[0].shape.ndim == TG_MAX_DIMS) return tg_rule_fail(r, TG_ESHAPE, "%s has 8 dimensions already", tg_shape_text(r->x[0].shape).text);
+    if (r->x[0].dtype != TG_I64)
+        return tg_rule_fail(r, TG_EDTYPE, "labels are i64, not %s", tg_dtype_name(r->x[0].dtype));
+    if (r->x[0].shape.ndim == TG_MAX_DIMS)
+        return tg_rule_fail(r, TG_ESHAPE, "%s has 8 dimensions already",
+                            tg_shape_text(r->x[0].shape).text);
     r->y = (tg_type){(tg_dtype)r->attrs[1], r->x[0].shape};
     r->y.shape.dim[r->y.shape.ndim++] = r->attrs[0];
     return true;
@@ -99,7 +127,9 @@ static void one_hot_kernel(const tg_call *c)
     memset(y, 0, (size_t)(n * classes) * size);
     for (int64_t i = 0; i < n; i++) {
         if (label[i] < 0 || label[i] >= classes) {
-            tg_call_fail(c, i, TG_EINDEX, "label %" PRId64 " at element %" PRId64 " is not in 0..%" PRId64, label[i], i, classes - 1);
+            tg_call_fail(c, i, TG_EINDEX,
+                         "label %" PRId64 " at element %" PRId64 " is not in 0..%" PRId64, label[i],
+                         i, classes - 1);
             return;
         }
         const int64_t at = i * classes + label[i];
@@ -112,13 +142,20 @@ static void one_hot_kernel(const tg_call *c)
     }
 }
 
-static const tg_op one_hot = {.size = sizeof(tg_op), .name = "one_hot", .n_in = 1, .rule = one_hot_rule, .kernel = one_hot_kernel};
+static const tg_op one_hot = {.size = sizeof(tg_op),
+                              .name = "one_hot",
+                              .n_in = 1,
+                              .rule = one_hot_rule,
+                              .kernel = one_hot_kernel};
 
-tg_tensor *tg_one_hot_at(tg_tape *t, const char *file, int line, tg_tensor *x, int64_t classes, tg_dtype dtype)
+tg_tensor *tg_one_hot_at(tg_tape *t, const char *where, tg_tensor *x, int64_t classes,
+                         tg_dtype dtype)
 {
-    if (!tg_ready(t, file, line, "one_hot", x)) return NULL;
-    if (classes < 1) return tg_fail_at(t, file, line, TG_EVALUE, "one_hot: %" PRId64 " classes", classes);
-    if (tg_dtype_size(dtype) == 0) return tg_fail_at(t, file, line, TG_EDTYPE, "one_hot: no such dtype: %d", (int)dtype);
+    if (!tg_ready(t, where, "one_hot", x)) return NULL;
+    if (classes < 1)
+        return tg_fail_at(t, where, TG_EVALUE, "one_hot: %" PRId64 " classes", classes);
+    if (tg_dtype_size(dtype) == 0)
+        return tg_fail_at(t, where, TG_EDTYPE, "one_hot: no such dtype: %d", (int)dtype);
     return tg_apply(t, &one_hot, 1, &x, 2, ((const int64_t[]){classes, (int64_t)dtype}));
 }
 
@@ -131,33 +168,54 @@ static tg_tensor *record_u8(tg_tape *t, tg_tensor *const *x) { return (tg_cast)(
 static double element_same(const double *x) { return x[0]; }
 static double element_towards_0(const double *x) { return x[0] < 0 ? -floor(-x[0]) : floor(x[0]); }
 
-#define FROM(from, least, greatest) .n_in = 1, .x = {{.type = {.dtype = from}, .low = least, .high = greatest}}
+#define FROM(from, least, greatest) \
+    .n_in = 1, .x = {{.type = {.dtype = from}, .low = least, .high = greatest}}
 static const tg_sample cast_samples[] = {
-    {"float to f64", TG_ANY_SHAPE, FROM(TG_F64, -2, 2), .record = record_f64, .element = element_same},
-    {"float to f32", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_F64, -2, 2), .record = record_f32, .element = element_same},
-    {"float to i64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_F64, -9, 9), .record = record_i64, .element = element_towards_0},
-    {"float to u8", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_F64, -0.9, 255.9), .record = record_u8, .element = element_towards_0},
-    {"i64 to f32", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_I64, -99, 99), .record = record_f32, .element = element_same},
-    {"i64 to f64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_I64, -99, 99), .record = record_f64, .element = element_same},
-    {"i64 to u8", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_I64, 0, 255), .record = record_u8, .element = element_same},
-    {"u8 to f32", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_U8, 0, 255), .record = record_f32, .element = element_same},
-    {"u8 to f64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_U8, 0, 255), .record = record_f64, .element = element_same},
-    {"u8 to i64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_U8, 0, 255), .record = record_i64, .element = element_same},
+    {"float to f64", TG_ANY_SHAPE, FROM(TG_F64, -2, 2), .record = record_f64,
+     .element = element_same},
+    {"float to f32", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_F64, -2, 2), .record = record_f32,
+     .element = element_same},
+    {"float to i64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_F64, -9, 9), .record = record_i64,
+     .element = element_towards_0},
+    {"float to u8", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_F64, -0.9, 255.9), .record = record_u8,
+     .element = element_towards_0},
+    {"i64 to f32", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_I64, -99, 99), .record = record_f32,
+     .element = element_same},
+    {"i64 to f64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_I64, -99, 99), .record = record_f64,
+     .element = element_same},
+    {"i64 to u8", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_I64, 0, 255), .record = record_u8,
+     .element = element_same},
+    {"u8 to f32", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_U8, 0, 255), .record = record_f32,
+     .element = element_same},
+    {"u8 to f64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_U8, 0, 255), .record = record_f64,
+     .element = element_same},
+    {"u8 to i64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_U8, 0, 255), .record = record_i64,
+     .element = element_same},
 };
 TG_INFO(cast, "y = x in another dtype, towards zero", "any", -1, cast_samples)
 
-static tg_tensor *record_one_hot(tg_tape *t, tg_tensor *const *x) { return (tg_one_hot)(t, x[0], 5, TG_F32); }
-static tg_tensor *record_one_hot_i64(tg_tape *t, tg_tensor *const *x) { return (tg_one_hot)(t, x[0], 5, TG_I64); }
+static tg_tensor *record_one_hot(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_one_hot)(t, x[0], 5, TG_F32);
+}
+static tg_tensor *record_one_hot_i64(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_one_hot)(t, x[0], 5, TG_I64);
+}
 static void expect_one_hot(const tg_array *x, tg_array *y)
 {
-    for (int64_t i = 0; i < tg_shape_count(y->shape); i++) ((double *)y->data)[i] = ((const double *)x->data)[i / 5] == (double)(i % 5);
+    for (int64_t i = 0; i < tg_shape_count(y->shape); i++)
+        ((double *)y->data)[i] = ((const double *)x->data)[i / 5] == (double)(i % 5);
 }
 
-#define LABELS(number, ...) .n_in = 1, .x = {{.type = {.dtype = TG_I64, .shape = {.ndim = number, .dim = {__VA_ARGS__}}}, .high = 4}}
+#define LABELS(number, ...) \
+    .n_in = 1,              \
+    .x = {{.type = {.dtype = TG_I64, .shape = {.ndim = number, .dim = {__VA_ARGS__}}}, .high = 4}}
 static const tg_sample one_hot_samples[] = {
     {"a batch", 0, LABELS(1, 9), .record = record_one_hot, .whole = expect_one_hot},
     {"to i64", 0, LABELS(2, 3, 2), .record = record_one_hot_i64, .whole = expect_one_hot},
     {"a scalar", 0, LABELS(0, 0), .record = record_one_hot, .whole = expect_one_hot},
     {"no labels", 0, LABELS(1, 0), .record = record_one_hot, .whole = expect_one_hot},
 };
-TG_INFO(one_hot, "y[..., j] = 1 where x[...] = j, else 0", "i64 [...] -> [..., classes]", 0, one_hot_samples)
+TG_INFO(one_hot, "y[..., j] = 1 where x[...] = j, else 0", "i64 [...] -> [..., classes]", 0,
+        one_hot_samples)

@@ -10,8 +10,9 @@ static bool float_rule(tg_rule *r)
     const tg_dtype dtype = r->x[0].dtype;
     for (int k = 0; k < r->n_in; k++)
         if (r->x[k].dtype != dtype || (dtype != TG_F32 && dtype != TG_F64))
-            return tg_rule_fail(r, TG_EDTYPE, "operands are f32 or f64, all the same, not %s and %s", tg_dtype_name(dtype),
-                                tg_dtype_name(r->x[k].dtype));
+            return tg_rule_fail(r, TG_EDTYPE,
+                                "operands are f32 or f64, all the same, not %s and %s",
+                                tg_dtype_name(dtype), tg_dtype_name(r->x[k].dtype));
     return true;
 }
 
@@ -29,16 +30,24 @@ static bool conv_rule(tg_rule *r)
     const int64_t groups = r->attrs[TG_CONV_GROUPS];
     int64_t out[2];
     if (!float_rule(r)) return false;
-    if (x.ndim != 4 || w.ndim != 4 || x.dim[1] % groups || x.dim[1] / groups != w.dim[1] || w.dim[0] % groups)
-        return tg_rule_fail(r, TG_ESHAPE, "x %s does not fit w %s in %" PRId64 " groups", tg_shape_text(x).text, tg_shape_text(w).text, groups);
+    if (x.ndim != 4 || w.ndim != 4 || x.dim[1] % groups || x.dim[1] / groups != w.dim[1] ||
+        w.dim[0] % groups)
+        return tg_rule_fail(r, TG_ESHAPE, "x %s does not fit w %s in %" PRId64 " groups",
+                            tg_shape_text(x).text, tg_shape_text(w).text, groups);
     if (r->n_in == 3 && (r->x[2].shape.ndim != 1 || r->x[2].shape.dim[0] != w.dim[0]))
-        return tg_rule_fail(r, TG_ESHAPE, "b %s does not fit w %s", tg_shape_text(r->x[2].shape).text, tg_shape_text(w).text);
+        return tg_rule_fail(r, TG_ESHAPE, "b %s does not fit w %s",
+                            tg_shape_text(r->x[2].shape).text, tg_shape_text(w).text);
     for (int d = 0; d < 2; d++) {
-        const int64_t size = x.dim[2 + d], kernel = w.dim[2 + d], padding = r->attrs[TG_CONV_PADDING + d], dilation = r->attrs[TG_CONV_DILATION + d];
-        if (size > INT32_MAX || kernel > INT32_MAX || kernel < 1 || dilation * (kernel - 1) + 1 > size + 2 * padding)
-            return tg_rule_fail(r, TG_ESHAPE, "the kernel of w %s does not fit into x %s with its padding", tg_shape_text(w).text,
-                                tg_shape_text(x).text);
-        out[d] = (size + 2 * padding - dilation * (kernel - 1) - 1) / r->attrs[TG_CONV_STRIDE + d] + 1;
+        const int64_t size = x.dim[2 + d], kernel = w.dim[2 + d],
+                      padding = r->attrs[TG_CONV_PADDING + d],
+                      dilation = r->attrs[TG_CONV_DILATION + d];
+        if (size > INT32_MAX || kernel > INT32_MAX || kernel < 1 ||
+            dilation * (kernel - 1) + 1 > size + 2 * padding)
+            return tg_rule_fail(r, TG_ESHAPE,
+                                "the kernel of w %s does not fit into x %s with its padding",
+                                tg_shape_text(w).text, tg_shape_text(x).text);
+        out[d] =
+            (size + 2 * padding - dilation * (kernel - 1) - 1) / r->attrs[TG_CONV_STRIDE + d] + 1;
     }
     return shaped(r, x.dim[0], w.dim[0], out[0], out[1]);
 }
@@ -47,13 +56,17 @@ static bool conv_rule(tg_rule *r)
 static bool input_gradient_rule(tg_rule *r)
 {
     const int64_t *size = r->attrs + TG_CONV_SIZES;
-    return float_rule(r) && shaped(r, r->x[0].shape.dim[0], r->x[1].shape.dim[1] * r->attrs[TG_CONV_GROUPS], size[0], size[1]);
+    return float_rule(r) &&
+           shaped(r, r->x[0].shape.dim[0], r->x[1].shape.dim[1] * r->attrs[TG_CONV_GROUPS], size[0],
+                  size[1]);
 }
 
 static bool weight_gradient_rule(tg_rule *r)
 {
     const int64_t *size = r->attrs + TG_CONV_SIZES;
-    return float_rule(r) && shaped(r, r->x[1].shape.dim[1], r->x[0].shape.dim[1] / r->attrs[TG_CONV_GROUPS], size[0], size[1]);
+    return float_rule(r) &&
+           shaped(r, r->x[1].shape.dim[1], r->x[0].shape.dim[1] / r->attrs[TG_CONV_GROUPS], size[0],
+                  size[1]);
 }
 
 static void conv_vjp(TG_VJP);
@@ -92,14 +105,15 @@ static const tg_op conv_weight_gradient = {.size = sizeof(tg_op),
                                            .prepare = tg_conv_weight_gradient_prepare,
                                            .vjp = weight_gradient_vjp};
 
-static tg_tensor *convolve(tg_tape *t, const char *file, int line, tg_tensor *x, tg_tensor *w, const int64_t *attrs)
+static tg_tensor *convolve(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *w,
+                           const int64_t *attrs)
 {
     return tg_apply(t, &conv2d, 2, ((tg_tensor *[]){x, w}), TG_CONV_ATTRS, attrs);
 }
 
 /* The gradient in one operand, of the shape of `like`, from the two others. */
-static tg_tensor *gradient(tg_tape *t, const char *file, int line, const tg_op *op, tg_tensor *a, tg_tensor *b, const tg_tensor *like,
-                           const int64_t *attrs)
+static tg_tensor *gradient(tg_tape *t, const char *where, const tg_op *op, tg_tensor *a,
+                           tg_tensor *b, const tg_tensor *like, const int64_t *attrs)
 {
     int64_t all[TG_CONV_GRADIENT_ATTRS];
     for (int k = 0; k < TG_CONV_ATTRS; k++) all[k] = attrs[k];
@@ -109,26 +123,27 @@ static tg_tensor *gradient(tg_tape *t, const char *file, int line, const tg_op *
 
 static void conv_vjp(TG_VJP)
 {
-    gx[0] = gradient(t, file, line, &conv_input_gradient, gy, x[1], x[0], attrs);
-    gx[1] = gradient(t, file, line, &conv_weight_gradient, x[0], gy, x[1], attrs);
+    gx[0] = gradient(t, where, &conv_input_gradient, gy, x[1], x[0], attrs);
+    gx[1] = gradient(t, where, &conv_weight_gradient, x[0], gy, x[1], attrs);
     if (n_in > 2) gx[2] = tg_sum(t, gy, TG_AXES(0, 2, 3), false);
 }
 
 static void input_gradient_vjp(TG_VJP)
 {
-    gx[0] = convolve(t, file, line, gy, x[1], attrs);
-    gx[1] = gradient(t, file, line, &conv_weight_gradient, gy, x[0], x[1], attrs);
+    gx[0] = convolve(t, where, gy, x[1], attrs);
+    gx[1] = gradient(t, where, &conv_weight_gradient, gy, x[0], x[1], attrs);
 }
 
 static void weight_gradient_vjp(TG_VJP)
 {
-    gx[0] = gradient(t, file, line, &conv_input_gradient, x[1], gy, x[0], attrs);
-    gx[1] = convolve(t, file, line, x[0], gy, attrs);
+    gx[0] = gradient(t, where, &conv_input_gradient, x[1], gy, x[0], attrs);
+    gx[1] = convolve(t, where, x[0], gy, attrs);
 }
 
-tg_tensor *tg_conv2d_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_tensor *w, tg_tensor *b, tg_conv options)
+tg_tensor *tg_conv2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *w, tg_tensor *b,
+                        tg_conv options)
 {
-    if (!tg_ready(t, file, line, "conv2d", x) || !tg_ready(t, file, line, "conv2d", w)) return NULL;
+    if (!tg_ready(t, where, "conv2d", x) || !tg_ready(t, where, "conv2d", w)) return NULL;
     int64_t attrs[TG_CONV_ATTRS];
     attrs[TG_CONV_GROUPS] = options.groups ? options.groups : 1;
     for (int d = 0; d < 2; d++) {
@@ -138,7 +153,10 @@ tg_tensor *tg_conv2d_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg
     }
     for (int k = 0; k < TG_CONV_ATTRS; k++)
         if (attrs[k] < 0 || attrs[k] > INT32_MAX)
-            return tg_fail_at(t, file, line, TG_EVALUE, "conv2d: stride, padding, dilation and groups are positive numbers, not %" PRId64, attrs[k]);
+            return tg_fail_at(
+                t, where, TG_EVALUE,
+                "conv2d: stride, padding, dilation and groups are positive numbers, not %" PRId64,
+                attrs[k]);
     return tg_apply(t, &conv2d, b ? 3 : 2, ((tg_tensor *[]){x, w, b}), TG_CONV_ATTRS, attrs);
 }
 
@@ -164,18 +182,24 @@ static void whole(const tg_array *x, tg_array *y, bool bias, tg_conv options)
                         for (int64_t p = 0; p < kernel[2]; p++)
                             for (int64_t q = 0; q < kernel[3]; q++) {
                                 const int64_t channel = o / (out[1] / groups) * kernel[1] + c;
-                                const int64_t h = r * stride[0] + p * dilation[0] - options.padding[0];
-                                const int64_t l = s * stride[1] + q * dilation[1] - options.padding[1];
+                                const int64_t h =
+                                    r * stride[0] + p * dilation[0] - options.padding[0];
+                                const int64_t l =
+                                    s * stride[1] + q * dilation[1] - options.padding[1];
                                 if (h < 0 || h >= in[2] || l < 0 || l >= in[3]) continue;
-                                sum += v[((n * in[1] + channel) * in[2] + h) * in[3] + l] * w[((o * kernel[1] + c) * kernel[2] + p) * kernel[3] + q];
+                                sum += v[((n * in[1] + channel) * in[2] + h) * in[3] + l] *
+                                       w[((o * kernel[1] + c) * kernel[2] + p) * kernel[3] + q];
                             }
                     ((double *)y->data)[i] = sum;
                 }
 }
 
-#define WAY(id, bias, ...)                                                                                                                  \
-    static const tg_conv options_##id = {__VA_ARGS__};                                                                                      \
-    static tg_tensor *record_##id(tg_tape *t, tg_tensor *const *x) { return (tg_conv2d)(t, x[0], x[1], bias ? x[2] : NULL, options_##id); } \
+#define WAY(id, bias, ...)                                                   \
+    static const tg_conv options_##id = {__VA_ARGS__};                       \
+    static tg_tensor *record_##id(tg_tape *t, tg_tensor *const *x)           \
+    {                                                                        \
+        return (tg_conv2d)(t, x[0], x[1], bias ? x[2] : NULL, options_##id); \
+    }                                                                        \
     static void expect_##id(const tg_array *x, tg_array *y) { whole(x, y, bias, options_##id); }
 #define TYPE(...)                           \
     {                                       \
@@ -198,7 +222,8 @@ WAY(grouped, true, .groups = 2)
 WAY(all, true, .stride = {3, 2}, .padding = {2, 3}, .dilation = {2, 2}, .groups = 3)
 WAY(depthwise, false, .padding = {1, 1}, .groups = 4)
 
-static const tg_sample conv2d_samples[] = {CONV("one image", plain, TYPE(1, 2, 4, 5), TYPE(3, 2, 2, 3), BIAS(3)) = 3},
+static const tg_sample conv2d_samples[] = {CONV("one image", plain, TYPE(1, 2, 4, 5),
+                                                TYPE(3, 2, 2, 3), BIAS(3)) = 3},
                        CONV("a few images", plain, TYPE(5, 1, 5, 4), TYPE(2, 1, 3, 2), BIAS(2)) = 3
 }
 , CONV("many images", plain, TYPE(19, 1, 4, 9), TYPE(9, 1, 3, 3), BIAS(9)) = 3
@@ -244,5 +269,5 @@ static const tg_sample conv2d_samples[] = {CONV("one image", plain, TYPE(1, 2, 4
 ,
 }
 ;
-TG_INFO(conv2d, "y[n,o,i,j] = b[o] + sum over c, p, q of x[n,c,i+p,j+q] w[o,c,p,q]", "[n, c, h, w] * [o, c, kh, kw] + [o] -> [n, o, h', w']", -1,
-        conv2d_samples)
+TG_INFO(conv2d, "y[n,o,i,j] = b[o] + sum over c, p, q of x[n,c,i+p,j+q] w[o,c,p,q]",
+        "[n, c, h, w] * [o, c, kh, kw] + [o] -> [n, o, h', w']", -1, conv2d_samples)

@@ -6,7 +6,15 @@
 
 /* The attributes of all three ops: of each axis, rows first, its stride, padding and dilation; then the groups; for a gradient also the two sizes of its
  * result that its operands don't tell. */
-enum { TG_CONV_STRIDE, TG_CONV_PADDING = 2, TG_CONV_DILATION = 4, TG_CONV_GROUPS = 6, TG_CONV_ATTRS, TG_CONV_SIZES = 7, TG_CONV_GRADIENT_ATTRS = 9 };
+enum {
+    TG_CONV_STRIDE,
+    TG_CONV_PADDING = 2,
+    TG_CONV_DILATION = 4,
+    TG_CONV_GROUPS = 6,
+    TG_CONV_ATTRS,
+    TG_CONV_SIZES = 7,
+    TG_CONV_GRADIENT_ATTRS = 9
+};
 
 /* One axis of an image: out = (size + 2 padding - dilation (kernel - 1) - 1) / stride + 1. */
 typedef struct tg_conv_axis {
@@ -18,9 +26,10 @@ typedef struct tg_conv_plan {
     tg_dtype dtype;
     int64_t n, c, o, groups;
     tg_conv_axis axis[2];
-    int lanes;     /* images that are worked on side by side, one in each lane of a vector; 0: by matrix products */
+    int lanes; /* images that are worked on side by side, one in each lane of a vector; 0: by matrix products */
     int64_t strip; /* rows of y at a time */
-    int64_t parts; /* for threads: of the images; each takes the same number of images or lanes full of images, the last one fewer */
+    int64_t
+        parts; /* for threads: of the images; each takes the same number of images or lanes full of images, the last one fewer */
     int64_t each;
     int64_t table;      /* bytes of scratch before the parts' */
     int64_t part_bytes; /* of scratch for each part */

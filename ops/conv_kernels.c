@@ -38,14 +38,19 @@ static int64_t common_divisor(int64_t a, int64_t b)
     return a;
 }
 
-static int64_t over(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : 0; } /* a / b rounded up, not below 0 */
+static int64_t over(int64_t a, int64_t b)
+{
+    return a > 0 ? (a + b - 1) / b : 0;
+} /* a / b rounded up, not below 0 */
 
 /* What y's position t sees of x: x's position is t stride - padding + tap dilation. */
 static run seen(const tg_conv_axis *a, int64_t t)
 {
-    const int64_t at = t * a->stride - a->padding, tap = over(-at, a->dilation), end = lowest(a->kernel, over(a->size - at, a->dilation));
+    const int64_t at = t * a->stride - a->padding, tap = over(-at, a->dilation),
+                  end = lowest(a->kernel, over(a->size - at, a->dilation));
     if (end <= tap) return (run){.target = t, .pixels = 1};
-    return (run){.target = t, .source = at + tap * a->dilation, .tap = tap, .taps = end - tap, .pixels = 1};
+    return (run){
+        .target = t, .source = at + tap * a->dilation, .tap = tap, .taps = end - tap, .pixels = 1};
 }
 
 /* What of y saw x's position t: only every step-th tap can have. */
@@ -53,16 +58,23 @@ static run seen_by(const tg_conv_axis *a, int64_t step, int64_t t)
 {
     int64_t tap = 0;
     while (tap < lowest(step, a->kernel) && (t + a->padding - tap * a->dilation) % a->stride) tap++;
-    const int64_t at = (t + a->padding - tap * a->dilation) / a->stride, apart = a->dilation * step / a->stride;
-    const int64_t first = over(at - a->out + 1, apart), end = tap < step ? lowest(over(a->kernel - tap, step), over(at + 1, apart)) : 0;
+    const int64_t at = (t + a->padding - tap * a->dilation) / a->stride,
+                  apart = a->dilation * step / a->stride;
+    const int64_t first = over(at - a->out + 1, apart),
+                  end = tap < step ? lowest(over(a->kernel - tap, step), over(at + 1, apart)) : 0;
     if (end <= first) return (run){.target = t, .pixels = 1};
-    return (run){.target = t, .source = at - first * apart, .tap = tap + first * step, .taps = end - first, .pixels = 1};
+    return (run){.target = t,
+                 .source = at - first * apart,
+                 .tap = tap + first * step,
+                 .taps = end - first,
+                 .pixels = 1};
 }
 
 /* All positions of an axis in runs of `most` or one. */
 static void find_runs(runs *all, const tg_conv_axis *a, bool transposed, int most)
 {
-    const int64_t step = a->stride / common_divisor(a->stride, a->dilation), size = transposed ? a->size : a->out;
+    const int64_t step = a->stride / common_divisor(a->stride, a->dilation),
+                  size = transposed ? a->size : a->out;
     const int64_t apart = transposed ? a->stride : 1, moves = transposed ? 1 : a->stride;
     all->n = 0;
     all->tap_step = transposed ? step : 1;
@@ -77,8 +89,9 @@ static void find_runs(runs *all, const tg_conv_axis *a, bool transposed, int mos
             run *first = &all->runs[all->n - most];
             bool alike = true;
             for (int q = 0; q < most; q++)
-                alike &= first[q].pixels == 1 && first[q].target == first->target + q * apart && first[q].tap == first->tap &&
-                         first[q].taps == first->taps && first[q].source == first->source + q * moves;
+                alike &= first[q].pixels == 1 && first[q].target == first->target + q * apart &&
+                         first[q].tap == first->tap && first[q].taps == first->taps &&
+                         first[q].source == first->source + q * moves;
             if (!alike) continue;
             first->pixels = most;
             all->n -= most - 1;
@@ -94,7 +107,8 @@ typedef struct correlation {
     void *target;
     int64_t source_channels, target_channels; /* of one group */
     int64_t source_size[2], target_size[2];
-    int64_t weight_source, weight_target, weight_group, kernel_width; /* elements from one channel, or group, to the next */
+    int64_t weight_source, weight_target, weight_group,
+        kernel_width; /* elements from one channel, or group, to the next */
     runs rows, columns;
 } correlation;
 
@@ -183,8 +197,10 @@ typedef struct weight_sum {
 #endif
 
 typedef void (*part_function)(const tg_call *c, void *user, int64_t part);
-static const part_function correlate[][TG_BUILD_COUNT] = {[TG_F32] = TG_BUILDS(correlate_f32), [TG_F64] = TG_BUILDS(correlate_f64)};
-static const part_function weigh[][TG_BUILD_COUNT] = {[TG_F32] = TG_BUILDS(weigh_f32), [TG_F64] = TG_BUILDS(weigh_f64)};
+static const part_function correlate[][TG_BUILD_COUNT] = {
+    [TG_F32] = TG_BUILDS(correlate_f32), [TG_F64] = TG_BUILDS(correlate_f64)};
+static const part_function weigh[][TG_BUILD_COUNT] = {
+    [TG_F32] = TG_BUILDS(weigh_f32), [TG_F64] = TG_BUILDS(weigh_f64)};
 
 static int lanes_of(tg_dtype dtype, int build)
 {
@@ -198,18 +214,31 @@ static int lanes_of(tg_dtype dtype, int build)
 
 /* ---------------------------------------------------------------- plans */
 
-static int64_t taps_of(const tg_conv_plan *p) { return p->c / p->groups * p->axis[0].kernel * p->axis[1].kernel; }
+static int64_t taps_of(const tg_conv_plan *p)
+{
+    return p->c / p->groups * p->axis[0].kernel * p->axis[1].kernel;
+}
 static int64_t pixels_of(const tg_conv_plan *p) { return p->axis[0].size * p->axis[1].size; }
 static int64_t out_of(const tg_conv_plan *p) { return p->axis[0].out * p->axis[1].out; }
 
-static tg_conv_plan plan_of(const tg_call *c, const tg_shape *x, const tg_shape *w, const tg_shape *y)
+static tg_conv_plan plan_of(const tg_call *c, const tg_shape *x, const tg_shape *w,
+                            const tg_shape *y)
 {
-    tg_conv_plan p = {.dtype = c->y->dtype, .n = x->dim[0], .c = x->dim[1], .o = y->dim[1], .groups = c->attrs[TG_CONV_GROUPS]};
+    tg_conv_plan p = {.dtype = c->y->dtype,
+                      .n = x->dim[0],
+                      .c = x->dim[1],
+                      .o = y->dim[1],
+                      .groups = c->attrs[TG_CONV_GROUPS]};
     for (int d = 0; d < 2; d++)
-        p.axis[d] = (tg_conv_axis){
-            x->dim[2 + d], y->dim[2 + d], w->dim[2 + d], c->attrs[TG_CONV_STRIDE + d], c->attrs[TG_CONV_PADDING + d], c->attrs[TG_CONV_DILATION + d]};
+        p.axis[d] = (tg_conv_axis){x->dim[2 + d],
+                                   y->dim[2 + d],
+                                   w->dim[2 + d],
+                                   c->attrs[TG_CONV_STRIDE + d],
+                                   c->attrs[TG_CONV_PADDING + d],
+                                   c->attrs[TG_CONV_DILATION + d]};
     const int lanes = lanes_of(p.dtype, c->build);
-    const double padded = ((double)p.axis[0].size + 2 * (double)p.axis[0].padding) * ((double)p.axis[1].size + 2 * (double)p.axis[1].padding);
+    const double padded = ((double)p.axis[0].size + 2 * (double)p.axis[0].padding) *
+                          ((double)p.axis[1].size + 2 * (double)p.axis[1].padding);
     if (4 * p.n >= 3 * lanes && padded * (double)p.c < 1e9) p.lanes = lanes;
     const int64_t units = p.lanes ? (p.n + lanes - 1) / lanes : p.n;
     p.each = highest(1, (units + 15) / 16);
@@ -224,22 +253,28 @@ static void finish(tg_conv_plan *p, int64_t table, int64_t part_elements)
     p->scratch = p->table + p->parts * p->part_bytes;
 }
 
-static int64_t strip_of(int64_t height, int64_t width, int64_t pixels) { return highest(1, lowest(height, width ? pixels / width : 1)); }
+static int64_t strip_of(int64_t height, int64_t width, int64_t pixels)
+{
+    return highest(1, lowest(height, width ? pixels / width : 1));
+}
 
 /* By matrix products, as many rows of y at a time as leave the gathered pixels in the cache, and at least 64 columns. */
 static int64_t product_strip(const tg_conv_plan *p)
 {
-    const int64_t least = strip_of(p->axis[0].out, p->axis[1].out, 64), taps = highest(1, taps_of(p));
+    const int64_t least = strip_of(p->axis[0].out, p->axis[1].out, 64),
+                  taps = highest(1, taps_of(p));
     return highest(least, strip_of(p->axis[0].out, p->axis[1].out, (1 << 16) / taps));
 }
 
 static void prepare_correlation(tg_conv_plan *p, bool transposed)
 {
-    const int64_t height = transposed ? p->axis[0].size : p->axis[0].out, width = transposed ? p->axis[1].size : p->axis[1].out;
+    const int64_t height = transposed ? p->axis[0].size : p->axis[0].out,
+                  width = transposed ? p->axis[1].size : p->axis[1].out;
     const int64_t source = transposed ? p->o * out_of(p) : p->c * pixels_of(p);
     if (p->lanes) {
         p->strip = strip_of(height, width, 48);
-        finish(p, (height + width) * (int64_t)sizeof(run), p->lanes * (source + 8 * p->strip * width));
+        finish(p, (height + width) * (int64_t)sizeof(run),
+               p->lanes * (source + 8 * p->strip * width));
     } else {
         p->strip = product_strip(p);
         finish(p, 0, taps_of(p) * p->strip * p->axis[1].out);
@@ -276,7 +311,8 @@ void tg_conv_weight_gradient_prepare(const tg_call *c, void *prepared)
         p->strip = strip_of(p->axis[0].out, p->axis[1].out, 64);
         const int64_t padded = size[0] * size[1], plain = padded == pixels_of(p) ? 0 : pixels_of(p);
         p->sums = p->lanes * (p->c * (padded + plain) + p->o * p->strip * p->axis[1].out);
-        finish(p, taps_of(p) * (int64_t)sizeof(int64_t), p->sums + (weights + p->lanes - 1) / p->lanes * p->lanes * p->lanes);
+        finish(p, taps_of(p) * (int64_t)sizeof(int64_t),
+               p->sums + (weights + p->lanes - 1) / p->lanes * p->lanes * p->lanes);
     } else {
         p->strip = product_strip(p);
         p->sums = taps_of(p) * p->strip * p->axis[1].out + weights / p->groups;
@@ -298,7 +334,8 @@ typedef struct products {
 static bool pointwise(const tg_conv_plan *p)
 {
     for (int d = 0; d < 2; d++)
-        if (p->axis[d].kernel != 1 || p->axis[d].stride != 1 || p->axis[d].padding != 0) return false;
+        if (p->axis[d].kernel != 1 || p->axis[d].stride != 1 || p->axis[d].padding != 0)
+            return false;
     return true;
 }
 
@@ -312,50 +349,61 @@ static void inside(const tg_conv_axis *a, int64_t k, int64_t *first, int64_t *en
 }
 
 /* columns[tap][pixel] from one group of an image's channels, or, transposed, added back to them. */
-#define GATHER(fn, T)                                                                                             \
-    static void fn(const tg_conv_plan *p, bool transposed, T *x, int64_t row, int64_t rows, T *columns)           \
-    {                                                                                                             \
-        const tg_conv_axis *h = &p->axis[0], *w = &p->axis[1];                                                    \
-        for (int64_t channel = 0; channel < p->c / p->groups; channel++, x += h->size * w->size)                  \
-            for (int64_t a = 0; a < h->kernel; a++)                                                               \
-                for (int64_t b = 0; b < w->kernel; b++) {                                                         \
-                    int64_t first, end;                                                                           \
-                    inside(w, b, &first, &end);                                                                   \
-                    for (int64_t i = row; i < row + rows; i++, columns += w->out) {                               \
-                        const int64_t at = i * h->stride - h->padding + a * h->dilation, step = w->stride;        \
-                        const bool seen = at >= 0 && at < h->size && first < end;                                 \
-                        T *from = x + (seen ? at * w->size + first * step - w->padding + b * w->dilation : 0);    \
-                        if (transposed) {                                                                         \
-                            for (int64_t j = first; seen && j < end; j++) from[(j - first) * step] += columns[j]; \
-                            continue;                                                                             \
-                        }                                                                                         \
-                        const int64_t begin = seen ? first : w->out, stop = seen ? end : w->out;                  \
-                        for (int64_t j = 0; j < begin; j++) columns[j] = 0;                                       \
-                        if (step == 1) memcpy(columns + begin, from, (size_t)(stop - begin) * sizeof(T));         \
-                        else                                                                                      \
-                            for (int64_t j = begin; j < stop; j++) columns[j] = from[(j - begin) * step];         \
-                        for (int64_t j = stop; j < w->out; j++) columns[j] = 0;                                   \
-                    }                                                                                             \
-                }                                                                                                 \
+#define GATHER(fn, T)                                                                              \
+    static void fn(const tg_conv_plan *p, bool transposed, T *x, int64_t row, int64_t rows,        \
+                   T *columns)                                                                     \
+    {                                                                                              \
+        const tg_conv_axis *h = &p->axis[0], *w = &p->axis[1];                                     \
+        for (int64_t channel = 0; channel < p->c / p->groups; channel++, x += h->size * w->size)   \
+            for (int64_t a = 0; a < h->kernel; a++)                                                \
+                for (int64_t b = 0; b < w->kernel; b++) {                                          \
+                    int64_t first, end;                                                            \
+                    inside(w, b, &first, &end);                                                    \
+                    for (int64_t i = row; i < row + rows; i++, columns += w->out) {                \
+                        const int64_t at = i * h->stride - h->padding + a * h->dilation,           \
+                                      step = w->stride;                                            \
+                        const bool seen = at >= 0 && at < h->size && first < end;                  \
+                        T *from =                                                                  \
+                            x + (seen ? at * w->size + first * step - w->padding + b * w->dilation \
+                                      : 0);                                                        \
+                        if (transposed) {                                                          \
+                            for (int64_t j = first; seen && j < end; j++)                          \
+                                from[(j - first) * step] += columns[j];                            \
+                            continue;                                                              \
+                        }                                                                          \
+                        const int64_t begin = seen ? first : w->out, stop = seen ? end : w->out;   \
+                        for (int64_t j = 0; j < begin; j++) columns[j] = 0;                        \
+                        if (step == 1)                                                             \
+                            memcpy(columns + begin, from, (size_t)(stop - begin) * sizeof(T));     \
+                        else                                                                       \
+                            for (int64_t j = begin; j < stop; j++)                                 \
+                                columns[j] = from[(j - begin) * step];                             \
+                        for (int64_t j = stop; j < w->out; j++) columns[j] = 0;                    \
+                    }                                                                              \
+                }                                                                                  \
     }
 GATHER(gather_f32, float)
 GATHER(gather_f64, double)
 
-static void gather(const tg_conv_plan *p, bool transposed, const void *x, int64_t row, int64_t rows, void *columns)
+static void gather(const tg_conv_plan *p, bool transposed, const void *x, int64_t row, int64_t rows,
+                   void *columns)
 {
     if (p->dtype == TG_F32) gather_f32(p, transposed, (float *)(uintptr_t)x, row, rows, columns);
     else gather_f64(p, transposed, (double *)(uintptr_t)x, row, rows, columns);
 }
 
 /* y[i][j] += x[i] or x[i * n + j] */
-static void add_each(tg_dtype dtype, void *y, const void *x, int64_t m, int64_t n, int64_t row, int64_t column)
+static void add_each(tg_dtype dtype, void *y, const void *x, int64_t m, int64_t n, int64_t row,
+                     int64_t column)
 {
     if (dtype == TG_F32)
         for (int64_t i = 0; i < m; i++)
-            for (int64_t j = 0; j < n; j++) ((float *)y)[i * n + j] += ((const float *)x)[i * row + j * column];
+            for (int64_t j = 0; j < n; j++)
+                ((float *)y)[i * n + j] += ((const float *)x)[i * row + j * column];
     else
         for (int64_t i = 0; i < m; i++)
-            for (int64_t j = 0; j < n; j++) ((double *)y)[i * n + j] += ((const double *)x)[i * row + j * column];
+            for (int64_t j = 0; j < n; j++)
+                ((double *)y)[i * n + j] += ((const double *)x)[i * row + j * column];
 }
 
 /* For each strip of each group of each of a part's images. */
@@ -366,7 +414,8 @@ typedef struct walk {
     int64_t c, o, taps, out;
 } walk;
 
-static void walk_part(const tg_call *c, const products *u, int64_t part, void (*visit)(const tg_call *, const products *, const walk *))
+static void walk_part(const tg_call *c, const products *u, int64_t part,
+                      void (*visit)(const tg_call *, const products *, const walk *))
 {
     const tg_conv_plan *p = u->plan;
     const int64_t element = (int64_t)tg_dtype_size(p->dtype);
@@ -379,7 +428,9 @@ static void walk_part(const tg_call *c, const products *u, int64_t part, void (*
                 at.columns = at.rows * p->axis[1].out;
                 at.x = u->x + (at.image * p->groups + at.group) * at.c * pixels_of(p) * element;
                 at.w = u->w ? u->w + at.group * at.o * at.taps * element : NULL;
-                at.y = u->gy + ((at.image * p->groups + at.group) * at.o * at.out + at.row * p->axis[1].out) * element;
+                at.y = u->gy + ((at.image * p->groups + at.group) * at.o * at.out +
+                                at.row * p->axis[1].out) *
+                                   element;
                 visit(c, u, &at);
             }
 }
@@ -387,7 +438,9 @@ static void walk_part(const tg_call *c, const products *u, int64_t part, void (*
 static tg_matrix columns_of(const products *u, const walk *at)
 {
     const tg_conv_plan *p = u->plan;
-    if (pointwise(p)) return (tg_matrix){at->x + at->row * p->axis[1].out * (int64_t)tg_dtype_size(p->dtype), at->taps, at->columns, at->out, 1};
+    if (pointwise(p))
+        return (tg_matrix){at->x + at->row * p->axis[1].out * (int64_t)tg_dtype_size(p->dtype),
+                           at->taps, at->columns, at->out, 1};
     gather(p, false, at->x, at->row, at->rows, at->scratch);
     return (tg_matrix){at->scratch, at->taps, at->columns, at->columns, 1};
 }
@@ -398,16 +451,21 @@ static void forward_strip(const tg_call *c, const products *u, const walk *at)
     const tg_matrix w = {at->w, at->o, at->taps, at->taps, 1}, x = columns_of(u, at);
     tg_gemm(p->dtype, c->build, &w, &x, (void *)(uintptr_t)at->y, at->out, p->parts > 1);
     if (u->bias && at->row + at->rows == p->axis[0].out) {
-        const int64_t element = (int64_t)tg_dtype_size(p->dtype), first = (at->image * p->groups + at->group) * at->o * at->out;
-        add_each(p->dtype, u->to + first * element, u->bias + at->group * at->o * element, at->o, at->out, 1, 0);
+        const int64_t element = (int64_t)tg_dtype_size(p->dtype),
+                      first = (at->image * p->groups + at->group) * at->o * at->out;
+        add_each(p->dtype, u->to + first * element, u->bias + at->group * at->o * element, at->o,
+                 at->out, 1, 0);
     }
 }
 
 static void input_strip(const tg_call *c, const products *u, const walk *at)
 {
     const tg_conv_plan *p = u->plan;
-    const tg_matrix w = {at->w, at->taps, at->o, 1, at->taps}, y = {at->y, at->o, at->columns, at->out, 1};
-    if (at->row == 0) memset((void *)(uintptr_t)at->x, 0, (size_t)(at->c * pixels_of(p)) * tg_dtype_size(p->dtype));
+    const tg_matrix w = {at->w, at->taps, at->o, 1, at->taps},
+                    y = {at->y, at->o, at->columns, at->out, 1};
+    if (at->row == 0)
+        memset((void *)(uintptr_t)at->x, 0,
+               (size_t)(at->c * pixels_of(p)) * tg_dtype_size(p->dtype));
     tg_gemm(p->dtype, c->build, &w, &y, at->scratch, at->columns, p->parts > 1);
     gather(p, true, at->x, at->row, at->rows, at->scratch);
 }
@@ -418,15 +476,25 @@ static void weight_strip(const tg_call *c, const products *u, const walk *at)
     const int64_t element = (int64_t)tg_dtype_size(p->dtype), weights = at->o * at->taps;
     const tg_matrix y = {at->y, at->o, at->columns, at->out, 1}, x = columns_of(u, at);
     const tg_matrix turned = {x.data, x.columns, x.rows, x.column, x.row};
-    char *product = at->scratch + (p->sums - weights) * element, *sum = at->scratch + (p->sums + at->group * weights) * element;
+    char *product = at->scratch + (p->sums - weights) * element,
+         *sum = at->scratch + (p->sums + at->group * weights) * element;
     const bool first = at->row == 0 && at->image % p->each == 0;
     tg_gemm(p->dtype, c->build, &y, &turned, first ? sum : product, at->taps, p->parts > 1);
     if (!first) add_each(p->dtype, sum, product, 1, weights, 0, 1);
 }
 
-static void forward_part(const tg_call *c, void *user, int64_t part) { walk_part(c, user, part, forward_strip); }
-static void input_part(const tg_call *c, void *user, int64_t part) { walk_part(c, user, part, input_strip); }
-static void weight_part(const tg_call *c, void *user, int64_t part) { walk_part(c, user, part, weight_strip); }
+static void forward_part(const tg_call *c, void *user, int64_t part)
+{
+    walk_part(c, user, part, forward_strip);
+}
+static void input_part(const tg_call *c, void *user, int64_t part)
+{
+    walk_part(c, user, part, input_strip);
+}
+static void weight_part(const tg_call *c, void *user, int64_t part)
+{
+    walk_part(c, user, part, weight_strip);
+}
 
 /* ---------------------------------------------------------------- the kernels */
 
@@ -441,7 +509,8 @@ static void run_parts(const tg_call *c, const tg_conv_plan *p, part_function par
 static void run_correlation(const tg_call *c, correlation *k, bool transposed)
 {
     const tg_conv_plan *p = k->plan;
-    const int64_t kernel = p->axis[0].kernel * p->axis[1].kernel, c_group = p->c / p->groups, o_group = p->o / p->groups;
+    const int64_t kernel = p->axis[0].kernel * p->axis[1].kernel, c_group = p->c / p->groups,
+                  o_group = p->o / p->groups;
     const int64_t of_x = kernel, of_y = c_group * kernel;
     k->source_channels = transposed ? o_group : c_group;
     k->target_channels = transposed ? c_group : o_group;
@@ -466,8 +535,8 @@ static void fill(const tg_call *c, const void *bias, int64_t pixels)
     const int64_t channels = c->y->shape.dim[1], planes = c->y->shape.dim[0] * channels;
     memset(c->y->data, 0, (size_t)tg_shape_count(c->y->shape) * element);
     for (int64_t k = 0; bias && k < planes; k++)
-        add_each(c->y->dtype, (char *)c->y->data + (size_t)(k * pixels) * element, (const char *)bias + (size_t)(k % channels) * element, 1, pixels,
-                 0, 0);
+        add_each(c->y->dtype, (char *)c->y->data + (size_t)(k * pixels) * element,
+                 (const char *)bias + (size_t)(k % channels) * element, 1, pixels, 0, 0);
 }
 
 void tg_conv_kernel(const tg_call *c)
@@ -477,7 +546,11 @@ void tg_conv_kernel(const tg_call *c)
     if (tg_shape_count(c->y->shape) == 0) return;
     if (taps_of(p) == 0) fill(c, bias, out_of(p));
     else if (p->lanes) {
-        correlation k = {.plan = p, .source = c->x[0].data, .weight = c->x[1].data, .bias = bias, .target = c->y->data};
+        correlation k = {.plan = p,
+                         .source = c->x[0].data,
+                         .weight = c->x[1].data,
+                         .bias = bias,
+                         .target = c->y->data};
         run_correlation(c, &k, false);
     } else {
         products u = {p, c->x[0].data, c->x[1].data, c->y->data, bias, c->y->data};
@@ -491,7 +564,8 @@ void tg_conv_input_gradient_kernel(const tg_call *c)
     if (tg_shape_count(c->y->shape) == 0) return;
     if (p->o == 0) fill(c, NULL, 0);
     else if (p->lanes) {
-        correlation k = {.plan = p, .source = c->x[0].data, .weight = c->x[1].data, .target = c->y->data};
+        correlation k = {
+            .plan = p, .source = c->x[0].data, .weight = c->x[1].data, .target = c->y->data};
         run_correlation(c, &k, true);
     } else {
         products u = {p, c->y->data, c->x[1].data, c->x[0].data, NULL, c->y->data};
@@ -509,19 +583,26 @@ void tg_conv_weight_gradient_kernel(const tg_call *c)
         return;
     }
     if (p->lanes) {
-        weight_sum k = {.plan = p, .x = c->x[0].data, .gy = c->x[1].data, .taps = taps_of(p), .offset = c->scratch};
+        weight_sum k = {.plan = p,
+                        .x = c->x[0].data,
+                        .gy = c->x[1].data,
+                        .taps = taps_of(p),
+                        .offset = c->scratch};
         padded_sizes(p, k.padded);
-        const int64_t padded = k.padded[0] * k.padded[1], height = p->axis[0].kernel, width = p->axis[1].kernel;
+        const int64_t padded = k.padded[0] * k.padded[1], height = p->axis[0].kernel,
+                      width = p->axis[1].kernel;
         for (int64_t tap = 0; tap < k.taps; tap++)
-            k.offset[tap] =
-                tap / (height * width) * padded + tap / width % height * p->axis[0].dilation * k.padded[1] + tap % width * p->axis[1].dilation;
+            k.offset[tap] = tap / (height * width) * padded +
+                            tap / width % height * p->axis[0].dilation * k.padded[1] +
+                            tap % width * p->axis[1].dilation;
         run_parts(c, p, weigh[p->dtype][c->build], &k);
     } else {
         products u = {p, c->x[0].data, NULL, c->x[1].data, NULL, NULL};
         run_parts(c, p, weight_part, &u);
     }
     for (int64_t part = 0; part < p->parts; part++) {
-        const char *from = (const char *)c->scratch + p->table + part * p->part_bytes + p->sums * element;
+        const char *from =
+            (const char *)c->scratch + p->table + part * p->part_bytes + p->sums * element;
         if (part == 0) memcpy(c->y->data, from, (size_t)(weights * element));
         else add_each(p->dtype, c->y->data, from, 1, weights, 0, 1);
     }

@@ -29,7 +29,8 @@ static bool kept(const table *r, int64_t row)
     const int64_t label = r->label[row];
     if (label == r->ignored && r->ignored != TG_NO_INDEX) return false;
     if (label >= 0 && label < r->classes) return true;
-    tg_call_fail(r->call, row, TG_EINDEX, "row %lld: label %lld is not in 0..%lld", (long long)row, (long long)label, (long long)r->classes - 1);
+    tg_call_fail(r->call, row, TG_EINDEX, "row %lld: label %lld is not in 0..%lld", (long long)row,
+                 (long long)label, (long long)r->classes - 1);
     return false;
 }
 
@@ -90,82 +91,92 @@ TG_EACH_BUILD(TG_ROW_FOLDS, statistics_f64, double)
     }
 #define SHIFT(top) ((top) > -INFINITY ? (top) : 0)
 
-#define LOSSES(fn, TARGET, BUILD, T)                                                                                         \
-    TARGET static void fn(const table *r, tg_staircase *stairs, int64_t first, int64_t end)                                  \
-    {                                                                                                                        \
-        enum { build = BUILD };                                                                                              \
-        const int64_t c = r->classes;                                                                                        \
-        const T *weight = (const T *)r->weight, s = (T)r->smoothing;                                                         \
-        T term[MOST];                                                                                                        \
-        for (int64_t row = first; row < end; row++) {                                                                        \
-            const T *x = (const T *)r->x + row * c, *statistic = (const T *)r->statistic + 2 * row;                          \
-            T *y = (T *)r->y + row;                                                                                          \
-            *y = 0;                                                                                                          \
-            if (!kept(r, row)) continue;                                                                                     \
-            const int64_t t = r->label[row];                                                                                 \
-            const T top = statistic[0], log_sum = LOG(statistic[1]);                                                         \
-            T loss = log_sum - (x[t] - top);                                                                                 \
-            if (weight) loss *= weight[t];                                                                                   \
-            if (s > 0) {                                                                                                     \
-                T all;                                                                                                       \
-                if (weight) ROW_SUM(T, all, TG_EACH(j, 0, m, term[j] = weight[from + j] * (log_sum - (x[from + j] - top)))); \
-                else ROW_SUM(T, all, TG_EACH(j, 0, m, term[j] = log_sum - (x[from + j] - top)));                             \
-                loss = (1 - s) * loss + s / (T)c * all;                                                                      \
-            }                                                                                                                \
-            *y = loss;                                                                                                       \
-        }                                                                                                                    \
+#define LOSSES(fn, TARGET, BUILD, T)                                                             \
+    TARGET static void fn(const table *r, tg_staircase *stairs, int64_t first, int64_t end)      \
+    {                                                                                            \
+        enum { build = BUILD };                                                                  \
+        const int64_t c = r->classes;                                                            \
+        const T *weight = (const T *)r->weight, s = (T)r->smoothing;                             \
+        T term[MOST];                                                                            \
+        for (int64_t row = first; row < end; row++) {                                            \
+            const T *x = (const T *)r->x + row * c,                                              \
+                    *statistic = (const T *)r->statistic + 2 * row;                              \
+            T *y = (T *)r->y + row;                                                              \
+            *y = 0;                                                                              \
+            if (!kept(r, row)) continue;                                                         \
+            const int64_t t = r->label[row];                                                     \
+            const T top = statistic[0], log_sum = LOG(statistic[1]);                             \
+            T loss = log_sum - (x[t] - top);                                                     \
+            if (weight) loss *= weight[t];                                                       \
+            if (s > 0) {                                                                         \
+                T all;                                                                           \
+                if (weight)                                                                      \
+                    ROW_SUM(                                                                     \
+                        T, all,                                                                  \
+                        TG_EACH(j, 0, m,                                                         \
+                                term[j] = weight[from + j] * (log_sum - (x[from + j] - top))));  \
+                else ROW_SUM(T, all, TG_EACH(j, 0, m, term[j] = log_sum - (x[from + j] - top))); \
+                loss = (1 - s) * loss + s / (T)c * all;                                          \
+            }                                                                                    \
+            *y = loss;                                                                           \
+        }                                                                                        \
     }
 
 /* gy (Q e^(x - maximum) / sum - q) */
-#define GRADIENTS(fn, TARGET, BUILD, T)                                                                    \
-    TARGET static void fn(const table *r, tg_staircase *stairs, int64_t first, int64_t end)                \
-    {                                                                                                      \
-        enum { build = BUILD };                                                                            \
-        const int64_t c = r->classes, group = c < SHORT ? MOST / c : 1;                                    \
-        const T *weight = (const T *)r->weight, s = (T)r->smoothing, *gy = (const T *)r->gy;               \
-        T term[MOST], mass = (T)c;                                                                         \
-        if (weight && s > 0) ROW_SUM(T, mass, TG_EACH(j, 0, m, term[j] = weight[from + j]));               \
-        for (int64_t row = first; row < end; row += group) {                                               \
-            const T *x = (const T *)r->x + row * c, *statistic = (const T *)r->statistic + 2 * row;        \
-            T *y = (T *)r->y + row * c;                                                                    \
-            const int64_t n = end - row < group ? end - row : group;                                       \
-            if (group > 1) {                                                                               \
-                for (int64_t k = 0; k < n; k++) {                                                          \
-                    const T top = statistic[2 * k];                                                        \
-                    TG_EACH(j, k *c, (k + 1) * c, y[j] = x[j] - top)                                       \
-                }                                                                                          \
-                TG_EACH(j, 0, n *c, y[j] = EXP_BELOW(y[j]))                                                \
-            }                                                                                              \
-            for (int64_t k = 0; k < n; k++) {                                                              \
-                T *z = y + k * c;                                                                          \
-                if (!kept(r, row + k)) {                                                                   \
-                    TG_EACH(j, 0, c, z[j] = 0)                                                             \
-                    continue;                                                                              \
-                }                                                                                          \
-                const int64_t t = r->label[row + k];                                                       \
-                const T g = gy[row + k], of_label = (weight ? weight[t] : 1) * (1 - s), of_all = s / (T)c; \
-                const T scale = g * (of_label + of_all * mass) / statistic[2 * k + 1];                     \
-                if (group > 1) TG_EACH(j, 0, c, z[j] *= scale)                                             \
-                else {                                                                                     \
-                    const T top = statistic[0];                                                            \
-                    TG_EACH(j, 0, c, z[j] = EXP_BELOW(x[j] - top) * scale)                                 \
-                }                                                                                          \
-                z[t] -= g * of_label;                                                                      \
-                if (s > 0 && weight) TG_EACH(j, 0, c, z[j] -= g * (of_all * weight[j]))                    \
-                else if (s > 0) TG_EACH(j, 0, c, z[j] -= g * of_all)                                       \
-            }                                                                                              \
-        }                                                                                                  \
+#define GRADIENTS(fn, TARGET, BUILD, T)                                                      \
+    TARGET static void fn(const table *r, tg_staircase *stairs, int64_t first, int64_t end)  \
+    {                                                                                        \
+        enum { build = BUILD };                                                              \
+        const int64_t c = r->classes, group = c < SHORT ? MOST / c : 1;                      \
+        const T *weight = (const T *)r->weight, s = (T)r->smoothing, *gy = (const T *)r->gy; \
+        T term[MOST], mass = (T)c;                                                           \
+        if (weight && s > 0) ROW_SUM(T, mass, TG_EACH(j, 0, m, term[j] = weight[from + j])); \
+        for (int64_t row = first; row < end; row += group) {                                 \
+            const T *x = (const T *)r->x + row * c,                                          \
+                    *statistic = (const T *)r->statistic + 2 * row;                          \
+            T *y = (T *)r->y + row * c;                                                      \
+            const int64_t n = end - row < group ? end - row : group;                         \
+            if (group > 1) {                                                                 \
+                for (int64_t k = 0; k < n; k++) {                                            \
+                    const T top = statistic[2 * k];                                          \
+                    TG_EACH(j, k *c, (k + 1) * c, y[j] = x[j] - top)                         \
+                }                                                                            \
+                TG_EACH(j, 0, n *c, y[j] = EXP_BELOW(y[j]))                                  \
+            }                                                                                \
+            for (int64_t k = 0; k < n; k++) {                                                \
+                T *z = y + k * c;                                                            \
+                if (!kept(r, row + k)) {                                                     \
+                    TG_EACH(j, 0, c, z[j] = 0)                                               \
+                    continue;                                                                \
+                }                                                                            \
+                const int64_t t = r->label[row + k];                                         \
+                const T g = gy[row + k], of_label = (weight ? weight[t] : 1) * (1 - s),      \
+                        of_all = s / (T)c;                                                   \
+                const T scale = g * (of_label + of_all * mass) / statistic[2 * k + 1];       \
+                if (group > 1) TG_EACH(j, 0, c, z[j] *= scale)                               \
+                else {                                                                       \
+                    const T top = statistic[0];                                              \
+                    TG_EACH(j, 0, c, z[j] = EXP_BELOW(x[j] - top) * scale)                   \
+                }                                                                            \
+                z[t] -= g * of_label;                                                        \
+                if (s > 0 && weight) TG_EACH(j, 0, c, z[j] -= g * (of_all * weight[j]))      \
+                else if (s > 0) TG_EACH(j, 0, c, z[j] -= g * of_all)                         \
+            }                                                                                \
+        }                                                                                    \
     }
 
 /* Q of each row, for smoothing 0 the weight of its label. */
-#define MASSES(fn, TARGET, BUILD, T)                                                                                                              \
-    TARGET static void fn(const table *r, tg_staircase *stairs, int64_t first, int64_t end)                                                       \
-    {                                                                                                                                             \
-        const int64_t c = r->classes;                                                                                                             \
-        const T *weight = (const T *)r->weight, s = (T)r->smoothing;                                                                              \
-        T *y = (T *)r->y, term[MOST], mass = (T)c;                                                                                                \
-        if (weight && s > 0) ROW_SUM(T, mass, TG_EACH(j, 0, m, term[j] = weight[from + j]));                                                      \
-        for (int64_t row = first; row < end; row++) y[row] = kept(r, row) ? (weight ? weight[r->label[row]] : 1) * (1 - s) + s / (T)c * mass : 0; \
+#define MASSES(fn, TARGET, BUILD, T)                                                         \
+    TARGET static void fn(const table *r, tg_staircase *stairs, int64_t first, int64_t end)  \
+    {                                                                                        \
+        const int64_t c = r->classes;                                                        \
+        const T *weight = (const T *)r->weight, s = (T)r->smoothing;                         \
+        T *y = (T *)r->y, term[MOST], mass = (T)c;                                           \
+        if (weight && s > 0) ROW_SUM(T, mass, TG_EACH(j, 0, m, term[j] = weight[from + j])); \
+        for (int64_t row = first; row < end; row++)                                          \
+            y[row] = kept(r, row)                                                            \
+                         ? (weight ? weight[r->label[row]] : 1) * (1 - s) + s / (T)c * mass  \
+                         : 0;                                                                \
     }
 
 /* -w_t x_t, and its transpose */
@@ -192,10 +203,11 @@ TG_EACH_BUILD(TG_ROW_FOLDS, statistics_f64, double)
         }                                                                                         \
     }
 
-#define KERNELS(name, DEFINE)                 \
-    TG_EACH_BUILD(DEFINE, name##_f32, float)  \
-    TG_EACH_BUILD(DEFINE, name##_f64, double) \
-    static const rows_fn name##_rows[][TG_BUILD_COUNT] = {[TG_F32] = TG_BUILDS(name##_f32), [TG_F64] = TG_BUILDS(name##_f64)};
+#define KERNELS(name, DEFINE)                              \
+    TG_EACH_BUILD(DEFINE, name##_f32, float)               \
+    TG_EACH_BUILD(DEFINE, name##_f64, double)              \
+    static const rows_fn name##_rows[][TG_BUILD_COUNT] = { \
+        [TG_F32] = TG_BUILDS(name##_f32), [TG_F64] = TG_BUILDS(name##_f64)};
 KERNELS(statistics, STATISTICS)
 KERNELS(losses, LOSSES)
 KERNELS(gradients, GRADIENTS)
@@ -214,13 +226,15 @@ static void run_part(const tg_call *c, void *user, int64_t part)
     const table *r = &j->r;
     tg_staircase stairs;
     (void)c;
-    const int64_t first = part * r->rows_of_part, end = first + r->rows_of_part < r->rows ? first + r->rows_of_part : r->rows;
+    const int64_t first = part * r->rows_of_part,
+                  end = first + r->rows_of_part < r->rows ? first + r->rows_of_part : r->rows;
     j->run(r, &stairs, first, end);
 }
 
 /* The operands of every kernel here: x [rows, classes] or NULL, label [rows] and weight, a 0-dim one standing for ones. */
-static void run(const tg_call *c, const rows_fn of[][TG_BUILD_COUNT], const tg_array *x, int64_t classes, const tg_array *label,
-                const tg_array *weight, const tg_array *smoothing, const tg_array *statistic, const tg_array *gy)
+static void run(const tg_call *c, const rows_fn of[][TG_BUILD_COUNT], const tg_array *x,
+                int64_t classes, const tg_array *label, const tg_array *weight,
+                const tg_array *smoothing, const tg_array *statistic, const tg_array *gy)
 {
     const tg_dtype dtype = c->y->dtype;
     job j = {.run = of[dtype][c->build]};
@@ -233,20 +247,42 @@ static void run(const tg_call *c, const rows_fn of[][TG_BUILD_COUNT], const tg_a
     r->label = label ? label->data : NULL;
     r->ignored = c->n_attrs > 0 ? c->attrs[0] : TG_NO_INDEX;
     r->weight = weight && weight->shape.ndim == 1 ? weight->data : NULL;
-    if (smoothing) r->smoothing = dtype == TG_F32 ? (double)*(const float *)smoothing->data : *(const double *)smoothing->data;
+    if (smoothing)
+        r->smoothing = dtype == TG_F32 ? (double)*(const float *)smoothing->data
+                                       : *(const double *)smoothing->data;
     r->gy = gy ? gy->data : NULL;
     r->y = c->y->data;
     r->sum = tg_op_sum.fold->of[dtype][c->build];
     r->rows_of_part = classes < 1 << 14 ? (1 << 14) / (classes > 0 ? classes : 1) : 1;
-    if (r->rows > 0) tg_parallel(c, (r->rows + r->rows_of_part - 1) / r->rows_of_part, run_part, &j);
+    if (r->rows > 0)
+        tg_parallel(c, (r->rows + r->rows_of_part - 1) / r->rows_of_part, run_part, &j);
 }
 
-static void statistics_kernel(const tg_call *c) { run(c, statistics_rows, c->x, c->x->shape.dim[1], NULL, NULL, NULL, NULL, NULL); }
-static void losses_kernel(const tg_call *c) { run(c, losses_rows, c->x, c->x->shape.dim[1], c->x + 1, c->x + 2, c->x + 3, c->x + 4, NULL); }
-static void gradients_kernel(const tg_call *c) { run(c, gradients_rows, c->x, c->x->shape.dim[1], c->x + 1, c->x + 2, c->x + 3, c->x + 4, c->x + 5); }
-static void masses_kernel(const tg_call *c) { run(c, masses_rows, NULL, c->attrs[1], c->x, c->x + 1, c->x + 2, NULL, NULL); }
-static void picks_kernel(const tg_call *c) { run(c, picks_rows, c->x, c->x->shape.dim[1], c->x + 1, c->x + 2, NULL, NULL, NULL); }
-static void places_kernel(const tg_call *c) { run(c, places_rows, NULL, c->attrs[1], c->x + 1, c->x + 2, NULL, NULL, c->x); }
+static void statistics_kernel(const tg_call *c)
+{
+    run(c, statistics_rows, c->x, c->x->shape.dim[1], NULL, NULL, NULL, NULL, NULL);
+}
+static void losses_kernel(const tg_call *c)
+{
+    run(c, losses_rows, c->x, c->x->shape.dim[1], c->x + 1, c->x + 2, c->x + 3, c->x + 4, NULL);
+}
+static void gradients_kernel(const tg_call *c)
+{
+    run(c, gradients_rows, c->x, c->x->shape.dim[1], c->x + 1, c->x + 2, c->x + 3, c->x + 4,
+        c->x + 5);
+}
+static void masses_kernel(const tg_call *c)
+{
+    run(c, masses_rows, NULL, c->attrs[1], c->x, c->x + 1, c->x + 2, NULL, NULL);
+}
+static void picks_kernel(const tg_call *c)
+{
+    run(c, picks_rows, c->x, c->x->shape.dim[1], c->x + 1, c->x + 2, NULL, NULL, NULL);
+}
+static void places_kernel(const tg_call *c)
+{
+    run(c, places_rows, NULL, c->attrs[1], c->x + 1, c->x + 2, NULL, NULL, c->x);
+}
 
 /* ---------------------------------------------------------------- ops: private ones, on what the public functions have checked */
 
@@ -256,11 +292,20 @@ static bool rule_of(tg_rule *r, tg_dtype dtype, tg_shape shape)
     return shape.ndim >= 0 || tg_rule_fail(r, TG_ESHAPE, "too many elements");
 }
 
-static bool statistics_rule(tg_rule *r) { return rule_of(r, r->x[0].dtype, TG_SHAPE(r->x[0].shape.dim[0], 2)); }
-static bool rows_rule(tg_rule *r) { return rule_of(r, r->x[0].dtype, TG_SHAPE(r->x[0].shape.dim[0])); }
+static bool statistics_rule(tg_rule *r)
+{
+    return rule_of(r, r->x[0].dtype, TG_SHAPE(r->x[0].shape.dim[0], 2));
+}
+static bool rows_rule(tg_rule *r)
+{
+    return rule_of(r, r->x[0].dtype, TG_SHAPE(r->x[0].shape.dim[0]));
+}
 static bool table_rule(tg_rule *r) { return rule_of(r, r->x[0].dtype, r->x[0].shape); }
 static bool masses_rule(tg_rule *r) { return rule_of(r, r->x[1].dtype, r->x[0].shape); }
-static bool places_rule(tg_rule *r) { return rule_of(r, r->x[0].dtype, TG_SHAPE(r->x[0].shape.dim[0], r->attrs[1])); }
+static bool places_rule(tg_rule *r)
+{
+    return rule_of(r, r->x[0].dtype, TG_SHAPE(r->x[0].shape.dim[0], r->attrs[1]));
+}
 
 static void losses_vjp(TG_VJP);
 static void gradients_vjp(TG_VJP);
@@ -268,8 +313,12 @@ static void picks_vjp(TG_VJP);
 static void places_vjp(TG_VJP);
 
 #define OP(identifier, text, operands, rule_function, kernel_function, ...) \
-    static const tg_op identifier = {                                       \
-        .size = sizeof(tg_op), .name = text, .n_in = operands, .rule = rule_function, .kernel = kernel_function, __VA_ARGS__};
+    static const tg_op identifier = {.size = sizeof(tg_op),                 \
+                                     .name = text,                          \
+                                     .n_in = operands,                      \
+                                     .rule = rule_function,                 \
+                                     .kernel = kernel_function,             \
+                                     __VA_ARGS__};
 OP(statistics, "cross_entropy_statistics", 1, statistics_rule, statistics_kernel, .vjp = NULL)
 OP(losses, "cross_entropy_loss", 5, rows_rule, losses_kernel, .vjp = losses_vjp)
 OP(gradients, "cross_entropy_grad", 6, table_rule, gradients_kernel, .vjp = gradients_vjp)
@@ -280,19 +329,29 @@ OP(places, "nll_grad", 3, places_rule, places_kernel, .vjp = places_vjp)
 
 /* The statistics are a function of x; they reach the other ops detached, so that a row's derivative is formed in one pass, by the ops
  * that know the whole of it. */
-static void losses_vjp(TG_VJP) { gx[0] = tg_apply_at(t, TG_HERE, &gradients, 6, (tg_tensor *[]){x[0], x[1], x[2], x[3], x[4], gy}, 1, attrs); }
+static void losses_vjp(TG_VJP)
+{
+    gx[0] = tg_apply_at(t, TG_HERE, &gradients, 6,
+                        (tg_tensor *[]){x[0], x[1], x[2], x[3], x[4], gy}, 1, attrs);
+}
 
-static tg_tensor *row_sums(tg_tape *t, const char *file, int line, tg_tensor *x) { return tg_sum(t, x, TG_AXES(-1), true); }
+static tg_tensor *row_sums(tg_tape *t, const char *where, tg_tensor *x)
+{
+    return tg_sum(t, x, TG_AXES(-1), true);
+}
 
 /* of g_i (Q_i p_ij - q_ij), p = softmax(x) */
 static void gradients_vjp(TG_VJP)
 {
     tg_tensor *g = x[5], *ones = tg_expand(t, tg_constant_like(t, g, 1), tg_tensor_shape(g));
-    tg_tensor *of_ones = tg_apply_at(t, TG_HERE, &gradients, 6, (tg_tensor *[]){x[0], x[1], x[2], x[3], x[4], ones}, 1, attrs);
+    tg_tensor *of_ones = tg_apply_at(t, TG_HERE, &gradients, 6,
+                                     (tg_tensor *[]){x[0], x[1], x[2], x[3], x[4], ones}, 1, attrs);
     gx[5] = tg_squeeze(t, row_sums(t, TG_HERE, tg_mul(t, gy, of_ones)), -1);
     const int64_t with_classes[] = {attrs[0], tg_tensor_shape(x[0]).dim[1]};
-    tg_tensor *mass = tg_apply_at(t, TG_HERE, &cross_entropy_masses, 3, (tg_tensor *[]){x[1], x[2], x[3]}, 2, with_classes);
-    tg_tensor *p = tg_softmax(t, x[0], -1), *centred = tg_sub(t, gy, row_sums(t, TG_HERE, tg_mul(t, gy, p)));
+    tg_tensor *mass = tg_apply_at(t, TG_HERE, &cross_entropy_masses, 3,
+                                  (tg_tensor *[]){x[1], x[2], x[3]}, 2, with_classes);
+    tg_tensor *p = tg_softmax(t, x[0], -1),
+              *centred = tg_sub(t, gy, row_sums(t, TG_HERE, tg_mul(t, gy, p)));
     gx[0] = tg_mul(t, tg_mul(t, p, centred), tg_unsqueeze(t, tg_mul(t, g, mass), -1));
 }
 
@@ -302,7 +361,10 @@ static void picks_vjp(TG_VJP)
     gx[0] = tg_apply_at(t, TG_HERE, &places, 3, (tg_tensor *[]){gy, x[1], x[2]}, 2, with_classes);
 }
 
-static void places_vjp(TG_VJP) { gx[0] = tg_apply_at(t, TG_HERE, &picks, 3, (tg_tensor *[]){gy, x[1], x[2]}, 1, attrs); }
+static void places_vjp(TG_VJP)
+{
+    gx[0] = tg_apply_at(t, TG_HERE, &picks, 3, (tg_tensor *[]){gy, x[1], x[2]}, 1, attrs);
+}
 
 /* ---------------------------------------------------------------- public functions */
 
@@ -318,11 +380,12 @@ static tg_shape without_classes(tg_shape x)
 }
 
 /* The class axis moved to the end, the others joined to one. */
-static tg_tensor *as_table(tg_tape *t, const char *file, int line, tg_tensor *x)
+static tg_tensor *as_table(tg_tape *t, const char *where, tg_tensor *x)
 {
     const tg_shape shape = tg_tensor_shape(x);
     if (shape.ndim == 2) return x;
-    const int64_t classes = shape.dim[class_axis(shape)], rows = tg_shape_count(without_classes(shape));
+    const int64_t classes = shape.dim[class_axis(shape)],
+                  rows = tg_shape_count(without_classes(shape));
     if (shape.ndim > 2) {
         tg_axes order = {.n = shape.ndim, .axis = {0}};
         for (int d = 1; d < shape.ndim - 1; d++) order.axis[d] = d + 1;
@@ -333,95 +396,119 @@ static tg_tensor *as_table(tg_tape *t, const char *file, int line, tg_tensor *x)
 }
 
 /* Checks what both losses want, a target of class indices aside. */
-static bool fits(tg_tape *t, const char *file, int line, const char *name, tg_tensor *x, tg_tensor *target, tg_tensor *weights)
+static bool fits(tg_tape *t, const char *where, const char *name, tg_tensor *x, tg_tensor *target,
+                 tg_tensor *weights)
 {
     if (!tg_ready_float(t, TG_HERE, name, x) || !tg_ready(t, TG_HERE, name, target)) return false;
     const tg_shape shape = tg_tensor_shape(x), w = tg_tensor_shape(weights);
     if (shape.ndim < 1 || shape.dim[class_axis(shape)] == 0)
         tg_fail_at(t, TG_HERE, TG_ESHAPE, "%s: %s has no classes", name, tg_shape_text(shape).text);
     else if (weights && (w.ndim != 1 || w.dim[0] != shape.dim[class_axis(shape)]))
-        tg_fail_at(t, TG_HERE, TG_ESHAPE, "%s: class weights %s for %lld classes", name, tg_shape_text(w).text,
-                   (long long)shape.dim[class_axis(shape)]);
+        tg_fail_at(t, TG_HERE, TG_ESHAPE, "%s: class weights %s for %lld classes", name,
+                   tg_shape_text(w).text, (long long)shape.dim[class_axis(shape)]);
     else if (weights && tg_tensor_dtype(weights) != tg_tensor_dtype(x))
-        tg_fail_at(t, TG_HERE, TG_EDTYPE, "%s: class weights are %s but the prediction is %s", name, tg_dtype_name(tg_tensor_dtype(weights)),
-                   tg_dtype_name(tg_tensor_dtype(x)));
+        tg_fail_at(t, TG_HERE, TG_EDTYPE, "%s: class weights are %s but the prediction is %s", name,
+                   tg_dtype_name(tg_tensor_dtype(weights)), tg_dtype_name(tg_tensor_dtype(x)));
     return tg_tape_status(t) == TG_OK;
 }
 
-static bool labels_fit(tg_tape *t, const char *file, int line, const char *name, tg_tensor *x, tg_tensor *target)
+static bool labels_fit(tg_tape *t, const char *where, const char *name, tg_tensor *x,
+                       tg_tensor *target)
 {
     const tg_shape wanted = without_classes(tg_tensor_shape(x)), shape = tg_tensor_shape(target);
     if (tg_tensor_dtype(target) != TG_I64)
-        tg_fail_at(t, TG_HERE, TG_EDTYPE, "%s: a target of classes is i64, not %s", name, tg_dtype_name(tg_tensor_dtype(target)));
+        tg_fail_at(t, TG_HERE, TG_EDTYPE, "%s: a target of classes is i64, not %s", name,
+                   tg_dtype_name(tg_tensor_dtype(target)));
     else if (!tg_shape_equal(wanted, shape))
-        tg_fail_at(t, TG_HERE, TG_ESHAPE, "%s: prediction %s wants a target %s, not %s", name, tg_shape_text(tg_tensor_shape(x)).text,
-                   tg_shape_text(wanted).text, tg_shape_text(shape).text);
+        tg_fail_at(t, TG_HERE, TG_ESHAPE, "%s: prediction %s wants a target %s, not %s", name,
+                   tg_shape_text(tg_tensor_shape(x)).text, tg_shape_text(wanted).text,
+                   tg_shape_text(shape).text);
     return tg_tape_status(t) == TG_OK;
 }
 
 /* The reduction of row losses y [rows]; the mean divides by the weights of the kept rows. */
-static tg_tensor *finish(tg_tape *t, const char *file, int line, const tg_op *masses, tg_tensor *y, tg_tensor *target, tg_tensor *labels,
-                         tg_tensor *weights, int64_t ignored, int64_t classes, tg_reduction reduction)
+static tg_tensor *finish(tg_tape *t, const char *where, const tg_op *masses, tg_tensor *y,
+                         tg_tensor *target, tg_tensor *labels, tg_tensor *weights, int64_t ignored,
+                         int64_t classes, tg_reduction reduction)
 {
     if (reduction == TG_REDUCE_NONE) return tg_reshape(t, y, tg_tensor_shape(target));
-    if (reduction != TG_REDUCE_MEAN || (ignored == TG_NO_INDEX && tg_tensor_shape(weights).ndim == 0))
+    if (reduction != TG_REDUCE_MEAN ||
+        (ignored == TG_NO_INDEX && tg_tensor_shape(weights).ndim == 0))
         return tg_loss_reduce(t, TG_HERE, masses->name, y, reduction);
-    tg_tensor *mass =
-        tg_apply_at(t, TG_HERE, masses, 3, (tg_tensor *[]){labels, weights, tg_constant_like(t, weights, 0)}, 2, (int64_t[]){ignored, classes});
+    tg_tensor *mass = tg_apply_at(t, TG_HERE, masses, 3,
+                                  (tg_tensor *[]){labels, weights, tg_constant_like(t, weights, 0)},
+                                  2, (int64_t[]){ignored, classes});
     return tg_div(t, tg_sum(t, y, TG_ALL_AXES, false), tg_sum(t, mass, TG_ALL_AXES, false));
 }
 
-static tg_tensor *of_classes(tg_tape *t, const char *file, int line, tg_tensor *x, tg_tensor *target, tg_tensor *weights, int64_t ignored,
-                             double smoothing, tg_reduction reduction)
+static tg_tensor *of_classes(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *target,
+                             tg_tensor *weights, int64_t ignored, double smoothing,
+                             tg_reduction reduction)
 {
     if (!labels_fit(t, TG_HERE, losses.name, x, target)) return NULL;
-    tg_tensor *flat = as_table(t, TG_HERE, x), *labels = tg_reshape(t, target, TG_SHAPE(tg_tensor_count(target)));
-    tg_tensor *statistic = tg_detach(t, tg_apply_1(t, TG_HERE, &statistics, flat)), *w = weights ? weights : tg_constant_like(t, x, 1);
+    tg_tensor *flat = as_table(t, TG_HERE, x),
+              *labels = tg_reshape(t, target, TG_SHAPE(tg_tensor_count(target)));
+    tg_tensor *statistic = tg_detach(t, tg_apply_1(t, TG_HERE, &statistics, flat)),
+              *w = weights ? weights : tg_constant_like(t, x, 1);
     tg_tensor *operands[] = {flat, labels, w, tg_constant_like(t, x, smoothing), statistic};
     tg_tensor *y = tg_apply_at(t, TG_HERE, &losses, 5, operands, 1, &ignored);
-    return finish(t, TG_HERE, &cross_entropy_masses, y, target, labels, w, ignored, tg_tensor_shape(flat).dim[1], reduction);
+    return finish(t, TG_HERE, &cross_entropy_masses, y, target, labels, w, ignored,
+                  tg_tensor_shape(flat).dim[1], reduction);
 }
 
-static tg_tensor *of_probabilities(tg_tape *t, const char *file, int line, tg_tensor *x, tg_tensor *target, tg_tensor *weights, double smoothing,
-                                   tg_reduction reduction)
+static tg_tensor *of_probabilities(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *target,
+                                   tg_tensor *weights, double smoothing, tg_reduction reduction)
 {
     if (!tg_loss_fits(t, TG_HERE, losses.name, x, target)) return NULL;
     const tg_shape shape = tg_tensor_shape(x);
     const int axis = class_axis(shape);
-    tg_tensor *q = tg_offset(t, tg_scale(t, target, 1 - smoothing), smoothing / (double)shape.dim[axis]);
+    tg_tensor *q =
+        tg_offset(t, tg_scale(t, target, 1 - smoothing), smoothing / (double)shape.dim[axis]);
     if (weights) {
         tg_shape along = {.ndim = shape.ndim - axis, .dim = {shape.dim[axis]}};
         for (int d = 1; d < along.ndim; d++) along.dim[d] = 1;
         q = tg_mul(t, q, tg_reshape(t, weights, along));
     }
-    tg_tensor *y = tg_neg(t, tg_sum(t, tg_mul(t, q, tg_log_softmax(t, x, axis)), TG_AXES(axis), false));
+    tg_tensor *y =
+        tg_neg(t, tg_sum(t, tg_mul(t, q, tg_log_softmax(t, x, axis)), TG_AXES(axis), false));
     return tg_loss_reduce(t, TG_HERE, losses.name, y, reduction);
 }
 
-tg_tensor *tg_cross_entropy_loss_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_tensor *target, tg_tensor *class_weights,
-                                    int64_t ignore_index, double label_smoothing, tg_reduction reduction)
+tg_tensor *tg_cross_entropy_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *target,
+                                    tg_tensor *class_weights, int64_t ignore_index,
+                                    double label_smoothing, tg_reduction reduction)
 {
     if (!fits(t, TG_HERE, losses.name, x, target, class_weights)) return NULL;
     if (!(label_smoothing >= 0 && label_smoothing <= 1))
-        return tg_fail_at(t, TG_HERE, TG_EVALUE, "%s: label_smoothing = %g is outside [0, 1]", losses.name, label_smoothing);
-    if (tg_tensor_dtype(target) == TG_I64) return of_classes(t, TG_HERE, x, target, class_weights, ignore_index, label_smoothing, reduction);
-    if (ignore_index != TG_NO_INDEX) return tg_fail_at(t, TG_HERE, TG_EVALUE, "%s: probabilities have no ignored index", losses.name);
+        return tg_fail_at(t, TG_HERE, TG_EVALUE, "%s: label_smoothing = %g is outside [0, 1]",
+                          losses.name, label_smoothing);
+    if (tg_tensor_dtype(target) == TG_I64)
+        return of_classes(t, TG_HERE, x, target, class_weights, ignore_index, label_smoothing,
+                          reduction);
+    if (ignore_index != TG_NO_INDEX)
+        return tg_fail_at(t, TG_HERE, TG_EVALUE, "%s: probabilities have no ignored index",
+                          losses.name);
     return of_probabilities(t, TG_HERE, x, target, class_weights, label_smoothing, reduction);
 }
 
-tg_tensor *tg_cross_entropy_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_tensor *target)
+tg_tensor *tg_cross_entropy_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *target)
 {
     return tg_cross_entropy_loss(t, x, target, NULL, TG_NO_INDEX, 0, TG_REDUCE_MEAN);
 }
 
-tg_tensor *tg_nll_loss_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_tensor *target, tg_tensor *class_weights, int64_t ignore_index,
-                          tg_reduction reduction)
+tg_tensor *tg_nll_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *target,
+                          tg_tensor *class_weights, int64_t ignore_index, tg_reduction reduction)
 {
-    if (!fits(t, TG_HERE, picks.name, x, target, class_weights) || !labels_fit(t, TG_HERE, picks.name, x, target)) return NULL;
-    tg_tensor *flat = as_table(t, TG_HERE, x), *labels = tg_reshape(t, target, TG_SHAPE(tg_tensor_count(target)));
+    if (!fits(t, TG_HERE, picks.name, x, target, class_weights) ||
+        !labels_fit(t, TG_HERE, picks.name, x, target))
+        return NULL;
+    tg_tensor *flat = as_table(t, TG_HERE, x),
+              *labels = tg_reshape(t, target, TG_SHAPE(tg_tensor_count(target)));
     tg_tensor *w = class_weights ? class_weights : tg_constant_like(t, x, 1);
-    tg_tensor *y = tg_apply_at(t, TG_HERE, &picks, 3, (tg_tensor *[]){flat, labels, w}, 1, &ignore_index);
-    return finish(t, TG_HERE, &nll_masses, y, target, labels, w, ignore_index, tg_tensor_shape(flat).dim[1], reduction);
+    tg_tensor *y =
+        tg_apply_at(t, TG_HERE, &picks, 3, (tg_tensor *[]){flat, labels, w}, 1, &ignore_index);
+    return finish(t, TG_HERE, &nll_masses, y, target, labels, w, ignore_index,
+                  tg_tensor_shape(flat).dim[1], reduction);
 }
 
 /* ---------------------------------------------------------------- samples: a reference that forms every q_j */
@@ -440,7 +527,8 @@ static tg_tensor *weights_for(tg_tape *t, tg_tensor *x)
 }
 
 /* x [n, c, ...], labels [n, ...] or probabilities, weighted or not. logs: x are logarithms already. Out: row losses, their sum, their mean. */
-static void reference(const tg_array *x, const tg_array *target, bool w, bool ignoring, double s, bool logs, tg_reduction reduction, tg_array *y)
+static void reference(const tg_array *x, const tg_array *target, bool w, bool ignoring, double s,
+                      bool logs, tg_reduction reduction, tg_array *y)
 {
     const int axis = class_axis(x->shape);
     const int64_t c = x->shape.dim[axis], rows = tg_shape_count(x->shape) / c;
@@ -450,14 +538,16 @@ static void reference(const tg_array *x, const tg_array *target, bool w, bool ig
     double sum = 0, divisor = 0, *out = y->data;
     for (int64_t row = 0; row < rows; row++) {
         const double *z = (const double *)x->data + row / inner * inner * c + row % inner;
-        const double *p = (const double *)target->data + (labels ? row : z - (const double *)x->data);
+        const double *p =
+            (const double *)target->data + (labels ? row : z - (const double *)x->data);
         double exponentials = 0, loss = 0;
         for (int64_t j = 0; j < c; j++) exponentials += exp(z[j * inner]);
         const double log_sum = logs ? 0 : log(exponentials);
         const bool counts = !(labels && ignoring && (int64_t)*p == IGNORED);
         for (int64_t j = 0; counts && j < c; j++) {
             const double q = labels ? (double)((int64_t)*p == j) : p[j * inner];
-            loss += (w ? weight_of(j) : 1) * ((1 - s) * q + s / (double)c) * (log_sum - z[j * inner]);
+            loss +=
+                (w ? weight_of(j) : 1) * ((1 - s) * q + s / (double)c) * (log_sum - z[j * inner]);
         }
         sum += loss;
         if (counts) divisor += labels && w ? weight_of((int64_t)*p) : 1;
@@ -471,19 +561,31 @@ static void reference(const tg_array *x, const tg_array *target, bool w, bool ig
 #define CASE(name, call, reference_call)                                              \
     static tg_tensor *record_##name(tg_tape *t, tg_tensor *const *x) { return call; } \
     static void whole_##name(const tg_array *x, tg_array *y) { reference_call; }
-#define LOSS(w, ignored, s, reduction) (tg_cross_entropy_loss)(t, x[0], x[1], w, ignored, s, reduction)
+#define LOSS(w, ignored, s, reduction) \
+    (tg_cross_entropy_loss)(t, x[0], x[1], w, ignored, s, reduction)
 #define NLL(w, ignored, reduction) (tg_nll_loss)(t, x[0], x[1], w, ignored, reduction)
-CASE(plain, (tg_cross_entropy)(t, x[0], x[1]), reference(x, x + 1, false, false, 0, false, TG_REDUCE_MEAN, y))
-CASE(sum, LOSS(NULL, TG_NO_INDEX, 0, TG_REDUCE_SUM), reference(x, x + 1, false, false, 0, false, TG_REDUCE_SUM, y))
-CASE(none, LOSS(NULL, TG_NO_INDEX, 0, TG_REDUCE_NONE), reference(x, x + 1, false, false, 0, false, TG_REDUCE_NONE, y))
-CASE(ignoring, LOSS(NULL, IGNORED, 0.1, TG_REDUCE_MEAN), reference(x, x + 1, false, true, 0.1, false, TG_REDUCE_MEAN, y))
-CASE(smooth, LOSS(NULL, TG_NO_INDEX, 0.3, TG_REDUCE_NONE), reference(x, x + 1, false, false, 0.3, false, TG_REDUCE_NONE, y))
-CASE(weights, LOSS(weights_for(t, x[0]), IGNORED, 0.2, TG_REDUCE_MEAN), reference(x, x + 1, true, true, 0.2, false, TG_REDUCE_MEAN, y))
-CASE(mixed, LOSS(NULL, TG_NO_INDEX, 0.2, TG_REDUCE_MEAN), reference(x, x + 1, false, false, 0.2, false, TG_REDUCE_MEAN, y))
-CASE(mixed_weights, LOSS(weights_for(t, x[0]), TG_NO_INDEX, 0, TG_REDUCE_NONE), reference(x, x + 1, true, false, 0, false, TG_REDUCE_NONE, y))
-CASE(nll_plain, NLL(NULL, TG_NO_INDEX, TG_REDUCE_MEAN), reference(x, x + 1, false, false, 0, true, TG_REDUCE_MEAN, y))
-CASE(nll_none, NLL(NULL, IGNORED, TG_REDUCE_NONE), reference(x, x + 1, false, true, 0, true, TG_REDUCE_NONE, y))
-CASE(nll_weights, NLL(weights_for(t, x[0]), IGNORED, TG_REDUCE_MEAN), reference(x, x + 1, true, true, 0, true, TG_REDUCE_MEAN, y))
+CASE(plain, (tg_cross_entropy)(t, x[0], x[1]),
+     reference(x, x + 1, false, false, 0, false, TG_REDUCE_MEAN, y))
+CASE(sum, LOSS(NULL, TG_NO_INDEX, 0, TG_REDUCE_SUM),
+     reference(x, x + 1, false, false, 0, false, TG_REDUCE_SUM, y))
+CASE(none, LOSS(NULL, TG_NO_INDEX, 0, TG_REDUCE_NONE),
+     reference(x, x + 1, false, false, 0, false, TG_REDUCE_NONE, y))
+CASE(ignoring, LOSS(NULL, IGNORED, 0.1, TG_REDUCE_MEAN),
+     reference(x, x + 1, false, true, 0.1, false, TG_REDUCE_MEAN, y))
+CASE(smooth, LOSS(NULL, TG_NO_INDEX, 0.3, TG_REDUCE_NONE),
+     reference(x, x + 1, false, false, 0.3, false, TG_REDUCE_NONE, y))
+CASE(weights, LOSS(weights_for(t, x[0]), IGNORED, 0.2, TG_REDUCE_MEAN),
+     reference(x, x + 1, true, true, 0.2, false, TG_REDUCE_MEAN, y))
+CASE(mixed, LOSS(NULL, TG_NO_INDEX, 0.2, TG_REDUCE_MEAN),
+     reference(x, x + 1, false, false, 0.2, false, TG_REDUCE_MEAN, y))
+CASE(mixed_weights, LOSS(weights_for(t, x[0]), TG_NO_INDEX, 0, TG_REDUCE_NONE),
+     reference(x, x + 1, true, false, 0, false, TG_REDUCE_NONE, y))
+CASE(nll_plain, NLL(NULL, TG_NO_INDEX, TG_REDUCE_MEAN),
+     reference(x, x + 1, false, false, 0, true, TG_REDUCE_MEAN, y))
+CASE(nll_none, NLL(NULL, IGNORED, TG_REDUCE_NONE),
+     reference(x, x + 1, false, true, 0, true, TG_REDUCE_NONE, y))
+CASE(nll_weights, NLL(weights_for(t, x[0]), IGNORED, TG_REDUCE_MEAN),
+     reference(x, x + 1, true, true, 0, true, TG_REDUCE_MEAN, y))
 
 #define REALS(low, high, ...)              \
     {                                      \
@@ -493,9 +595,10 @@ CASE(nll_weights, NLL(weights_for(t, x[0]), IGNORED, TG_REDUCE_MEAN), reference(
     {                                    \
         {TG_I64, {__VA_ARGS__}}, 0, most \
     }
-#define SAMPLE(text, name, count, ...)                                                                   \
-    {                                                                                                    \
-        .label = text, .n_in = count, .x = {__VA_ARGS__}, .record = record_##name, .whole = whole_##name \
+#define SAMPLE(text, name, count, ...)                                             \
+    {                                                                              \
+        .label = text, .n_in = count, .x = {__VA_ARGS__}, .record = record_##name, \
+        .whole = whole_##name                                                      \
     }
 static const tg_sample cross_entropy_samples[] = {
     SAMPLE("classes", plain, 2, REALS(-3, 3, 2, {9, 5}), LABELS(4, 1, {9})),
@@ -503,7 +606,8 @@ static const tg_sample cross_entropy_samples[] = {
     SAMPLE("long rows", plain, 2, REALS(-3, 3, 2, {2, 1030}), LABELS(1029, 1, {2})),
     SAMPLE("pixels", plain, 2, REALS(-3, 3, 4, {2, 3, 2, 2}), LABELS(2, 3, {2, 2, 2})),
 };
-TG_INFO(cross_entropy, "mean of -ln softmax(x)[target]", "[n, c, ...], classes [n, ...] or probabilities -> []", -1, cross_entropy_samples)
+TG_INFO(cross_entropy, "mean of -ln softmax(x)[target]",
+        "[n, c, ...], classes [n, ...] or probabilities -> []", -1, cross_entropy_samples)
 
 static const tg_sample cross_entropy_loss_samples[] = {
     SAMPLE("sum", sum, 2, REALS(-3, 3, 2, {300, 10}), LABELS(9, 1, {300})),
@@ -511,11 +615,14 @@ static const tg_sample cross_entropy_loss_samples[] = {
     SAMPLE("ignore_index, smoothing", ignoring, 2, REALS(-3, 3, 2, {12, 4}), LABELS(3, 1, {12})),
     SAMPLE("smoothing, long rows", smooth, 2, REALS(-3, 3, 2, {2, 1500}), LABELS(1499, 1, {2})),
     SAMPLE("class weights", weights, 2, REALS(-3, 3, 2, {12, 4}), LABELS(3, 1, {12})),
-    SAMPLE("class weights, long rows", weights, 2, REALS(-3, 3, 2, {2, 1100}), LABELS(1099, 1, {2})),
+    SAMPLE("class weights, long rows", weights, 2, REALS(-3, 3, 2, {2, 1100}),
+           LABELS(1099, 1, {2})),
     SAMPLE("probabilities", mixed, 2, REALS(-3, 3, 2, {6, 4}), REALS(0, 0.5, 2, {6, 4})),
-    SAMPLE("probabilities, class weights", mixed_weights, 2, REALS(-3, 3, 3, {3, 4, 2}), REALS(0, 0.5, 3, {3, 4, 2})),
+    SAMPLE("probabilities, class weights", mixed_weights, 2, REALS(-3, 3, 3, {3, 4, 2}),
+           REALS(0, 0.5, 3, {3, 4, 2})),
 };
-TG_INFO(cross_entropy_loss, "-sum over j of w_j q_j ln softmax(x)_j", "[n, c, ...], classes [n, ...] or probabilities -> [] or [n, ...]", -1,
+TG_INFO(cross_entropy_loss, "-sum over j of w_j q_j ln softmax(x)_j",
+        "[n, c, ...], classes [n, ...] or probabilities -> [] or [n, ...]", -1,
         cross_entropy_loss_samples)
 
 static const tg_sample nll_loss_samples[] = {
@@ -523,4 +630,5 @@ static const tg_sample nll_loss_samples[] = {
     SAMPLE("none, ignore_index", nll_none, 2, REALS(-3, 0, 3, {3, 4, 2}), LABELS(3, 2, {3, 2})),
     SAMPLE("class weights", nll_weights, 2, REALS(-3, 0, 2, {12, 4}), LABELS(3, 1, {12})),
 };
-TG_INFO(nll_loss, "-w[target] x[target]", "[n, c, ...], classes [n, ...] -> [] or [n, ...]", -1, nll_loss_samples)
+TG_INFO(nll_loss, "-w[target] x[target]", "[n, c, ...], classes [n, ...] -> [] or [n, ...]", -1,
+        nll_loss_samples)

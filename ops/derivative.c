@@ -5,54 +5,65 @@
 #include "family.h"
 
 /* The k-th unit vector in y's shape. */
-static tg_tensor *unit_like(tg_tape *t, const char *file, int line, tg_tensor *y, int64_t k)
+static tg_tensor *unit_like(tg_tape *t, const char *where, tg_tensor *y, int64_t k)
 {
     int64_t before = k, after = tg_tensor_count(y) - k - 1;
     tg_tensor *one = tg_unsqueeze(t, tg_constant_like(t, y, 1), 0);
-    return tg_reshape(t, tg_pad(t, one, tg_shape_of(1, &before), tg_shape_of(1, &after), 0), tg_tensor_shape(y));
+    return tg_reshape(t, tg_pad(t, one, tg_shape_of(1, &before), tg_shape_of(1, &after), 0),
+                      tg_tensor_shape(y));
 }
 
 /* [y's sizes, x's sizes] from the rows stacked so far: concatenated in a tree, so that no array of all of them is needed. */
-static tg_tensor *rows(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *x, int64_t from, int64_t to)
+static tg_tensor *rows(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x, int64_t from,
+                       int64_t to)
 {
     if (to - from == 1) {
         tg_tensor *g = NULL;
-        if (tg_grad(t, y, unit_like(t, file, line, y, from), 1, &x, &g, true)) return NULL;
-        return tg_unsqueeze(t, g ? g : tg_expand(t, tg_constant_like(t, x, 0), tg_tensor_shape(x)), 0);
+        if (tg_grad(t, y, unit_like(t, where, y, from), 1, &x, &g, true)) return NULL;
+        return tg_unsqueeze(t, g ? g : tg_expand(t, tg_constant_like(t, x, 0), tg_tensor_shape(x)),
+                            0);
     }
     int64_t middle = from + (to - from) / 2;
-    tg_tensor *halves[] = {rows(t, file, line, y, x, from, middle), rows(t, file, line, y, x, middle, to)};
+    tg_tensor *halves[] = {rows(t, where, y, x, from, middle), rows(t, where, y, x, middle, to)};
     return tg_concat(t, 2, halves, 0);
 }
 
-static tg_tensor *jacobian(tg_tape *t, const char *file, int line, const char *name, tg_tensor *y, tg_tensor *x)
+static tg_tensor *jacobian(tg_tape *t, const char *where, const char *name, tg_tensor *y,
+                           tg_tensor *x)
 {
     if (tg_tape_status(t) != TG_OK) return NULL;
-    if (!y || !x) return tg_fail_at(t, file, line, TG_ENULL, "%s: an operand is NULL", name);
+    if (!y || !x) return tg_fail_at(t, where, TG_ENULL, "%s: an operand is NULL", name);
     tg_shape shape = tg_tensor_shape(y), inner = tg_tensor_shape(x);
     if (shape.ndim < 0 || inner.ndim < 0 || shape.ndim + inner.ndim > TG_MAX_DIMS)
-        return tg_fail_at(t, file, line, TG_ESHAPE, "%s: %s by %s has more than 8 dimensions", name, tg_shape_text(shape).text,
-                          tg_shape_text(inner).text);
-    if (tg_tensor_dtype(x) != tg_tensor_dtype(y)) return tg_fail_at(t, file, line, TG_EDTYPE, "%s: the result and x have different dtypes", name);
+        return tg_fail_at(t, where, TG_ESHAPE, "%s: %s by %s has more than 8 dimensions", name,
+                          tg_shape_text(shape).text, tg_shape_text(inner).text);
+    if (tg_tensor_dtype(x) != tg_tensor_dtype(y))
+        return tg_fail_at(t, where, TG_EDTYPE, "%s: the result and x have different dtypes", name);
     memcpy(&shape.dim[shape.ndim], inner.dim, (size_t)inner.ndim * sizeof inner.dim[0]);
     shape.ndim += inner.ndim;
     int64_t count = tg_tensor_count(y);
     if (count == 0) return tg_expand(t, tg_constant_like(t, x, 0), shape);
-    return tg_reshape(t, rows(t, file, line, y, x, 0, count), shape);
+    return tg_reshape(t, rows(t, where, y, x, 0, count), shape);
 }
 
-tg_tensor *tg_jacobian_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *x) { return jacobian(t, file, line, "jacobian", y, x); }
+tg_tensor *tg_jacobian_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x)
+{
+    return jacobian(t, where, "jacobian", y, x);
+}
 
-tg_tensor *tg_hessian_at(tg_tape *t, const char *file, int line, tg_tensor *y, tg_tensor *x)
+tg_tensor *tg_hessian_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x)
 {
     tg_tensor *g = NULL;
     if (tg_tape_status(t) != TG_OK || tg_grad(t, y, NULL, 1, &x, &g, false)) return NULL;
-    return jacobian(t, file, line, "hessian", g, x);
+    return jacobian(t, where, "hessian", g, x);
 }
 
 /* ---------------------------------------------------------------- samples */
 
-static tg_tensor *record_jacobian(tg_tape *t, tg_tensor *const *x) { return (tg_jacobian)(t, (tg_exp)(t, x[0]), x[0]); }
+static tg_tensor *record_jacobian(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_jacobian)(t, (tg_exp)(t, x[0]), x[0]);
+}
 
 static void jacobian_of_exp(const tg_array *x, tg_array *y)
 {
@@ -66,10 +77,14 @@ static void jacobian_of_exp(const tg_array *x, tg_array *y)
 static const tg_sample jacobian_samples[] = {
     {"exp", 0, 1, {{{TG_F64, {1, {3}}}, -1, 1}}, record_jacobian, NULL, jacobian_of_exp},
 };
-TG_INFO(jacobian, "y[i,j] = dy[i] / dx[j]", "y of x -> [y's sizes, x's sizes]", -1, jacobian_samples)
+TG_INFO(jacobian, "y[i,j] = dy[i] / dx[j]", "y of x -> [y's sizes, x's sizes]", -1,
+        jacobian_samples)
 
 /* The product of two elements has the off-diagonal ones as its Hessian. */
-static tg_tensor *record_hessian(tg_tape *t, tg_tensor *const *x) { return (tg_hessian)(t, (tg_prod)(t, x[0], TG_ALL_AXES, false), x[0]); }
+static tg_tensor *record_hessian(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_hessian)(t, (tg_prod)(t, x[0], TG_ALL_AXES, false), x[0]);
+}
 
 static void hessian_of_product(const tg_array *x, tg_array *y)
 {
@@ -80,6 +95,13 @@ static void hessian_of_product(const tg_array *x, tg_array *y)
 }
 
 static const tg_sample hessian_samples[] = {
-    {"product of three", 0, 1, {{{TG_F64, {1, {3}}}, 0.5, 2}}, record_hessian, NULL, hessian_of_product},
+    {"product of three",
+     0,
+     1,
+     {{{TG_F64, {1, {3}}}, 0.5, 2}},
+     record_hessian,
+     NULL,
+     hessian_of_product},
 };
-TG_INFO(hessian, "y[i,j] = d^2 y / (dx[i] dx[j])", "y of one element, x -> [x's sizes, x's sizes]", -1, hessian_samples)
+TG_INFO(hessian, "y[i,j] = d^2 y / (dx[i] dx[j])", "y of one element, x -> [x's sizes, x's sizes]",
+        -1, hessian_samples)

@@ -16,39 +16,41 @@ typedef struct draw {
 
 static void words_base(const draw *d, uint64_t block, int64_t blocks, uint32_t *out)
 {
-    for (int64_t k = 0; k < blocks; k++) tg_philox(d->key, d->step, d->ordinal, block + (uint64_t)k, out + 4 * k);
+    for (int64_t k = 0; k < blocks; k++)
+        tg_philox(d->key, d->step, d->ordinal, block + (uint64_t)k, out + 4 * k);
 }
 
 /* tg_philox for consecutive blocks. A lane of 64 bits holds one 32-bit word of a counter in its lower half; the upper half is rubbish at which neither
  * the widening product nor an xor of lower halves looks. Blocks are dealt to lanes so that unpacking leaves them in order. */
-#define WORDS(fn, TARGET, LANES, PRODUCT, FIRST, SECOND, ...)                                                                              \
-    TARGET static void fn(const draw *d, uint64_t block, int64_t blocks, uint32_t *out)                                                    \
-    {                                                                                                                                      \
-        typedef uint64_t vector __attribute__((vector_size(LANES * 8), aligned(8), may_alias));                                            \
-        const vector lane = {__VA_ARGS__}, lower = (vector){0} + 0xffffffff, m0 = (vector){0} + 0xD2511F53, m1 = (vector){0} + 0xCD9E8D57; \
-        for (int64_t k = 0; k < blocks; k += 2 * LANES, out += 8 * LANES, block += 2 * LANES) {                                            \
-            vector c0[2], c1[2], c2[2], c3[2];                                                                                             \
-            uint32_t k0 = (uint32_t)d->key, k1 = (uint32_t)(d->key >> 32);                                                                 \
-            for (int h = 0; h < 2; h++) {                                                                                                  \
-                c0[h] = lane + (block + (uint64_t)h * LANES);                                                                              \
-                c1[h] = (vector){0} + d->ordinal;                                                                                          \
-                c2[h] = (vector){0} + d->step;                                                                                             \
-                c3[h] = (c0[h] >> 32 << 16) ^ (d->step >> 32);                                                                             \
-            }                                                                                                                              \
-            for (int round = 0; round < 10; round++, k0 += 0x9E3779B9, k1 += 0xBB67AE85)                                                   \
-                for (int h = 0; h < 2; h++) {                                                                                              \
-                    const vector left = PRODUCT(c0[h], m0), right = PRODUCT(c2[h], m1);                                                    \
-                    c0[h] = (right >> 32) ^ c1[h] ^ (uint64_t)k0;                                                                          \
-                    c1[h] = right;                                                                                                         \
-                    c2[h] = (left >> 32) ^ c3[h] ^ (uint64_t)k1;                                                                           \
-                    c3[h] = left;                                                                                                          \
-                }                                                                                                                          \
-            for (int h = 0; h < 2; h++) {                                                                                                  \
-                const vector a = (c0[h] & lower) | c1[h] << 32, b = (c2[h] & lower) | c3[h] << 32;                                         \
-                *(vector *)(out + 4 * LANES * h) = FIRST(a, b);                                                                            \
-                *(vector *)(out + 4 * LANES * h + 2 * LANES) = SECOND(a, b);                                                               \
-            }                                                                                                                              \
-        }                                                                                                                                  \
+#define WORDS(fn, TARGET, LANES, PRODUCT, FIRST, SECOND, ...)                                      \
+    TARGET static void fn(const draw *d, uint64_t block, int64_t blocks, uint32_t *out)            \
+    {                                                                                              \
+        typedef uint64_t vector __attribute__((vector_size(LANES * 8), aligned(8), may_alias));    \
+        const vector lane = {__VA_ARGS__}, lower = (vector){0} + 0xffffffff,                       \
+                     m0 = (vector){0} + 0xD2511F53, m1 = (vector){0} + 0xCD9E8D57;                 \
+        for (int64_t k = 0; k < blocks; k += 2 * LANES, out += 8 * LANES, block += 2 * LANES) {    \
+            vector c0[2], c1[2], c2[2], c3[2];                                                     \
+            uint32_t k0 = (uint32_t)d->key, k1 = (uint32_t)(d->key >> 32);                         \
+            for (int h = 0; h < 2; h++) {                                                          \
+                c0[h] = lane + (block + (uint64_t)h * LANES);                                      \
+                c1[h] = (vector){0} + d->ordinal;                                                  \
+                c2[h] = (vector){0} + d->step;                                                     \
+                c3[h] = (c0[h] >> 32 << 16) ^ (d->step >> 32);                                     \
+            }                                                                                      \
+            for (int round = 0; round < 10; round++, k0 += 0x9E3779B9, k1 += 0xBB67AE85)           \
+                for (int h = 0; h < 2; h++) {                                                      \
+                    const vector left = PRODUCT(c0[h], m0), right = PRODUCT(c2[h], m1);            \
+                    c0[h] = (right >> 32) ^ c1[h] ^ (uint64_t)k0;                                  \
+                    c1[h] = right;                                                                 \
+                    c2[h] = (left >> 32) ^ c3[h] ^ (uint64_t)k1;                                   \
+                    c3[h] = left;                                                                  \
+                }                                                                                  \
+            for (int h = 0; h < 2; h++) {                                                          \
+                const vector a = (c0[h] & lower) | c1[h] << 32, b = (c2[h] & lower) | c3[h] << 32; \
+                *(vector *)(out + 4 * LANES * h) = FIRST(a, b);                                    \
+                *(vector *)(out + 4 * LANES * h + 2 * LANES) = SECOND(a, b);                       \
+            }                                                                                      \
+        }                                                                                          \
     }
 
 #if defined(__GNUC__) && defined(__x86_64__)
@@ -97,27 +99,50 @@ DROP_BUILDS(drop_f64, double)
 static const tg_spans spans = {{TG_BUILDS(drop_f32), TG_BUILDS(drop_f64), {0}, {0}}};
 
 static void vjp(TG_VJP);
-static const tg_op dropout = {.size = sizeof(tg_op), .name = "dropout", .n_in = 2, .flags = TG_DRAWS, .span = &spans, .vjp = vjp};
+static const tg_op dropout = {.size = sizeof(tg_op),
+                              .name = "dropout",
+                              .n_in = 2,
+                              .flags = TG_DRAWS,
+                              .span = &spans,
+                              .vjp = vjp};
 
-static void vjp(TG_VJP) { gx[0] = tg_apply_at(t, TG_HERE, &dropout, 2, (tg_tensor *[]){gy, x[1]}, 1, attrs); }
+static void vjp(TG_VJP)
+{
+    gx[0] = tg_apply_at(t, TG_HERE, &dropout, 2, (tg_tensor *[]){gy, x[1]}, 1, attrs);
+}
 
-tg_tensor *tg_dropout_at(tg_tape *t, const char *file, int line, tg_tensor *x, double p)
+tg_tensor *tg_dropout_at(tg_tape *t, const char *where, tg_tensor *x, double p)
 {
     if (!tg_ready_float(t, TG_HERE, "dropout", x)) return NULL;
-    if (!(p >= 0 && p <= 1)) return tg_fail_at(t, TG_HERE, TG_EVALUE, "dropout: p = %g is outside [0, 1]", p);
+    if (!(p >= 0 && p <= 1))
+        return tg_fail_at(t, TG_HERE, TG_EVALUE, "dropout: p = %g is outside [0, 1]", p);
     if (p == 0 || !tg_tape_training(t)) return x;
     const int64_t ordinal = tg_draw_ordinal(t);
-    return tg_apply_at(t, TG_HERE, &dropout, 2, (tg_tensor *[]){x, tg_constant_like(t, x, p)}, 1, &ordinal);
+    return tg_apply_at(t, TG_HERE, &dropout, 2, (tg_tensor *[]){x, tg_constant_like(t, x, p)}, 1,
+                       &ordinal);
 }
 
 /* ---------------------------------------------------------------- samples: in evaluation mode, where values are checked */
 
 static double same(const double *x) { return x[0]; }
-static tg_tensor *record_third(tg_tape *t, tg_tensor *const *x) { return (tg_dropout)(t, x[0], 1.0 / 3); }
+static tg_tensor *record_third(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_dropout)(t, x[0], 1.0 / 3);
+}
 static tg_tensor *record_all(tg_tape *t, tg_tensor *const *x) { return (tg_dropout)(t, x[0], 1); }
 
 static const tg_sample dropout_samples[] = {
-    {.label = "p = 1/3", .flags = TG_ANY_SHAPE, .n_in = 1, .x = {{{TG_F64, {0}}, -2, 2}}, .record = record_third, .element = same},
-    {.label = "p = 1", .flags = TG_ANY_SHAPE, .n_in = 1, .x = {{{TG_F64, {0}}, -2, 2}}, .record = record_all, .element = same},
+    {.label = "p = 1/3",
+     .flags = TG_ANY_SHAPE,
+     .n_in = 1,
+     .x = {{{TG_F64, {0}}, -2, 2}},
+     .record = record_third,
+     .element = same},
+    {.label = "p = 1",
+     .flags = TG_ANY_SHAPE,
+     .n_in = 1,
+     .x = {{{TG_F64, {0}}, -2, 2}},
+     .record = record_all,
+     .element = same},
 };
 TG_INFO(dropout, "y = 0 with probability p, else x / (1 - p)", "any", -1, dropout_samples)

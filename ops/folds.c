@@ -12,15 +12,20 @@
 #define INTEGER_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define INTEGER_MIN(a, b) ((a) < (b) ? (a) : (b))
 
-#define FOLDS(name, JOIN, INTEGER_JOIN, identity, integer_identity)                                                                   \
-    TG_EACH_BUILD(TG_FOLD, name##_fold_f32, float, identity, JOIN)                                                                    \
-    TG_EACH_BUILD(TG_FOLD, name##_fold_f64, double, identity, JOIN)                                                                   \
-    TG_EACH_BUILD(TG_FOLD, name##_fold_i64, int64_t, integer_identity, INTEGER_JOIN)                                                  \
-    TG_EACH_BUILD(TG_SPAN_2, name##_span_f32, float, float, JOIN(a, b))                                                               \
-    TG_EACH_BUILD(TG_SPAN_2, name##_span_f64, double, double, JOIN(a, b))                                                             \
-    TG_EACH_BUILD(TG_SPAN_2, name##_span_i64, int64_t, int64_t, INTEGER_JOIN(a, b))                                                   \
-    static const tg_spans name##_spans = {{TG_BUILDS(name##_span_f32), TG_BUILDS(name##_span_f64), TG_BUILDS(name##_span_i64), {0}}}; \
-    const tg_folds tg_##name##_folds = {{TG_BUILDS(name##_fold_f32), TG_BUILDS(name##_fold_f64), TG_BUILDS(name##_fold_i64), {0}}, &name##_spans};
+#define FOLDS(name, JOIN, INTEGER_JOIN, identity, integer_identity)                                \
+    TG_EACH_BUILD(TG_FOLD, name##_fold_f32, float, identity, JOIN)                                 \
+    TG_EACH_BUILD(TG_FOLD, name##_fold_f64, double, identity, JOIN)                                \
+    TG_EACH_BUILD(TG_FOLD, name##_fold_i64, int64_t, integer_identity, INTEGER_JOIN)               \
+    TG_EACH_BUILD(TG_SPAN_2, name##_span_f32, float, float, JOIN(a, b))                            \
+    TG_EACH_BUILD(TG_SPAN_2, name##_span_f64, double, double, JOIN(a, b))                          \
+    TG_EACH_BUILD(TG_SPAN_2, name##_span_i64, int64_t, int64_t, INTEGER_JOIN(a, b))                \
+    static const tg_spans name##_spans = {{TG_BUILDS(name##_span_f32),                             \
+                                           TG_BUILDS(name##_span_f64),                             \
+                                           TG_BUILDS(name##_span_i64),                             \
+                                           {0}}};                                                  \
+    const tg_folds tg_##name##_folds = {                                                           \
+        {TG_BUILDS(name##_fold_f32), TG_BUILDS(name##_fold_f64), TG_BUILDS(name##_fold_i64), {0}}, \
+        &name##_spans};
 
 FOLDS(max, MAX, INTEGER_MAX, -INFINITY, INT64_MIN)
 FOLDS(min, MIN, INTEGER_MIN, INFINITY, INT64_MAX)
@@ -68,42 +73,43 @@ void tg_staircase_end(tg_staircase *s, void *y)
 
 /* ---------------------------------------------------------------- operands and axes */
 
-bool tg_ready(tg_tape *t, const char *file, int line, const char *name, const tg_tensor *x)
+bool tg_ready(tg_tape *t, const char *where, const char *name, const tg_tensor *x)
 {
     if (tg_tape_status(t) != TG_OK) return false;
-    if (!x) tg_fail_at(t, file, line, TG_ENULL, "%s: an operand is NULL", name);
+    if (!x) tg_fail_at(t, where, TG_ENULL, "%s: an operand is NULL", name);
     return x != NULL;
 }
 
-bool tg_ready_float(tg_tape *t, const char *file, int line, const char *name, const tg_tensor *x)
+bool tg_ready_float(tg_tape *t, const char *where, const char *name, const tg_tensor *x)
 {
-    if (!tg_ready(t, file, line, name, x)) return false;
+    if (!tg_ready(t, where, name, x)) return false;
     const tg_dtype dtype = tg_tensor_dtype(x);
     if (dtype == TG_F32 || dtype == TG_F64) return true;
-    tg_fail_at(t, file, line, TG_EDTYPE, "%s: not defined for %s", name, tg_dtype_name(dtype));
+    tg_fail_at(t, where, TG_EDTYPE, "%s: not defined for %s", name, tg_dtype_name(dtype));
     return false;
 }
 
-bool tg_axis_find(tg_tape *t, const char *file, int line, const char *name, int ndim, int axis, int *k)
+bool tg_axis_find(tg_tape *t, const char *where, const char *name, int ndim, int axis, int *k)
 {
     *k = axis < 0 ? axis + ndim : axis;
     if (axis >= -ndim && axis < ndim) return true;
-    tg_fail_at(t, file, line, TG_ESHAPE, "%s: there is no axis %d in %d dimensions", name, axis, ndim);
+    tg_fail_at(t, where, TG_ESHAPE, "%s: there is no axis %d in %d dimensions", name, axis, ndim);
     return false;
 }
 
-bool tg_axes_find(tg_tape *t, const char *file, int line, const char *name, int ndim, tg_axes axes, unsigned *set)
+bool tg_axes_find(tg_tape *t, const char *where, const char *name, int ndim, tg_axes axes,
+                  unsigned *set)
 {
     *set = axes.n == -1 ? (1u << ndim) - 1 : 0;
     if (axes.n < -1 || axes.n > TG_MAX_DIMS) {
-        tg_fail_at(t, file, line, TG_ESHAPE, "%s: impossible axes", name);
+        tg_fail_at(t, where, TG_ESHAPE, "%s: impossible axes", name);
         return false;
     }
     for (int k = 0; k < axes.n; k++) {
         int axis;
-        if (!tg_axis_find(t, file, line, name, ndim, axes.axis[k], &axis)) return false;
+        if (!tg_axis_find(t, where, name, ndim, axes.axis[k], &axis)) return false;
         if (*set >> axis & 1) {
-            tg_fail_at(t, file, line, TG_ESHAPE, "%s: axis %d is given twice", name, axis);
+            tg_fail_at(t, where, TG_ESHAPE, "%s: axis %d is given twice", name, axis);
             return false;
         }
         *set |= 1u << axis;

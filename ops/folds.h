@@ -15,7 +15,9 @@ typedef struct tg_staircase {
     size_t size; /* bytes of an element */
     int top;
     int64_t count[4];
-    double step[4][TG_FOLD_MOST]; /* results waiting at each height; 1024^5 elements fit below an int64_t of bytes */
+    double step
+        [4]
+        [TG_FOLD_MOST]; /* results waiting at each height; 1024^5 elements fit below an int64_t of bytes */
 } tg_staircase;
 
 void tg_staircase_start(tg_staircase *s, tg_fold_fn fold, size_t size);
@@ -23,22 +25,23 @@ void tg_staircase_add(tg_staircase *s, const void *chunk);
 void tg_staircase_end(tg_staircase *s, void *y);
 
 /* Whether op `name` can go on: the tape is healthy and x is a tensor, else the tape is in error. */
-bool tg_ready(tg_tape *t, const char *file, int line, const char *name, const tg_tensor *x);
+bool tg_ready(tg_tape *t, const char *where, const char *name, const tg_tensor *x);
 
 /* The same, and x is f32 or f64. */
-bool tg_ready_float(tg_tape *t, const char *file, int line, const char *name, const tg_tensor *x);
+bool tg_ready_float(tg_tape *t, const char *where, const char *name, const tg_tensor *x);
 
 /* axis of `ndim`, counted from the end when negative, in *k; false, with the tape in error, when there is none. */
-bool tg_axis_find(tg_tape *t, const char *file, int line, const char *name, int ndim, int axis, int *k);
+bool tg_axis_find(tg_tape *t, const char *where, const char *name, int ndim, int axis, int *k);
 
 /* A set of axes, bit k for axis k; false, with the tape in error, when one of them is out of range or given twice. */
-bool tg_axes_find(tg_tape *t, const char *file, int line, const char *name, int ndim, tg_axes axes, unsigned *set);
+bool tg_axes_find(tg_tape *t, const char *where, const char *name, int ndim, tg_axes axes,
+                  unsigned *set);
 
 /* The shape with the axes of the set kept as size 1. */
 tg_shape tg_shape_reduced(tg_shape shape, unsigned set);
 
 /* Sum, max or min over a set of axes; x itself when the set is empty. */
-tg_tensor *tg_fold_sum(tg_tape *t, const char *file, int line, tg_tensor *x, unsigned set, bool keepdim);
-tg_tensor *tg_fold_max(tg_tape *t, const char *file, int line, tg_tensor *x, unsigned set, bool keepdim);
+tg_tensor *tg_fold_sum(tg_tape *t, const char *where, tg_tensor *x, unsigned set, bool keepdim);
+tg_tensor *tg_fold_max(tg_tape *t, const char *where, tg_tensor *x, unsigned set, bool keepdim);
 
 #endif

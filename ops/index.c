@@ -7,20 +7,25 @@ static int64_t lowest(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t at_least_one(int64_t a) { return a < 1 ? 1 : a; }
 
 /* Some 32768 elements a part, at most 16 parts, each with one or more of `units`. */
-static int64_t parts_of(int64_t elements, int64_t units) { return at_least_one(lowest(lowest(elements / 32768, 16), units)); }
+static int64_t parts_of(int64_t elements, int64_t units)
+{
+    return at_least_one(lowest(lowest(elements / 32768, 16), units));
+}
 
 static bool in_range(const tg_call *c, int64_t index, int64_t position, int axis, int64_t size)
 {
     if (index >= 0 && index < size) return true;
-    tg_call_fail(c, position, TG_EINDEX, "index %lld at position %lld is outside axis %d of size %lld", (long long)index, (long long)position, axis,
-                 (long long)size);
+    tg_call_fail(c, position, TG_EINDEX,
+                 "index %lld at position %lld is outside axis %d of size %lld", (long long)index,
+                 (long long)position, axis, (long long)size);
     return false;
 }
 
 /* An axis attribute as the shape rules see it, and the index's dtype. */
 static bool index_fits(tg_rule *r, tg_type index)
 {
-    if (index.dtype != TG_I64) return tg_rule_fail(r, TG_EDTYPE, "an index is i64, not %s", tg_dtype_name(index.dtype));
+    if (index.dtype != TG_I64)
+        return tg_rule_fail(r, TG_EDTYPE, "an index is i64, not %s", tg_dtype_name(index.dtype));
     return true;
 }
 
@@ -50,7 +55,8 @@ static void walk_part(const tg_call *c, void *user, int64_t part)
     for (int d = 0; d < dims; d++) at[d] = first[d];
     for (int d = 0; d < dims - 1; d++) rows *= end[d] - first[d];
     const int last = dims - 1;
-    const int64_t size = w->far->shape.dim[axis], far_axis = w->far->stride[axis], far_step = axis == last ? 0 : w->far->stride[last];
+    const int64_t size = w->far->shape.dim[axis], far_axis = w->far->stride[axis],
+                  far_step = axis == last ? 0 : w->far->stride[last];
     const tg_dtype dtype = w->far->dtype;
     for (int64_t row = 0; row < rows; row++) {
         int64_t of_index = 0, of_near = 0, of_far = 0, position = 0;
@@ -73,8 +79,10 @@ static void walk_part(const tg_call *c, void *user, int64_t part)
                 if (good) memcpy(to, (const char *)w->far->data + f * (int64_t)bytes, bytes);
                 else memset(to, 0, bytes);
             } else if (good) {
-                if (dtype == TG_F32) ((float *)w->far->data)[f] += ((const float *)w->near->data)[n];
-                else if (dtype == TG_F64) ((double *)w->far->data)[f] += ((const double *)w->near->data)[n];
+                if (dtype == TG_F32)
+                    ((float *)w->far->data)[f] += ((const float *)w->near->data)[n];
+                else if (dtype == TG_F64)
+                    ((double *)w->far->data)[f] += ((const double *)w->near->data)[n];
                 else ((int64_t *)w->far->data)[f] += ((const int64_t *)w->near->data)[n];
             }
         }
@@ -91,7 +99,9 @@ static void walk_all(const tg_call *c, walk *w)
     if (count == 0) return;
     w->cut = -1;
     for (int d = 0; d < w->index->shape.ndim; d++)
-        if ((!w->add || d != w->axis) && (w->cut < 0 || w->index->shape.dim[d] > w->index->shape.dim[w->cut])) w->cut = d;
+        if ((!w->add || d != w->axis) &&
+            (w->cut < 0 || w->index->shape.dim[d] > w->index->shape.dim[w->cut]))
+            w->cut = d;
     w->parts = w->cut < 0 ? 1 : parts_of(count, w->index->shape.dim[w->cut]);
     if (w->cut < 0) w->cut = 0;
     tg_parallel(c, w->parts, walk_part, w);
@@ -103,9 +113,11 @@ static bool walk_fits(tg_rule *r, tg_type x, tg_type index)
     const int64_t axis = r->attrs[0];
     if (!index_fits(r, index)) return false;
     bool fits = index.shape.ndim == x.shape.ndim && axis < x.shape.ndim;
-    for (int d = 0; fits && d < x.shape.ndim; d++) fits = d == axis || index.shape.dim[d] <= x.shape.dim[d];
+    for (int d = 0; fits && d < x.shape.ndim; d++)
+        fits = d == axis || index.shape.dim[d] <= x.shape.dim[d];
     if (!fits)
-        return tg_rule_fail(r, TG_ESHAPE, "index %s does not fit %s along axis %d", tg_shape_text(index.shape).text, tg_shape_text(x.shape).text,
+        return tg_rule_fail(r, TG_ESHAPE, "index %s does not fit %s along axis %d",
+                            tg_shape_text(index.shape).text, tg_shape_text(x.shape).text,
                             (int)axis);
     return true;
 }
@@ -128,24 +140,31 @@ static void gather_vjp(TG_VJP)
     gx[0] = tg_scatter_add(t, zeros, (int)attrs[0], x[1], gy);
 }
 
-static const tg_op gather = {
-    .size = sizeof(tg_op), .name = "gather", .n_in = 2, .flags = TG_STRIDED, .rule = gather_rule, .kernel = gather_kernel, .vjp = gather_vjp};
+static const tg_op gather = {.size = sizeof(tg_op),
+                             .name = "gather",
+                             .n_in = 2,
+                             .flags = TG_STRIDED,
+                             .rule = gather_rule,
+                             .kernel = gather_kernel,
+                             .vjp = gather_vjp};
 
-tg_tensor *tg_gather_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis, tg_tensor *index)
+tg_tensor *tg_gather_at(tg_tape *t, const char *where, tg_tensor *x, int axis, tg_tensor *index)
 {
     int k;
-    if (!tg_ready(t, file, line, "gather", x) || !tg_ready(t, file, line, "gather", index)) return NULL;
-    if (!tg_axis_find(t, file, line, "gather", tg_tensor_shape(x).ndim, axis, &k)) return NULL;
-    return tg_apply_at(t, file, line, &gather, 2, (tg_tensor *[]){x, index}, 1, (int64_t[]){k});
+    if (!tg_ready(t, where, "gather", x) || !tg_ready(t, where, "gather", index)) return NULL;
+    if (!tg_axis_find(t, where, "gather", tg_tensor_shape(x).ndim, axis, &k)) return NULL;
+    return tg_apply_at(t, where, &gather, 2, (tg_tensor *[]){x, index}, 1, (int64_t[]){k});
 }
 
 static bool scatter_rule(tg_rule *r)
 {
     const tg_type x = r->x[0], index = r->x[1], source = r->x[2];
     if (x.dtype != source.dtype || x.dtype == TG_U8)
-        return tg_rule_fail(r, TG_EDTYPE, "not defined for %s and %s", tg_dtype_name(x.dtype), tg_dtype_name(source.dtype));
+        return tg_rule_fail(r, TG_EDTYPE, "not defined for %s and %s", tg_dtype_name(x.dtype),
+                            tg_dtype_name(source.dtype));
     if (!tg_shape_equal(index.shape, source.shape))
-        return tg_rule_fail(r, TG_ESHAPE, "index %s and source %s differ", tg_shape_text(index.shape).text, tg_shape_text(source.shape).text);
+        return tg_rule_fail(r, TG_ESHAPE, "index %s and source %s differ",
+                            tg_shape_text(index.shape).text, tg_shape_text(source.shape).text);
     r->y = x;
     return walk_fits(r, x, index);
 }
@@ -186,7 +205,8 @@ static void scatter_kernel(const tg_call *c)
     }
     if (zeros) memset(c->y->data, 0, (size_t)tg_shape_count(x->shape) * bytes);
     else copy_strided(x, c->y);
-    walk w = {.index = &c->x[1], .near = &c->x[2], .far = c->y, .axis = (int)c->attrs[0], .add = true};
+    walk w = {
+        .index = &c->x[1], .near = &c->x[2], .far = c->y, .axis = (int)c->attrs[0], .add = true};
     walk_all(c, &w);
 }
 
@@ -196,16 +216,24 @@ static void scatter_vjp(TG_VJP)
     gx[2] = tg_gather(t, gy, (int)attrs[0], x[1]);
 }
 
-static const tg_op scatter_add = {
-    .size = sizeof(tg_op), .name = "scatter_add", .n_in = 3, .flags = TG_STRIDED, .rule = scatter_rule, .kernel = scatter_kernel, .vjp = scatter_vjp};
+static const tg_op scatter_add = {.size = sizeof(tg_op),
+                                  .name = "scatter_add",
+                                  .n_in = 3,
+                                  .flags = TG_STRIDED,
+                                  .rule = scatter_rule,
+                                  .kernel = scatter_kernel,
+                                  .vjp = scatter_vjp};
 
-tg_tensor *tg_scatter_add_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source)
+tg_tensor *tg_scatter_add_at(tg_tape *t, const char *where, tg_tensor *x, int axis,
+                             tg_tensor *index, tg_tensor *source)
 {
     int k;
-    if (!tg_ready(t, file, line, "scatter_add", x) || !tg_ready(t, file, line, "scatter_add", index)) return NULL;
-    if (!tg_ready(t, file, line, "scatter_add", source)) return NULL;
-    if (!tg_axis_find(t, file, line, "scatter_add", tg_tensor_shape(x).ndim, axis, &k)) return NULL;
-    return tg_apply_at(t, file, line, &scatter_add, 3, (tg_tensor *[]){x, index, source}, 1, (int64_t[]){k});
+    if (!tg_ready(t, where, "scatter_add", x) || !tg_ready(t, where, "scatter_add", index))
+        return NULL;
+    if (!tg_ready(t, where, "scatter_add", source)) return NULL;
+    if (!tg_axis_find(t, where, "scatter_add", tg_tensor_shape(x).ndim, axis, &k)) return NULL;
+    return tg_apply_at(t, where, &scatter_add, 3, (tg_tensor *[]){x, index, source}, 1,
+                       (int64_t[]){k});
 }
 
 /* ---------------------------------------------------------------- index_select: slices [outer, i, inner] of [outer, size, inner] */
@@ -227,7 +255,9 @@ static bool select_rule(tg_rule *r)
 {
     const tg_type x = r->x[0], index = r->x[1];
     if (!index_fits(r, index)) return false;
-    if (index.shape.ndim != 1) return tg_rule_fail(r, TG_ESHAPE, "an index of one dimension is wanted, not %s", tg_shape_text(index.shape).text);
+    if (index.shape.ndim != 1)
+        return tg_rule_fail(r, TG_ESHAPE, "an index of one dimension is wanted, not %s",
+                            tg_shape_text(index.shape).text);
     r->y = x;
     r->y.shape.dim[r->attrs[0]] = index.shape.dim[0];
     r->y.shape = tg_shape_of(r->y.shape.ndim, r->y.shape.dim);
@@ -237,12 +267,14 @@ static bool select_rule(tg_rule *r)
 static void select_part(const tg_call *c, void *user, int64_t part)
 {
     const slices *s = user;
-    const int64_t *index = c->x[1].data, bytes = s->inner * (int64_t)tg_dtype_size(c->y->dtype), total = s->outer * s->n;
+    const int64_t *index = c->x[1].data, bytes = s->inner * (int64_t)tg_dtype_size(c->y->dtype),
+                  total = s->outer * s->n;
     const char *x = c->x[0].data;
     char *y = c->y->data;
     for (int64_t row = total * part / s->parts; row < total * (part + 1) / s->parts; row++) {
         const int64_t o = row / s->n, i = row % s->n;
-        if (in_range(c, index[i], i, (int)c->attrs[0], s->size)) memcpy(y + row * bytes, x + (o * s->size + index[i]) * bytes, (size_t)bytes);
+        if (in_range(c, index[i], i, (int)c->attrs[0], s->size))
+            memcpy(y + row * bytes, x + (o * s->size + index[i]) * bytes, (size_t)bytes);
         else memset(y + row * bytes, 0, (size_t)bytes);
     }
 }
@@ -274,7 +306,8 @@ static bool index_add_rule(tg_rule *r)
 static void index_add_part(const tg_call *c, void *user, int64_t part)
 {
     const slices *s = user;
-    const int64_t *index = c->x[1].data, bytes = s->inner * (int64_t)tg_dtype_size(c->y->dtype), total = s->outer * s->size;
+    const int64_t *index = c->x[1].data, bytes = s->inner * (int64_t)tg_dtype_size(c->y->dtype),
+                  total = s->outer * s->size;
     const int64_t first = total * part / s->parts, end = total * (part + 1) / s->parts;
     memset((char *)c->y->data + first * bytes, 0, (size_t)((end - first) * bytes));
     for (int64_t o = first / s->size; o * s->size < end; o++)
@@ -299,51 +332,72 @@ static void index_add_kernel(const tg_call *c)
 static void select_vjp(TG_VJP);
 static void index_add_vjp(TG_VJP) { gx[0] = tg_index_select(t, gy, (int)attrs[0], x[1]); }
 
-static const tg_op index_select = {
-    .size = sizeof(tg_op), .name = "index_select", .n_in = 2, .rule = select_rule, .kernel = select_kernel, .vjp = select_vjp};
-static const tg_op embedding = {
-    .size = sizeof(tg_op), .name = "embedding", .n_in = 2, .rule = select_rule, .kernel = select_kernel, .vjp = select_vjp};
-static const tg_op index_add = {
-    .size = sizeof(tg_op), .name = "index_add", .n_in = 2, .rule = index_add_rule, .kernel = index_add_kernel, .vjp = index_add_vjp};
+static const tg_op index_select = {.size = sizeof(tg_op),
+                                   .name = "index_select",
+                                   .n_in = 2,
+                                   .rule = select_rule,
+                                   .kernel = select_kernel,
+                                   .vjp = select_vjp};
+static const tg_op embedding = {.size = sizeof(tg_op),
+                                .name = "embedding",
+                                .n_in = 2,
+                                .rule = select_rule,
+                                .kernel = select_kernel,
+                                .vjp = select_vjp};
+static const tg_op index_add = {.size = sizeof(tg_op),
+                                .name = "index_add",
+                                .n_in = 2,
+                                .rule = index_add_rule,
+                                .kernel = index_add_kernel,
+                                .vjp = index_add_vjp};
 
 static void select_vjp(TG_VJP)
 {
     const int64_t axis = attrs[0], size = tg_tensor_shape(x[0]).dim[axis];
-    gx[0] = tg_apply_at(t, TG_HERE, &index_add, 2, (tg_tensor *[]){gy, x[1]}, 2, (int64_t[]){axis, size});
+    gx[0] = tg_apply_at(t, TG_HERE, &index_add, 2, (tg_tensor *[]){gy, x[1]}, 2,
+                        (int64_t[]){axis, size});
 }
 
-tg_tensor *tg_index_select_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis, tg_tensor *index)
+tg_tensor *tg_index_select_at(tg_tape *t, const char *where, tg_tensor *x, int axis,
+                              tg_tensor *index)
 {
     int k;
-    if (!tg_ready(t, file, line, "index_select", x) || !tg_ready(t, file, line, "index_select", index)) return NULL;
-    if (!tg_axis_find(t, file, line, "index_select", tg_tensor_shape(x).ndim, axis, &k)) return NULL;
-    return tg_apply_at(t, file, line, &index_select, 2, (tg_tensor *[]){x, index}, 1, (int64_t[]){k});
+    if (!tg_ready(t, where, "index_select", x) || !tg_ready(t, where, "index_select", index))
+        return NULL;
+    if (!tg_axis_find(t, where, "index_select", tg_tensor_shape(x).ndim, axis, &k)) return NULL;
+    return tg_apply_at(t, where, &index_select, 2, (tg_tensor *[]){x, index}, 1, (int64_t[]){k});
 }
 
-tg_tensor *tg_embedding_at(tg_tape *t, const char *file, int line, tg_tensor *table, tg_tensor *index)
+tg_tensor *tg_embedding_at(tg_tape *t, const char *where, tg_tensor *table, tg_tensor *index)
 {
-    if (!tg_ready(t, file, line, "embedding", table) || !tg_ready(t, file, line, "embedding", index)) return NULL;
+    if (!tg_ready(t, where, "embedding", table) || !tg_ready(t, where, "embedding", index))
+        return NULL;
     const tg_shape rows = tg_tensor_shape(table);
     tg_shape shape = tg_tensor_shape(index);
     if (rows.ndim != 2 || shape.ndim == TG_MAX_DIMS)
-        return tg_fail_at(t, file, line, TG_ESHAPE, "embedding: table %s is not [rows, width], or index %s has too many dimensions",
-                          tg_shape_text(rows).text, tg_shape_text(shape).text);
+        return tg_fail_at(
+            t, where, TG_ESHAPE,
+            "embedding: table %s is not [rows, width], or index %s has too many dimensions",
+            tg_shape_text(rows).text, tg_shape_text(shape).text);
     tg_tensor *list = tg_reshape(t, index, TG_SHAPE(tg_tensor_count(index)));
-    tg_tensor *y = tg_apply_at(t, file, line, &embedding, 2, (tg_tensor *[]){table, list}, 1, (int64_t[]){0});
+    tg_tensor *y =
+        tg_apply_at(t, where, &embedding, 2, (tg_tensor *[]){table, list}, 1, (int64_t[]){0});
     shape.dim[shape.ndim++] = rows.dim[1];
     return tg_reshape(t, y, shape);
 }
 
 /* ---------------------------------------------------------------- samples */
 
-static int64_t offset_along(tg_shape shape, tg_shape walked, int64_t element, int axis, int64_t index)
+static int64_t offset_along(tg_shape shape, tg_shape walked, int64_t element, int axis,
+                            int64_t index)
 {
     int64_t at[TG_MAX_DIMS], offset = 0;
     for (int d = walked.ndim - 1; d >= 0; d--) {
         at[d] = element % walked.dim[d];
         element /= walked.dim[d];
     }
-    for (int d = 0; d < shape.ndim; d++) offset = offset * shape.dim[d] + (d == axis ? index : at[d]);
+    for (int d = 0; d < shape.ndim; d++)
+        offset = offset * shape.dim[d] + (d == axis ? index : at[d]);
     return offset;
 }
 
@@ -351,12 +405,19 @@ static void gather_along(const tg_array *x, tg_array *y, int axis)
 {
     const double *from = x[0].data, *index = x[1].data;
     double *to = y->data;
-    for (int64_t i = 0; i < tg_shape_count(y->shape); i++) to[i] = from[offset_along(x[0].shape, x[1].shape, i, axis, (int64_t)index[i])];
+    for (int64_t i = 0; i < tg_shape_count(y->shape); i++)
+        to[i] = from[offset_along(x[0].shape, x[1].shape, i, axis, (int64_t)index[i])];
 }
 static void gather_0(const tg_array *x, tg_array *y) { gather_along(x, y, 0); }
 static void gather_1(const tg_array *x, tg_array *y) { gather_along(x, y, 1); }
-static tg_tensor *record_gather_0(tg_tape *t, tg_tensor *const *x) { return (tg_gather)(t, x[0], 0, x[1]); }
-static tg_tensor *record_gather_1(tg_tape *t, tg_tensor *const *x) { return (tg_gather)(t, x[0], -1, x[1]); }
+static tg_tensor *record_gather_0(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_gather)(t, x[0], 0, x[1]);
+}
+static tg_tensor *record_gather_1(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_gather)(t, x[0], -1, x[1]);
+}
 
 #define VALUES(...)                    \
     {                                  \
@@ -367,34 +428,63 @@ static tg_tensor *record_gather_1(tg_tape *t, tg_tensor *const *x) { return (tg_
         {TG_I64, {__VA_ARGS__}}, 0, most \
     }
 static const tg_sample gather_samples[] = {
-    {.label = "rows", .n_in = 2, .x = {VALUES(2, {4, 3}), INDICES(3, 2, {5, 3})}, .record = record_gather_0, .whole = gather_0},
-    {.label = "columns, fewer rows", .n_in = 2, .x = {VALUES(2, {4, 3}), INDICES(2, 2, {2, 5})}, .record = record_gather_1, .whole = gather_1},
-    {.label = "three dimensions", .n_in = 2, .x = {VALUES(3, {4, 3, 2}), INDICES(3, 3, {2, 3, 2})}, .record = record_gather_0, .whole = gather_0},
+    {.label = "rows",
+     .n_in = 2,
+     .x = {VALUES(2, {4, 3}), INDICES(3, 2, {5, 3})},
+     .record = record_gather_0,
+     .whole = gather_0},
+    {.label = "columns, fewer rows",
+     .n_in = 2,
+     .x = {VALUES(2, {4, 3}), INDICES(2, 2, {2, 5})},
+     .record = record_gather_1,
+     .whole = gather_1},
+    {.label = "three dimensions",
+     .n_in = 2,
+     .x = {VALUES(3, {4, 3, 2}), INDICES(3, 3, {2, 3, 2})},
+     .record = record_gather_0,
+     .whole = gather_0},
 };
-TG_INFO(gather, "y[i,j] = x[index[i,j],j] along the axis", "x, index of as many dimensions -> index's", -1, gather_samples)
+TG_INFO(gather, "y[i,j] = x[index[i,j],j] along the axis",
+        "x, index of as many dimensions -> index's", -1, gather_samples)
 
 static void scatter_along(const tg_array *x, tg_array *y, int axis)
 {
     const double *base = x[0].data, *index = x[1].data, *source = x[2].data;
     double *to = y->data;
     for (int64_t i = 0; i < tg_shape_count(y->shape); i++) to[i] = base[i];
-    for (int64_t i = 0; i < tg_shape_count(x[1].shape); i++) to[offset_along(y->shape, x[1].shape, i, axis, (int64_t)index[i])] += source[i];
+    for (int64_t i = 0; i < tg_shape_count(x[1].shape); i++)
+        to[offset_along(y->shape, x[1].shape, i, axis, (int64_t)index[i])] += source[i];
 }
 static void scatter_0(const tg_array *x, tg_array *y) { scatter_along(x, y, 0); }
 static void scatter_1(const tg_array *x, tg_array *y) { scatter_along(x, y, 1); }
-static tg_tensor *record_scatter_0(tg_tape *t, tg_tensor *const *x) { return (tg_scatter_add)(t, x[0], 0, x[1], x[2]); }
-static tg_tensor *record_scatter_1(tg_tape *t, tg_tensor *const *x) { return (tg_scatter_add)(t, x[0], -1, x[1], x[2]); }
+static tg_tensor *record_scatter_0(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_scatter_add)(t, x[0], 0, x[1], x[2]);
+}
+static tg_tensor *record_scatter_1(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_scatter_add)(t, x[0], -1, x[1], x[2]);
+}
 
 static const tg_sample scatter_add_samples[] = {
-    {.label = "rows", .n_in = 3, .x = {VALUES(2, {4, 3}), INDICES(3, 2, {6, 2}), VALUES(2, {6, 2})}, .record = record_scatter_0, .whole = scatter_0},
+    {.label = "rows",
+     .n_in = 3,
+     .x = {VALUES(2, {4, 3}), INDICES(3, 2, {6, 2}), VALUES(2, {6, 2})},
+     .record = record_scatter_0,
+     .whole = scatter_0},
     {.label = "columns",
      .n_in = 3,
      .x = {VALUES(2, {3, 4}), INDICES(3, 2, {3, 5}), VALUES(2, {3, 5})},
      .record = record_scatter_1,
      .whole = scatter_1},
-    {.label = "one dimension", .n_in = 3, .x = {VALUES(1, {5}), INDICES(4, 1, {9}), VALUES(1, {9})}, .record = record_scatter_0, .whole = scatter_0},
+    {.label = "one dimension",
+     .n_in = 3,
+     .x = {VALUES(1, {5}), INDICES(4, 1, {9}), VALUES(1, {9})},
+     .record = record_scatter_0,
+     .whole = scatter_0},
 };
-TG_INFO(scatter_add, "y = x; y[index[i,j],j] += source[i,j] along the axis", "x, index, source of index's shape -> x's", -1, scatter_add_samples)
+TG_INFO(scatter_add, "y = x; y[index[i,j],j] += source[i,j] along the axis",
+        "x, index, source of index's shape -> x's", -1, scatter_add_samples)
 
 /* index is a list: entry i % n of it belongs to element [o, i, j] of y. */
 static void select_along(const tg_array *x, tg_array *y, int axis)
@@ -404,27 +494,51 @@ static void select_along(const tg_array *x, tg_array *y, int axis)
     int64_t inner = 1;
     for (int d = axis + 1; d < y->shape.ndim; d++) inner *= y->shape.dim[d];
     for (int64_t i = 0; i < tg_shape_count(y->shape); i++)
-        to[i] = from[offset_along(x[0].shape, y->shape, i, axis, (int64_t)index[i / inner % y->shape.dim[axis]])];
+        to[i] = from[offset_along(x[0].shape, y->shape, i, axis,
+                                  (int64_t)index[i / inner % y->shape.dim[axis]])];
 }
 static void select_0(const tg_array *x, tg_array *y) { select_along(x, y, 0); }
 static void select_1(const tg_array *x, tg_array *y) { select_along(x, y, 1); }
-static tg_tensor *record_select_0(tg_tape *t, tg_tensor *const *x) { return (tg_index_select)(t, x[0], 0, x[1]); }
-static tg_tensor *record_select_1(tg_tape *t, tg_tensor *const *x) { return (tg_index_select)(t, x[0], 1, x[1]); }
+static tg_tensor *record_select_0(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_index_select)(t, x[0], 0, x[1]);
+}
+static tg_tensor *record_select_1(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_index_select)(t, x[0], 1, x[1]);
+}
 
 static const tg_sample index_select_samples[] = {
-    {.label = "rows", .n_in = 2, .x = {VALUES(2, {4, 3}), INDICES(3, 1, {7})}, .record = record_select_0, .whole = select_0},
-    {.label = "the middle of three", .n_in = 2, .x = {VALUES(3, {2, 4, 3}), INDICES(3, 1, {5})}, .record = record_select_1, .whole = select_1},
-    {.label = "one dimension", .n_in = 2, .x = {VALUES(1, {6}), INDICES(5, 1, {4})}, .record = record_select_0, .whole = select_0},
+    {.label = "rows",
+     .n_in = 2,
+     .x = {VALUES(2, {4, 3}), INDICES(3, 1, {7})},
+     .record = record_select_0,
+     .whole = select_0},
+    {.label = "the middle of three",
+     .n_in = 2,
+     .x = {VALUES(3, {2, 4, 3}), INDICES(3, 1, {5})},
+     .record = record_select_1,
+     .whole = select_1},
+    {.label = "one dimension",
+     .n_in = 2,
+     .x = {VALUES(1, {6}), INDICES(5, 1, {4})},
+     .record = record_select_0,
+     .whole = select_0},
 };
-TG_INFO(index_select, "y[i,j] = x[index[i],j] along the axis", "x, index [n] -> x's with n along the axis", -1, index_select_samples)
+TG_INFO(index_select, "y[i,j] = x[index[i],j] along the axis",
+        "x, index [n] -> x's with n along the axis", -1, index_select_samples)
 
 static void embedding_whole(const tg_array *x, tg_array *y)
 {
     const double *table = x[0].data, *index = x[1].data;
     const int64_t width = x[0].shape.dim[1];
-    for (int64_t i = 0; i < tg_shape_count(y->shape); i++) ((double *)y->data)[i] = table[(int64_t)index[i / width] * width + i % width];
+    for (int64_t i = 0; i < tg_shape_count(y->shape); i++)
+        ((double *)y->data)[i] = table[(int64_t)index[i / width] * width + i % width];
 }
-static tg_tensor *record_embedding(tg_tape *t, tg_tensor *const *x) { return (tg_embedding)(t, x[0], x[1]); }
+static tg_tensor *record_embedding(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_embedding)(t, x[0], x[1]);
+}
 
 static const tg_sample embedding_samples[] = {
     {.label = "a batch of sentences",
@@ -432,6 +546,11 @@ static const tg_sample embedding_samples[] = {
      .x = {VALUES(2, {5, 3}), INDICES(4, 2, {2, 4})},
      .record = record_embedding,
      .whole = embedding_whole},
-    {.label = "one word", .n_in = 2, .x = {VALUES(2, {5, 3}), INDICES(4, 0, {0})}, .record = record_embedding, .whole = embedding_whole},
+    {.label = "one word",
+     .n_in = 2,
+     .x = {VALUES(2, {5, 3}), INDICES(4, 0, {0})},
+     .record = record_embedding,
+     .whole = embedding_whole},
 };
-TG_INFO(embedding, "y[i,...] = table[index[i]]", "[rows, width], index -> [index's sizes, width]", -1, embedding_samples)
+TG_INFO(embedding, "y[i,...] = table[index[i]]", "[rows, width], index -> [index's sizes, width]",
+        -1, embedding_samples)

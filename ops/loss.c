@@ -3,18 +3,24 @@
 #include "elementwise.h"
 #include <math.h>
 
-bool tg_loss_fits(tg_tape *t, const char *file, int line, const char *name, tg_tensor *prediction, tg_tensor *target)
+bool tg_loss_fits(tg_tape *t, const char *where, const char *name, tg_tensor *prediction,
+                  tg_tensor *target)
 {
-    if (!tg_ready_float(t, TG_HERE, name, prediction) || !tg_ready(t, TG_HERE, name, target)) return false;
+    if (!tg_ready_float(t, TG_HERE, name, prediction) || !tg_ready(t, TG_HERE, name, target))
+        return false;
     const tg_shape x = tg_tensor_shape(prediction), y = tg_tensor_shape(target);
     const tg_dtype a = tg_tensor_dtype(prediction), b = tg_tensor_dtype(target);
     if (!tg_shape_equal(x, y))
-        tg_fail_at(t, TG_HERE, TG_ESHAPE, "%s: prediction %s and target %s differ", name, tg_shape_text(x).text, tg_shape_text(y).text);
-    else if (a != b) tg_fail_at(t, TG_HERE, TG_EDTYPE, "%s: prediction is %s but target is %s", name, tg_dtype_name(a), tg_dtype_name(b));
+        tg_fail_at(t, TG_HERE, TG_ESHAPE, "%s: prediction %s and target %s differ", name,
+                   tg_shape_text(x).text, tg_shape_text(y).text);
+    else if (a != b)
+        tg_fail_at(t, TG_HERE, TG_EDTYPE, "%s: prediction is %s but target is %s", name,
+                   tg_dtype_name(a), tg_dtype_name(b));
     return tg_tape_status(t) == TG_OK;
 }
 
-tg_tensor *tg_loss_reduce(tg_tape *t, const char *file, int line, const char *name, tg_tensor *y, tg_reduction reduction)
+tg_tensor *tg_loss_reduce(tg_tape *t, const char *where, const char *name, tg_tensor *y,
+                          tg_reduction reduction)
 {
     switch (reduction) {
     case TG_REDUCE_MEAN: return tg_mean(t, y, TG_ALL_AXES, false);
@@ -24,13 +30,15 @@ tg_tensor *tg_loss_reduce(tg_tape *t, const char *file, int line, const char *na
     return tg_fail_at(t, TG_HERE, TG_EVALUE, "%s: %d is no reduction", name, (int)reduction);
 }
 
-tg_tensor *tg_mse_loss_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_tensor *target, tg_reduction reduction)
+tg_tensor *tg_mse_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *target,
+                          tg_reduction reduction)
 {
     if (!tg_loss_fits(t, TG_HERE, "mse_loss", x, target)) return NULL;
     return tg_loss_reduce(t, TG_HERE, "mse_loss", tg_square(t, tg_sub(t, x, target)), reduction);
 }
 
-tg_tensor *tg_l1_loss_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_tensor *target, tg_reduction reduction)
+tg_tensor *tg_l1_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *target,
+                         tg_reduction reduction)
 {
     if (!tg_loss_fits(t, TG_HERE, "l1_loss", x, target)) return NULL;
     return tg_loss_reduce(t, TG_HERE, "l1_loss", tg_abs(t, tg_sub(t, x, target)), reduction);
@@ -40,15 +48,21 @@ tg_tensor *tg_l1_loss_at(tg_tape *t, const char *file, int line, tg_tensor *x, t
 
 TG_MAP_2(huber_span, ABS(a) <= b ? (T)0.5 * a * a : b * (ABS(a) - (T)0.5 * b))
 
-static void huber_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_maximum(t, tg_minimum(t, x[0], x[1]), tg_neg(t, x[1]))); }
+static void huber_vjp(TG_VJP)
+{
+    gx[0] = tg_mul(t, gy, tg_maximum(t, tg_minimum(t, x[0], x[1]), tg_neg(t, x[1])));
+}
 
 static const tg_op huber = OP_2("huber_loss", huber_span, huber_vjp);
 
-tg_tensor *tg_huber_loss_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_tensor *target, double delta, tg_reduction reduction)
+tg_tensor *tg_huber_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *target,
+                            double delta, tg_reduction reduction)
 {
     if (!tg_loss_fits(t, TG_HERE, "huber_loss", x, target)) return NULL;
-    if (!(delta > 0)) return tg_fail_at(t, TG_HERE, TG_EVALUE, "huber_loss: delta = %g is not positive", delta);
-    tg_tensor *y = tg_apply_2(t, TG_HERE, &huber, tg_sub(t, x, target), tg_constant_like(t, x, delta));
+    if (!(delta > 0))
+        return tg_fail_at(t, TG_HERE, TG_EVALUE, "huber_loss: delta = %g is not positive", delta);
+    tg_tensor *y =
+        tg_apply_2(t, TG_HERE, &huber, tg_sub(t, x, target), tg_constant_like(t, x, delta));
     return tg_loss_reduce(t, TG_HERE, "huber_loss", y, reduction);
 }
 
@@ -58,47 +72,54 @@ tg_tensor *tg_huber_loss_at(tg_tape *t, const char *file, int line, tg_tensor *x
 #define OUTSIDE(x) (!((x) >= 0 && (x) <= 1))
 
 /* Reports the first bad element of a block that has one. */
-#define BCE(fn, TARGET, BUILD, T)                                                                                          \
-    TARGET static void fn(const tg_span *s, void *result, const void *const *operand)                                      \
-    {                                                                                                                      \
-        enum { build = BUILD };                                                                                            \
-        const T *p = (const T *)operand[0], *target = (const T *)operand[1];                                               \
-        T *y = (T *)result;                                                                                                \
-        const int64_t n = s->n;                                                                                            \
-        int bad = 0;                                                                                                       \
-        for (int64_t i = 0; i < n; i++) bad |= OUTSIDE(p[i]) | OUTSIDE(target[i]);                                         \
-        for (int64_t i = 0; bad && i < n; i++) {                                                                           \
-            if (!OUTSIDE(p[i]) && !OUTSIDE(target[i])) continue;                                                           \
-            const bool of_p = OUTSIDE(p[i]);                                                                               \
-            tg_span_fail(s, s->first + i, TG_EVALUE, "element %lld: %s %.9g is outside [0, 1]", (long long)(s->first + i), \
-                         of_p ? "probability" : "target", (double)(of_p ? p[i] : target[i]));                              \
-            bad = 0;                                                                                                       \
-        }                                                                                                                  \
-        TG_INDEPENDENT                                                                                                     \
-        for (int64_t i = 0; i < n; i++) {                                                                                  \
-            const T q = p[i], w = target[i], yes = LOG(q), no = LOG1P(-q);                                                 \
-            y[i] = (w - 1) * AT_LEAST_MINUS_100(no) - w * AT_LEAST_MINUS_100(yes);                                         \
-        }                                                                                                                  \
+#define BCE(fn, TARGET, BUILD, T)                                                               \
+    TARGET static void fn(const tg_span *s, void *result, const void *const *operand)           \
+    {                                                                                           \
+        enum { build = BUILD };                                                                 \
+        const T *p = (const T *)operand[0], *target = (const T *)operand[1];                    \
+        T *y = (T *)result;                                                                     \
+        const int64_t n = s->n;                                                                 \
+        int bad = 0;                                                                            \
+        for (int64_t i = 0; i < n; i++) bad |= OUTSIDE(p[i]) | OUTSIDE(target[i]);              \
+        for (int64_t i = 0; bad && i < n; i++) {                                                \
+            if (!OUTSIDE(p[i]) && !OUTSIDE(target[i])) continue;                                \
+            const bool of_p = OUTSIDE(p[i]);                                                    \
+            tg_span_fail(s, s->first + i, TG_EVALUE, "element %lld: %s %.9g is outside [0, 1]", \
+                         (long long)(s->first + i), of_p ? "probability" : "target",            \
+                         (double)(of_p ? p[i] : target[i]));                                    \
+            bad = 0;                                                                            \
+        }                                                                                       \
+        TG_INDEPENDENT                                                                          \
+        for (int64_t i = 0; i < n; i++) {                                                       \
+            const T q = p[i], w = target[i], yes = LOG(q), no = LOG1P(-q);                      \
+            y[i] = (w - 1) * AT_LEAST_MINUS_100(no) - w * AT_LEAST_MINUS_100(yes);              \
+        }                                                                                       \
     }
 TG_EACH_BUILD(BCE, bce_f32, float)
 TG_EACH_BUILD(BCE, bce_f64, double)
 static const tg_spans bce_span = {{TG_BUILDS(bce_f32), TG_BUILDS(bce_f64), {0}, {0}}};
 
-static tg_tensor *clamped_log(tg_tape *t, const char *file, int line, tg_tensor *x) { return tg_clamp(t, tg_log(t, x), -100, INFINITY); }
+static tg_tensor *clamped_log(tg_tape *t, const char *where, tg_tensor *x)
+{
+    return tg_clamp(t, tg_log(t, x), -100, INFINITY);
+}
 
 static void bce_vjp(TG_VJP)
 {
     tg_tensor *p = x[0], *target = x[1], *q = tg_offset(t, tg_neg(t, p), 1);
-    gx[0] = tg_mul(t, gy, tg_div(t, tg_sub(t, p, target), tg_clamp(t, tg_mul(t, p, q), 1e-12, INFINITY)));
+    gx[0] = tg_mul(t, gy,
+                   tg_div(t, tg_sub(t, p, target), tg_clamp(t, tg_mul(t, p, q), 1e-12, INFINITY)));
     gx[1] = tg_mul(t, gy, tg_sub(t, clamped_log(t, TG_HERE, q), clamped_log(t, TG_HERE, p)));
 }
 
 static const tg_op bce = OP_2("bce_loss", bce_span, bce_vjp);
 
-tg_tensor *tg_bce_loss_at(tg_tape *t, const char *file, int line, tg_tensor *p, tg_tensor *target, tg_reduction reduction)
+tg_tensor *tg_bce_loss_at(tg_tape *t, const char *where, tg_tensor *p, tg_tensor *target,
+                          tg_reduction reduction)
 {
     if (!tg_loss_fits(t, TG_HERE, "bce_loss", p, target)) return NULL;
-    return tg_loss_reduce(t, TG_HERE, "bce_loss", tg_apply_2(t, TG_HERE, &bce, p, target), reduction);
+    return tg_loss_reduce(t, TG_HERE, "bce_loss", tg_apply_2(t, TG_HERE, &bce, p, target),
+                          reduction);
 }
 
 /* ---------------------------------------------------------------- binary cross-entropy on logits: a the logit, b the target, c its weight */
@@ -161,42 +182,50 @@ static void weighted_vjp(TG_VJP)
 {
     tg_tensor *z = x[0], *target = x[1], *w = x[2], *minus_z = tg_neg(t, z);
     tg_tensor *rest = tg_offset(t, tg_neg(t, target), 1);
-    tg_tensor *slope = tg_sub(t, tg_mul(t, rest, tg_sigmoid(t, z)), tg_mul(t, tg_mul(t, w, target), tg_sigmoid(t, minus_z)));
+    tg_tensor *slope = tg_sub(t, tg_mul(t, rest, tg_sigmoid(t, z)),
+                              tg_mul(t, tg_mul(t, w, target), tg_sigmoid(t, minus_z)));
     gx[0] = tg_mul(t, gy, slope);
-    gx[1] = tg_mul(t, gy, tg_sub(t, tg_apply_2(t, TG_HERE, &weighed, minus_z, w), tg_softplus(t, z)));
+    gx[1] =
+        tg_mul(t, gy, tg_sub(t, tg_apply_2(t, TG_HERE, &weighed, minus_z, w), tg_softplus(t, z)));
     gx[2] = tg_mul(t, gy, tg_apply_2(t, TG_HERE, &weighed, minus_z, target));
 }
 
-static const tg_op logits_slope = OP_2("bce_with_logits_slope", logits_slope_span, logits_slope_vjp);
+static const tg_op logits_slope =
+    OP_2("bce_with_logits_slope", logits_slope_span, logits_slope_vjp);
 static const tg_op logits = OP_2("bce_with_logits_loss", logits_span, logits_vjp);
 static const tg_op weighted = OP_3("bce_with_logits_loss", weighted_span, weighted_vjp);
 
-tg_tensor *tg_bce_with_logits_loss_at(tg_tape *t, const char *file, int line, tg_tensor *z, tg_tensor *target, tg_tensor *pos_weight,
+tg_tensor *tg_bce_with_logits_loss_at(tg_tape *t, const char *where, tg_tensor *z,
+                                      tg_tensor *target, tg_tensor *pos_weight,
                                       tg_reduction reduction)
 {
     static const char name[] = "bce_with_logits_loss";
     if (!tg_loss_fits(t, TG_HERE, name, z, target)) return NULL;
     const tg_shape shape = tg_tensor_shape(z), w = tg_tensor_shape(pos_weight);
     if (pos_weight && !tg_shape_equal(tg_shape_broadcast(shape, w), shape))
-        return tg_fail_at(t, TG_HERE, TG_ESHAPE, "%s: pos_weight %s does not broadcast to %s", name, tg_shape_text(w).text,
-                          tg_shape_text(shape).text);
-    tg_tensor *y = pos_weight ? tg_apply_3(t, TG_HERE, &weighted, z, target, pos_weight) : tg_apply_2(t, TG_HERE, &logits, z, target);
+        return tg_fail_at(t, TG_HERE, TG_ESHAPE, "%s: pos_weight %s does not broadcast to %s", name,
+                          tg_shape_text(w).text, tg_shape_text(shape).text);
+    tg_tensor *y = pos_weight ? tg_apply_3(t, TG_HERE, &weighted, z, target, pos_weight)
+                              : tg_apply_2(t, TG_HERE, &logits, z, target);
     return tg_loss_reduce(t, TG_HERE, name, y, reduction);
 }
 
-tg_tensor *tg_bce_with_logits_at(tg_tape *t, const char *file, int line, tg_tensor *z, tg_tensor *target)
+tg_tensor *tg_bce_with_logits_at(tg_tape *t, const char *where, tg_tensor *z, tg_tensor *target)
 {
     return tg_bce_with_logits_loss(t, z, target, NULL, TG_REDUCE_MEAN);
 }
 
 /* ---------------------------------------------------------------- samples: each loss with each reduction */
 
-static void sample_of(const tg_array *x, tg_array *y, double (*loss)(double x, double target, double more), const double *more, int64_t most)
+static void sample_of(const tg_array *x, tg_array *y,
+                      double (*loss)(double x, double target, double more), const double *more,
+                      int64_t most)
 {
     const int64_t n = tg_shape_count(x[0].shape);
     double sum = 0, *out = y->data;
     for (int64_t i = 0; i < n; i++) {
-        const double one = loss(((const double *)x[0].data)[i], ((const double *)x[1].data)[i], more ? more[i % most] : 0);
+        const double one = loss(((const double *)x[0].data)[i], ((const double *)x[1].data)[i],
+                                more ? more[i % most] : 0);
         sum += one;
         if (y->shape.ndim > 0) out[i] = one;
     }
@@ -219,12 +248,22 @@ static void divide(tg_array *y, int64_t n) { ((double *)y->data)[0] /= (double)n
     {                                      \
         {TG_F64, {__VA_ARGS__}}, low, high \
     }
-#define PAIR(low, high, from, to, ...) .n_in = 2, .x = {IS(low, high, __VA_ARGS__), IS(from, to, __VA_ARGS__)}
-#define SAMPLES(name, low, high, from, to)                                                                             \
-    static const tg_sample name##_samples[] = {                                                                        \
-        {.label = "mean", PAIR(low, high, from, to, 2, {7, 5}), .record = record_##name##_mean, .whole = name##_mean}, \
-        {.label = "sum", PAIR(low, high, from, to, 1, {1030}), .record = record_##name##_sum, .whole = name##_sum},    \
-        {.label = "none", PAIR(low, high, from, to, 2, {3, 4}), .record = record_##name##_none, .whole = name##_sum},  \
+#define PAIR(low, high, from, to, ...) \
+    .n_in = 2, .x = {IS(low, high, __VA_ARGS__), IS(from, to, __VA_ARGS__)}
+#define SAMPLES(name, low, high, from, to)      \
+    static const tg_sample name##_samples[] = { \
+        {.label = "mean",                       \
+         PAIR(low, high, from, to, 2, {7, 5}),  \
+         .record = record_##name##_mean,        \
+         .whole = name##_mean},                 \
+        {.label = "sum",                        \
+         PAIR(low, high, from, to, 1, {1030}),  \
+         .record = record_##name##_sum,         \
+         .whole = name##_sum},                  \
+        {.label = "none",                       \
+         PAIR(low, high, from, to, 2, {3, 4}),  \
+         .record = record_##name##_none,        \
+         .whole = name##_sum},                  \
     };
 
 static double mse(double x, double target, double unused)
@@ -232,7 +271,8 @@ static double mse(double x, double target, double unused)
     (void)unused;
     return pow(x - target, 2);
 }
-REDUCTIONS(mse, (tg_mse_loss)(t, x[0], x[1], TG_REDUCE_MEAN), (tg_mse_loss)(t, x[0], x[1], TG_REDUCE_SUM),
+REDUCTIONS(mse, (tg_mse_loss)(t, x[0], x[1], TG_REDUCE_MEAN),
+           (tg_mse_loss)(t, x[0], x[1], TG_REDUCE_SUM),
            (tg_mse_loss)(t, x[0], x[1], TG_REDUCE_NONE), mse)
 SAMPLES(mse, -2, 2, -2, 2)
 TG_INFO(mse_loss, "(x - target)^2", "equal shapes -> [], or theirs", -1, mse_samples)
@@ -243,7 +283,8 @@ static double l1(double x, double target, double unused)
     (void)unused;
     return x > target ? x - target : target - x;
 }
-REDUCTIONS(l1, (tg_l1_loss)(t, x[0], x[1], TG_REDUCE_MEAN), (tg_l1_loss)(t, x[0], x[1], TG_REDUCE_SUM), (tg_l1_loss)(t, x[0], x[1], TG_REDUCE_NONE),
+REDUCTIONS(l1, (tg_l1_loss)(t, x[0], x[1], TG_REDUCE_MEAN),
+           (tg_l1_loss)(t, x[0], x[1], TG_REDUCE_SUM), (tg_l1_loss)(t, x[0], x[1], TG_REDUCE_NONE),
            l1)
 SAMPLES(l1, 0.5, 2, -2, 0.4)
 TG_INFO(l1_loss, "|x - target|", "equal shapes -> [], or theirs", -1, l1_samples)
@@ -254,43 +295,71 @@ static double huber_half(double x, double target, double unused)
     const double d = fabs(x - target);
     return d <= 0.5 ? d * d / 2 : 0.5 * d - 0.125;
 }
-REDUCTIONS(huber, (tg_huber_loss)(t, x[0], x[1], 0.5, TG_REDUCE_MEAN), (tg_huber_loss)(t, x[0], x[1], 0.5, TG_REDUCE_SUM),
+REDUCTIONS(huber, (tg_huber_loss)(t, x[0], x[1], 0.5, TG_REDUCE_MEAN),
+           (tg_huber_loss)(t, x[0], x[1], 0.5, TG_REDUCE_SUM),
            (tg_huber_loss)(t, x[0], x[1], 0.5, TG_REDUCE_NONE), huber_half)
 SAMPLES(huber, -1, 1, -1, 1)
-TG_INFO(huber_loss, "d^2/2 for |d| <= delta, else delta (|d| - delta/2); d = x - target", "equal shapes -> [], or theirs", -1, huber_samples)
+TG_INFO(huber_loss, "d^2/2 for |d| <= delta, else delta (|d| - delta/2); d = x - target",
+        "equal shapes -> [], or theirs", -1, huber_samples)
 
 static double bce_of(double p, double target, double unused)
 {
     (void)unused;
     return -target * log(p) - (1 - target) * log(1 - p);
 }
-REDUCTIONS(bce, (tg_bce_loss)(t, x[0], x[1], TG_REDUCE_MEAN), (tg_bce_loss)(t, x[0], x[1], TG_REDUCE_SUM),
+REDUCTIONS(bce, (tg_bce_loss)(t, x[0], x[1], TG_REDUCE_MEAN),
+           (tg_bce_loss)(t, x[0], x[1], TG_REDUCE_SUM),
            (tg_bce_loss)(t, x[0], x[1], TG_REDUCE_NONE), bce_of)
 SAMPLES(bce, 0.1, 0.9, 0.1, 0.9)
 TG_INFO(bce_loss, "-(t ln p + (1 - t) ln(1 - p))", "equal shapes -> [], or theirs", -1, bce_samples)
 
-static double logits_of(double z, double target, double w) { return w * target * log(1 + exp(-z)) + (1 - target) * log(1 + exp(z)); }
+static double logits_of(double z, double target, double w)
+{
+    return w * target * log(1 + exp(-z)) + (1 - target) * log(1 + exp(z));
+}
 static double logits_plain(double z, double target, double unused)
 {
     (void)unused;
     return logits_of(z, target, 1);
 }
-static void weighted_sum(const tg_array *x, tg_array *y) { sample_of(x, y, logits_of, x[2].data, x[2].shape.dim[0]); }
-static tg_tensor *record_weighted(tg_tape *t, tg_tensor *const *x) { return (tg_bce_with_logits_loss)(t, x[0], x[1], x[2], TG_REDUCE_NONE); }
-REDUCTIONS(logits, (tg_bce_with_logits_loss)(t, x[0], x[1], NULL, TG_REDUCE_MEAN), (tg_bce_with_logits_loss)(t, x[0], x[1], NULL, TG_REDUCE_SUM),
+static void weighted_sum(const tg_array *x, tg_array *y)
+{
+    sample_of(x, y, logits_of, x[2].data, x[2].shape.dim[0]);
+}
+static tg_tensor *record_weighted(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_bce_with_logits_loss)(t, x[0], x[1], x[2], TG_REDUCE_NONE);
+}
+REDUCTIONS(logits, (tg_bce_with_logits_loss)(t, x[0], x[1], NULL, TG_REDUCE_MEAN),
+           (tg_bce_with_logits_loss)(t, x[0], x[1], NULL, TG_REDUCE_SUM),
            (tg_bce_with_logits_loss)(t, x[0], x[1], NULL, TG_REDUCE_NONE), logits_plain)
 static const tg_sample logits_samples[] = {
-    {.label = "mean", PAIR(-4, 4, 0, 1, 2, {7, 5}), .record = record_logits_mean, .whole = logits_mean},
-    {.label = "sum", PAIR(-4, 4, 0, 1, 1, {1030}), .record = record_logits_sum, .whole = logits_sum},
-    {.label = "none", PAIR(-4, 4, 0, 1, 2, {3, 4}), .record = record_logits_none, .whole = logits_sum},
+    {.label = "mean",
+     PAIR(-4, 4, 0, 1, 2, {7, 5}),
+     .record = record_logits_mean,
+     .whole = logits_mean},
+    {.label = "sum",
+     PAIR(-4, 4, 0, 1, 1, {1030}),
+     .record = record_logits_sum,
+     .whole = logits_sum},
+    {.label = "none",
+     PAIR(-4, 4, 0, 1, 2, {3, 4}),
+     .record = record_logits_none,
+     .whole = logits_sum},
     {.label = "pos_weight",
      .n_in = 3,
      .x = {IS(-4, 4, 2, {5, 3}), IS(0, 1, 2, {5, 3}), IS(0.5, 3, 1, {3})},
      .record = record_weighted,
      .whole = weighted_sum},
 };
-TG_INFO(bce_with_logits_loss, "w t softplus(-z) + (1 - t) softplus(z)", "equal shapes -> [], or theirs", -1, logits_samples)
+TG_INFO(bce_with_logits_loss, "w t softplus(-z) + (1 - t) softplus(z)",
+        "equal shapes -> [], or theirs", -1, logits_samples)
 
-static tg_tensor *record_short(tg_tape *t, tg_tensor *const *x) { return (tg_bce_with_logits)(t, x[0], x[1]); }
-static const tg_sample short_samples[] = {{PAIR(-4, 4, 0, 1, 2, {9, 1}), .label = "", .record = record_short, .whole = logits_mean}};
-TG_INFO(bce_with_logits, "mean of t softplus(-z) + (1 - t) softplus(z)", "equal shapes -> []", -1, short_samples)
+static tg_tensor *record_short(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_bce_with_logits)(t, x[0], x[1]);
+}
+static const tg_sample short_samples[] = {
+    {PAIR(-4, 4, 0, 1, 2, {9, 1}), .label = "", .record = record_short, .whole = logits_mean}};
+TG_INFO(bce_with_logits, "mean of t softplus(-z) + (1 - t) softplus(z)", "equal shapes -> []", -1,
+        short_samples)

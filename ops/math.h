@@ -12,7 +12,8 @@
 #include "math_trig.h"
 
 #define TG_BY_TYPE(x, name) _Generic((x), float : name##_f32, double : name##_f64)
-#define TG_CALL_1(x, name) _Generic((x), float : name##_f32((float)(x), build), double : name##_f64((double)(x)))
+#define TG_CALL_1(x, name) \
+    _Generic((x), float : name##_f32((float)(x), build), double : name##_f64((double)(x)))
 #define ABS(x) _Generic((x), float : __builtin_fabsf, double : __builtin_fabs)(x)
 #define SQRT(x) _Generic((x), float : __builtin_sqrtf, double : __builtin_sqrt)(x)
 #define COPYSIGN(x, s) _Generic((x), float : __builtin_copysignf, double : __builtin_copysign)(x, s)
@@ -23,10 +24,16 @@
 #define EXPM1(x) TG_CALL_1(x, expm1)
 #define LOG(x) TG_CALL_1(x, log)
 #define LOG1P(x) TG_CALL_1(x, log1p)
-#define LOG1P_UNIT(x) _Generic((x), float : log1p_unit_f32((float)(x), build), double : log1p_f64((double)(x))) /* ln(1 + x) for 0 <= x <= 1 */
+#define LOG1P_UNIT(x)                                    \
+    _Generic((x), float                                  \
+             : log1p_unit_f32((float)(x), build), double \
+             : log1p_f64((double)(x))) /* ln(1 + x) for 0 <= x <= 1 */
 #define TANH(x) TG_CALL_1(x, tanh)
 #define ERF(x) TG_CALL_1(x, erf)
-#define POW(a, b) _Generic((a), float : pow_f32((float)(a), (float)(b), build), double : pow_f64((double)(a), (double)(b)))
+#define POW(a, b)                                             \
+    _Generic((a), float                                       \
+             : pow_f32((float)(a), (float)(b), build), double \
+             : pow_f64((double)(a), (double)(b)))
 
 /* 1 / (1 + e^-x), from e^-|x| so that small results keep their precision. */
 TG_INLINE float sigmoid_f32(float x, int build)

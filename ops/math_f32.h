@@ -19,8 +19,14 @@
 #include <math.h>
 
 /* a b + c, rounded once where the build can. */
-TG_INLINE float fma_f32(float a, float b, float c, int build) { return build > 0 ? __builtin_fmaf(a, b, c) : a * b + c; }
-TG_INLINE double fma_f64(double a, double b, double c, int build) { return build > 0 ? __builtin_fma(a, b, c) : a * b + c; }
+TG_INLINE float fma_f32(float a, float b, float c, int build)
+{
+    return build > 0 ? __builtin_fmaf(a, b, c) : a * b + c;
+}
+TG_INLINE double fma_f64(double a, double b, double c, int build)
+{
+    return build > 0 ? __builtin_fma(a, b, c) : a * b + c;
+}
 
 /* ---------------------------------------------------------------- rounding */
 
@@ -71,7 +77,10 @@ TG_INLINE float expm1_over_square(float r, int build)
     return fma_f32(q, r, 0.5f, build);
 }
 
-TG_INLINE float expm1_near_0(float r, int build) { return fma_f32(r * r, expm1_over_square(r, build), r, build); }
+TG_INLINE float expm1_near_0(float r, int build)
+{
+    return fma_f32(r * r, expm1_over_square(r, build), r, build);
+}
 
 /* x = n ln 2 + r; t carries n. */
 TG_INLINE float reduce_exp(float x, float *t, int build)
@@ -91,7 +100,8 @@ TG_INLINE float exp_sum_f32(float x, float low, int build)
     const float r = reduce_exp(x, &t, build) + low;
     const float p = expm1_near_0(r, build) + 1;
     const int32_t n = (int32_t)(bits_of_f32(t) - bits_of_f32(ROUNDER_F32)), half = n >> 1;
-    return p * f32_of_bits((uint32_t)(half + 127) << 23) * f32_of_bits((uint32_t)(n - half + 127) << 23);
+    return p * f32_of_bits((uint32_t)(half + 127) << 23) *
+           f32_of_bits((uint32_t)(n - half + 127) << 23);
 }
 
 TG_INLINE float exp_f32(float x, int build) { return exp_sum_f32(x, 0, build); }
@@ -110,7 +120,8 @@ TG_INLINE float exp_below_f32(float x, int build)
 {
     const float rounder = ROUNDER_F32 + 127; /* the exponent's bias comes along */
     const float t = fma_f32(x, LOG2E_F32, rounder, build), n = t - rounder;
-    const float whole = fma_f32(n, -LN2_F32, x, build), split = fma_f32(n, -LN2_LOW_F32, fma_f32(n, -LN2_HIGH_F32, x, build), build);
+    const float whole = fma_f32(n, -LN2_F32, x, build),
+                split = fma_f32(n, -LN2_LOW_F32, fma_f32(n, -LN2_HIGH_F32, x, build), build);
     const float r = build > 0 ? whole : split;
     const float q = fma_f32(expm1_over_square(r, build), r, 1, build);
     const float y = fma_f32(q, r, 1, build) * f32_of_bits(bits_of_f32(t) << 23);
@@ -264,7 +275,8 @@ TG_INLINE float sin_turned_f32(float x, int turn, int build)
     const double d = (double)x;
     const double t = fma_f64(d, 0x1.45f306dc9c883p-1, ROUNDER_F64, build);
     const double k = t - ROUNDER_F64;
-    const double r = fma_f64(k, -0x1.0b4611a626331p-34, fma_f64(k, -0x1.921fb544p+0, d, build), build);
+    const double r =
+        fma_f64(k, -0x1.0b4611a626331p-34, fma_f64(k, -0x1.921fb544p+0, d, build), build);
     const uint64_t quarter = bits_of_f64(t) + (uint64_t)turn;
     const double z = r * r;
     double s = 0x1.6cd721cf670bbp-19; /* (sin(r) / r - 1) / r^2, 2^-37 */
@@ -327,7 +339,8 @@ TG_INLINE float pow_f32(float a, float b, int build)
     double p = (double)b * l;
     p = size == 1 && b == b ? 0 : p; /* 1^inf */
     const float y = exp2_to_f32(p, build);
-    const int integer = round_f32(b, build) == b, odd = integer && round_f32(0.5f * b, build) != 0.5f * b;
+    const int integer = round_f32(b, build) == b,
+              odd = integer && round_f32(0.5f * b, build) != 0.5f * b;
     const float signed_y = odd ? __builtin_copysignf(y, a) : y;
     const float defined = a < 0 && !integer && a > -INFINITY ? NAN : signed_y;
     return b == 0 || a == 1 ? 1 : defined;

@@ -55,9 +55,15 @@ TG_INLINE double exp_beyond_f64(double r, double rest)
     /* (e^r - 1 - r - r^2 / 2) / r^3 for |r| <= 0.3467, 2^-60 of e^r - 1 */
     const double r2 = r * r;
     const double q0 =
-        (((0x1.af3f2405a8f96p-26 * r2 + 0x1.71de0a30df395p-19) * r2 + 0x1.a01a01a90510dp-13) * r2 + 0x1.1111111110708p-7) * r2 + 0x1.5555555555556p-3;
-    const double q1 = (((0x1.1f7cb0d519c3bp-29 * r2 + 0x1.27e4d64395a0dp-22) * r2 + 0x1.a01a01a8a2b57p-16) * r2 + 0x1.6c16c16c15f3bp-10) * r2 +
-                      0x1.5555555555556p-5;
+        (((0x1.af3f2405a8f96p-26 * r2 + 0x1.71de0a30df395p-19) * r2 + 0x1.a01a01a90510dp-13) * r2 +
+         0x1.1111111110708p-7) *
+            r2 +
+        0x1.5555555555556p-3;
+    const double q1 =
+        (((0x1.1f7cb0d519c3bp-29 * r2 + 0x1.27e4d64395a0dp-22) * r2 + 0x1.a01a01a8a2b57p-16) * r2 +
+         0x1.6c16c16c15f3bp-10) *
+            r2 +
+        0x1.5555555555556p-5;
     const double q = q0 + r * q1;
     return r2 * 0.5 + (r2 * (r * q) + (rest + rest * r));
 }
@@ -93,9 +99,12 @@ TG_INLINE double exp_below_f64(double x)
 TG_INLINE double expm1_pair_f64(double x, double *more)
 {
     double t, rest;
-    const double r = reduce_exp_f64(between_f64(x, -40, 710), 0, &t, &rest), p = exp_beyond_f64(r, rest);
-    const double half = f64_of_bits((bits_of_f64(t) + 1022) << 52); /* 2^(n-1): 2^1024 is out of range */
-    const double top = half * r + (half - 0.5), lost = half * r - (top - (half - 0.5)), low = half * p + lost, y = top + low;
+    const double r = reduce_exp_f64(between_f64(x, -40, 710), 0, &t, &rest),
+                 p = exp_beyond_f64(r, rest);
+    const double half =
+        f64_of_bits((bits_of_f64(t) + 1022) << 52); /* 2^(n-1): 2^1024 is out of range */
+    const double top = half * r + (half - 0.5), lost = half * r - (top - (half - 0.5)),
+                 low = half * p + lost, y = top + low;
     *more = 2 * ((top - y) + low);
     return 2 * y;
 }
@@ -115,7 +124,8 @@ TG_INLINE double expm1_f64(double x)
 TG_INLINE double split_log_f64(double x, double *e)
 {
     const int denormal = x < 0x1p-1022;
-    const uint64_t i = bits_of_f64(denormal ? x * 0x1p54 : x) - SQRT_HALF_BITS_F64 + ((uint64_t)1024 << 52);
+    const uint64_t i =
+        bits_of_f64(denormal ? x * 0x1p54 : x) - SQRT_HALF_BITS_F64 + ((uint64_t)1024 << 52);
     *e = f64_of_bits((i >> 52) | 0x4330000000000000u) - (denormal ? 0x1p52 + 1078 : 0x1p52 + 1024);
     return f64_of_bits((i & 0xfffffffffffffu) + SQRT_HALF_BITS_F64);
 }
@@ -127,8 +137,11 @@ TG_INLINE double join_log_f64(double f, double e)
     const double s = f / (2 + f), z = s * s, square = 0.5 * f * f;
     /* (ln((1 + s) / (1 - s)) / s - 2) / z for z = s^2 <= 0.02945, 2^-57 of the logarithm */
     const double z2 = z * z;
-    const double l0 = ((0x1.2b5f5b2f9f871p-3 * z2 + 0x1.7462b925fa03ep-3) * z2 + 0x1.2492492dfb9b8p-2) * z2 + 0x1.5555555555558p-1;
-    const double l1 = (0x1.39fdcbbceb4c6p-3 * z2 + 0x1.c71c62d649d8cp-3) * z2 + 0x1.99999999952b9p-2;
+    const double l0 =
+        ((0x1.2b5f5b2f9f871p-3 * z2 + 0x1.7462b925fa03ep-3) * z2 + 0x1.2492492dfb9b8p-2) * z2 +
+        0x1.5555555555558p-1;
+    const double l1 =
+        (0x1.39fdcbbceb4c6p-3 * z2 + 0x1.c71c62d649d8cp-3) * z2 + 0x1.99999999952b9p-2;
     const double l = l0 + z * l1;
     return e * LN2_HIGH_F64 - ((square - (s * (square + z * l) + e * LN2_LOW_F64)) - f);
 }
@@ -172,14 +185,21 @@ TG_INLINE double log_pair_f64(double x, double *low)
     const double z = s * s, z_rest = product_rest_f64(s, s, z) + 2 * (s * s_rest);
     /* (ln((1 + s) / (1 - s)) / s - 2 - 2 z / 3) / z^2 for z = s^2 <= 0.02945, 2^-69 of the logarithm */
     const double z2 = z * z;
-    const double l0 = ((0x1.e01971bc08f3ap-4 * z2 + 0x1.3b13a9cbb9294p-3) * z2 + 0x1.c71c71c74c77ap-3) * z2 + 0x1.999999999999ap-2;
-    const double l1 = ((0x1.daa559ed8cce9p-4 * z2 + 0x1.111551154f755p-3) * z2 + 0x1.745d173ce41bap-3) * z2 + 0x1.24924924922fep-2;
+    const double l0 =
+        ((0x1.e01971bc08f3ap-4 * z2 + 0x1.3b13a9cbb9294p-3) * z2 + 0x1.c71c71c74c77ap-3) * z2 +
+        0x1.999999999999ap-2;
+    const double l1 =
+        ((0x1.daa559ed8cce9p-4 * z2 + 0x1.111551154f755p-3) * z2 + 0x1.745d173ce41bap-3) * z2 +
+        0x1.24924924922fep-2;
     const double l = l0 + z * l1;
     /* 2 s + s (2 z / 3 + z^2 l) */
     const double third = 0x1.5555555555555p-1 * z;
-    const double third_rest = product_rest_f64(0x1.5555555555555p-1, z, third) + (0x1.5555555555555p-55 * z + 0x1.5555555555555p-1 * z_rest);
-    const double more = z * z * l, inner = third + more, inner_rest = ((third - inner) + more) + third_rest;
-    const double cube = s * inner, cube_rest = product_rest_f64(s, inner, cube) + (s * inner_rest + s_rest * inner);
+    const double third_rest = product_rest_f64(0x1.5555555555555p-1, z, third) +
+                              (0x1.5555555555555p-55 * z + 0x1.5555555555555p-1 * z_rest);
+    const double more = z * z * l, inner = third + more,
+                 inner_rest = ((third - inner) + more) + third_rest;
+    const double cube = s * inner,
+                 cube_rest = product_rest_f64(s, inner, cube) + (s * inner_rest + s_rest * inner);
     const double whole = e * LN2_HIGH_F64, twice = 2 * s;
     const double a = whole + twice, a_rest = e == 0 ? 0 : (whole - a) + twice;
     const double b = a + cube, b_rest = (a - b) + cube;
@@ -223,7 +243,8 @@ TG_INLINE double tanh_f64(double x)
 {
     const double a = fabs(x);
     double e_rest;
-    const double e = expm1_pair_f64(a > 22 ? 44 : 2 * a, &e_rest), d = e + 2, d_rest = (e - (d - 2)) + e_rest;
+    const double e = expm1_pair_f64(a > 22 ? 44 : 2 * a, &e_rest), d = e + 2,
+                 d_rest = (e - (d - 2)) + e_rest;
     const int near = a < 0.5;
     const double q = (near ? e : 2) / d;
     const double y = near ? q + (e_rest - q * d_rest) * (0.5 - 0.5 * q) : 1 - q;
@@ -249,8 +270,11 @@ TG_INLINE double sinh_f64(double x)
     const double a = fabs(x), z = x * x, h = half_exp_f64(x);
     /* (sinh(x) / x - 1) / z for z = x^2 <= 1.01, 2^-59 */
     const double z2 = z * z;
-    const double p0 = ((0x1.b28557a6172b2p-41 * z2 + 0x1.ae6453fbaf5b9p-26) * z2 + 0x1.a01a01a00c21ap-13) * z2 + 0x1.5555555555555p-3;
-    const double p1 = (0x1.6121d1687166p-33 * z2 + 0x1.71de3a5dec51ap-19) * z2 + 0x1.1111111111196p-7;
+    const double p0 =
+        ((0x1.b28557a6172b2p-41 * z2 + 0x1.ae6453fbaf5b9p-26) * z2 + 0x1.a01a01a00c21ap-13) * z2 +
+        0x1.5555555555555p-3;
+    const double p1 =
+        (0x1.6121d1687166p-33 * z2 + 0x1.71de3a5dec51ap-19) * z2 + 0x1.1111111111196p-7;
     const double p = p0 + z * p1;
     return copysign(a < 1 ? a + a * (z * p) : h - 0.25 / h, x);
 }
@@ -263,14 +287,21 @@ TG_INLINE double erf_near_f64(double a)
     const double z = a * a;
     /* erf(x) / x - 1 for z = x^2 <= 0.7745, 2^-56 */
     const double z2 = z * z;
-    const double p0 = ((((0x1.ea87b66852c55p-27 * z2 + 0x1.b9d7e83ef831ep-20) * z2 + 0x1.f9a32d1b86944p-14) * z2 + 0x1.565bcd1283677p-8) * z2 +
-                       0x1.ce2f21a0436e1p-4) *
-                          z2 +
-                      0x1.06eba8214db69p-3;
-    const double p1 = ((((-0x1.ef35e97148bddp-31 * z2 - 0x1.5e73fd5dc9e95p-23) * z2 - 0x1.f4d21b52d1419p-17) * z2 - 0x1.c02db47bdd641p-11) * z2 -
-                       0x1.b82ce312ade13p-6) *
-                          z2 -
-                      0x1.812746b0379fep-2;
+    const double p0 =
+        ((((0x1.ea87b66852c55p-27 * z2 + 0x1.b9d7e83ef831ep-20) * z2 + 0x1.f9a32d1b86944p-14) * z2 +
+          0x1.565bcd1283677p-8) *
+             z2 +
+         0x1.ce2f21a0436e1p-4) *
+            z2 +
+        0x1.06eba8214db69p-3;
+    const double p1 =
+        ((((-0x1.ef35e97148bddp-31 * z2 - 0x1.5e73fd5dc9e95p-23) * z2 - 0x1.f4d21b52d1419p-17) *
+              z2 -
+          0x1.c02db47bdd641p-11) *
+             z2 -
+         0x1.b82ce312ade13p-6) *
+            z2 -
+        0x1.812746b0379fep-2;
     const double p = p0 + z * p1;
     return a + a * p;
 }
@@ -282,27 +313,45 @@ TG_INLINE double erfc_tail_f64(double a, double a_rest, double square, double mo
     const double s = (a - 4) / (a + 4), middle = 0x1.3ba5916e9fd7fp+0;
     /* (1 + 2a) e^(a^2) erfc(a) less its middle for a = 4 (1 + s) / (1 - s) <= 27.7, 2^-56 */
     const double s2 = s * s, s4 = s2 * s2;
-    const double g0 = ((((-0x1.0d7fd8cd8a67ep-27 * s4 + 0x1.43c7f331d2b9ap-22) * s4 + 0x1.3be0c3924eaf9p-13) * s4 - 0x1.096238819bf88p-6) * s4 -
-                       0x1.9ddb23c3e8f15p-4) *
-                          s4 -
-                      0x1.ac48c862add22p-55;
-    const double g1 = ((((-0x1.d03786841dcafp-27 * s4 - 0x1.bffd75b3eb4e6p-21) * s4 - 0x1.9969b4a3069dep-16) * s4 + 0x1.49c6719943459p-8) * s4 +
-                       0x1.7fee004df81e2p-4) *
-                          s4 -
-                      0x1.1df1ad154a29bp-3;
-    const double g2 = ((((-0x1.e161e733db5aep-30 * s4 + 0x1.0d4e57af22418p-24) * s4 - 0x1.78a60e8589891p-17) * s4 - 0x1.8d4a9efd77b44p-11) * s4 -
-                       0x1.0fb06dfe5251ap-4) *
-                          s4 +
-                      0x1.f7f5df66fd7d3p-7;
+    const double g0 =
+        ((((-0x1.0d7fd8cd8a67ep-27 * s4 + 0x1.43c7f331d2b9ap-22) * s4 + 0x1.3be0c3924eaf9p-13) *
+              s4 -
+          0x1.096238819bf88p-6) *
+             s4 -
+         0x1.9ddb23c3e8f15p-4) *
+            s4 -
+        0x1.ac48c862add22p-55;
+    const double g1 =
+        ((((-0x1.d03786841dcafp-27 * s4 - 0x1.bffd75b3eb4e6p-21) * s4 - 0x1.9969b4a3069dep-16) *
+              s4 +
+          0x1.49c6719943459p-8) *
+             s4 +
+         0x1.7fee004df81e2p-4) *
+            s4 -
+        0x1.1df1ad154a29bp-3;
+    const double g2 =
+        ((((-0x1.e161e733db5aep-30 * s4 + 0x1.0d4e57af22418p-24) * s4 - 0x1.78a60e8589891p-17) *
+              s4 -
+          0x1.8d4a9efd77b44p-11) *
+             s4 -
+         0x1.0fb06dfe5251ap-4) *
+            s4 +
+        0x1.f7f5df66fd7d3p-7;
     const double g3 =
-        (((0x1.ed30a0e28daabp-24 * s4 + 0x1.7faf20c2fe7cdp-18) * s4 - 0x1.a1de87044cf24p-13) * s4 + 0x1.3079edf9d4841p-5) * s4 + 0x1.16ecefcfa5f79p-4;
+        (((0x1.ed30a0e28daabp-24 * s4 + 0x1.7faf20c2fe7cdp-18) * s4 - 0x1.a1de87044cf24p-13) * s4 +
+         0x1.3079edf9d4841p-5) *
+            s4 +
+        0x1.16ecefcfa5f79p-4;
     const double g = (g0 + s * g1) + s2 * (g2 + s * g3);
     const double whole = middle + g, whole_rest = (middle - whole) + g;
     double t, rest;
-    const double r = reduce_exp_f64(between_f64(-square, -760, 0), -more, &t, &rest), p = exp_beyond_f64(r, rest);
+    const double r = reduce_exp_f64(between_f64(-square, -760, 0), -more, &t, &rest),
+                 p = exp_beyond_f64(r, rest);
     const double e = 1 + (r + p), e_rest = ((1 - e) + r) + p;
     const double d = 1 + 2 * a, d_rest = (2 * a - (d - 1)) + 2 * a_rest;
-    const double n = e * whole, n_rest = product_rest_f64(e, whole, n) + (e_rest * whole + e * whole_rest), q = n / d;
+    const double n = e * whole,
+                 n_rest = product_rest_f64(e, whole, n) + (e_rest * whole + e * whole_rest),
+                 q = n / d;
     *bell = scale_exp_f64(e, t, 0);
     return scale_exp_f64(q + (n_rest - q * d_rest) / d, t, 0);
 }
@@ -329,7 +378,8 @@ TG_INLINE double normal_cdf_f64(double x, double *bell)
 {
     const double a = between_f64(fabs(x), 0, 39), top = upper_f64(a), b = a * 0x1.6a09e667f3bcdp-1;
     const double b_rest = product_rest_f64(a, 0x1.6a09e667f3bcdp-1, b);
-    const double tail = erfc_tail_f64(b, b_rest, 0.5 * (top * top), 0.5 * ((a - top) * (a + top)), bell);
+    const double tail =
+        erfc_tail_f64(b, b_rest, 0.5 * (top * top), 0.5 * ((a - top) * (a + top)), bell);
     const double far = x > 0 ? 1 - 0.5 * tail : 0.5 * tail;
     return b < 0.45 ? 0.5 + 0.5 * copysign(erf_near_f64(b), x) : far;
 }

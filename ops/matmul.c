@@ -21,7 +21,8 @@ typedef struct product {
     int64_t m, n, k;
     operand a, b;
     int64_t scratch;
-    int64_t groups, row_cuts, column_cuts; /* parts for threads: of the batches, or of the one matrix */
+    int64_t groups, row_cuts,
+        column_cuts; /* parts for threads: of the batches, or of the one matrix */
 } product;
 
 static int64_t lowest(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -30,7 +31,10 @@ static int64_t lowest(int64_t a, int64_t b) { return a < b ? a : b; }
 static operand operand_of(const tg_array *x, int y_dims)
 {
     const int d = x->shape.ndim;
-    operand o = {.matrix = {x->data, x->shape.dim[d - 2], x->shape.dim[d - 1], x->stride[d - 2], x->stride[d - 1]}, .matrices = 1, .copy_at = -1};
+    operand o = {.matrix = {x->data, x->shape.dim[d - 2], x->shape.dim[d - 1], x->stride[d - 2],
+                            x->stride[d - 1]},
+                 .matrices = 1,
+                 .copy_at = -1};
     tg_matrix *m = &o.matrix;
     if (m->columns == 1 && m->rows == 1) m->row = m->column = 1;
     else if (m->columns == 1) {
@@ -93,7 +97,8 @@ static int64_t parts_of(double multiplications, bool turned_a)
 
 static void cut(product *p)
 {
-    int64_t parts = parts_of((double)p->batches * (double)p->m * (double)p->n * (double)p->k, p->a.matrix.column != 1);
+    int64_t parts = parts_of((double)p->batches * (double)p->m * (double)p->n * (double)p->k,
+                             p->a.matrix.column != 1);
     p->groups = p->row_cuts = p->column_cuts = 1;
     if (p->batches > 1) {
         p->groups = lowest(parts, p->batches);
@@ -115,7 +120,9 @@ static void prepare(const tg_call *c, void *prepared)
     }
     p->a = operand_of(a, dims);
     p->b = operand_of(b, dims);
-    if (c->n_attrs) p->b.matrix = (tg_matrix){b->data, p->b.matrix.columns, p->b.matrix.rows, p->b.matrix.column, p->b.matrix.row};
+    if (c->n_attrs)
+        p->b.matrix = (tg_matrix){b->data, p->b.matrix.columns, p->b.matrix.rows,
+                                  p->b.matrix.column, p->b.matrix.row};
     p->m = p->a.matrix.rows;
     p->n = p->b.matrix.columns;
     p->k = p->a.matrix.columns;
@@ -125,7 +132,8 @@ static void prepare(const tg_call *c, void *prepared)
     }
     if (p->batches > 1 && p->k > 0) fold_batch_into_rows(p);
     if (!tg_matrix_readable(&p->a.matrix)) copy_operand(p, &p->a);
-    if (!tg_matrix_readable(&p->b.matrix) || tg_gemm_wants_copy(p->m, p->n, p->k, &p->b.matrix)) copy_operand(p, &p->b);
+    if (!tg_matrix_readable(&p->b.matrix) || tg_gemm_wants_copy(p->m, p->n, p->k, &p->b.matrix))
+        copy_operand(p, &p->b);
     cut(p);
 }
 
@@ -152,7 +160,8 @@ static void copy_part(const tg_call *c, void *user, int64_t part)
 {
     const copying *w = user;
     const product *p = c->prepared;
-    const int64_t number = part / w->blocks, first = part % w->blocks * 64, count = w->o->given.rows * w->o->given.columns;
+    const int64_t number = part / w->blocks, first = part % w->blocks * 64,
+                  count = w->o->given.rows * w->o->given.columns;
     tg_matrix m = w->o->given;
     int64_t offset = 0, rest = number;
     for (int d = w->x->shape.ndim - 3; d >= 0; d--) {
@@ -171,7 +180,8 @@ static const char *ready(const tg_call *c, const tg_array *x, const operand *o)
     if (o->copy_at < 0) return x->data;
     copying w = {x, o, (o->given.rows + 63) / 64};
     const int64_t parts = o->matrices * w.blocks;
-    if (o->matrices * o->given.rows * o->given.columns >= 32768) tg_parallel(c, parts, copy_part, &w);
+    if (o->matrices * o->given.rows * o->given.columns >= 32768)
+        tg_parallel(c, parts, copy_part, &w);
     else
         for (int64_t part = 0; part < parts; part++) copy_part(c, &w, part);
     return (const char *)c->scratch + o->copy_at;
@@ -196,13 +206,16 @@ static void multiply_part(const tg_call *c, void *user, int64_t part)
     const int64_t i = edge(p->m, r, p->row_cuts), i_end = edge(p->m, r + 1, p->row_cuts);
     const int64_t j = edge(p->n, s, p->column_cuts), j_end = edge(p->n, s + 1, p->column_cuts);
     if (i == i_end || j == j_end) return;
-    for (int64_t batch = p->batches * group / p->groups; batch < p->batches * (group + 1) / p->groups; batch++) {
+    for (int64_t batch = p->batches * group / p->groups;
+         batch < p->batches * (group + 1) / p->groups; batch++) {
         tg_matrix a = p->a.matrix, b = p->b.matrix;
         a.data = data->a + (offset_of(p, &p->a, batch) + i * a.row) * element;
         a.rows = i_end - i;
         b.data = data->b + (offset_of(p, &p->b, batch) + j * b.column) * element;
         b.columns = j_end - j;
-        tg_gemm(c->y->dtype, c->build, &a, &b, (char *)c->y->data + ((batch * p->m + i) * p->n + j) * element, p->n, p->groups * tiles > 1);
+        tg_gemm(c->y->dtype, c->build, &a, &b,
+                (char *)c->y->data + ((batch * p->m + i) * p->n + j) * element, p->n,
+                p->groups * tiles > 1);
     }
 }
 
@@ -225,13 +238,19 @@ static bool rule(tg_rule *r)
     const tg_shape a = r->x[0].shape, b = r->x[1].shape;
     const tg_dtype dtype = r->x[0].dtype;
     if (dtype != r->x[1].dtype || (dtype != TG_F32 && dtype != TG_F64))
-        return tg_rule_fail(r, TG_EDTYPE, "operands are f32 or f64, both the same, not %s and %s", tg_dtype_name(dtype),
-                            tg_dtype_name(r->x[1].dtype));
-    if (a.ndim < 2 || b.ndim < 2) return tg_rule_fail(r, TG_ESHAPE, "matrices wanted: %s x %s", tg_shape_text(a).text, tg_shape_text(b).text);
+        return tg_rule_fail(r, TG_EDTYPE, "operands are f32 or f64, both the same, not %s and %s",
+                            tg_dtype_name(dtype), tg_dtype_name(r->x[1].dtype));
+    if (a.ndim < 2 || b.ndim < 2)
+        return tg_rule_fail(r, TG_ESHAPE, "matrices wanted: %s x %s", tg_shape_text(a).text,
+                            tg_shape_text(b).text);
     if (a.dim[a.ndim - 1] != b.dim[b.ndim - 2])
-        return tg_rule_fail(r, TG_ESHAPE, "inner sizes differ: %s x %s", tg_shape_text(a).text, tg_shape_text(b).text);
-    const tg_shape batch = tg_shape_broadcast(tg_shape_of(a.ndim - 2, a.dim), tg_shape_of(b.ndim - 2, b.dim));
-    if (batch.ndim < 0) return tg_rule_fail(r, TG_ESHAPE, "leading sizes don't broadcast: %s x %s", tg_shape_text(a).text, tg_shape_text(b).text);
+        return tg_rule_fail(r, TG_ESHAPE, "inner sizes differ: %s x %s", tg_shape_text(a).text,
+                            tg_shape_text(b).text);
+    const tg_shape batch =
+        tg_shape_broadcast(tg_shape_of(a.ndim - 2, a.dim), tg_shape_of(b.ndim - 2, b.dim));
+    if (batch.ndim < 0)
+        return tg_rule_fail(r, TG_ESHAPE, "leading sizes don't broadcast: %s x %s",
+                            tg_shape_text(a).text, tg_shape_text(b).text);
     int64_t dim[TG_MAX_DIMS];
     for (int d = 0; d < batch.ndim; d++) dim[d] = batch.dim[d];
     dim[batch.ndim] = a.dim[a.ndim - 2];
@@ -240,9 +259,12 @@ static bool rule(tg_rule *r)
     return true;
 }
 
-static tg_tensor *turned(tg_tape *t, const char *file, int line, tg_tensor *x) { return tg_transpose(t, x, -2, -1); }
+static tg_tensor *turned(tg_tape *t, const char *where, tg_tensor *x)
+{
+    return tg_transpose(t, x, -2, -1);
+}
 
-static tg_tensor *flat(tg_tape *t, const char *file, int line, tg_tensor *x)
+static tg_tensor *flat(tg_tape *t, const char *where, tg_tensor *x)
 {
     const tg_shape shape = tg_tensor_shape(x);
     int64_t rows = 1;
@@ -256,8 +278,8 @@ static bool linear_rule(tg_rule *r)
 {
     const tg_shape x = r->x[0].shape, w = r->x[1].shape;
     if (r->x[0].dtype != r->x[1].dtype || (r->x[0].dtype != TG_F32 && r->x[0].dtype != TG_F64))
-        return tg_rule_fail(r, TG_EDTYPE, "operands are f32 or f64, both the same, not %s and %s", tg_dtype_name(r->x[0].dtype),
-                            tg_dtype_name(r->x[1].dtype));
+        return tg_rule_fail(r, TG_EDTYPE, "operands are f32 or f64, both the same, not %s and %s",
+                            tg_dtype_name(r->x[0].dtype), tg_dtype_name(r->x[1].dtype));
     r->y = r->x[0];
     r->y.shape.dim[x.ndim - 1] = w.dim[0];
     return true;
@@ -303,27 +325,32 @@ static const tg_op matmul = {.size = sizeof(tg_op),
                              .prepare = prepare,
                              .vjp = vjp};
 
-tg_tensor *tg_matmul_at(tg_tape *t, const char *file, int line, tg_tensor *a, tg_tensor *b)
+tg_tensor *tg_matmul_at(tg_tape *t, const char *where, tg_tensor *a, tg_tensor *b)
 {
     const tg_shape a_shape = tg_tensor_shape(a), b_shape = tg_tensor_shape(b);
-    if (a_shape.ndim != 1 && b_shape.ndim != 1) return tg_apply_2(t, file, line, &matmul, a, b);
-    if (a_shape.ndim > 0 && b_shape.ndim > 0 && a_shape.dim[a_shape.ndim - 1] != b_shape.dim[b_shape.ndim == 1 ? 0 : b_shape.ndim - 2])
-        return tg_fail_at(t, file, line, TG_ESHAPE, "matmul: inner sizes differ: %s x %s", tg_shape_text(a_shape).text, tg_shape_text(b_shape).text);
+    if (a_shape.ndim != 1 && b_shape.ndim != 1) return tg_apply_2(t, where, &matmul, a, b);
+    if (a_shape.ndim > 0 && b_shape.ndim > 0 &&
+        a_shape.dim[a_shape.ndim - 1] != b_shape.dim[b_shape.ndim == 1 ? 0 : b_shape.ndim - 2])
+        return tg_fail_at(t, where, TG_ESHAPE, "matmul: inner sizes differ: %s x %s",
+                          tg_shape_text(a_shape).text, tg_shape_text(b_shape).text);
     if (a_shape.ndim == 1) a = tg_unsqueeze(t, a, 0);
     if (b_shape.ndim == 1) b = tg_unsqueeze(t, b, 1);
-    tg_tensor *y = tg_apply_2(t, file, line, &matmul, a, b);
+    tg_tensor *y = tg_apply_2(t, where, &matmul, a, b);
     if (b_shape.ndim == 1) y = tg_squeeze(t, y, -1);
     return a_shape.ndim == 1 ? tg_squeeze(t, y, b_shape.ndim == 1 ? -1 : -2) : y;
 }
 
-tg_tensor *tg_linear_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_tensor *w, tg_tensor *b)
+tg_tensor *tg_linear_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *w, tg_tensor *b)
 {
-    const tg_shape x_shape = tg_tensor_shape(x), w_shape = tg_tensor_shape(w), b_shape = tg_tensor_shape(b);
+    const tg_shape x_shape = tg_tensor_shape(x), w_shape = tg_tensor_shape(w),
+                   b_shape = tg_tensor_shape(b);
     if (!tg_ready(t, TG_HERE, "linear", x) || !tg_ready(t, TG_HERE, "linear", w)) return NULL;
     if (x_shape.ndim < 1 || w_shape.ndim != 2 || x_shape.dim[x_shape.ndim - 1] != w_shape.dim[1])
-        return tg_fail_at(t, file, line, TG_ESHAPE, "linear: x %s does not fit w %s", tg_shape_text(x_shape).text, tg_shape_text(w_shape).text);
+        return tg_fail_at(t, where, TG_ESHAPE, "linear: x %s does not fit w %s",
+                          tg_shape_text(x_shape).text, tg_shape_text(w_shape).text);
     if (b && (b_shape.ndim != 1 || b_shape.dim[0] != w_shape.dim[0]))
-        return tg_fail_at(t, file, line, TG_ESHAPE, "linear: b %s does not fit w %s", tg_shape_text(b_shape).text, tg_shape_text(w_shape).text);
+        return tg_fail_at(t, where, TG_ESHAPE, "linear: b %s does not fit w %s",
+                          tg_shape_text(b_shape).text, tg_shape_text(w_shape).text);
     if (x_shape.ndim == 1) x = tg_unsqueeze(t, x, 0);
     tg_tensor *y = tg_apply(t, &linear, 2, ((tg_tensor *[]){x, w}), 1, (const int64_t[]){1});
     if (x_shape.ndim == 1) y = tg_squeeze(t, y, 0);
@@ -338,7 +365,8 @@ static void matmul_whole(const tg_array *x, tg_array *y)
     double *c = y->data;
     const int da = x[0].shape.ndim, db = x[1].shape.ndim;
     const bool row = da == 1, column = db == 1;
-    const int64_t m = row ? 1 : x[0].shape.dim[da - 2], k = x[0].shape.dim[da - 1], n = column ? 1 : x[1].shape.dim[db - 1];
+    const int64_t m = row ? 1 : x[0].shape.dim[da - 2], k = x[0].shape.dim[da - 1],
+                  n = column ? 1 : x[1].shape.dim[db - 1];
     const int batch_dims = y->shape.ndim - !row - !column;
     int64_t batches = 1;
     for (int d = 0; d < batch_dims; d++) batches *= y->shape.dim[d];
@@ -363,15 +391,19 @@ static void matmul_whole(const tg_array *x, tg_array *y)
     }
 }
 
-static tg_tensor *record_matmul(tg_tape *t, tg_tensor *const *x) { return (tg_matmul)(t, x[0], x[1]); }
+static tg_tensor *record_matmul(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_matmul)(t, x[0], x[1]);
+}
 
 #define OPERAND(...)                   \
     {                                  \
         {TG_F64, {__VA_ARGS__}}, -1, 1 \
     }
-#define MATMUL(text, ...)                                                                            \
-    {                                                                                                \
-        .label = text, .n_in = 2, .x = {__VA_ARGS__}, .record = record_matmul, .whole = matmul_whole \
+#define MATMUL(text, ...)                                                      \
+    {                                                                          \
+        .label = text, .n_in = 2, .x = {__VA_ARGS__}, .record = record_matmul, \
+        .whole = matmul_whole                                                  \
     }
 static const tg_sample matmul_samples[] = {
     MATMUL("matrices", OPERAND(2, {3, 4}), OPERAND(2, {4, 5})),
@@ -386,13 +418,15 @@ static const tg_sample matmul_samples[] = {
     MATMUL("matrix times column", OPERAND(3, {2, 3, 4}), OPERAND(1, {4})),
     MATMUL("row times column", OPERAND(1, {5}), OPERAND(1, {5})),
 };
-TG_INFO(matmul, "y[i,j] = sum over k of a[i,k] b[k,j]", "[..., n, k] x [..., k, m] -> [..., n, m]", -1, matmul_samples)
+TG_INFO(matmul, "y[i,j] = sum over k of a[i,k] b[k,j]", "[..., n, k] x [..., k, m] -> [..., n, m]",
+        -1, matmul_samples)
 
 static void linear_whole(const tg_array *x, tg_array *y)
 {
     const double *v = x[0].data, *w = x[1].data, *b = x[2].data;
     double *out = y->data;
-    const int64_t in = x[1].shape.dim[1], width = x[1].shape.dim[0], rows = tg_shape_count(y->shape) / width;
+    const int64_t in = x[1].shape.dim[1], width = x[1].shape.dim[0],
+                  rows = tg_shape_count(y->shape) / width;
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < width; j++) {
             double sum = b ? b[j] : 0;
@@ -407,17 +441,35 @@ static void linear_no_bias_whole(const tg_array *x, tg_array *y)
     linear_whole(all, y);
 }
 
-static tg_tensor *record_linear(tg_tape *t, tg_tensor *const *x) { return (tg_linear)(t, x[0], x[1], x[2]); }
-static tg_tensor *record_linear_no_bias(tg_tape *t, tg_tensor *const *x) { return (tg_linear)(t, x[0], x[1], NULL); }
+static tg_tensor *record_linear(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_linear)(t, x[0], x[1], x[2]);
+}
+static tg_tensor *record_linear_no_bias(tg_tape *t, tg_tensor *const *x)
+{
+    return (tg_linear)(t, x[0], x[1], NULL);
+}
 
 static const tg_sample linear_samples[] = {
-    {.label = "rows", .n_in = 3, .x = {OPERAND(2, {5, 3}), OPERAND(2, {4, 3}), OPERAND(1, {4})}, .record = record_linear, .whole = linear_whole},
-    {.label = "one vector", .n_in = 3, .x = {OPERAND(1, {3}), OPERAND(2, {4, 3}), OPERAND(1, {4})}, .record = record_linear, .whole = linear_whole},
+    {.label = "rows",
+     .n_in = 3,
+     .x = {OPERAND(2, {5, 3}), OPERAND(2, {4, 3}), OPERAND(1, {4})},
+     .record = record_linear,
+     .whole = linear_whole},
+    {.label = "one vector",
+     .n_in = 3,
+     .x = {OPERAND(1, {3}), OPERAND(2, {4, 3}), OPERAND(1, {4})},
+     .record = record_linear,
+     .whole = linear_whole},
     {.label = "more dimensions",
      .n_in = 3,
      .x = {OPERAND(3, {2, 3, 4}), OPERAND(2, {5, 4}), OPERAND(1, {5})},
      .record = record_linear,
      .whole = linear_whole},
-    {.label = "no bias", .n_in = 2, .x = {OPERAND(2, {6, 7}), OPERAND(2, {3, 7})}, .record = record_linear_no_bias, .whole = linear_no_bias_whole},
+    {.label = "no bias",
+     .n_in = 2,
+     .x = {OPERAND(2, {6, 7}), OPERAND(2, {3, 7})},
+     .record = record_linear_no_bias,
+     .whole = linear_no_bias_whole},
 };
 TG_INFO(linear, "y = x w^T + b", "[..., in] x [out, in] + [out] -> [..., out]", -1, linear_samples)

@@ -30,60 +30,61 @@ typedef void (*join_fn)(const table *r, int64_t part);
 
 /* Mean and squared deviations of a row, and with h = g w the sums of h and of h (x - mean), in one pass over memory: chunk by chunk about the
  * chunk's own mean, corrected for its rounding, then joined (Chan, Golub and LeVeque 1983). */
-#define MOMENTS(fn, TARGET, BUILD, T)                                                                                        \
-    TARGET TG_ALWAYS_INLINE void fn(const T *x, const T *g, const T *w, int64_t n, T *of_row)                                \
-    {                                                                                                                        \
-        T mean = 0, squares = 0, sum = 0, mixed = 0;                                                                         \
-        for (int64_t first = 0; first < n; first += CHUNK, x += CHUNK) {                                                     \
-            const int64_t m = n - first < CHUNK ? n - first : CHUNK, whole = m / GROUP * GROUP;                              \
-            T s[GROUP] = {0}, d[GROUP] = {0}, q[GROUP] = {0}, h[GROUP] = {0}, p[GROUP] = {0};                                \
-            for (int64_t i = 0; i < whole; i += GROUP)                                                                       \
-                for (int l = 0; l < GROUP; l++) s[l] += x[i + l];                                                            \
-            for (int64_t i = whole; i < m; i++) s[i - whole] += x[i];                                                        \
-            LANES_SUM(s)                                                                                                     \
-            T centre = s[0] / (T)m;                                                                                          \
-            for (int64_t i = 0; i < whole; i += GROUP)                                                                       \
-                for (int l = 0; l < GROUP; l++) {                                                                            \
-                    const T away = x[i + l] - centre;                                                                        \
-                    d[l] += away;                                                                                            \
-                    q[l] += away * away;                                                                                     \
-                    if (!g) continue;                                                                                        \
-                    const T of_x = w ? g[i + l] * w[i + l] : g[i + l];                                                       \
-                    h[l] += of_x;                                                                                            \
-                    p[l] += of_x * away;                                                                                     \
-                }                                                                                                            \
-            for (int64_t i = whole; i < m; i++) {                                                                            \
-                const int64_t l = i - whole;                                                                                 \
-                const T away = x[i] - centre;                                                                                \
-                d[l] += away;                                                                                                \
-                q[l] += away * away;                                                                                         \
-                if (!g) continue;                                                                                            \
-                const T of_x = w ? g[i] * w[i] : g[i];                                                                       \
-                h[l] += of_x;                                                                                                \
-                p[l] += of_x * away;                                                                                         \
-            }                                                                                                                \
-            LANES_SUM(d)                                                                                                     \
-            LANES_SUM(q)                                                                                                     \
-            const T shift = d[0] / (T)m;                                                                                     \
-            centre += shift;                                                                                                 \
-            const T before = (T)first, total = (T)(first + m), apart = centre - mean, joint = mean + apart * ((T)m / total); \
-            const T own = q[0] - shift * d[0];                                                                               \
-            squares += own < 0 ? 0 : own;                                                                                    \
-            if (first > 0) squares += apart * apart * (before * ((T)m / total));                                             \
-            if (g) {                                                                                                         \
-                LANES_SUM(h)                                                                                                 \
-                LANES_SUM(p)                                                                                                 \
-                mixed += sum * (mean - joint) + (p[0] + h[0] * (centre - shift - joint));                                    \
-                sum += h[0];                                                                                                 \
-                g += CHUNK;                                                                                                  \
-                if (w) w += CHUNK;                                                                                           \
-            }                                                                                                                \
-            mean = joint;                                                                                                    \
-        }                                                                                                                    \
-        of_row[0] = mean;                                                                                                    \
-        of_row[1] = squares / (T)n;                                                                                          \
-        of_row[2] = sum / (T)n;                                                                                              \
-        of_row[3] = mixed / (T)n;                                                                                            \
+#define MOMENTS(fn, TARGET, BUILD, T)                                                           \
+    TARGET TG_ALWAYS_INLINE void fn(const T *x, const T *g, const T *w, int64_t n, T *of_row)   \
+    {                                                                                           \
+        T mean = 0, squares = 0, sum = 0, mixed = 0;                                            \
+        for (int64_t first = 0; first < n; first += CHUNK, x += CHUNK) {                        \
+            const int64_t m = n - first < CHUNK ? n - first : CHUNK, whole = m / GROUP * GROUP; \
+            T s[GROUP] = {0}, d[GROUP] = {0}, q[GROUP] = {0}, h[GROUP] = {0}, p[GROUP] = {0};   \
+            for (int64_t i = 0; i < whole; i += GROUP)                                          \
+                for (int l = 0; l < GROUP; l++) s[l] += x[i + l];                               \
+            for (int64_t i = whole; i < m; i++) s[i - whole] += x[i];                           \
+            LANES_SUM(s)                                                                        \
+            T centre = s[0] / (T)m;                                                             \
+            for (int64_t i = 0; i < whole; i += GROUP)                                          \
+                for (int l = 0; l < GROUP; l++) {                                               \
+                    const T away = x[i + l] - centre;                                           \
+                    d[l] += away;                                                               \
+                    q[l] += away * away;                                                        \
+                    if (!g) continue;                                                           \
+                    const T of_x = w ? g[i + l] * w[i + l] : g[i + l];                          \
+                    h[l] += of_x;                                                               \
+                    p[l] += of_x * away;                                                        \
+                }                                                                               \
+            for (int64_t i = whole; i < m; i++) {                                               \
+                const int64_t l = i - whole;                                                    \
+                const T away = x[i] - centre;                                                   \
+                d[l] += away;                                                                   \
+                q[l] += away * away;                                                            \
+                if (!g) continue;                                                               \
+                const T of_x = w ? g[i] * w[i] : g[i];                                          \
+                h[l] += of_x;                                                                   \
+                p[l] += of_x * away;                                                            \
+            }                                                                                   \
+            LANES_SUM(d)                                                                        \
+            LANES_SUM(q)                                                                        \
+            const T shift = d[0] / (T)m;                                                        \
+            centre += shift;                                                                    \
+            const T before = (T)first, total = (T)(first + m), apart = centre - mean,           \
+                    joint = mean + apart * ((T)m / total);                                      \
+            const T own = q[0] - shift * d[0];                                                  \
+            squares += own < 0 ? 0 : own;                                                       \
+            if (first > 0) squares += apart * apart * (before * ((T)m / total));                \
+            if (g) {                                                                            \
+                LANES_SUM(h)                                                                    \
+                LANES_SUM(p)                                                                    \
+                mixed += sum * (mean - joint) + (p[0] + h[0] * (centre - shift - joint));       \
+                sum += h[0];                                                                    \
+                g += CHUNK;                                                                     \
+                if (w) w += CHUNK;                                                              \
+            }                                                                                   \
+            mean = joint;                                                                       \
+        }                                                                                       \
+        of_row[0] = mean;                                                                       \
+        of_row[1] = squares / (T)n;                                                             \
+        of_row[2] = sum / (T)n;                                                                 \
+        of_row[3] = mixed / (T)n;                                                               \
     }
 
 #define FORWARD(fn, TARGET, BUILD, T)                                                \
@@ -104,50 +105,59 @@ typedef void (*join_fn)(const table *r, int64_t part);
         }                                                                            \
     }
 
-#define GRADIENT(fn, TARGET, BUILD, T)                                                                                                           \
-    MOMENTS(moments_##fn, TARGET, BUILD, T)                                                                                                      \
-    TARGET static void fn(const table *r, int64_t first, int64_t end)                                                                            \
-    {                                                                                                                                            \
-        const int64_t n = r->n;                                                                                                                  \
-        const T *w = (const T *)r->w, eps = (T)r->eps;                                                                                           \
-        T *of_w = r->sums ? (T *)r->sums + first / r->rows_of_part * 2 * n : NULL, *of_b = of_w ? of_w + n : NULL;                               \
-        if (of_w) TG_EACH(i, 0, 2 * n, of_w[i] = 0)                                                                                              \
-        for (int64_t row = first; row < end; row++) {                                                                                            \
-            const T *x = (const T *)r->x + row * n, *g = (const T *)r->gy + row * n;                                                             \
-            T *y = (T *)r->y + row * n, of_row[4];                                                                                               \
-            if (w) moments_##fn(x, g, w, n, of_row);                                                                                             \
-            else moments_##fn(x, g, NULL, n, of_row);                                                                                            \
-            const T mean = of_row[0], scale = 1 / SQRT(of_row[1] + eps), level = of_row[2], slope = of_row[3] * scale;                           \
-            if (of_w && w) {                                                                                                                     \
-                TG_EACH(i, 0, n, const T z = (x[i] - mean) * scale, a = g[i]; y[i] = ((a * w[i] - level) - z * slope) * scale; of_w[i] += a * z; \
-                        of_b[i] += a)                                                                                                            \
-            } else {                                                                                                                             \
-                TG_EACH(i, 0, n, y[i] = (((w ? g[i] * w[i] : g[i]) - level) - (x[i] - mean) * scale * slope) * scale)                            \
-                if (of_w) TG_EACH(i, 0, n, of_w[i] += g[i] * ((x[i] - mean) * scale); of_b[i] += g[i])                                           \
-            }                                                                                                                                    \
-        }                                                                                                                                        \
+#define GRADIENT(fn, TARGET, BUILD, T)                                                             \
+    MOMENTS(moments_##fn, TARGET, BUILD, T)                                                        \
+    TARGET static void fn(const table *r, int64_t first, int64_t end)                              \
+    {                                                                                              \
+        const int64_t n = r->n;                                                                    \
+        const T *w = (const T *)r->w, eps = (T)r->eps;                                             \
+        T *of_w = r->sums ? (T *)r->sums + first / r->rows_of_part * 2 * n : NULL,                 \
+          *of_b = of_w ? of_w + n : NULL;                                                          \
+        if (of_w) TG_EACH(i, 0, 2 * n, of_w[i] = 0)                                                \
+        for (int64_t row = first; row < end; row++) {                                              \
+            const T *x = (const T *)r->x + row * n, *g = (const T *)r->gy + row * n;               \
+            T *y = (T *)r->y + row * n, of_row[4];                                                 \
+            if (w) moments_##fn(x, g, w, n, of_row);                                               \
+            else moments_##fn(x, g, NULL, n, of_row);                                              \
+            const T mean = of_row[0], scale = 1 / SQRT(of_row[1] + eps), level = of_row[2],        \
+                    slope = of_row[3] * scale;                                                     \
+            if (of_w && w) {                                                                       \
+                TG_EACH(i, 0, n, const T z = (x[i] - mean) * scale, a = g[i];                      \
+                        y[i] = ((a * w[i] - level) - z * slope) * scale; of_w[i] += a * z;         \
+                        of_b[i] += a)                                                              \
+            } else {                                                                               \
+                TG_EACH(i, 0, n,                                                                   \
+                        y[i] =                                                                     \
+                            (((w ? g[i] * w[i] : g[i]) - level) - (x[i] - mean) * scale * slope) * \
+                            scale)                                                                 \
+                if (of_w)                                                                          \
+                    TG_EACH(i, 0, n, of_w[i] += g[i] * ((x[i] - mean) * scale); of_b[i] += g[i])   \
+            }                                                                                      \
+        }                                                                                          \
     }
 
 /* Adds the parts' sums pairwise, for CHUNK columns; the first part holds the result. */
-#define JOIN(fn, TARGET, BUILD, T)                                                                      \
-    TARGET static void fn(const table *r, int64_t part)                                                 \
-    {                                                                                                   \
-        const int64_t n = 2 * r->n, first = part * CHUNK, last = first + CHUNK < n ? first + CHUNK : n; \
-        T *sums = (T *)r->sums;                                                                         \
-        for (int64_t step = 1; step < r->parts; step *= 2)                                              \
-            for (int64_t k = 0; k + step < r->parts; k += 2 * step) {                                   \
-                T *to = sums + k * n;                                                                   \
-                const T *from = sums + (k + step) * n;                                                  \
-                TG_EACH(i, first, last, to[i] += from[i])                                               \
-            }                                                                                           \
-        T *y = (T *)r->y + r->rows * r->n;                                                              \
-        TG_EACH(i, first, last, y[i] = r->parts > 0 ? sums[i] : 0)                                      \
+#define JOIN(fn, TARGET, BUILD, T)                                    \
+    TARGET static void fn(const table *r, int64_t part)               \
+    {                                                                 \
+        const int64_t n = 2 * r->n, first = part * CHUNK,             \
+                      last = first + CHUNK < n ? first + CHUNK : n;   \
+        T *sums = (T *)r->sums;                                       \
+        for (int64_t step = 1; step < r->parts; step *= 2)            \
+            for (int64_t k = 0; k + step < r->parts; k += 2 * step) { \
+                T *to = sums + k * n;                                 \
+                const T *from = sums + (k + step) * n;                \
+                TG_EACH(i, first, last, to[i] += from[i])             \
+            }                                                         \
+        T *y = (T *)r->y + r->rows * r->n;                            \
+        TG_EACH(i, first, last, y[i] = r->parts > 0 ? sums[i] : 0)    \
     }
 
-#define KERNELS(type, name, DEFINE)           \
-    TG_EACH_BUILD(DEFINE, name##_f32, float)  \
-    TG_EACH_BUILD(DEFINE, name##_f64, double) \
-    static const type name##_of[][TG_BUILD_COUNT] = {[TG_F32] = TG_BUILDS(name##_f32), [TG_F64] = TG_BUILDS(name##_f64)};
+#define KERNELS(type, name, DEFINE)                   \
+    TG_EACH_BUILD(DEFINE, name##_f32, float)          \
+    TG_EACH_BUILD(DEFINE, name##_f64, double)         \
+    static const type name##_of[][TG_BUILD_COUNT] = { \
+        [TG_F32] = TG_BUILDS(name##_f32), [TG_F64] = TG_BUILDS(name##_f64)};
 KERNELS(rows_fn, forward, FORWARD)
 KERNELS(rows_fn, gradient, GRADIENT)
 KERNELS(join_fn, join, JOIN)
@@ -176,12 +186,17 @@ static void join_part(const tg_call *c, void *user, int64_t part)
 /* x [rows, n]; w and b are [n], or have no dimensions and mean nothing; eps is a number. */
 static table table_of(const tg_call *c, const tg_array *w, const tg_array *eps)
 {
-    table r = {.rows = c->x[0].shape.dim[0], .n = c->x[0].shape.dim[1], .x = c->x[0].data, .y = c->y->data};
+    table r = {.rows = c->x[0].shape.dim[0],
+               .n = c->x[0].shape.dim[1],
+               .x = c->x[0].data,
+               .y = c->y->data};
     const int64_t fitting = r.n > 0 ? PART / r.n : GREATEST;
     r.rows_of_part = fitting < LEAST ? LEAST : fitting < GREATEST ? fitting : GREATEST;
     r.parts = (r.rows + r.rows_of_part - 1) / r.rows_of_part;
     if (w->shape.ndim == 1) r.w = w->data;
-    if (eps->data) r.eps = eps->dtype == TG_F32 ? (double)*(const float *)eps->data : *(const double *)eps->data;
+    if (eps->data)
+        r.eps =
+            eps->dtype == TG_F32 ? (double)*(const float *)eps->data : *(const double *)eps->data;
     return r;
 }
 
@@ -202,7 +217,9 @@ static int64_t gradient_scratch(const tg_call *c)
 
 static void gradient_kernel(const tg_call *c)
 {
-    job j = {.r = table_of(c, &c->x[1], &c->x[3]), .rows = gradient_of[c->y->dtype][c->build], .join = join_of[c->y->dtype][c->build]};
+    job j = {.r = table_of(c, &c->x[1], &c->x[3]),
+             .rows = gradient_of[c->y->dtype][c->build],
+             .join = join_of[c->y->dtype][c->build]};
     if (j.r.n == 0) return;
     j.r.gy = c->x[2].data;
     if (has_sums(c)) j.r.sums = c->scratch;
@@ -221,14 +238,19 @@ static bool forward_rule(tg_rule *r)
 /* attrs[0]: two more rows hold the gradients of w and b, found in the same pass over x and gy. */
 static bool gradient_rule(tg_rule *r)
 {
-    r->y = (tg_type){r->x[0].dtype, TG_SHAPE(r->x[0].shape.dim[0] + 2 * r->attrs[0], r->x[0].shape.dim[1])};
+    r->y = (tg_type){r->x[0].dtype,
+                     TG_SHAPE(r->x[0].shape.dim[0] + 2 * r->attrs[0], r->x[0].shape.dim[1])};
     return r->y.shape.ndim >= 0 || tg_rule_fail(r, TG_ESHAPE, "too many elements");
 }
 
 static void forward_vjp(TG_VJP);
 static void gradient_vjp(TG_VJP);
-static const tg_op layer_norm = {
-    .size = sizeof(tg_op), .name = "layer_norm", .n_in = 4, .rule = forward_rule, .kernel = forward_kernel, .vjp = forward_vjp};
+static const tg_op layer_norm = {.size = sizeof(tg_op),
+                                 .name = "layer_norm",
+                                 .n_in = 4,
+                                 .rule = forward_rule,
+                                 .kernel = forward_kernel,
+                                 .vjp = forward_vjp};
 static const tg_op layer_norm_grad = {.size = sizeof(tg_op),
                                       .name = "layer_norm_grad",
                                       .n_in = 4,
@@ -237,7 +259,8 @@ static const tg_op layer_norm_grad = {.size = sizeof(tg_op),
                                       .scratch = gradient_scratch,
                                       .vjp = gradient_vjp};
 
-static tg_tensor *rows_between(tg_tape *t, const char *file, int line, tg_tensor *x, int64_t first, int64_t end)
+static tg_tensor *rows_between(tg_tape *t, const char *where, tg_tensor *x, int64_t first,
+                               int64_t end)
 {
     return tg_slice(t, x, 0, first, end, 1);
 }
@@ -247,17 +270,26 @@ static void forward_vjp(TG_VJP)
 {
     const bool has_w = tg_tensor_shape(x[1]).ndim == 1, has_b = tg_tensor_shape(x[2]).ndim == 1;
     const int64_t rows = tg_tensor_shape(x[0]).dim[0];
-    tg_tensor *all = tg_apply_at(t, TG_HERE, &layer_norm_grad, 4, (tg_tensor *[]){x[0], x[1], gy, x[3]}, 1, (int64_t[]){has_w || has_b});
+    tg_tensor *all =
+        tg_apply_at(t, TG_HERE, &layer_norm_grad, 4, (tg_tensor *[]){x[0], x[1], gy, x[3]}, 1,
+                    (int64_t[]){has_w || has_b});
     gx[0] = has_w || has_b ? rows_between(t, TG_HERE, all, 0, rows) : all;
     if (has_w) gx[1] = tg_squeeze(t, rows_between(t, TG_HERE, all, rows, rows + 1), 0);
     if (has_b) gx[2] = tg_squeeze(t, rows_between(t, TG_HERE, all, rows + 1, rows + 2), 0);
 }
 
-static tg_tensor *row_mean(tg_tape *t, const char *file, int line, tg_tensor *x) { return tg_mean(t, x, TG_AXES(-1), true); }
-static tg_tensor *row_dot(tg_tape *t, const char *file, int line, tg_tensor *a, tg_tensor *b) { return row_mean(t, TG_HERE, tg_mul(t, a, b)); }
+static tg_tensor *row_mean(tg_tape *t, const char *where, tg_tensor *x)
+{
+    return tg_mean(t, x, TG_AXES(-1), true);
+}
+static tg_tensor *row_dot(tg_tape *t, const char *where, tg_tensor *a, tg_tensor *b)
+{
+    return row_mean(t, TG_HERE, tg_mul(t, a, b));
+}
 
 /* P(a) of the head of this file, of_z being mean(a z). */
-static tg_tensor *projected(tg_tape *t, const char *file, int line, tg_tensor *a, tg_tensor *z, tg_tensor *of_z)
+static tg_tensor *projected(tg_tape *t, const char *where, tg_tensor *a, tg_tensor *z,
+                            tg_tensor *of_z)
 {
     return tg_sub(t, tg_sub(t, a, row_mean(t, TG_HERE, a)), tg_mul(t, z, of_z));
 }
@@ -268,17 +300,22 @@ static void gradient_vjp(TG_VJP)
 {
     const bool has_sums = attrs[0] != 0, has_w = tg_tensor_shape(x[1]).ndim == 1;
     const int64_t rows = tg_tensor_shape(x[0]).dim[0];
-    tg_tensor *g = x[2], *h = has_w ? tg_mul(t, g, x[1]) : g, *a = has_sums ? rows_between(t, TG_HERE, gy, 0, rows) : gy;
+    tg_tensor *g = x[2], *h = has_w ? tg_mul(t, g, x[1]) : g,
+              *a = has_sums ? rows_between(t, TG_HERE, gy, 0, rows) : gy;
     tg_tensor *away = tg_sub(t, x[0], row_mean(t, TG_HERE, x[0]));
-    tg_tensor *r = tg_rsqrt(t, tg_add(t, row_dot(t, TG_HERE, away, away), x[3])), *z = tg_mul(t, away, r);
-    tg_tensor *az = row_dot(t, TG_HERE, a, z), *hz = row_dot(t, TG_HERE, h, z), *of_h = projected(t, TG_HERE, h, z, hz);
+    tg_tensor *r = tg_rsqrt(t, tg_add(t, row_dot(t, TG_HERE, away, away), x[3])),
+              *z = tg_mul(t, away, r);
+    tg_tensor *az = row_dot(t, TG_HERE, a, z), *hz = row_dot(t, TG_HERE, h, z),
+              *of_h = projected(t, TG_HERE, h, z, hz);
     tg_tensor *u = tg_mul(t, r, projected(t, TG_HERE, a, z, az)), *k = row_dot(t, TG_HERE, a, of_h);
-    tg_tensor *inner = tg_add(t, tg_mul(t, hz, u), tg_mul(t, r, tg_add(t, tg_mul(t, z, k), tg_mul(t, az, of_h))));
+    tg_tensor *inner =
+        tg_add(t, tg_mul(t, hz, u), tg_mul(t, r, tg_add(t, tg_mul(t, z, k), tg_mul(t, az, of_h))));
     gx[0] = tg_neg(t, tg_mul(t, r, inner));
     gx[2] = has_w ? tg_mul(t, u, x[1]) : u;
     if (has_w) gx[1] = tg_mul(t, u, g);
     if (!has_sums) return;
-    tg_tensor *of_w = rows_between(t, TG_HERE, gy, rows, rows + 1), *of_b = rows_between(t, TG_HERE, gy, rows + 1, rows + 2);
+    tg_tensor *of_w = rows_between(t, TG_HERE, gy, rows, rows + 1),
+              *of_b = rows_between(t, TG_HERE, gy, rows + 1, rows + 2);
     tg_tensor *v = tg_mul(t, of_w, g);
     gx[0] = tg_add(t, gx[0], tg_mul(t, r, projected(t, TG_HERE, v, z, row_dot(t, TG_HERE, v, z))));
     gx[2] = tg_add(t, gx[2], tg_add(t, tg_mul(t, of_w, z), of_b));
@@ -287,38 +324,46 @@ static void gradient_vjp(TG_VJP)
 /* ---------------------------------------------------------------- public function */
 
 /* One of w and b: of x's last sizes and x's dtype. As a row, or, when there is none, the number that changes nothing. */
-static tg_tensor *as_row(tg_tape *t, const char *file, int line, tg_tensor *x, tg_shape inner, const char *name, tg_tensor *v, double nothing)
+static tg_tensor *as_row(tg_tape *t, const char *where, tg_tensor *x, tg_shape inner,
+                         const char *name, tg_tensor *v, double nothing)
 {
     if (!v) return tg_constant_like(t, x, nothing);
     if (!tg_shape_equal(tg_tensor_shape(v), inner))
-        return tg_fail_at(t, TG_HERE, TG_ESHAPE, "layer_norm: %s is %s, not %s", name, tg_shape_text(tg_tensor_shape(v)).text,
-                          tg_shape_text(inner).text);
+        return tg_fail_at(t, TG_HERE, TG_ESHAPE, "layer_norm: %s is %s, not %s", name,
+                          tg_shape_text(tg_tensor_shape(v)).text, tg_shape_text(inner).text);
     if (tg_tensor_dtype(v) != tg_tensor_dtype(x))
-        return tg_fail_at(t, TG_HERE, TG_EDTYPE, "layer_norm: %s is %s but x is %s", name, tg_dtype_name(tg_tensor_dtype(v)),
-                          tg_dtype_name(tg_tensor_dtype(x)));
+        return tg_fail_at(t, TG_HERE, TG_EDTYPE, "layer_norm: %s is %s but x is %s", name,
+                          tg_dtype_name(tg_tensor_dtype(v)), tg_dtype_name(tg_tensor_dtype(x)));
     return inner.ndim == 1 ? v : tg_reshape(t, v, TG_SHAPE(tg_shape_count(inner)));
 }
 
-tg_tensor *tg_layer_norm_at(tg_tape *t, const char *file, int line, tg_tensor *x, int dims, tg_tensor *w, tg_tensor *b, double eps)
+tg_tensor *tg_layer_norm_at(tg_tape *t, const char *where, tg_tensor *x, int dims, tg_tensor *w,
+                            tg_tensor *b, double eps)
 {
     if (!tg_ready_float(t, TG_HERE, "layer_norm", x)) return NULL;
     const tg_shape shape = tg_tensor_shape(x);
     if (dims < 1 || dims > shape.ndim)
-        return tg_fail_at(t, TG_HERE, TG_ESHAPE, "layer_norm: %s has no last %d dimensions", tg_shape_text(shape).text, dims);
-    if (!(eps >= 0)) return tg_fail_at(t, TG_HERE, TG_EVALUE, "layer_norm: eps = %g is not a number >= 0", eps);
+        return tg_fail_at(t, TG_HERE, TG_ESHAPE, "layer_norm: %s has no last %d dimensions",
+                          tg_shape_text(shape).text, dims);
+    if (!(eps >= 0))
+        return tg_fail_at(t, TG_HERE, TG_EVALUE, "layer_norm: eps = %g is not a number >= 0", eps);
     const int outer = shape.ndim - dims;
     const tg_shape inner = tg_shape_of(dims, shape.dim + outer);
     const int64_t rows = tg_shape_count(tg_shape_of(outer, shape.dim));
-    tg_tensor *of_w = as_row(t, TG_HERE, x, inner, "w", w, 1), *of_b = as_row(t, TG_HERE, x, inner, "b", b, 0);
+    tg_tensor *of_w = as_row(t, TG_HERE, x, inner, "w", w, 1),
+              *of_b = as_row(t, TG_HERE, x, inner, "b", b, 0);
     const bool flat = dims == 1 && outer == 1;
     tg_tensor *as_rows = flat ? x : tg_reshape(t, x, TG_SHAPE(rows, tg_shape_count(inner)));
-    tg_tensor *y = tg_apply(t, &layer_norm, 4, ((tg_tensor *[]){as_rows, of_w, of_b, tg_constant_like(t, x, eps)}), 0, NULL);
+    tg_tensor *y =
+        tg_apply(t, &layer_norm, 4,
+                 ((tg_tensor *[]){as_rows, of_w, of_b, tg_constant_like(t, x, eps)}), 0, NULL);
     return flat ? y : tg_reshape(t, y, shape);
 }
 
 /* ---------------------------------------------------------------- samples */
 
-static void reference(const tg_array *x, int dims, const tg_array *w, const tg_array *b, double eps, tg_array *y)
+static void reference(const tg_array *x, int dims, const tg_array *w, const tg_array *b, double eps,
+                      tg_array *y)
 {
     const double *from = x->data;
     double *to = y->data;
@@ -335,9 +380,15 @@ static void reference(const tg_array *x, int dims, const tg_array *w, const tg_a
     }
 }
 
-#define CASE(name, count, dims, w, b, of_w, of_b, eps)                                                                     \
-    static tg_tensor *record_##name(tg_tape *t, tg_tensor *const *x) { return (tg_layer_norm)(t, x[0], dims, w, b, eps); } \
-    static void whole_##name(const tg_array *x, tg_array *y) { reference(x, dims, of_w, of_b, eps, y); }                   \
+#define CASE(name, count, dims, w, b, of_w, of_b, eps)               \
+    static tg_tensor *record_##name(tg_tape *t, tg_tensor *const *x) \
+    {                                                                \
+        return (tg_layer_norm)(t, x[0], dims, w, b, eps);            \
+    }                                                                \
+    static void whole_##name(const tg_array *x, tg_array *y)         \
+    {                                                                \
+        reference(x, dims, of_w, of_b, eps, y);                      \
+    }                                                                \
     enum { count_##name = count };
 CASE(full, 3, 1, x[1], x[2], x + 1, x + 2, 1e-2)
 CASE(two, 3, 2, x[1], x[2], x + 1, x + 2, 1e-5)
@@ -349,9 +400,10 @@ CASE(shifted, 2, 1, NULL, x[1], NULL, x + 1, 1e-2)
     {                                  \
         {TG_F64, {__VA_ARGS__}}, -2, 2 \
     }
-#define SAMPLE(text, name, ...)                                                                                 \
-    {                                                                                                           \
-        .label = text, .n_in = count_##name, .x = {__VA_ARGS__}, .record = record_##name, .whole = whole_##name \
+#define SAMPLE(text, name, ...)                                                           \
+    {                                                                                     \
+        .label = text, .n_in = count_##name, .x = {__VA_ARGS__}, .record = record_##name, \
+        .whole = whole_##name                                                             \
     }
 static const tg_sample layer_norm_samples[] = {
     SAMPLE("rows", full, IN(2, {3, 4}), IN(1, {4}), IN(1, {4})),
@@ -367,5 +419,5 @@ static const tg_sample layer_norm_samples[] = {
     SAMPLE("no rows", full, IN(2, {0, 3}), IN(1, {3}), IN(1, {3})),
     SAMPLE("empty rows", full, IN(2, {3, 0}), IN(1, {0}), IN(1, {0})),
 };
-TG_INFO(layer_norm, "y = (x - mean) / sqrt(variance + eps) w + b", "[..., normalised sizes], w and b [normalised sizes] or NULL", -1,
-        layer_norm_samples)
+TG_INFO(layer_norm, "y = (x - mean) / sqrt(variance + eps) w + b",
+        "[..., normalised sizes], w and b [normalised sizes] or NULL", -1, layer_norm_samples)

@@ -35,7 +35,7 @@ typedef struct tg_pool {
 #define TG_UNPACK(...) __VA_ARGS__
 #define TG_OP(name, parameters, arguments)                            \
     TG_API tg_tensor *(tg_##name)(tg_tape * t, TG_UNPACK parameters); \
-    TG_API tg_tensor *(tg_##name##_at)(tg_tape * t, const char *file, int line, TG_UNPACK parameters);
+    TG_API tg_tensor *(tg_##name##_at)(tg_tape * t, const char *where, TG_UNPACK parameters);
 
 /* How the macro of an op calls it: with the caller's source position, or, under TG_NO_MACROS, as the plain function. */
 #ifndef TG_NO_MACROS

@@ -31,36 +31,40 @@ static void inside(const axis *a, int64_t window, int64_t *at, int64_t *first, i
 }
 
 /* Runs VISIT for each window of a plane with `top`, its greatest element, and `index`, where that is (-1: the window is all padding). */
-#define EACH_WINDOW(T, x, VISIT)                                                                                             \
-    for (int64_t i = 0, window = 0; i < p->axis[0].out; i++) {                                                               \
-        int64_t row, first_row, end_row;                                                                                     \
-        inside(&p->axis[0], i, &row, &first_row, &end_row);                                                                  \
-        for (int64_t j = 0; j < p->axis[1].out; j++, window++) {                                                             \
-            int64_t column, first, end, index = -1;                                                                          \
-            T top = (T)-INFINITY;                                                                                            \
-            inside(&p->axis[1], j, &column, &first, &end);                                                                   \
-            for (int64_t a = first_row; a < end_row; a++)                                                                    \
-                for (int64_t b = first; b < end; b++) {                                                                      \
-                    const int64_t at = (row + a * p->axis[0].dilation) * p->axis[1].size + column + b * p->axis[1].dilation; \
-                    if (index >= 0 && !BEATS(x[at], top)) continue;                                                          \
-                    top = x[at];                                                                                             \
-                    index = at;                                                                                              \
-                }                                                                                                            \
-            VISIT;                                                                                                           \
-        }                                                                                                                    \
+#define EACH_WINDOW(T, x, VISIT)                                                           \
+    for (int64_t i = 0, window = 0; i < p->axis[0].out; i++) {                             \
+        int64_t row, first_row, end_row;                                                   \
+        inside(&p->axis[0], i, &row, &first_row, &end_row);                                \
+        for (int64_t j = 0; j < p->axis[1].out; j++, window++) {                           \
+            int64_t column, first, end, index = -1;                                        \
+            T top = (T)-INFINITY;                                                          \
+            inside(&p->axis[1], j, &column, &first, &end);                                 \
+            for (int64_t a = first_row; a < end_row; a++)                                  \
+                for (int64_t b = first; b < end; b++) {                                    \
+                    const int64_t at = (row + a * p->axis[0].dilation) * p->axis[1].size + \
+                                       column + b * p->axis[1].dilation;                   \
+                    if (index >= 0 && !BEATS(x[at], top)) continue;                        \
+                    top = x[at];                                                           \
+                    index = at;                                                            \
+                }                                                                          \
+            VISIT;                                                                         \
+        }                                                                                  \
     }
 
-#define WINDOWS(fn, T)                                                                                                                       \
-    static void pool_##fn(const planes *p, const T *x, const T *other, T *y)                                                                 \
-    {                                                                                                                                        \
-        (void)other;                                                                                                                         \
-        EACH_WINDOW(T, x, y[window] = top)                                                                                                   \
-    }                                                                                                                                        \
-    static void pick_##fn(const planes *p, const T *x, const T *other, T *y) { EACH_WINDOW(T, x, y[window] = index < 0 ? 0 : other[index]) } \
-    static void spread_##fn(const planes *p, const T *x, const T *other, T *y)                                                               \
-    {                                                                                                                                        \
-        memset(y, 0, (size_t)(p->axis[0].size * p->axis[1].size) * sizeof(T));                                                               \
-        EACH_WINDOW(T, x, if (index >= 0) y[index] += other[window])                                                                         \
+#define WINDOWS(fn, T)                                                         \
+    static void pool_##fn(const planes *p, const T *x, const T *other, T *y)   \
+    {                                                                          \
+        (void)other;                                                           \
+        EACH_WINDOW(T, x, y[window] = top)                                     \
+    }                                                                          \
+    static void pick_##fn(const planes *p, const T *x, const T *other, T *y)   \
+    {                                                                          \
+        EACH_WINDOW(T, x, y[window] = index < 0 ? 0 : other[index])            \
+    }                                                                          \
+    static void spread_##fn(const planes *p, const T *x, const T *other, T *y) \
+    {                                                                          \
+        memset(y, 0, (size_t)(p->axis[0].size * p->axis[1].size) * sizeof(T)); \
+        EACH_WINDOW(T, x, if (index >= 0) y[index] += other[window])           \
     }
 WINDOWS(f32, float)
 WINDOWS(f64, double)
@@ -86,19 +90,20 @@ WINDOWS(f64, double)
         *(vector *)y = WHERE((of_b > of_a) | (of_b != of_b), of_b, of_a);                   \
         (void)other, (void)below;                                                           \
     }
-#define SPREAD_BLOCK(fn, TARGET, T, I, N)                                                                     \
-    TARGET TG_ALWAYS_INLINE void fn(const T *a, const T *b, const T *other, T *y, T *below)                   \
-    {                                                                                                         \
-        VECTORS(T, I, N)                                                                                      \
-        const bits is_a1 = BEATS(a1, a0), is_b1 = BEATS(b1, b0);                                              \
-        const vector of_a = WHERE(is_a1, a1, a0), of_b = WHERE(is_b1, b1, b0);                                \
-        const bits is_b = BEATS(of_b, of_a), g = *(const bits *)other, of_y = g & ~is_b, of_below = g & is_b; \
-        const vector y0 = (vector)(of_y & ~is_a1), y1 = (vector)(of_y & is_a1);                               \
-        const vector below0 = (vector)(of_below & ~is_b1), below1 = (vector)(of_below & is_b1);               \
-        *(vector *)y = TG_LOW_##N(y0, y1);                                                                    \
-        *(vector *)(y + N) = TG_HIGH_##N(y0, y1);                                                             \
-        *(vector *)below = TG_LOW_##N(below0, below1);                                                        \
-        *(vector *)(below + N) = TG_HIGH_##N(below0, below1);                                                 \
+#define SPREAD_BLOCK(fn, TARGET, T, I, N)                                                       \
+    TARGET TG_ALWAYS_INLINE void fn(const T *a, const T *b, const T *other, T *y, T *below)     \
+    {                                                                                           \
+        VECTORS(T, I, N)                                                                        \
+        const bits is_a1 = BEATS(a1, a0), is_b1 = BEATS(b1, b0);                                \
+        const vector of_a = WHERE(is_a1, a1, a0), of_b = WHERE(is_b1, b1, b0);                  \
+        const bits is_b = BEATS(of_b, of_a), g = *(const bits *)other, of_y = g & ~is_b,        \
+                   of_below = g & is_b;                                                         \
+        const vector y0 = (vector)(of_y & ~is_a1), y1 = (vector)(of_y & is_a1);                 \
+        const vector below0 = (vector)(of_below & ~is_b1), below1 = (vector)(of_below & is_b1); \
+        *(vector *)y = TG_LOW_##N(y0, y1);                                                      \
+        *(vector *)(y + N) = TG_HIGH_##N(y0, y1);                                               \
+        *(vector *)below = TG_LOW_##N(below0, below1);                                          \
+        *(vector *)(below + N) = TG_HIGH_##N(below0, below1);                                   \
     }
 
 /* The last block of a row starts early enough to be full: what it does twice comes out alike. */
@@ -107,17 +112,18 @@ WINDOWS(f64, double)
         const int64_t at = j < out - N ? j : out - N;                                      \
         fn##_##N(a + 2 * at, b + 2 * at, g + at, to + scale * at, to + scale * at + size); \
     }
-#define HALVES(fn, TARGET, T, scale, WIDE, NARROW)                                                                                        \
-    TARGET static void fn(const planes *p, const T *x, const T *other, T *y)                                                              \
-    {                                                                                                                                     \
-        const int64_t size = p->axis[1].size, out = p->axis[1].out, height = p->axis[0].out;                                              \
-        if (scale == 2 && (size != 2 * out || p->axis[0].size != 2 * height)) memset(y, 0, (size_t)(p->axis[0].size * size) * sizeof(T)); \
-        for (int64_t i = 0; i < height; i++) {                                                                                            \
-            const T *a = x + 2 * i * size, *b = a + size, *g = other + i * out;                                                           \
-            T *to = y + (scale == 2 ? 2 * i * size : i * out);                                                                            \
-            if (out >= WIDE) BLOCKS(fn, WIDE, scale)                                                                                      \
-            else BLOCKS(fn, NARROW, scale)                                                                                                \
-        }                                                                                                                                 \
+#define HALVES(fn, TARGET, T, scale, WIDE, NARROW)                                           \
+    TARGET static void fn(const planes *p, const T *x, const T *other, T *y)                 \
+    {                                                                                        \
+        const int64_t size = p->axis[1].size, out = p->axis[1].out, height = p->axis[0].out; \
+        if (scale == 2 && (size != 2 * out || p->axis[0].size != 2 * height))                \
+            memset(y, 0, (size_t)(p->axis[0].size * size) * sizeof(T));                      \
+        for (int64_t i = 0; i < height; i++) {                                               \
+            const T *a = x + 2 * i * size, *b = a + size, *g = other + i * out;              \
+            T *to = y + (scale == 2 ? 2 * i * size : i * out);                               \
+            if (out >= WIDE) BLOCKS(fn, WIDE, scale)                                         \
+            else BLOCKS(fn, NARROW, scale)                                                   \
+        }                                                                                    \
     }
 #define TWO_SIZES(BLOCK, fn, TARGET, T, I, scale, WIDE, NARROW) \
     BLOCK(fn##_##WIDE, TARGET, T, I, WIDE)                      \
@@ -164,21 +170,26 @@ static void run_part(const tg_call *c, void *user, int64_t part)
     const int64_t end = (part + 1) * w->n_of_part < w->n ? (part + 1) * w->n_of_part : w->n;
     for (int64_t k = part * w->n_of_part; k < end; k++) {
         const int64_t at = k * plane(x), other_at = k * plane(other), y_at = k * plane(y);
-        if (y->dtype == TG_F32) w->f32(&w->planes, (const float *)x->data + at, (const float *)other->data + other_at, (float *)y->data + y_at);
-        else w->f64(&w->planes, (const double *)x->data + at, (const double *)other->data + other_at, (double *)y->data + y_at);
+        if (y->dtype == TG_F32)
+            w->f32(&w->planes, (const float *)x->data + at, (const float *)other->data + other_at,
+                   (float *)y->data + y_at);
+        else
+            w->f64(&w->planes, (const double *)x->data + at, (const double *)other->data + other_at,
+                   (double *)y->data + y_at);
     }
 }
 
 /* Parts of at least 32768 elements. */
-static void run(const tg_call *c, const tg_array *out, f32_function f32, f64_function f64, const f32_function *f32_halves,
-                const f64_function *f64_halves)
+static void run(const tg_call *c, const tg_array *out, f32_function f32, f64_function f64,
+                const f32_function *f32_halves, const f64_function *f64_halves)
 {
     const tg_shape x = c->x[0].shape;
     work w = {.n = x.dim[0] * x.dim[1], .f32 = f32, .f64 = f64};
     bool halves = true;
     for (int d = 0; d < 2; d++) {
         const int64_t *a = c->attrs + d;
-        w.planes.axis[d] = (axis){x.dim[2 + d], out->shape.dim[2 + d], a[KERNEL], a[STRIDE], a[PADDING], a[DILATION]};
+        w.planes.axis[d] = (axis){
+            x.dim[2 + d], out->shape.dim[2 + d], a[KERNEL], a[STRIDE], a[PADDING], a[DILATION]};
         halves &= a[KERNEL] == 2 && a[STRIDE] == 2 && a[PADDING] == 0 && a[DILATION] == 1;
     }
     if (halves && f32_halves && w.planes.axis[1].out >= LEAST_F32) w.f32 = f32_halves[c->build];
@@ -210,17 +221,25 @@ static bool rule(tg_rule *r)
 {
     const tg_shape x = r->x[0].shape;
     r->y = r->x[0];
-    if (r->y.dtype != TG_F32 && r->y.dtype != TG_F64) return tg_rule_fail(r, TG_EDTYPE, "not defined for %s", tg_dtype_name(r->y.dtype));
-    if (x.ndim != 4) return tg_rule_fail(r, TG_ESHAPE, "x is [n, c, h, w], not %s", tg_shape_text(x).text);
+    if (r->y.dtype != TG_F32 && r->y.dtype != TG_F64)
+        return tg_rule_fail(r, TG_EDTYPE, "not defined for %s", tg_dtype_name(r->y.dtype));
+    if (x.ndim != 4)
+        return tg_rule_fail(r, TG_ESHAPE, "x is [n, c, h, w], not %s", tg_shape_text(x).text);
     for (int d = 0; d < 2; d++) {
-        const int64_t size = x.dim[2 + d], *a = r->attrs + d, reach = a[DILATION] * (a[KERNEL] - 1) + 1;
+        const int64_t size = x.dim[2 + d], *a = r->attrs + d,
+                      reach = a[DILATION] * (a[KERNEL] - 1) + 1;
         if (2 * a[PADDING] > a[KERNEL])
-            return tg_rule_fail(r, TG_EVALUE, "padding %" PRId64 " is more than half of kernel %" PRId64, a[PADDING], a[KERNEL]);
+            return tg_rule_fail(r, TG_EVALUE,
+                                "padding %" PRId64 " is more than half of kernel %" PRId64,
+                                a[PADDING], a[KERNEL]);
         if (size < 1 || size > INT64_MAX / 4 || reach > size + 2 * a[PADDING])
-            return tg_rule_fail(r, TG_ESHAPE, "a window of %" PRId64 " does not fit into x %s with its padding", reach, tg_shape_text(x).text);
+            return tg_rule_fail(r, TG_ESHAPE,
+                                "a window of %" PRId64 " does not fit into x %s with its padding",
+                                reach, tg_shape_text(x).text);
         r->y.shape.dim[2 + d] = (size + 2 * a[PADDING] - reach) / a[STRIDE] + 1;
     }
-    if (tg_shape_count(r->y.shape) < 0) return tg_rule_fail(r, TG_ESHAPE, "the result has more than 2^62 elements");
+    if (tg_shape_count(r->y.shape) < 0)
+        return tg_rule_fail(r, TG_ESHAPE, "the result has more than 2^62 elements");
     return true;
 }
 
@@ -234,34 +253,53 @@ static void pool_vjp(TG_VJP);
 static void pick_vjp(TG_VJP);
 static void spread_vjp(TG_VJP);
 
-static const tg_op max_pool2d = {.size = sizeof(tg_op), .name = "max_pool2d", .n_in = 1, .rule = rule, .kernel = pool_kernel, .vjp = pool_vjp};
-static const tg_op max_pool_pick = {.size = sizeof(tg_op), .name = "max_pool_pick", .n_in = 2, .rule = rule, .kernel = pick_kernel, .vjp = pick_vjp};
-static const tg_op max_pool_spread = {
-    .size = sizeof(tg_op), .name = "max_pool_spread", .n_in = 2, .rule = spread_rule, .kernel = spread_kernel, .vjp = spread_vjp};
+static const tg_op max_pool2d = {.size = sizeof(tg_op),
+                                 .name = "max_pool2d",
+                                 .n_in = 1,
+                                 .rule = rule,
+                                 .kernel = pool_kernel,
+                                 .vjp = pool_vjp};
+static const tg_op max_pool_pick = {.size = sizeof(tg_op),
+                                    .name = "max_pool_pick",
+                                    .n_in = 2,
+                                    .rule = rule,
+                                    .kernel = pick_kernel,
+                                    .vjp = pick_vjp};
+static const tg_op max_pool_spread = {.size = sizeof(tg_op),
+                                      .name = "max_pool_spread",
+                                      .n_in = 2,
+                                      .rule = spread_rule,
+                                      .kernel = spread_kernel,
+                                      .vjp = spread_vjp};
 
-static tg_tensor *chosen(tg_tape *t, const char *file, int line, const tg_op *op, tg_tensor *x, tg_tensor *other, const int64_t *attrs)
+static tg_tensor *chosen(tg_tape *t, const char *where, const tg_op *op, tg_tensor *x,
+                         tg_tensor *other, const int64_t *attrs)
 {
     return tg_apply(t, op, 2, ((tg_tensor *[]){tg_detach(t, x), other}), ATTRS, attrs);
 }
 
-static void pool_vjp(TG_VJP) { gx[0] = chosen(t, file, line, &max_pool_spread, x[0], gy, attrs); }
-static void pick_vjp(TG_VJP) { gx[1] = chosen(t, file, line, &max_pool_spread, x[0], gy, attrs); }
-static void spread_vjp(TG_VJP) { gx[1] = chosen(t, file, line, &max_pool_pick, x[0], gy, attrs); }
+static void pool_vjp(TG_VJP) { gx[0] = chosen(t, where, &max_pool_spread, x[0], gy, attrs); }
+static void pick_vjp(TG_VJP) { gx[1] = chosen(t, where, &max_pool_spread, x[0], gy, attrs); }
+static void spread_vjp(TG_VJP) { gx[1] = chosen(t, where, &max_pool_pick, x[0], gy, attrs); }
 
-tg_tensor *tg_max_pool2d_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_pool options)
+tg_tensor *tg_max_pool2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_pool options)
 {
-    if (!tg_ready(t, file, line, "max_pool2d", x)) return NULL;
+    if (!tg_ready(t, where, "max_pool2d", x)) return NULL;
     int64_t attrs[ATTRS];
     for (int d = 0; d < 2; d++) {
         attrs[KERNEL + d] = options.kernel[d];
         attrs[STRIDE + d] = options.stride[d] ? options.stride[d] : options.kernel[d];
         attrs[PADDING + d] = options.padding[d];
         attrs[DILATION + d] = options.dilation[d] ? options.dilation[d] : 1;
-        if (options.kernel[d] < 1) return tg_fail_at(t, file, line, TG_EVALUE, "max_pool2d: kernel %" PRId64, options.kernel[d]);
+        if (options.kernel[d] < 1)
+            return tg_fail_at(t, where, TG_EVALUE, "max_pool2d: kernel %" PRId64,
+                              options.kernel[d]);
     }
     for (int k = 0; k < ATTRS; k++)
         if (attrs[k] < 0 || attrs[k] > INT32_MAX)
-            return tg_fail_at(t, file, line, TG_EVALUE, "max_pool2d: kernel, stride, padding and dilation are positive numbers, not %" PRId64,
+            return tg_fail_at(t, where, TG_EVALUE,
+                              "max_pool2d: kernel, stride, padding and dilation are positive "
+                              "numbers, not %" PRId64,
                               attrs[k]);
     return tg_apply(t, &max_pool2d, 1, &x, ATTRS, attrs);
 }
@@ -278,23 +316,30 @@ static void whole(const tg_array *x, tg_array *y, tg_pool options)
         double top = -INFINITY;
         for (int64_t a = 0; a < options.kernel[0]; a++)
             for (int64_t b = 0; b < options.kernel[1]; b++) {
-                const int64_t row = i * (options.stride[0] ? options.stride[0] : options.kernel[0]) - options.padding[0] +
-                                    a * (options.dilation[0] ? options.dilation[0] : 1);
-                const int64_t column = j * (options.stride[1] ? options.stride[1] : options.kernel[1]) - options.padding[1] +
-                                       b * (options.dilation[1] ? options.dilation[1] : 1);
-                if (row >= 0 && row < in[2] && column >= 0 && column < in[3]) top = fmax(top, v[(p * in[2] + row) * in[3] + column]);
+                const int64_t row =
+                    i * (options.stride[0] ? options.stride[0] : options.kernel[0]) -
+                    options.padding[0] + a * (options.dilation[0] ? options.dilation[0] : 1);
+                const int64_t column =
+                    j * (options.stride[1] ? options.stride[1] : options.kernel[1]) -
+                    options.padding[1] + b * (options.dilation[1] ? options.dilation[1] : 1);
+                if (row >= 0 && row < in[2] && column >= 0 && column < in[3])
+                    top = fmax(top, v[(p * in[2] + row) * in[3] + column]);
             }
         ((double *)y->data)[k] = top;
     }
 }
 
-#define WAY(id, ...)                                                                                                  \
-    static const tg_pool options_##id = {__VA_ARGS__};                                                                \
-    static tg_tensor *record_##id(tg_tape *t, tg_tensor *const *x) { return (tg_max_pool2d)(t, x[0], options_##id); } \
+#define WAY(id, ...)                                               \
+    static const tg_pool options_##id = {__VA_ARGS__};             \
+    static tg_tensor *record_##id(tg_tape *t, tg_tensor *const *x) \
+    {                                                              \
+        return (tg_max_pool2d)(t, x[0], options_##id);             \
+    }                                                              \
     static void expect_##id(const tg_array *x, tg_array *y) { whole(x, y, options_##id); }
-#define POOL(text, id, ...)                                                                                                 \
-    {                                                                                                                       \
-        .label = text, .n_in = 1, .x = {{{TG_F64, {4, {__VA_ARGS__}}}, -3, 3}}, .record = record_##id, .whole = expect_##id \
+#define POOL(text, id, ...)                                                     \
+    {                                                                           \
+        .label = text, .n_in = 1, .x = {{{TG_F64, {4, {__VA_ARGS__}}}, -3, 3}}, \
+        .record = record_##id, .whole = expect_##id                             \
     }
 
 WAY(halves, .kernel = {2, 2})
@@ -316,4 +361,5 @@ static const tg_sample max_pool2d_samples[] = {
     POOL("dilation", dilated, 1, 2, 5, 8),
     POOL("windows of one", one, 1, 2, 3, 2),
 };
-TG_INFO(max_pool2d, "y = the greatest x of each window", "[n, c, h, w] -> [n, c, h', w']", -1, max_pool2d_samples)
+TG_INFO(max_pool2d, "y = the greatest x of each window", "[n, c, h, w] -> [n, c, h', w']", -1,
+        max_pool2d_samples)

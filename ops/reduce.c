@@ -15,8 +15,10 @@ static bool extremum_rule(tg_rule *r)
     for (int k = 0; k < x.shape.ndim; k++) {
         const bool reduced = r->attrs[0] <= k && k <= r->attrs[1];
         if (reduced && x.shape.dim[k] == 0)
-            return tg_rule_fail(r, TG_ESHAPE, "nothing to choose from: axis %d of %s is empty", k, tg_shape_text(x.shape).text);
-        if (!reduced || r->attrs[2]) r->y.shape.dim[r->y.shape.ndim++] = reduced ? 1 : x.shape.dim[k];
+            return tg_rule_fail(r, TG_ESHAPE, "nothing to choose from: axis %d of %s is empty", k,
+                                tg_shape_text(x.shape).text);
+        if (!reduced || r->attrs[2])
+            r->y.shape.dim[r->y.shape.ndim++] = reduced ? 1 : x.shape.dim[k];
     }
     return true;
 }
@@ -24,24 +26,39 @@ static bool extremum_rule(tg_rule *r)
 static unsigned range_set(const int64_t *attrs) { return (2u << attrs[1]) - (1u << attrs[0]); }
 
 /* A reduction's result (or its gradient) with the reduced axes put back, so that it broadcasts against x. */
-static tg_tensor *put_back(tg_tape *t, const char *file, int line, tg_tensor *y, const tg_tensor *x, const int64_t *attrs)
+static tg_tensor *put_back(tg_tape *t, const char *where, tg_tensor *y, const tg_tensor *x,
+                           const int64_t *attrs)
 {
-    return attrs[2] ? y : tg_base_reshape(t, file, line, y, tg_shape_reduced(tg_tensor_shape(x), range_set(attrs)));
+    return attrs[2] ? y
+                    : tg_base_reshape(t, where, y,
+                                      tg_shape_reduced(tg_tensor_shape(x), range_set(attrs)));
 }
 
 static void extremum_vjp(TG_VJP)
 {
-    tg_tensor *ties = tg_detach(t, tg_equal(t, x[0], put_back(t, file, line, y, x[0], attrs)));
-    tg_tensor *chosen = tg_where(t, ties, put_back(t, file, line, gy, x[0], attrs), tg_constant_like(t, gy, 0));
+    tg_tensor *ties = tg_detach(t, tg_equal(t, x[0], put_back(t, where, y, x[0], attrs)));
+    tg_tensor *chosen =
+        tg_where(t, ties, put_back(t, where, gy, x[0], attrs), tg_constant_like(t, gy, 0));
     tg_tensor *count = tg_cast(t, ties, tg_tensor_dtype(gy));
-    gx[0] = tg_div(t, chosen, tg_fold_sum(t, file, line, count, range_set(attrs), true));
+    gx[0] = tg_div(t, chosen, tg_fold_sum(t, where, count, range_set(attrs), true));
 }
 
-static const tg_op max = {.size = sizeof(tg_op), .name = "max", .n_in = 1, .rule = extremum_rule, .fold = &tg_max_folds, .vjp = extremum_vjp};
-static const tg_op min = {.size = sizeof(tg_op), .name = "min", .n_in = 1, .rule = extremum_rule, .fold = &tg_min_folds, .vjp = extremum_vjp};
+static const tg_op max = {.size = sizeof(tg_op),
+                          .name = "max",
+                          .n_in = 1,
+                          .rule = extremum_rule,
+                          .fold = &tg_max_folds,
+                          .vjp = extremum_vjp};
+static const tg_op min = {.size = sizeof(tg_op),
+                          .name = "min",
+                          .n_in = 1,
+                          .rule = extremum_rule,
+                          .fold = &tg_min_folds,
+                          .vjp = extremum_vjp};
 
 /* x with the axes of the set moved next to each other, at the place of the last one, and where they begin and end then. */
-static tg_tensor *gathered(tg_tape *t, const char *file, int line, tg_tensor *x, unsigned set, int64_t attrs[2])
+static tg_tensor *gathered(tg_tape *t, const char *where, tg_tensor *x, unsigned set,
+                           int64_t attrs[2])
 {
     tg_axes order = {.n = 0};
     const int ndim = tg_tensor_shape(x).ndim;
@@ -59,63 +76,73 @@ static tg_tensor *gathered(tg_tape *t, const char *file, int line, tg_tensor *x,
     return tg_permute(t, x, order);
 }
 
-static tg_tensor *fold(tg_tape *t, const char *file, int line, const tg_op *op, tg_tensor *x, unsigned set, bool keepdim)
+static tg_tensor *fold(tg_tape *t, const char *where, const tg_op *op, tg_tensor *x, unsigned set,
+                       bool keepdim)
 {
-    if (!tg_ready(t, file, line, op->name, x)) return NULL;
+    if (!tg_ready(t, where, op->name, x)) return NULL;
     if (set == 0) return x;
     int64_t attrs[3];
-    tg_tensor *g = gathered(t, file, line, x, set, attrs);
+    tg_tensor *g = gathered(t, where, x, set, attrs);
     attrs[2] = keepdim && g == x;
     tg_tensor *y = tg_apply(t, op, 1, &g, 3, attrs);
-    return keepdim && g != x ? tg_base_reshape(t, file, line, y, tg_shape_reduced(tg_tensor_shape(x), set)) : y;
+    return keepdim && g != x
+               ? tg_base_reshape(t, where, y, tg_shape_reduced(tg_tensor_shape(x), set))
+               : y;
 }
 
-tg_tensor *tg_fold_sum(tg_tape *t, const char *file, int line, tg_tensor *x, unsigned set, bool keepdim)
+tg_tensor *tg_fold_sum(tg_tape *t, const char *where, tg_tensor *x, unsigned set, bool keepdim)
 {
-    return fold(t, file, line, &tg_op_sum, x, set, keepdim);
+    return fold(t, where, &tg_op_sum, x, set, keepdim);
 }
 
-tg_tensor *tg_fold_max(tg_tape *t, const char *file, int line, tg_tensor *x, unsigned set, bool keepdim)
+tg_tensor *tg_fold_max(tg_tape *t, const char *where, tg_tensor *x, unsigned set, bool keepdim)
 {
-    return fold(t, file, line, &max, x, set, keepdim);
+    return fold(t, where, &max, x, set, keepdim);
 }
 
-tg_tensor *tg_sum_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_axes axes, bool keepdim)
+tg_tensor *tg_sum_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes axes, bool keepdim)
 {
     unsigned set;
-    if (!tg_ready(t, file, line, "sum", x) || !tg_axes_find(t, file, line, "sum", tg_tensor_shape(x).ndim, axes, &set)) return NULL;
-    return fold(t, file, line, &tg_op_sum, tg_tensor_dtype(x) == TG_U8 ? tg_cast(t, x, TG_I64) : x, set, keepdim);
+    if (!tg_ready(t, where, "sum", x) ||
+        !tg_axes_find(t, where, "sum", tg_tensor_shape(x).ndim, axes, &set))
+        return NULL;
+    return fold(t, where, &tg_op_sum, tg_tensor_dtype(x) == TG_U8 ? tg_cast(t, x, TG_I64) : x, set,
+                keepdim);
 }
 
 /* max and min; every dtype but u8 has an order and a dtype of its own to return it in. */
-static tg_tensor *extremum(tg_tape *t, const char *file, int line, const tg_op *op, tg_tensor *x, tg_axes axes, bool keepdim)
+static tg_tensor *extremum(tg_tape *t, const char *where, const tg_op *op, tg_tensor *x,
+                           tg_axes axes, bool keepdim)
 {
     unsigned set;
-    if (!tg_ready(t, file, line, op->name, x) || !tg_axes_find(t, file, line, op->name, tg_tensor_shape(x).ndim, axes, &set)) return NULL;
-    if (tg_tensor_dtype(x) == TG_U8) return tg_fail_at(t, file, line, TG_EDTYPE, "%s: not defined for u8", op->name);
-    return fold(t, file, line, op, x, set, keepdim);
+    if (!tg_ready(t, where, op->name, x) ||
+        !tg_axes_find(t, where, op->name, tg_tensor_shape(x).ndim, axes, &set))
+        return NULL;
+    if (tg_tensor_dtype(x) == TG_U8)
+        return tg_fail_at(t, where, TG_EDTYPE, "%s: not defined for u8", op->name);
+    return fold(t, where, op, x, set, keepdim);
 }
 
-tg_tensor *tg_max_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_axes axes, bool keepdim)
+tg_tensor *tg_max_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes axes, bool keepdim)
 {
-    return extremum(t, file, line, &max, x, axes, keepdim);
+    return extremum(t, where, &max, x, axes, keepdim);
 }
 
-tg_tensor *tg_min_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_axes axes, bool keepdim)
+tg_tensor *tg_min_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes axes, bool keepdim)
 {
-    return extremum(t, file, line, &min, x, axes, keepdim);
+    return extremum(t, where, &min, x, axes, keepdim);
 }
 
 /* ---------------------------------------------------------------- composed of them */
 
 /* y, in which the set's axes have size 1, without them. */
-static tg_tensor *drop(tg_tape *t, const char *file, int line, tg_tensor *y, unsigned set)
+static tg_tensor *drop(tg_tape *t, const char *where, tg_tensor *y, unsigned set)
 {
     const tg_shape shape = tg_tensor_shape(y);
     tg_shape rest = {.ndim = 0};
     for (int k = 0; k < shape.ndim; k++)
         if (!(set >> k & 1)) rest.dim[rest.ndim++] = shape.dim[k];
-    return tg_base_reshape(t, file, line, y, rest);
+    return tg_base_reshape(t, where, y, rest);
 }
 
 /* How many elements of x fall into one of the result. */
@@ -129,35 +156,41 @@ static int64_t reduced_count(const tg_tensor *x, unsigned set)
 }
 
 /* Divided instead of scaled by 1/n, which rounds twice. */
-static tg_tensor *average(tg_tape *t, const char *file, int line, tg_tensor *x, unsigned set, bool keepdim)
+static tg_tensor *average(tg_tape *t, const char *where, tg_tensor *x, unsigned set, bool keepdim)
 {
     if (set == 0) return x;
-    return tg_div(t, tg_fold_sum(t, file, line, x, set, keepdim), tg_constant_like(t, x, (double)reduced_count(x, set)));
+    return tg_div(t, tg_fold_sum(t, where, x, set, keepdim),
+                  tg_constant_like(t, x, (double)reduced_count(x, set)));
 }
 
-tg_tensor *tg_mean_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_axes axes, bool keepdim)
+tg_tensor *tg_mean_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes axes, bool keepdim)
 {
     unsigned set;
-    if (!tg_ready_float(t, file, line, "mean", x) || !tg_axes_find(t, file, line, "mean", tg_tensor_shape(x).ndim, axes, &set)) return NULL;
-    return average(t, file, line, x, set, keepdim);
+    if (!tg_ready_float(t, where, "mean", x) ||
+        !tg_axes_find(t, where, "mean", tg_tensor_shape(x).ndim, axes, &set))
+        return NULL;
+    return average(t, where, x, set, keepdim);
 }
 
 /* A tree of products, so that no gradient of any order divides by an element that may be 0. */
-tg_tensor *tg_prod_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_axes axes, bool keepdim)
+tg_tensor *tg_prod_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes axes, bool keepdim)
 {
     unsigned set;
-    if (!tg_ready_float(t, file, line, "prod", x) || !tg_axes_find(t, file, line, "prod", tg_tensor_shape(x).ndim, axes, &set)) return NULL;
+    if (!tg_ready_float(t, where, "prod", x) ||
+        !tg_axes_find(t, where, "prod", tg_tensor_shape(x).ndim, axes, &set))
+        return NULL;
     if (set == 0) return x;
-    if (reduced_count(x, set) == 0) return tg_offset(t, tg_fold_sum(t, file, line, x, set, keepdim), 1);
+    if (reduced_count(x, set) == 0) return tg_offset(t, tg_fold_sum(t, where, x, set, keepdim), 1);
 
     int64_t attrs[3];
-    tg_tensor *y = gathered(t, file, line, x, set, attrs);
+    tg_tensor *y = gathered(t, where, x, set, attrs);
     const tg_shape shape = tg_tensor_shape(y);
     const int axis = (int)attrs[0];
     tg_shape flat = {.ndim = 0}; /* the reduced axes made one */
     for (int k = 0; k < shape.ndim; k++)
-        if (k <= axis || k > attrs[1]) flat.dim[flat.ndim++] = k == axis ? reduced_count(x, set) : shape.dim[k];
-    y = tg_base_reshape(t, file, line, y, flat);
+        if (k <= axis || k > attrs[1])
+            flat.dim[flat.ndim++] = k == axis ? reduced_count(x, set) : shape.dim[k];
+    y = tg_base_reshape(t, where, y, flat);
     tg_tensor *odd = NULL; /* the product of the elements that had no partner */
     for (int64_t n = flat.dim[axis]; n > 1 && y; n /= 2) {
         if (n % 2) {
@@ -167,64 +200,85 @@ tg_tensor *tg_prod_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_a
         y = tg_mul(t, tg_slice(t, y, axis, 0, n / 2, 1), tg_slice(t, y, axis, n / 2, n - n % 2, 1));
     }
     if (odd) y = tg_mul(t, y, odd);
-    return keepdim ? tg_base_reshape(t, file, line, y, tg_shape_reduced(tg_tensor_shape(x), set)) : drop(t, file, line, y, 1u << axis);
+    return keepdim ? tg_base_reshape(t, where, y, tg_shape_reduced(tg_tensor_shape(x), set))
+                   : drop(t, where, y, 1u << axis);
 }
 
 /* x with 0 instead of its zeros' surroundings: f(x) where x is not 0, and 0 with all its derivatives where it is. */
-static tg_tensor *power_or_0(tg_tape *t, const char *file, int line, tg_tensor *x, double p)
+static tg_tensor *power_or_0(tg_tape *t, const char *where, tg_tensor *x, double p)
 {
-    tg_tensor *zero = tg_constant_like(t, x, 0), *defined = tg_not_equal(t, x, zero), *safe = tg_safe_where(t, defined, x, 1);
-    return tg_where(t, defined, p == 0.5 ? tg_sqrt(t, safe) : tg_pow(t, safe, tg_constant_like(t, x, p)), zero);
+    tg_tensor *zero = tg_constant_like(t, x, 0), *defined = tg_not_equal(t, x, zero),
+              *safe = tg_safe_where(t, defined, x, 1);
+    return tg_where(t, defined,
+                    p == 0.5 ? tg_sqrt(t, safe) : tg_pow(t, safe, tg_constant_like(t, x, p)), zero);
 }
 
 /* Counted from the first element instead of 0: deviations of a constant row are then exactly 0, where its mean would be rounded. */
-static tg_tensor *variance(tg_tape *t, const char *file, int line, tg_tensor *x, unsigned set, int correction, bool keepdim)
+static tg_tensor *variance(tg_tape *t, const char *where, tg_tensor *x, unsigned set,
+                           int correction, bool keepdim)
 {
     tg_tensor *first = tg_detach(t, x);
     for (int k = 0; k < tg_tensor_shape(x).ndim; k++)
         if (set >> k & 1) first = tg_slice(t, first, k, 0, 1, 1);
     tg_tensor *d = tg_sub(t, x, first);
-    tg_tensor *squares = tg_square(t, tg_sub(t, d, average(t, file, line, d, set, true)));
+    tg_tensor *squares = tg_square(t, tg_sub(t, d, average(t, where, d, set, true)));
     const double n = (double)reduced_count(x, set) - correction;
-    return tg_div(t, tg_fold_sum(t, file, line, squares, set, keepdim), tg_constant_like(t, x, n > 0 ? n : NAN));
+    return tg_div(t, tg_fold_sum(t, where, squares, set, keepdim),
+                  tg_constant_like(t, x, n > 0 ? n : NAN));
 }
 
-tg_tensor *tg_var_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_axes axes, int correction, bool keepdim)
+tg_tensor *tg_var_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes axes, int correction,
+                     bool keepdim)
 {
     unsigned set;
-    if (!tg_ready_float(t, file, line, "var", x) || !tg_axes_find(t, file, line, "var", tg_tensor_shape(x).ndim, axes, &set)) return NULL;
-    return variance(t, file, line, x, set, correction, keepdim);
+    if (!tg_ready_float(t, where, "var", x) ||
+        !tg_axes_find(t, where, "var", tg_tensor_shape(x).ndim, axes, &set))
+        return NULL;
+    return variance(t, where, x, set, correction, keepdim);
 }
 
-tg_tensor *tg_std_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_axes axes, int correction, bool keepdim)
+tg_tensor *tg_std_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes axes, int correction,
+                     bool keepdim)
 {
     unsigned set;
-    if (!tg_ready_float(t, file, line, "std", x) || !tg_axes_find(t, file, line, "std", tg_tensor_shape(x).ndim, axes, &set)) return NULL;
-    return power_or_0(t, file, line, variance(t, file, line, x, set, correction, keepdim), 0.5);
+    if (!tg_ready_float(t, where, "std", x) ||
+        !tg_axes_find(t, where, "std", tg_tensor_shape(x).ndim, axes, &set))
+        return NULL;
+    return power_or_0(t, where, variance(t, where, x, set, correction, keepdim), 0.5);
 }
 
-tg_tensor *tg_norm_at(tg_tape *t, const char *file, int line, tg_tensor *x, double p, tg_axes axes, bool keepdim)
+tg_tensor *tg_norm_at(tg_tape *t, const char *where, tg_tensor *x, double p, tg_axes axes,
+                      bool keepdim)
 {
     unsigned set;
-    if (!tg_ready_float(t, file, line, "norm", x) || !tg_axes_find(t, file, line, "norm", tg_tensor_shape(x).ndim, axes, &set)) return NULL;
-    if (!(p > 0)) return tg_fail_at(t, file, line, TG_EVALUE, "norm: p = %g is not above 0", p);
-    if (isinf(p)) return tg_fold_max(t, file, line, tg_abs(t, x), set, keepdim);
-    if (p == 1) return tg_fold_sum(t, file, line, tg_abs(t, x), set, keepdim);
-    if (p == 2) return power_or_0(t, file, line, tg_fold_sum(t, file, line, tg_square(t, x), set, keepdim), 0.5);
-    return power_or_0(t, file, line, tg_fold_sum(t, file, line, power_or_0(t, file, line, tg_abs(t, x), p), set, keepdim), 1 / p);
+    if (!tg_ready_float(t, where, "norm", x) ||
+        !tg_axes_find(t, where, "norm", tg_tensor_shape(x).ndim, axes, &set))
+        return NULL;
+    if (!(p > 0)) return tg_fail_at(t, where, TG_EVALUE, "norm: p = %g is not above 0", p);
+    if (isinf(p)) return tg_fold_max(t, where, tg_abs(t, x), set, keepdim);
+    if (p == 1) return tg_fold_sum(t, where, tg_abs(t, x), set, keepdim);
+    if (p == 2)
+        return power_or_0(t, where, tg_fold_sum(t, where, tg_square(t, x), set, keepdim), 0.5);
+    return power_or_0(t, where,
+                      tg_fold_sum(t, where, power_or_0(t, where, tg_abs(t, x), p), set, keepdim),
+                      1 / p);
 }
 
-tg_tensor *tg_logsumexp_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_axes axes, bool keepdim)
+tg_tensor *tg_logsumexp_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes axes, bool keepdim)
 {
     unsigned set;
-    if (!tg_ready_float(t, file, line, "logsumexp", x) || !tg_axes_find(t, file, line, "logsumexp", tg_tensor_shape(x).ndim, axes, &set)) return NULL;
-    if (reduced_count(x, set) == 0) return tg_log(t, tg_fold_sum(t, file, line, tg_exp(t, x), set, keepdim));
+    if (!tg_ready_float(t, where, "logsumexp", x) ||
+        !tg_axes_find(t, where, "logsumexp", tg_tensor_shape(x).ndim, axes, &set))
+        return NULL;
+    if (reduced_count(x, set) == 0)
+        return tg_log(t, tg_fold_sum(t, where, tg_exp(t, x), set, keepdim));
     /* a shift by an infinite maximum would make NaN of it */
-    tg_tensor *top = tg_fold_max(t, file, line, tg_detach(t, x), set, true);
+    tg_tensor *top = tg_fold_max(t, where, tg_detach(t, x), set, true);
     tg_tensor *infinite = tg_equal(t, tg_abs(t, top), tg_constant_like(t, x, INFINITY));
     tg_tensor *shift = tg_where(t, infinite, tg_constant_like(t, x, 0), top);
-    tg_tensor *y = tg_add(t, tg_log(t, tg_fold_sum(t, file, line, tg_exp(t, tg_sub(t, x, shift)), set, true)), shift);
-    return keepdim ? y : drop(t, file, line, y, set);
+    tg_tensor *y = tg_add(
+        t, tg_log(t, tg_fold_sum(t, where, tg_exp(t, tg_sub(t, x, shift)), set, true)), shift);
+    return keepdim ? y : drop(t, where, y, set);
 }
 
 /* ---------------------------------------------------------------- argmax, max_along */
@@ -234,51 +288,55 @@ tg_tensor *tg_logsumexp_at(tg_tape *t, const char *file, int line, tg_tensor *x,
 
 /* Along a contiguous row the greatest of each chunk is found first, and its place, 64 elements at a time, only in a chunk that has a new greatest; otherwise columns side by side
  * are searched together. */
-#define ARGMAX(T, suffix, dtype_of)                                                                                                                  \
-    static int64_t row_argmax_##suffix(int64_t n, const T *x, tg_fold_fn greatest)                                                                   \
-    {                                                                                                                                                \
-        int64_t at = 0;                                                                                                                              \
-        for (int64_t first = 0; first < n; first += TG_FOLD_MOST) {                                                                                  \
-            const int64_t end = n - first < TG_FOLD_MOST ? n : first + TG_FOLD_MOST;                                                                 \
-            T top;                                                                                                                                   \
-            greatest(end - first, x + first, &top);                                                                                                  \
-            if (first && !BEATS(top, x[at])) continue;                                                                                               \
-            for (at = first; at + 64 <= end; at += 64) {                                                                                             \
-                int here = 0;                                                                                                                        \
-                for (int l = 0; l < 64; l++) here |= x[at + l] == top || x[at + l] != x[at + l];                                                     \
-                if (here) break;                                                                                                                     \
-            }                                                                                                                                        \
-            while (!(x[at] == top || x[at] != x[at])) at++;                                                                                          \
-        }                                                                                                                                            \
-        return at;                                                                                                                                   \
-    }                                                                                                                                                \
-    static void column_argmax_##suffix(int64_t n, int64_t inner, int64_t width, const T *x, int64_t *y)                                              \
-    {                                                                                                                                                \
-        T best[COLUMNS];                                                                                                                             \
-        for (int64_t j = 0; j < width; j++) {                                                                                                        \
-            best[j] = x[j];                                                                                                                          \
-            y[j] = 0;                                                                                                                                \
-        }                                                                                                                                            \
-        for (int64_t k = 1; k < n; k++)                                                                                                              \
-            for (int64_t j = 0; j < width; j++) {                                                                                                    \
-                const T v = x[k * inner + j];                                                                                                        \
-                const bool beats = BEATS(v, best[j]);                                                                                                \
-                best[j] = beats ? v : best[j];                                                                                                       \
-                y[j] = beats ? k : y[j];                                                                                                             \
-            }                                                                                                                                        \
-    }                                                                                                                                                \
-    static void part_argmax_##suffix(const tg_call *c, void *user, int64_t part)                                                                     \
-    {                                                                                                                                                \
-        const argmax_shape *s = user;                                                                                                                \
-        const T *x = c->x[0].data;                                                                                                                   \
-        int64_t *y = c->y->data;                                                                                                                     \
-        for (int64_t k = part * s->per_part; k < s->pieces && k < (part + 1) * s->per_part; k++) {                                                   \
-            const int64_t block = k % s->blocks * COLUMNS, outer = k / s->blocks;                                                                    \
-            if (s->inner == 1) y[outer] = row_argmax_##suffix(s->n, x + outer * s->n, tg_max_folds.of[dtype_of][c->build]);                          \
-            else                                                                                                                                     \
-                column_argmax_##suffix(s->n, s->inner, s->inner - block < COLUMNS ? s->inner - block : COLUMNS, x + outer * s->n * s->inner + block, \
-                                       y + outer * s->inner + block);                                                                                \
-        }                                                                                                                                            \
+#define ARGMAX(T, suffix, dtype_of)                                                                \
+    static int64_t row_argmax_##suffix(int64_t n, const T *x, tg_fold_fn greatest)                 \
+    {                                                                                              \
+        int64_t at = 0;                                                                            \
+        for (int64_t first = 0; first < n; first += TG_FOLD_MOST) {                                \
+            const int64_t end = n - first < TG_FOLD_MOST ? n : first + TG_FOLD_MOST;               \
+            T top;                                                                                 \
+            greatest(end - first, x + first, &top);                                                \
+            if (first && !BEATS(top, x[at])) continue;                                             \
+            for (at = first; at + 64 <= end; at += 64) {                                           \
+                int here = 0;                                                                      \
+                for (int l = 0; l < 64; l++) here |= x[at + l] == top || x[at + l] != x[at + l];   \
+                if (here) break;                                                                   \
+            }                                                                                      \
+            while (!(x[at] == top || x[at] != x[at])) at++;                                        \
+        }                                                                                          \
+        return at;                                                                                 \
+    }                                                                                              \
+    static void column_argmax_##suffix(int64_t n, int64_t inner, int64_t width, const T *x,        \
+                                       int64_t *y)                                                 \
+    {                                                                                              \
+        T best[COLUMNS];                                                                           \
+        for (int64_t j = 0; j < width; j++) {                                                      \
+            best[j] = x[j];                                                                        \
+            y[j] = 0;                                                                              \
+        }                                                                                          \
+        for (int64_t k = 1; k < n; k++)                                                            \
+            for (int64_t j = 0; j < width; j++) {                                                  \
+                const T v = x[k * inner + j];                                                      \
+                const bool beats = BEATS(v, best[j]);                                              \
+                best[j] = beats ? v : best[j];                                                     \
+                y[j] = beats ? k : y[j];                                                           \
+            }                                                                                      \
+    }                                                                                              \
+    static void part_argmax_##suffix(const tg_call *c, void *user, int64_t part)                   \
+    {                                                                                              \
+        const argmax_shape *s = user;                                                              \
+        const T *x = c->x[0].data;                                                                 \
+        int64_t *y = c->y->data;                                                                   \
+        for (int64_t k = part * s->per_part; k < s->pieces && k < (part + 1) * s->per_part; k++) { \
+            const int64_t block = k % s->blocks * COLUMNS, outer = k / s->blocks;                  \
+            if (s->inner == 1)                                                                     \
+                y[outer] = row_argmax_##suffix(s->n, x + outer * s->n,                             \
+                                               tg_max_folds.of[dtype_of][c->build]);               \
+            else                                                                                   \
+                column_argmax_##suffix(                                                            \
+                    s->n, s->inner, s->inner - block < COLUMNS ? s->inner - block : COLUMNS,       \
+                    x + outer * s->n * s->inner + block, y + outer * s->inner + block);            \
+        }                                                                                          \
     }
 
 enum { COLUMNS = 128 };
@@ -295,12 +353,15 @@ static bool argmax_rule(tg_rule *r)
 {
     const tg_type x = r->x[0];
     const int64_t axis = r->attrs[0];
-    if (x.dtype != TG_F32 && x.dtype != TG_F64) return tg_rule_fail(r, TG_EDTYPE, "not defined for %s", tg_dtype_name(x.dtype));
+    if (x.dtype != TG_F32 && x.dtype != TG_F64)
+        return tg_rule_fail(r, TG_EDTYPE, "not defined for %s", tg_dtype_name(x.dtype));
     if (x.shape.dim[axis] == 0)
-        return tg_rule_fail(r, TG_ESHAPE, "nothing to choose from: axis %d of %s is empty", (int)axis, tg_shape_text(x.shape).text);
+        return tg_rule_fail(r, TG_ESHAPE, "nothing to choose from: axis %d of %s is empty",
+                            (int)axis, tg_shape_text(x.shape).text);
     r->y.dtype = TG_I64;
     for (int k = 0; k < x.shape.ndim; k++)
-        if (k != axis || r->attrs[1]) r->y.shape.dim[r->y.shape.ndim++] = k == axis ? 1 : x.shape.dim[k];
+        if (k != axis || r->attrs[1])
+            r->y.shape.dim[r->y.shape.ndim++] = k == axis ? 1 : x.shape.dim[k];
     return true;
 }
 
@@ -315,24 +376,33 @@ static void argmax_kernel(const tg_call *c)
     s.pieces = results / s.inner * s.blocks;
     const int64_t length = s.n * (s.inner < COLUMNS ? s.inner : COLUMNS);
     s.per_part = length < many ? many / length : 1;
-    tg_parallel(c, (s.pieces + s.per_part - 1) / s.per_part, c->x[0].dtype == TG_F32 ? part_argmax_f32 : part_argmax_f64, &s);
+    tg_parallel(c, (s.pieces + s.per_part - 1) / s.per_part,
+                c->x[0].dtype == TG_F32 ? part_argmax_f32 : part_argmax_f64, &s);
 }
 
-static const tg_op argmax = {.size = sizeof(tg_op), .name = "argmax", .n_in = 1, .rule = argmax_rule, .kernel = argmax_kernel};
+static const tg_op argmax = {.size = sizeof(tg_op),
+                             .name = "argmax",
+                             .n_in = 1,
+                             .rule = argmax_rule,
+                             .kernel = argmax_kernel};
 
-tg_tensor *tg_argmax_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis, bool keepdim)
+tg_tensor *tg_argmax_at(tg_tape *t, const char *where, tg_tensor *x, int axis, bool keepdim)
 {
     int k;
-    if (!tg_ready(t, file, line, "argmax", x) || !tg_axis_find(t, file, line, "argmax", tg_tensor_shape(x).ndim, axis, &k)) return NULL;
+    if (!tg_ready(t, where, "argmax", x) ||
+        !tg_axis_find(t, where, "argmax", tg_tensor_shape(x).ndim, axis, &k))
+        return NULL;
     return tg_apply(t, &argmax, 1, &x, 2, ((const int64_t[]){k, keepdim}));
 }
 
-tg_tensor *tg_max_along_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis, bool keepdim)
+tg_tensor *tg_max_along_at(tg_tape *t, const char *where, tg_tensor *x, int axis, bool keepdim)
 {
     int k;
-    if (!tg_ready_float(t, file, line, "max_along", x) || !tg_axis_find(t, file, line, "max_along", tg_tensor_shape(x).ndim, axis, &k)) return NULL;
+    if (!tg_ready_float(t, where, "max_along", x) ||
+        !tg_axis_find(t, where, "max_along", tg_tensor_shape(x).ndim, axis, &k))
+        return NULL;
     tg_tensor *y = tg_gather(t, x, k, tg_argmax(t, tg_detach(t, x), k, true));
-    return keepdim ? y : drop(t, file, line, y, 1u << k);
+    return keepdim ? y : drop(t, where, y, 1u << k);
 }
 
 /* ---------------------------------------------------------------- samples */
@@ -340,7 +410,8 @@ tg_tensor *tg_max_along_at(tg_tape *t, const char *file, int line, tg_tensor *x,
 enum { LONGEST = 2048 };
 
 /* Collects what falls into each element of y, the set's axes being reduced, and reduces it by definition. */
-static void by_definition(const tg_array *x, tg_array *y, unsigned set, double (*reduce)(int64_t n, const double *v))
+static void by_definition(const tg_array *x, tg_array *y, unsigned set,
+                          double (*reduce)(int64_t n, const double *v))
 {
     const double *from = x->data;
     double *to = y->data;
@@ -400,14 +471,23 @@ static double deviations(int64_t n, const double *v)
     for (int64_t i = 0; i < n; i++) s += (v[i] - mean) * (v[i] - mean);
     return s;
 }
-static double plain_var(int64_t n, const double *v) { return n > 1 ? deviations(n, v) / (double)(n - 1) : NAN; }
+static double plain_var(int64_t n, const double *v)
+{
+    return n > 1 ? deviations(n, v) / (double)(n - 1) : NAN;
+}
 static double plain_var_biased(int64_t n, const double *v) { return deviations(n, v) / (double)n; }
 static double plain_std(int64_t n, const double *v) { return sqrt(plain_var(n, v)); }
 static double norm_1(int64_t n, const double *v) { return power_sum(n, v, 1); }
 static double norm_2(int64_t n, const double *v) { return sqrt(power_sum(n, v, 2)); }
 static double norm_3(int64_t n, const double *v) { return cbrt(power_sum(n, v, 3)); }
-static double norm_half(int64_t n, const double *v) { return power_sum(n, v, 0.5) * power_sum(n, v, 0.5); }
-static double norm_infinity(int64_t n, const double *v) { return fmax(plain_max(n, v), -plain_min(n, v)); }
+static double norm_half(int64_t n, const double *v)
+{
+    return power_sum(n, v, 0.5) * power_sum(n, v, 0.5);
+}
+static double norm_infinity(int64_t n, const double *v)
+{
+    return fmax(plain_max(n, v), -plain_min(n, v));
+}
 static double plain_logsumexp(int64_t n, const double *v)
 {
     double s = 0;
@@ -426,11 +506,14 @@ static double plain_argmax(int64_t n, const double *v)
 #define CASE(id, set, reduce, ...)                                                         \
     static tg_tensor *record_##id(tg_tape *t, tg_tensor *const *x) { return __VA_ARGS__; } \
     static void expect_##id(const tg_array *x, tg_array *y) { by_definition(x, y, set, reduce); }
-#define CASE_SAMPLE(id, text, flag, least, greatest, number, ...)                                                        \
-    {                                                                                                                    \
-        .label = text, .flags = flag, .n_in = 1, .record = record_##id, .whole = expect_##id, .x = {                     \
-            {.type = {.dtype = TG_F64, .shape = {.ndim = number, .dim = {__VA_ARGS__}}}, .low = least, .high = greatest} \
-        }                                                                                                                \
+#define CASE_SAMPLE(id, text, flag, least, greatest, number, ...)                             \
+    {                                                                                         \
+        .label = text, .flags = flag, .n_in = 1, .record = record_##id, .whole = expect_##id, \
+        .x = {                                                                                \
+            {.type = {.dtype = TG_F64, .shape = {.ndim = number, .dim = {__VA_ARGS__}}},      \
+             .low = least,                                                                    \
+             .high = greatest}                                                                \
+        }                                                                                     \
     }
 
 /* The ways in which axes are given; CALL(axes, keepdim) records the reduction. */
@@ -441,25 +524,31 @@ static double plain_argmax(int64_t n, const double *v)
     CASE(name##_all, 15, reduce, CALL(TG_ALL_AXES, false))          \
     CASE(name##_first, 1, reduce, CALL(TG_AXES(0), true))           \
     CASE(name##_last, 2, reduce, CALL(TG_AXES(-1), false))
-#define WAY_SAMPLES(name, flag, low, high)                                                                                                  \
-    CASE_SAMPLE(name##_middle, "the middle axis", flag, low, high, 3, 2, 3, 4),                                                             \
-        CASE_SAMPLE(name##_apart, "axes apart, kept", flag, low, high, 3, 3, 4, 5),                                                         \
-        CASE_SAMPLE(name##_dropped, "axes apart, dropped", flag, low, high, 4, 2, 3, 2, 3),                                                 \
-        CASE_SAMPLE(name##_all, "a matrix", flag, low, high, 2, 5, 7), CASE_SAMPLE(name##_all, "beyond a chunk", flag, low, high, 1, 1025), \
-        CASE_SAMPLE(name##_first, "columns", flag, low, high, 2, 65, 3), CASE_SAMPLE(name##_first, "no columns", flag, low, high, 2, 3, 0), \
+#define WAY_SAMPLES(name, flag, low, high)                                                  \
+    CASE_SAMPLE(name##_middle, "the middle axis", flag, low, high, 3, 2, 3, 4),             \
+        CASE_SAMPLE(name##_apart, "axes apart, kept", flag, low, high, 3, 3, 4, 5),         \
+        CASE_SAMPLE(name##_dropped, "axes apart, dropped", flag, low, high, 4, 2, 3, 2, 3), \
+        CASE_SAMPLE(name##_all, "a matrix", flag, low, high, 2, 5, 7),                      \
+        CASE_SAMPLE(name##_all, "beyond a chunk", flag, low, high, 1, 1025),                \
+        CASE_SAMPLE(name##_first, "columns", flag, low, high, 2, 65, 3),                    \
+        CASE_SAMPLE(name##_first, "no columns", flag, low, high, 2, 3, 0),                  \
         CASE_SAMPLE(name##_last, "long rows", flag, low, high, 2, 2, 1030)
-#define SCALAR_SAMPLE(name, flag, low, high) CASE_SAMPLE(name##_all, "a scalar", flag, low, high, 0, 0)
+#define SCALAR_SAMPLE(name, flag, low, high) \
+    CASE_SAMPLE(name##_all, "a scalar", flag, low, high, 0, 0)
 #define EMPTY_SAMPLE(name, flag) CASE_SAMPLE(name##_last, "empty rows", flag, 0, 1, 2, 3, 0)
 #define REDUCED_SHAPES "x with the axes reduced"
 
 #define SUM_CALL(axes, keepdim) (tg_sum)(t, x[0], axes, keepdim)
 WAYS(sum, plain_sum, SUM_CALL)
-static const tg_sample sum_samples[] = {WAY_SAMPLES(sum, 0, 0.5, 2), SCALAR_SAMPLE(sum, 0, 0.5, 2), EMPTY_SAMPLE(sum, 0)};
+static const tg_sample sum_samples[] = {WAY_SAMPLES(sum, 0, 0.5, 2), SCALAR_SAMPLE(sum, 0, 0.5, 2),
+                                        EMPTY_SAMPLE(sum, 0)};
 TG_INFO(sum, "y = sum of x", REDUCED_SHAPES, -1, sum_samples)
 
 #define MEAN_CALL(axes, keepdim) (tg_mean)(t, x[0], axes, keepdim)
 WAYS(mean, plain_mean, MEAN_CALL)
-static const tg_sample mean_samples[] = {WAY_SAMPLES(mean, 0, 0.5, 2), SCALAR_SAMPLE(mean, 0, 0.5, 2), EMPTY_SAMPLE(mean, TG_NOT_SMOOTH)};
+static const tg_sample mean_samples[] = {WAY_SAMPLES(mean, 0, 0.5, 2),
+                                         SCALAR_SAMPLE(mean, 0, 0.5, 2),
+                                         EMPTY_SAMPLE(mean, TG_NOT_SMOOTH)};
 TG_INFO(mean, "y = sum of x / n", REDUCED_SHAPES, -1, mean_samples)
 
 #define MAX_CALL(axes, keepdim) (tg_max)(t, x[0], axes, keepdim)
@@ -474,20 +563,24 @@ TG_INFO(min, "y = the smallest x", REDUCED_SHAPES, -1, min_samples)
 
 #define PROD_CALL(axes, keepdim) (tg_prod)(t, x[0], axes, keepdim)
 WAYS(prod, plain_prod, PROD_CALL)
-static const tg_sample prod_samples[] = {WAY_SAMPLES(prod, 0, 0.8, 1.2), SCALAR_SAMPLE(prod, 0, 0.5, 2), EMPTY_SAMPLE(prod, 0)};
+static const tg_sample prod_samples[] = {WAY_SAMPLES(prod, 0, 0.8, 1.2),
+                                         SCALAR_SAMPLE(prod, 0, 0.5, 2), EMPTY_SAMPLE(prod, 0)};
 TG_INFO(prod, "y = product of x", REDUCED_SHAPES, -1, prod_samples)
 
 #define VAR_CALL(axes, keepdim) (tg_var)(t, x[0], axes, 1, keepdim)
 #define BIASED_CALL(axes, keepdim) (tg_var)(t, x[0], axes, 0, keepdim)
 WAYS(var, plain_var, VAR_CALL)
 WAYS(var_biased, plain_var_biased, BIASED_CALL)
-static const tg_sample var_samples[] = {WAY_SAMPLES(var, 0, -2, 2), SCALAR_SAMPLE(var, TG_NOT_SMOOTH, -2, 2), EMPTY_SAMPLE(var, TG_NOT_SMOOTH),
-                                        WAY_SAMPLES(var_biased, 0, -2, 2), SCALAR_SAMPLE(var_biased, 0, -2, 2)};
+static const tg_sample var_samples[] = {
+    WAY_SAMPLES(var, 0, -2, 2), SCALAR_SAMPLE(var, TG_NOT_SMOOTH, -2, 2),
+    EMPTY_SAMPLE(var, TG_NOT_SMOOTH), WAY_SAMPLES(var_biased, 0, -2, 2),
+    SCALAR_SAMPLE(var_biased, 0, -2, 2)};
 TG_INFO(var, "y = sum of (x - mean)^2 / (n - correction)", REDUCED_SHAPES, -1, var_samples)
 
 #define STD_CALL(axes, keepdim) (tg_std)(t, x[0], axes, 1, keepdim)
 WAYS(std, plain_std, STD_CALL)
-static const tg_sample std_samples[] = {WAY_SAMPLES(std, 0, -2, 2), SCALAR_SAMPLE(std, TG_NOT_SMOOTH, -2, 2)};
+static const tg_sample std_samples[] = {WAY_SAMPLES(std, 0, -2, 2),
+                                        SCALAR_SAMPLE(std, TG_NOT_SMOOTH, -2, 2)};
 TG_INFO(std, "y = sqrt(sum of (x - mean)^2 / (n - correction))", REDUCED_SHAPES, -1, std_samples)
 
 #define NORM_1_CALL(axes, keepdim) (tg_norm)(t, x[0], 1, axes, keepdim)
@@ -513,7 +606,8 @@ TG_INFO(norm, "y = (sum of |x|^p)^(1/p)", REDUCED_SHAPES, -1, norm_samples)
 
 #define LOGSUMEXP_CALL(axes, keepdim) (tg_logsumexp)(t, x[0], axes, keepdim)
 WAYS(logsumexp, plain_logsumexp, LOGSUMEXP_CALL)
-static const tg_sample logsumexp_samples[] = {WAY_SAMPLES(logsumexp, 0, -3, 3), SCALAR_SAMPLE(logsumexp, 0, -3, 3),
+static const tg_sample logsumexp_samples[] = {WAY_SAMPLES(logsumexp, 0, -3, 3),
+                                              SCALAR_SAMPLE(logsumexp, 0, -3, 3),
                                               EMPTY_SAMPLE(logsumexp, TG_NOT_SMOOTH)};
 TG_INFO(logsumexp, "y = ln(sum of e^x)", REDUCED_SHAPES, -1, logsumexp_samples)
 
@@ -522,14 +616,18 @@ TG_INFO(logsumexp, "y = ln(sum of e^x)", REDUCED_SHAPES, -1, logsumexp_samples)
     CASE(name##_first, 1, reduce, (tg_##name)(t, x[0], 0, true))   \
     CASE(name##_last, 2, reduce, (tg_##name)(t, x[0], -1, false))  \
     CASE(name##_only, 1, reduce, (tg_##name)(t, x[0], -1, false))
-#define ALONG_SAMPLES(name)                                                                                                              \
-    CASE_SAMPLE(name##_middle, "the middle axis", 0, -2, 2, 3, 3, 4, 5), CASE_SAMPLE(name##_first, "many columns", 0, -2, 2, 2, 3, 130), \
-        CASE_SAMPLE(name##_first, "no columns", 0, -2, 2, 2, 3, 0), CASE_SAMPLE(name##_last, "long rows", 0, -2, 2, 2, 2, 1030),         \
+#define ALONG_SAMPLES(name)                                              \
+    CASE_SAMPLE(name##_middle, "the middle axis", 0, -2, 2, 3, 3, 4, 5), \
+        CASE_SAMPLE(name##_first, "many columns", 0, -2, 2, 2, 3, 130),  \
+        CASE_SAMPLE(name##_first, "no columns", 0, -2, 2, 2, 3, 0),      \
+        CASE_SAMPLE(name##_last, "long rows", 0, -2, 2, 2, 2, 1030),     \
         CASE_SAMPLE(name##_only, "one element", 0, -2, 2, 1, 1)
 ALONG_WAYS(argmax, plain_argmax)
 static const tg_sample argmax_samples[] = {ALONG_SAMPLES(argmax)};
-TG_INFO(argmax, "y = the first index of the greatest x", "x with the axis reduced -> i64", 0, argmax_samples)
+TG_INFO(argmax, "y = the first index of the greatest x", "x with the axis reduced -> i64", 0,
+        argmax_samples)
 
 ALONG_WAYS(max_along, plain_max)
 static const tg_sample max_along_samples[] = {ALONG_SAMPLES(max_along)};
-TG_INFO(max_along, "y = the greatest x, the first of equals", "x with the axis reduced", -1, max_along_samples)
+TG_INFO(max_along, "y = the greatest x, the first of equals", "x with the axis reduced", -1,
+        max_along_samples)

@@ -3,9 +3,12 @@
 
 #define TG_OPS_AGAIN
 
-#define TG_OP(name, parameters, arguments)  \
-    extern const tg_op_info tg_info_##name; \
-    tg_tensor *(tg_##name)(tg_tape * t, TG_UNPACK parameters) { return tg_##name##_at(t, NULL, 0, TG_UNPACK arguments); }
+#define TG_OP(name, parameters, arguments)                    \
+    extern const tg_op_info tg_info_##name;                   \
+    tg_tensor *(tg_##name)(tg_tape * t, TG_UNPACK parameters) \
+    {                                                         \
+        return tg_##name##_at(t, NULL, TG_UNPACK arguments);  \
+    }
 #include <tapegrad/ops.h>
 
 #define TG_OP(name, parameters, arguments) &tg_info_##name,

@@ -10,14 +10,14 @@ static const int64_t MOST = INT64_C(1) << 62; /* elements of a tensor */
 /* ---------------------------------------------------------------- reshape, expand, squeeze, unsqueeze */
 
 /* Puts the size that the others leave in the place of a -1. */
-static bool infer_size(tg_tape *t, const char *file, int line, int64_t count, tg_shape *shape)
+static bool infer_size(tg_tape *t, const char *where, int64_t count, tg_shape *shape)
 {
     int open = -1;
     tg_shape rest = *shape;
     for (int k = 0; k < shape->ndim && shape->ndim <= TG_MAX_DIMS; k++) {
         if (shape->dim[k] != -1) continue;
         if (open >= 0) {
-            tg_fail_at(t, file, line, TG_ESHAPE, "reshape: two sizes are -1");
+            tg_fail_at(t, where, TG_ESHAPE, "reshape: two sizes are -1");
             return false;
         }
         open = k;
@@ -26,47 +26,55 @@ static bool infer_size(tg_tape *t, const char *file, int line, int64_t count, tg
     if (open < 0) return true;
     const int64_t known = tg_shape_count(rest);
     if (known <= 0 || count % known) {
-        tg_fail_at(t, file, line, TG_ESHAPE, "reshape: no size in the place of -1 makes %" PRId64 " elements", count);
+        tg_fail_at(t, where, TG_ESHAPE,
+                   "reshape: no size in the place of -1 makes %" PRId64 " elements", count);
         return false;
     }
     shape->dim[open] = count / known;
     return true;
 }
 
-tg_tensor *tg_reshape_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_shape shape)
+tg_tensor *tg_reshape_at(tg_tape *t, const char *where, tg_tensor *x, tg_shape shape)
 {
-    if (!tg_ready(t, file, line, "reshape", x) || !infer_size(t, file, line, tg_tensor_count(x), &shape)) return NULL;
-    if (tg_shape_count(shape) < 0) return tg_fail_at(t, file, line, TG_ESHAPE, "reshape: an impossible shape");
+    if (!tg_ready(t, where, "reshape", x) || !infer_size(t, where, tg_tensor_count(x), &shape))
+        return NULL;
+    if (tg_shape_count(shape) < 0)
+        return tg_fail_at(t, where, TG_ESHAPE, "reshape: an impossible shape");
     return tg_apply(t, &tg_op_reshape, 1, &x, shape.ndim, shape.dim);
 }
 
-tg_tensor *tg_expand_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_shape shape)
+tg_tensor *tg_expand_at(tg_tape *t, const char *where, tg_tensor *x, tg_shape shape)
 {
-    if (!tg_ready(t, file, line, "expand", x)) return NULL;
-    if (tg_shape_count(shape) < 0) return tg_fail_at(t, file, line, TG_ESHAPE, "expand: an impossible shape");
+    if (!tg_ready(t, where, "expand", x)) return NULL;
+    if (tg_shape_count(shape) < 0)
+        return tg_fail_at(t, where, TG_ESHAPE, "expand: an impossible shape");
     return tg_apply(t, &tg_op_expand, 1, &x, shape.ndim, shape.dim);
 }
 
-tg_tensor *tg_squeeze_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis)
+tg_tensor *tg_squeeze_at(tg_tape *t, const char *where, tg_tensor *x, int axis)
 {
     int gone;
-    if (!tg_ready(t, file, line, "squeeze", x)) return NULL;
+    if (!tg_ready(t, where, "squeeze", x)) return NULL;
     const tg_shape from = tg_tensor_shape(x);
-    if (!tg_axis_find(t, file, line, "squeeze", from.ndim, axis, &gone)) return NULL;
-    if (from.dim[gone] != 1) return tg_fail_at(t, file, line, TG_ESHAPE, "squeeze: axis %d of %s has not size 1", gone, tg_shape_text(from).text);
+    if (!tg_axis_find(t, where, "squeeze", from.ndim, axis, &gone)) return NULL;
+    if (from.dim[gone] != 1)
+        return tg_fail_at(t, where, TG_ESHAPE, "squeeze: axis %d of %s has not size 1", gone,
+                          tg_shape_text(from).text);
     tg_shape shape = {.ndim = 0};
     for (int k = 0; k < from.ndim; k++)
         if (k != gone) shape.dim[shape.ndim++] = from.dim[k];
     return tg_apply(t, &tg_op_reshape, 1, &x, shape.ndim, shape.dim);
 }
 
-tg_tensor *tg_unsqueeze_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis)
+tg_tensor *tg_unsqueeze_at(tg_tape *t, const char *where, tg_tensor *x, int axis)
 {
     int place;
-    if (!tg_ready(t, file, line, "unsqueeze", x)) return NULL;
+    if (!tg_ready(t, where, "unsqueeze", x)) return NULL;
     const tg_shape from = tg_tensor_shape(x);
-    if (!tg_axis_find(t, file, line, "unsqueeze", from.ndim + 1, axis, &place)) return NULL;
-    if (from.ndim == TG_MAX_DIMS) return tg_fail_at(t, file, line, TG_ESHAPE, "unsqueeze: %s has 8 dimensions already", tg_shape_text(from).text);
+    if (!tg_axis_find(t, where, "unsqueeze", from.ndim + 1, axis, &place)) return NULL;
+    if (from.ndim == TG_MAX_DIMS)
+        return tg_fail_at(t, where, TG_ESHAPE, "unsqueeze: %s has 8 dimensions already",
+                          tg_shape_text(from).text);
     tg_shape shape = {.ndim = from.ndim + 1};
     for (int k = 0; k < shape.ndim; k++) shape.dim[k] = k == place ? 1 : from.dim[k - (k > place)];
     return tg_apply(t, &tg_op_reshape, 1, &x, shape.ndim, shape.dim);
@@ -95,26 +103,34 @@ static void permute_vjp(TG_VJP)
     gx[0] = tg_permute(t, gy, back);
 }
 
-static const tg_op permute = {.size = sizeof(tg_op), .name = "permute", .n_in = 1, .rule = permute_rule, .view = permute_view, .vjp = permute_vjp};
+static const tg_op permute = {.size = sizeof(tg_op),
+                              .name = "permute",
+                              .n_in = 1,
+                              .rule = permute_rule,
+                              .view = permute_view,
+                              .vjp = permute_vjp};
 
-tg_tensor *tg_permute_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_axes axes)
+tg_tensor *tg_permute_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes axes)
 {
     unsigned set;
-    if (!tg_ready(t, file, line, "permute", x)) return NULL;
+    if (!tg_ready(t, where, "permute", x)) return NULL;
     const int ndim = tg_tensor_shape(x).ndim;
-    if (!tg_axes_find(t, file, line, "permute", ndim, axes, &set)) return NULL;
-    if (axes.n != ndim) return tg_fail_at(t, file, line, TG_ESHAPE, "permute: an order of %d axes is needed", ndim);
+    if (!tg_axes_find(t, where, "permute", ndim, axes, &set)) return NULL;
+    if (axes.n != ndim)
+        return tg_fail_at(t, where, TG_ESHAPE, "permute: an order of %d axes is needed", ndim);
     int64_t attrs[TG_MAX_DIMS];
     for (int k = 0; k < ndim; k++) attrs[k] = axes.axis[k] < 0 ? axes.axis[k] + ndim : axes.axis[k];
     return tg_apply(t, &permute, 1, &x, ndim, attrs);
 }
 
-tg_tensor *tg_transpose_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis_a, int axis_b)
+tg_tensor *tg_transpose_at(tg_tape *t, const char *where, tg_tensor *x, int axis_a, int axis_b)
 {
     int a, b;
-    if (!tg_ready(t, file, line, "transpose", x)) return NULL;
+    if (!tg_ready(t, where, "transpose", x)) return NULL;
     const int ndim = tg_tensor_shape(x).ndim;
-    if (!tg_axis_find(t, file, line, "transpose", ndim, axis_a, &a) || !tg_axis_find(t, file, line, "transpose", ndim, axis_b, &b)) return NULL;
+    if (!tg_axis_find(t, where, "transpose", ndim, axis_a, &a) ||
+        !tg_axis_find(t, where, "transpose", ndim, axis_b, &b))
+        return NULL;
     int64_t attrs[TG_MAX_DIMS];
     for (int k = 0; k < ndim; k++) attrs[k] = k == a ? b : k == b ? a : k;
     return tg_apply(t, &permute, 1, &x, ndim, attrs);
@@ -140,13 +156,20 @@ static bool flip_view(const tg_array *x, tg_array *y, int n_attrs, const int64_t
 }
 
 static void flip_vjp(TG_VJP);
-static const tg_op flip = {.size = sizeof(tg_op), .name = "flip", .n_in = 1, .rule = same_rule, .view = flip_view, .vjp = flip_vjp};
+static const tg_op flip = {.size = sizeof(tg_op),
+                           .name = "flip",
+                           .n_in = 1,
+                           .rule = same_rule,
+                           .view = flip_view,
+                           .vjp = flip_vjp};
 static void flip_vjp(TG_VJP) { gx[0] = tg_apply(t, &flip, 1, &gy, 1, attrs); }
 
-tg_tensor *tg_flip_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_axes axes)
+tg_tensor *tg_flip_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes axes)
 {
     unsigned set;
-    if (!tg_ready(t, file, line, "flip", x) || !tg_axes_find(t, file, line, "flip", tg_tensor_shape(x).ndim, axes, &set)) return NULL;
+    if (!tg_ready(t, where, "flip", x) ||
+        !tg_axes_find(t, where, "flip", tg_tensor_shape(x).ndim, axes, &set))
+        return NULL;
     return tg_apply(t, &flip, 1, &x, 1, ((const int64_t[]){set}));
 }
 
@@ -162,11 +185,13 @@ typedef struct copy {
     char *to;
 } copy;
 
-#define COPY_STRIDED(T)                                                                                              \
-    for (int64_t i = 0; i < n; i++) ((T *)(void *)to)[i * to_step] = ((const T *)(const void *)from)[i * from_step]; \
+#define COPY_STRIDED(T)                                                                  \
+    for (int64_t i = 0; i < n; i++)                                                      \
+        ((T *)(void *)to)[i * to_step] = ((const T *)(const void *)from)[i * from_step]; \
     break;
 
-static void copy_row(size_t size, int64_t n, const char *from, int64_t from_step, char *to, int64_t to_step)
+static void copy_row(size_t size, int64_t n, const char *from, int64_t from_step, char *to,
+                     int64_t to_step)
 {
     if (from_step == 1 && to_step == 1) memcpy(to, from, (size_t)n * size);
     else switch (size) {
@@ -181,7 +206,8 @@ static void copy_rows(const tg_call *call, void *user, int64_t part)
     (void)call;
     const copy *c = user;
     const int last = c->ndim - 1;
-    const int64_t first = part * c->rows_of_part, end = first + c->rows_of_part < c->rows ? first + c->rows_of_part : c->rows;
+    const int64_t first = part * c->rows_of_part,
+                  end = first + c->rows_of_part < c->rows ? first + c->rows_of_part : c->rows;
     int64_t at[TG_MAX_DIMS], rest = first, from = 0, to = 0;
     for (int k = last - 1; k >= 0; k--) {
         at[k] = rest % c->dim[k];
@@ -191,7 +217,8 @@ static void copy_rows(const tg_call *call, void *user, int64_t part)
     }
     const int64_t size = (int64_t)c->size;
     for (int64_t row = first; row < end; row++) {
-        copy_row(c->size, c->dim[last], c->from + from * size, c->from_stride[last], c->to + to * size, c->to_stride[last]);
+        copy_row(c->size, c->dim[last], c->from + from * size, c->from_stride[last],
+                 c->to + to * size, c->to_stride[last]);
         for (int k = last - 1; k >= 0; k--) {
             from += c->from_stride[k];
             to += c->to_stride[k];
@@ -213,7 +240,8 @@ static void copy_strided(const tg_call *call, const tg_array *x, char *to, const
         const int64_t n = x->shape.dim[k], from = x->stride[k], step = to_stride[k];
         if (n == 1) continue;
         /* adjacent axes that are one in both places make longer rows */
-        if (c.ndim && c.from_stride[c.ndim - 1] == n * from && c.to_stride[c.ndim - 1] == n * step) c.dim[--c.ndim] *= n;
+        if (c.ndim && c.from_stride[c.ndim - 1] == n * from && c.to_stride[c.ndim - 1] == n * step)
+            c.dim[--c.ndim] *= n;
         else c.dim[c.ndim] = n;
         c.from_stride[c.ndim] = from;
         c.to_stride[c.ndim++] = step;
@@ -254,7 +282,8 @@ static bool slice_view(const tg_array *x, tg_array *y, int n_attrs, const int64_
 static bool place_rule(tg_rule *r)
 {
     const int ndim = r->x[0].shape.ndim;
-    if (r->x[1].dtype != r->x[0].dtype || r->x[1].shape.ndim) return tg_rule_fail(r, TG_EDTYPE, "the value is no scalar of the tensor's dtype");
+    if (r->x[1].dtype != r->x[0].dtype || r->x[1].shape.ndim)
+        return tg_rule_fail(r, TG_EDTYPE, "the value is no scalar of the tensor's dtype");
     r->y = (tg_type){r->x[0].dtype, tg_shape_of(ndim, r->attrs + 2 * ndim)};
     return true;
 }
@@ -272,7 +301,8 @@ static void fill_part(const tg_call *call, void *user, int64_t part)
 {
     (void)call;
     const filling *f = user;
-    const int64_t first = part * FILL_PART, n = f->count - first < FILL_PART ? f->count - first : FILL_PART;
+    const int64_t first = part * FILL_PART,
+                  n = f->count - first < FILL_PART ? f->count - first : FILL_PART;
     char *to = f->to + first * (int64_t)f->size;
     copy_row(f->size, n, f->value, 0, to, 1);
 }
@@ -290,16 +320,32 @@ static void place_kernel(const tg_call *c)
         stride[k] = c->attrs[ndim + k] * step;
         step *= y->shape.dim[k];
     }
-    if (tg_shape_count(x->shape)) copy_strided(c, x, (char *)y->data + first * (int64_t)size, stride);
+    if (tg_shape_count(x->shape))
+        copy_strided(c, x, (char *)y->data + first * (int64_t)size, stride);
 }
 
 static void slice_vjp(TG_VJP);
 static void place_vjp(TG_VJP);
-static const tg_op slice = {.size = sizeof(tg_op), .name = "slice", .n_in = 1, .rule = slice_rule, .view = slice_view, .vjp = slice_vjp};
-static const tg_op place = {
-    .size = sizeof(tg_op), .name = "place", .n_in = 2, .flags = TG_STRIDED, .rule = place_rule, .kernel = place_kernel, .vjp = place_vjp};
-static const tg_op pad = {
-    .size = sizeof(tg_op), .name = "pad", .n_in = 2, .flags = TG_STRIDED, .rule = place_rule, .kernel = place_kernel, .vjp = place_vjp};
+static const tg_op slice = {.size = sizeof(tg_op),
+                            .name = "slice",
+                            .n_in = 1,
+                            .rule = slice_rule,
+                            .view = slice_view,
+                            .vjp = slice_vjp};
+static const tg_op place = {.size = sizeof(tg_op),
+                            .name = "place",
+                            .n_in = 2,
+                            .flags = TG_STRIDED,
+                            .rule = place_rule,
+                            .kernel = place_kernel,
+                            .vjp = place_vjp};
+static const tg_op pad = {.size = sizeof(tg_op),
+                          .name = "pad",
+                          .n_in = 2,
+                          .flags = TG_STRIDED,
+                          .rule = place_rule,
+                          .kernel = place_kernel,
+                          .vjp = place_vjp};
 
 static void slice_vjp(TG_VJP)
 {
@@ -312,7 +358,8 @@ static void slice_vjp(TG_VJP)
         placing[ndim + k] = sliced ? attrs[SLICE_STEP] : 1;
         placing[2 * ndim + k] = shape.dim[k];
     }
-    gx[0] = tg_apply(t, &place, 2, ((tg_tensor *const[]){gy, tg_constant_like(t, gy, 0)}), 3 * ndim, placing);
+    gx[0] = tg_apply(t, &place, 2, ((tg_tensor *const[]){gy, tg_constant_like(t, gy, 0)}), 3 * ndim,
+                     placing);
 }
 
 /* The value is a constant of the op's own: nothing is differentiated by it. */
@@ -322,7 +369,8 @@ static void place_vjp(TG_VJP)
     gx[0] = gy;
     for (int k = 0; k < shape.ndim; k++) {
         const int64_t cut[SLICE_ATTRS] = {k, attrs[k], attrs[shape.ndim + k], shape.dim[k]};
-        if (attrs[2 * shape.ndim + k] != shape.dim[k]) gx[0] = tg_apply(t, &slice, 1, &gx[0], SLICE_ATTRS, cut);
+        if (attrs[2 * shape.ndim + k] != shape.dim[k])
+            gx[0] = tg_apply(t, &slice, 1, &gx[0], SLICE_ATTRS, cut);
     }
 }
 
@@ -333,32 +381,41 @@ static int64_t clip(int64_t bound, int64_t n)
     return bound < 0 ? 0 : bound > n ? n : bound;
 }
 
-tg_tensor *tg_slice_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis, int64_t start, int64_t stop, int64_t step)
+tg_tensor *tg_slice_at(tg_tape *t, const char *where, tg_tensor *x, int axis, int64_t start,
+                       int64_t stop, int64_t step)
 {
     int k;
-    if (!tg_ready(t, file, line, "slice", x)) return NULL;
+    if (!tg_ready(t, where, "slice", x)) return NULL;
     const tg_shape shape = tg_tensor_shape(x);
-    if (!tg_axis_find(t, file, line, "slice", shape.ndim, axis, &k)) return NULL;
-    if (step < 1) return tg_fail_at(t, file, line, TG_EVALUE, "slice: a step of %" PRId64 " is not above 0", step);
-    const int64_t first = clip(start, shape.dim[k]), last = clip(stop, shape.dim[k]), count = last > first ? (last - first - 1) / step + 1 : 0;
-    return tg_apply(t, &slice, 1, &x, SLICE_ATTRS, ((const int64_t[]){k, count ? first : 0, count > 1 ? step : 1, count}));
+    if (!tg_axis_find(t, where, "slice", shape.ndim, axis, &k)) return NULL;
+    if (step < 1)
+        return tg_fail_at(t, where, TG_EVALUE, "slice: a step of %" PRId64 " is not above 0", step);
+    const int64_t first = clip(start, shape.dim[k]), last = clip(stop, shape.dim[k]),
+                  count = last > first ? (last - first - 1) / step + 1 : 0;
+    return tg_apply(t, &slice, 1, &x, SLICE_ATTRS,
+                    ((const int64_t[]){k, count ? first : 0, count > 1 ? step : 1, count}));
 }
 
-tg_tensor *tg_pad_at(tg_tape *t, const char *file, int line, tg_tensor *x, tg_shape before, tg_shape after, double value)
+tg_tensor *tg_pad_at(tg_tape *t, const char *where, tg_tensor *x, tg_shape before, tg_shape after,
+                     double value)
 {
-    if (!tg_ready(t, file, line, "pad", x)) return NULL;
+    if (!tg_ready(t, where, "pad", x)) return NULL;
     const tg_shape shape = tg_tensor_shape(x);
     const int ndim = shape.ndim;
-    if (tg_shape_count(before) < 0 || tg_shape_count(after) < 0 || before.ndim != ndim || after.ndim != ndim)
-        return tg_fail_at(t, file, line, TG_ESHAPE, "pad: %d sizes >= 0 are needed before and after %s", ndim, tg_shape_text(shape).text);
+    if (tg_shape_count(before) < 0 || tg_shape_count(after) < 0 || before.ndim != ndim ||
+        after.ndim != ndim)
+        return tg_fail_at(t, where, TG_ESHAPE, "pad: %d sizes >= 0 are needed before and after %s",
+                          ndim, tg_shape_text(shape).text);
     int64_t attrs[3 * TG_MAX_DIMS];
     for (int k = 0; k < ndim; k++) {
-        if (before.dim[k] > MOST / 4 || after.dim[k] > MOST / 4) return tg_fail_at(t, file, line, TG_ESHAPE, "pad: more than 2^62 elements");
+        if (before.dim[k] > MOST / 4 || after.dim[k] > MOST / 4)
+            return tg_fail_at(t, where, TG_ESHAPE, "pad: more than 2^62 elements");
         attrs[k] = before.dim[k];
         attrs[ndim + k] = 1;
         attrs[2 * ndim + k] = before.dim[k] + shape.dim[k] + after.dim[k];
     }
-    return tg_apply(t, &pad, 2, ((tg_tensor *const[]){x, tg_constant_like(t, x, value)}), 3 * ndim, attrs);
+    return tg_apply(t, &pad, 2, ((tg_tensor *const[]){x, tg_constant_like(t, x, value)}), 3 * ndim,
+                    attrs);
 }
 
 /* ---------------------------------------------------------------- concat, stack */
@@ -367,7 +424,8 @@ static bool one_dtype(tg_rule *r)
 {
     for (int k = 1; k < r->n_in; k++)
         if (r->x[k].dtype != r->x[0].dtype)
-            return tg_rule_fail(r, TG_EDTYPE, "dtypes differ: %s and %s", tg_dtype_name(r->x[0].dtype), tg_dtype_name(r->x[k].dtype));
+            return tg_rule_fail(r, TG_EDTYPE, "dtypes differ: %s and %s",
+                                tg_dtype_name(r->x[0].dtype), tg_dtype_name(r->x[k].dtype));
     return true;
 }
 
@@ -383,9 +441,11 @@ static bool concat_rule(tg_rule *r)
             shape.dim[axis] = first.dim[axis];
         }
         if (!tg_shape_equal(shape, first))
-            return tg_rule_fail(r, TG_ESHAPE, "operand %d is %s, which does not fit %s along axis %d", k, tg_shape_text(r->x[k].shape).text,
-                                tg_shape_text(first).text, axis);
-        if (along > MOST) return tg_rule_fail(r, TG_ESHAPE, "the result has more than 2^62 elements");
+            return tg_rule_fail(r, TG_ESHAPE,
+                                "operand %d is %s, which does not fit %s along axis %d", k,
+                                tg_shape_text(r->x[k].shape).text, tg_shape_text(first).text, axis);
+        if (along > MOST)
+            return tg_rule_fail(r, TG_ESHAPE, "the result has more than 2^62 elements");
     }
     r->y = r->x[0];
     r->y.shape.dim[axis] = along;
@@ -397,10 +457,12 @@ static bool stack_rule(tg_rule *r)
     const int axis = (int)r->attrs[0];
     for (int k = 1; k < r->n_in; k++)
         if (!tg_shape_equal(r->x[k].shape, r->x[0].shape))
-            return tg_rule_fail(r, TG_ESHAPE, "operand %d is %s, the first one %s", k, tg_shape_text(r->x[k].shape).text,
+            return tg_rule_fail(r, TG_ESHAPE, "operand %d is %s, the first one %s", k,
+                                tg_shape_text(r->x[k].shape).text,
                                 tg_shape_text(r->x[0].shape).text);
     r->y = (tg_type){r->x[0].dtype, {.ndim = r->x[0].shape.ndim + 1}};
-    for (int k = 0; k < r->y.shape.ndim; k++) r->y.shape.dim[k] = k == axis ? r->n_in : r->x[0].shape.dim[k - (k > axis)];
+    for (int k = 0; k < r->y.shape.ndim; k++)
+        r->y.shape.dim[k] = k == axis ? r->n_in : r->x[0].shape.dim[k - (k > axis)];
     return one_dtype(r);
 }
 
@@ -414,7 +476,10 @@ static void join_kernel(const tg_call *c)
         const tg_array *x = &c->x[k];
         const bool stacked = x->shape.ndim < ndim;
         for (int d = 0; d < x->shape.ndim; d++) stride[d] = y->stride[d + (stacked && d >= axis)];
-        if (tg_shape_count(x->shape)) copy_strided(c, x, (char *)y->data + at * y->stride[axis] * (int64_t)tg_dtype_size(y->dtype), stride);
+        if (tg_shape_count(x->shape))
+            copy_strided(c, x,
+                         (char *)y->data + at * y->stride[axis] * (int64_t)tg_dtype_size(y->dtype),
+                         stride);
         at += stacked ? 1 : x->shape.dim[axis];
     }
 }
@@ -431,40 +496,56 @@ static void concat_vjp(TG_VJP)
 
 static void stack_vjp(TG_VJP)
 {
-    for (int k = 0; k < n_in; k++) gx[k] = tg_base_reshape(t, file, line, tg_slice(t, gy, (int)attrs[0], k, k + 1, 1), tg_tensor_shape(x[k]));
+    for (int k = 0; k < n_in; k++)
+        gx[k] = tg_base_reshape(t, where, tg_slice(t, gy, (int)attrs[0], k, k + 1, 1),
+                                tg_tensor_shape(x[k]));
 }
 
-static const tg_op concat = {
-    .size = sizeof(tg_op), .name = "concat", .n_in = -1, .flags = TG_STRIDED, .rule = concat_rule, .kernel = join_kernel, .vjp = concat_vjp};
-static const tg_op stack = {
-    .size = sizeof(tg_op), .name = "stack", .n_in = -1, .flags = TG_STRIDED, .rule = stack_rule, .kernel = join_kernel, .vjp = stack_vjp};
+static const tg_op concat = {.size = sizeof(tg_op),
+                             .name = "concat",
+                             .n_in = -1,
+                             .flags = TG_STRIDED,
+                             .rule = concat_rule,
+                             .kernel = join_kernel,
+                             .vjp = concat_vjp};
+static const tg_op stack = {.size = sizeof(tg_op),
+                            .name = "stack",
+                            .n_in = -1,
+                            .flags = TG_STRIDED,
+                            .rule = stack_rule,
+                            .kernel = join_kernel,
+                            .vjp = stack_vjp};
 
-static tg_tensor *join(tg_tape *t, const char *file, int line, const tg_op *op, int more_dims, int n, tg_tensor *const *x, int axis)
+static tg_tensor *join(tg_tape *t, const char *where, const tg_op *op, int more_dims, int n,
+                       tg_tensor *const *x, int axis)
 {
     int along;
     if (tg_tape_status(t) != TG_OK) return NULL;
-    if (n < 1) return tg_fail_at(t, file, line, TG_EVALUE, "%s: %d tensors to join", op->name, n);
-    if (!tg_ready(t, file, line, op->name, x ? x[0] : NULL)) return NULL;
+    if (n < 1) return tg_fail_at(t, where, TG_EVALUE, "%s: %d tensors to join", op->name, n);
+    if (!tg_ready(t, where, op->name, x ? x[0] : NULL)) return NULL;
     const int ndim = tg_tensor_shape(x[0]).ndim + more_dims;
-    if (!tg_axis_find(t, file, line, op->name, ndim, axis, &along)) return NULL;
-    if (ndim > TG_MAX_DIMS) return tg_fail_at(t, file, line, TG_ESHAPE, "%s: the operands have 8 dimensions already", op->name);
+    if (!tg_axis_find(t, where, op->name, ndim, axis, &along)) return NULL;
+    if (ndim > TG_MAX_DIMS)
+        return tg_fail_at(t, where, TG_ESHAPE, "%s: the operands have 8 dimensions already",
+                          op->name);
     return tg_apply(t, op, n, x, 1, ((const int64_t[]){along}));
 }
 
-tg_tensor *tg_concat_at(tg_tape *t, const char *file, int line, int n, tg_tensor *const *x, int axis)
+tg_tensor *tg_concat_at(tg_tape *t, const char *where, int n, tg_tensor *const *x, int axis)
 {
-    return join(t, file, line, &concat, 0, n, x, axis);
+    return join(t, where, &concat, 0, n, x, axis);
 }
 
-tg_tensor *tg_stack_at(tg_tape *t, const char *file, int line, int n, tg_tensor *const *x, int axis)
+tg_tensor *tg_stack_at(tg_tape *t, const char *where, int n, tg_tensor *const *x, int axis)
 {
-    return join(t, file, line, &stack, 1, n, x, axis);
+    return join(t, where, &stack, 1, n, x, axis);
 }
 
 /* ---------------------------------------------------------------- samples */
 
 /* Each element of y from where source(its index, its number) says it stands in x; from a value of 7 where that is negative. */
-static void by_index(const tg_array *x, tg_array *y, int64_t (*source)(const int64_t *at, int64_t i))
+static void by_index(const tg_array *x, tg_array *y,
+                     int64_t (*source)(const int64_t *at, int64_t i))
 {
     for (int64_t i = 0; i < tg_shape_count(y->shape); i++) {
         int64_t at[TG_MAX_DIMS], rest = i;
@@ -486,13 +567,15 @@ static void by_index(const tg_array *x, tg_array *y, int64_t (*source)(const int
         return from;                                                                       \
     }                                                                                      \
     static void expect_##id(const tg_array *x, tg_array *y) { by_index(x, y, source_##id); }
-#define OPERAND(number, ...)                                                                             \
-    {                                                                                                    \
-        .type = {.dtype = TG_F64, .shape = {.ndim = number, .dim = {__VA_ARGS__}}}, .low = -2, .high = 2 \
+#define OPERAND(number, ...)                                                                   \
+    {                                                                                          \
+        .type = {.dtype = TG_F64, .shape = {.ndim = number, .dim = {__VA_ARGS__}}}, .low = -2, \
+        .high = 2                                                                              \
     }
-#define WAY_SAMPLE(id, text, ...)                                                                          \
-    {                                                                                                      \
-        .label = text, .n_in = 1, .x = {OPERAND(__VA_ARGS__)}, .record = record_##id, .whole = expect_##id \
+#define WAY_SAMPLE(id, text, ...)                                                     \
+    {                                                                                 \
+        .label = text, .n_in = 1, .x = {OPERAND(__VA_ARGS__)}, .record = record_##id, \
+        .whole = expect_##id                                                          \
     }
 
 WAY(reshape_matrix, i, (tg_reshape)(t, x[0], TG_SHAPE(3, 4)))
@@ -542,8 +625,11 @@ WAY(slice_clipped, i, (tg_slice)(t, x[0], -1, -100, 100, 1))
 WAY(slice_nothing, 0, (tg_slice)(t, x[0], 0, 3, 3, 1))
 WAY(slice_rows, at[0] * 10, (tg_slice)(t, x[0], 0, 0, TG_END, 10))
 static const tg_sample slice_samples[] = {
-    WAY_SAMPLE(slice_steps, "with a step", 2, 5, 7), WAY_SAMPLE(slice_from_end, "from the end", 2, 5, 7), WAY_SAMPLE(slice_clipped, "clipped", 1, 65),
-    WAY_SAMPLE(slice_nothing, "nothing", 1, 5),      WAY_SAMPLE(slice_rows, "a long step", 1, 1025),
+    WAY_SAMPLE(slice_steps, "with a step", 2, 5, 7),
+    WAY_SAMPLE(slice_from_end, "from the end", 2, 5, 7),
+    WAY_SAMPLE(slice_clipped, "clipped", 1, 65),
+    WAY_SAMPLE(slice_nothing, "nothing", 1, 5),
+    WAY_SAMPLE(slice_rows, "a long step", 1, 1025),
 };
 TG_INFO(slice, "y[i] = x[start + i step]", "one axis shortened", -1, slice_samples)
 
@@ -585,8 +671,10 @@ TG_INFO(unsqueeze, "y = x", "an axis of size 1 inserted", -1, unsqueeze_samples)
     {               \
         2, { 0, 2 } \
     }
-WAY(pad_corner, at[0]<1 || at[1]> 2 ? -1 : (at[0] - 1) * 3 + at[1], (tg_pad)(t, x[0], BEFORE, AFTER, 7))
-WAY(pad_nothing, at[0]<3 || at[0]> 3 + 64 ? -1 : at[0] - 3, (tg_pad)(t, x[0], TG_SHAPE(3), TG_SHAPE(1), 7))
+WAY(pad_corner, at[0]<1 || at[1]> 2 ? -1 : (at[0] - 1) * 3 + at[1],
+    (tg_pad)(t, x[0], BEFORE, AFTER, 7))
+WAY(pad_nothing, at[0]<3 || at[0]> 3 + 64 ? -1 : at[0] - 3,
+    (tg_pad)(t, x[0], TG_SHAPE(3), TG_SHAPE(1), 7))
 WAY(pad_empty, -1, (tg_pad)(t, x[0], TG_SHAPE(3), TG_SHAPE(1), 7))
 WAY(pad_scalar, 0, (tg_pad)(t, x[0], TG_SCALAR, TG_SCALAR, 7))
 static const tg_sample pad_samples[] = {
@@ -604,12 +692,19 @@ static void expect_joined(const tg_array *x, tg_array *y, int n, const int64_t *
     int64_t done[4] = {0}, i = 0;
     while (i < count)
         for (int k = 0; k < n; k++)
-            for (int64_t j = 0; j < step[k]; j++) ((double *)y->data)[i++] = ((const double *)x[k].data)[done[k]++];
+            for (int64_t j = 0; j < step[k]; j++)
+                ((double *)y->data)[i++] = ((const double *)x[k].data)[done[k]++];
 }
 
-#define JOIN(id, n, axis, call, ...)                                                                 \
-    static tg_tensor *record_##id(tg_tape *t, tg_tensor *const *x) { return (call)(t, n, x, axis); } \
-    static void expect_##id(const tg_array *x, tg_array *y) { expect_joined(x, y, n, (const int64_t[]){__VA_ARGS__}); }
+#define JOIN(id, n, axis, call, ...)                               \
+    static tg_tensor *record_##id(tg_tape *t, tg_tensor *const *x) \
+    {                                                              \
+        return (call)(t, n, x, axis);                              \
+    }                                                              \
+    static void expect_##id(const tg_array *x, tg_array *y)        \
+    {                                                              \
+        expect_joined(x, y, n, (const int64_t[]){__VA_ARGS__});    \
+    }
 #define JOIN_SAMPLE(id, text, n, ...)                                                             \
     {                                                                                             \
         .label = text, .n_in = n, .x = {__VA_ARGS__}, .record = record_##id, .whole = expect_##id \
@@ -620,8 +715,10 @@ JOIN(concat_rows, 4, 0, tg_concat, 195, 0, 6, 3)
 JOIN(concat_one, 1, 1, tg_concat, 1)
 JOIN(concat_nothing, 2, 0, tg_concat, 0, 0)
 static const tg_sample concat_samples[] = {
-    JOIN_SAMPLE(concat_columns, "columns", 3, OPERAND(2, 2, 3), OPERAND(2, 2, 1), OPERAND(2, 2, 70)),
-    JOIN_SAMPLE(concat_rows, "rows, one operand empty", 4, OPERAND(2, 65, 3), OPERAND(2, 0, 3), OPERAND(2, 2, 3), OPERAND(2, 1, 3)),
+    JOIN_SAMPLE(concat_columns, "columns", 3, OPERAND(2, 2, 3), OPERAND(2, 2, 1),
+                OPERAND(2, 2, 70)),
+    JOIN_SAMPLE(concat_rows, "rows, one operand empty", 4, OPERAND(2, 65, 3), OPERAND(2, 0, 3),
+                OPERAND(2, 2, 3), OPERAND(2, 1, 3)),
     JOIN_SAMPLE(concat_one, "one operand", 1, OPERAND(2, 3, 4)),
     JOIN_SAMPLE(concat_nothing, "nothing", 2, OPERAND(2, 2, 0), OPERAND(2, 3, 0)),
 };

@@ -8,7 +8,8 @@
 enum { MOST = TG_FOLD_MOST };
 
 typedef struct rows rows;
-typedef void (*row_fn)(const rows *r, tg_staircase *stairs, const void *operand_a, const void *operand_b, void *result);
+typedef void (*row_fn)(const rows *r, tg_staircase *stairs, const void *operand_a,
+                       const void *operand_b, void *result);
 
 struct rows {
     int64_t n, count, count_of_part; /* elements of a row; rows */
@@ -20,7 +21,10 @@ struct rows {
     char *y;
 };
 
-static int64_t chunk(const rows *r, int64_t first) { return r->n - first < MOST ? r->n - first : MOST; }
+static int64_t chunk(const rows *r, int64_t first)
+{
+    return r->n - first < MOST ? r->n - first : MOST;
+}
 
 /* The sum of a row is that of its chunks' sums, in the order of tg_sum: begin, a chunk's terms at a time, end. */
 static void begin_sum(const rows *r, tg_staircase *stairs)
@@ -53,67 +57,73 @@ static void end_sum(const rows *r, tg_staircase *stairs, void *sum)
         top = top > other || top != top ? top : other; \
     }
 
-#define SOFTMAX(fn, TARGET, BUILD, T)                                                                                      \
-    TARGET static void fn(const rows *r, tg_staircase *stairs, const void *operand_a, const void *operand_b, void *result) \
-    {                                                                                                                      \
-        enum { build = BUILD };                                                                                            \
-        ROW_OPERANDS(T)                                                                                                    \
-        ROW_MAX(T, fn)                                                                                                     \
-        for (int64_t first = 0; first < n; first += MOST) {                                                                \
-            const int64_t m = chunk(r, first);                                                                             \
-            TG_EACH(i, first, first + m, y[i] = EXP_BELOW(a[i] - top))                                                     \
-            add_chunk(r, stairs, m, y + first, &sum);                                                                      \
-        }                                                                                                                  \
-        end_sum(r, stairs, &sum);                                                                                          \
-        const T scale = 1 / sum;                                                                                           \
-        TG_EACH(i, 0, n, y[i] *= scale)                                                                                    \
+#define SOFTMAX(fn, TARGET, BUILD, T)                                                 \
+    TARGET static void fn(const rows *r, tg_staircase *stairs, const void *operand_a, \
+                          const void *operand_b, void *result)                        \
+    {                                                                                 \
+        enum { build = BUILD };                                                       \
+        ROW_OPERANDS(T)                                                               \
+        ROW_MAX(T, fn)                                                                \
+        for (int64_t first = 0; first < n; first += MOST) {                           \
+            const int64_t m = chunk(r, first);                                        \
+            TG_EACH(i, first, first + m, y[i] = EXP_BELOW(a[i] - top))                \
+            add_chunk(r, stairs, m, y + first, &sum);                                 \
+        }                                                                             \
+        end_sum(r, stairs, &sum);                                                     \
+        const T scale = 1 / sum;                                                      \
+        TG_EACH(i, 0, n, y[i] *= scale)                                               \
     }
 
-#define LOG_SOFTMAX(fn, TARGET, BUILD, T)                                                                                  \
-    TARGET static void fn(const rows *r, tg_staircase *stairs, const void *operand_a, const void *operand_b, void *result) \
-    {                                                                                                                      \
-        enum { build = BUILD };                                                                                            \
-        ROW_OPERANDS(T)                                                                                                    \
-        ROW_MAX(T, fn)                                                                                                     \
-        for (int64_t first = 0; first < n; first += MOST) {                                                                \
-            sum = fn##_sum(chunk(r, first), a + first, top);                                                               \
-            if (n > MOST) tg_staircase_add(stairs, &sum);                                                                  \
-        }                                                                                                                  \
-        end_sum(r, stairs, &sum);                                                                                          \
-        const T log_sum = LOG(sum);                                                                                        \
-        TG_EACH(i, 0, n, y[i] = (a[i] - top) - log_sum)                                                                    \
+#define LOG_SOFTMAX(fn, TARGET, BUILD, T)                                             \
+    TARGET static void fn(const rows *r, tg_staircase *stairs, const void *operand_a, \
+                          const void *operand_b, void *result)                        \
+    {                                                                                 \
+        enum { build = BUILD };                                                       \
+        ROW_OPERANDS(T)                                                               \
+        ROW_MAX(T, fn)                                                                \
+        for (int64_t first = 0; first < n; first += MOST) {                           \
+            sum = fn##_sum(chunk(r, first), a + first, top);                          \
+            if (n > MOST) tg_staircase_add(stairs, &sum);                             \
+        }                                                                             \
+        end_sum(r, stairs, &sum);                                                     \
+        const T log_sum = LOG(sum);                                                   \
+        TG_EACH(i, 0, n, y[i] = (a[i] - top) - log_sum)                               \
     }
 
 /* a is the softmax, b the gradient of it: a (b - sum a b) */
-#define SOFTMAX_GRAD(fn, TARGET, BUILD, T)                                                                                 \
-    TARGET static void fn(const rows *r, tg_staircase *stairs, const void *operand_a, const void *operand_b, void *result) \
-    {                                                                                                                      \
-        ROW_OPERANDS(T)                                                                                                    \
-        T term[MOST];                                                                                                      \
-        for (int64_t first = 0; first < n; first += MOST) {                                                                \
-            const int64_t m = chunk(r, first);                                                                             \
-            TG_EACH(i, 0, m, term[i] = a[first + i] * b[first + i])                                                        \
-            add_chunk(r, stairs, m, term, &sum);                                                                           \
-        }                                                                                                                  \
-        end_sum(r, stairs, &sum);                                                                                          \
-        TG_EACH(i, 0, n, y[i] = a[i] * (b[i] - sum))                                                                       \
+#define SOFTMAX_GRAD(fn, TARGET, BUILD, T)                                            \
+    TARGET static void fn(const rows *r, tg_staircase *stairs, const void *operand_a, \
+                          const void *operand_b, void *result)                        \
+    {                                                                                 \
+        ROW_OPERANDS(T)                                                               \
+        T term[MOST];                                                                 \
+        for (int64_t first = 0; first < n; first += MOST) {                           \
+            const int64_t m = chunk(r, first);                                        \
+            TG_EACH(i, 0, m, term[i] = a[first + i] * b[first + i])                   \
+            add_chunk(r, stairs, m, term, &sum);                                      \
+        }                                                                             \
+        end_sum(r, stairs, &sum);                                                     \
+        TG_EACH(i, 0, n, y[i] = a[i] * (b[i] - sum))                                  \
     }
 
 /* a is the log-softmax, b the gradient of it: b - e^a sum b */
-#define LOG_SOFTMAX_GRAD(fn, TARGET, BUILD, T)                                                                             \
-    TARGET static void fn(const rows *r, tg_staircase *stairs, const void *operand_a, const void *operand_b, void *result) \
-    {                                                                                                                      \
-        enum { build = BUILD };                                                                                            \
-        ROW_OPERANDS(T)                                                                                                    \
-        for (int64_t first = 0; first < n; first += MOST) add_chunk(r, stairs, chunk(r, first), b + first, &sum);          \
-        end_sum(r, stairs, &sum);                                                                                          \
-        TG_EACH(i, 0, n, y[i] = b[i] - EXP_BELOW(a[i]) * sum)                                                              \
+#define LOG_SOFTMAX_GRAD(fn, TARGET, BUILD, T)                                        \
+    TARGET static void fn(const rows *r, tg_staircase *stairs, const void *operand_a, \
+                          const void *operand_b, void *result)                        \
+    {                                                                                 \
+        enum { build = BUILD };                                                       \
+        ROW_OPERANDS(T)                                                               \
+        for (int64_t first = 0; first < n; first += MOST)                             \
+            add_chunk(r, stairs, chunk(r, first), b + first, &sum);                   \
+        end_sum(r, stairs, &sum);                                                     \
+        TG_EACH(i, 0, n, y[i] = b[i] - EXP_BELOW(a[i]) * sum)                         \
     }
 
-#define ROW_KERNELS(name, DEFINE)                 \
-    TG_EACH_BUILD(DEFINE, name##_row_f32, float)  \
-    TG_EACH_BUILD(DEFINE, name##_row_f64, double) \
-    static const row_fn name##_rows[][TG_BUILD_COUNT] = {[TG_F32] = TG_BUILDS(name##_row_f32), [TG_F64] = TG_BUILDS(name##_row_f64)};
+#define ROW_KERNELS(name, DEFINE)                         \
+    TG_EACH_BUILD(DEFINE, name##_row_f32, float)          \
+    TG_EACH_BUILD(DEFINE, name##_row_f64, double)         \
+    static const row_fn name##_rows[][TG_BUILD_COUNT] = { \
+        [TG_F32] = TG_BUILDS(name##_row_f32), [TG_F64] = TG_BUILDS(name##_row_f64)};
 
 TG_EACH_BUILD(TG_ROW_FOLDS, softmax_row_f32, float)
 TG_EACH_BUILD(TG_ROW_FOLDS, softmax_row_f64, double)
@@ -129,7 +139,8 @@ static void run_part(const tg_call *c, void *user, int64_t part)
     (void)c;
     const rows *r = user;
     tg_staircase stairs;
-    const int64_t first = part * r->count_of_part, end = first + r->count_of_part < r->count ? first + r->count_of_part : r->count;
+    const int64_t first = part * r->count_of_part,
+                  end = first + r->count_of_part < r->count ? first + r->count_of_part : r->count;
     for (int64_t k = first; k < end; k++) {
         const size_t at = (size_t)k * r->bytes;
         r->row(r, &stairs, r->a + at, r->b + at, r->y + at);
@@ -171,47 +182,74 @@ static void softmax_vjp(TG_VJP);
 static void softmax_grad_vjp(TG_VJP);
 static void log_softmax_vjp(TG_VJP);
 static void log_softmax_grad_vjp(TG_VJP);
-static const tg_op softmax = {.size = sizeof(tg_op), .name = "softmax", .n_in = 1, .rule = rule, .kernel = softmax_kernel, .vjp = softmax_vjp};
-static const tg_op softmax_grad = {
-    .size = sizeof(tg_op), .name = "softmax_grad", .n_in = 2, .rule = rule, .kernel = softmax_grad_kernel, .vjp = softmax_grad_vjp};
-static const tg_op log_softmax = {
-    .size = sizeof(tg_op), .name = "log_softmax", .n_in = 1, .rule = rule, .kernel = log_softmax_kernel, .vjp = log_softmax_vjp};
-static const tg_op log_softmax_grad = {
-    .size = sizeof(tg_op), .name = "log_softmax_grad", .n_in = 2, .rule = rule, .kernel = log_softmax_grad_kernel, .vjp = log_softmax_grad_vjp};
+static const tg_op softmax = {.size = sizeof(tg_op),
+                              .name = "softmax",
+                              .n_in = 1,
+                              .rule = rule,
+                              .kernel = softmax_kernel,
+                              .vjp = softmax_vjp};
+static const tg_op softmax_grad = {.size = sizeof(tg_op),
+                                   .name = "softmax_grad",
+                                   .n_in = 2,
+                                   .rule = rule,
+                                   .kernel = softmax_grad_kernel,
+                                   .vjp = softmax_grad_vjp};
+static const tg_op log_softmax = {.size = sizeof(tg_op),
+                                  .name = "log_softmax",
+                                  .n_in = 1,
+                                  .rule = rule,
+                                  .kernel = log_softmax_kernel,
+                                  .vjp = log_softmax_vjp};
+static const tg_op log_softmax_grad = {.size = sizeof(tg_op),
+                                       .name = "log_softmax_grad",
+                                       .n_in = 2,
+                                       .rule = rule,
+                                       .kernel = log_softmax_grad_kernel,
+                                       .vjp = log_softmax_grad_vjp};
 
-static tg_tensor *row_sum(tg_tape *t, const char *file, int line, tg_tensor *x) { return tg_sum(t, x, TG_AXES(-1), true); }
+static tg_tensor *row_sum(tg_tape *t, const char *where, tg_tensor *x)
+{
+    return tg_sum(t, x, TG_AXES(-1), true);
+}
 
-static void softmax_vjp(TG_VJP) { gx[0] = tg_apply_2(t, file, line, &softmax_grad, y, gy); }
-static void log_softmax_vjp(TG_VJP) { gx[0] = tg_apply_2(t, file, line, &log_softmax_grad, y, gy); }
+static void softmax_vjp(TG_VJP) { gx[0] = tg_apply_2(t, where, &softmax_grad, y, gy); }
+static void log_softmax_vjp(TG_VJP) { gx[0] = tg_apply_2(t, where, &log_softmax_grad, y, gy); }
 
 /* of s (g - sum s g), s = x[0] and g = x[1] */
 static void softmax_grad_vjp(TG_VJP)
 {
     tg_tensor *s = x[0], *g = x[1];
-    gx[0] = tg_sub(t, tg_mul(t, gy, tg_sub(t, g, row_sum(t, file, line, tg_mul(t, s, g)))), tg_mul(t, g, row_sum(t, file, line, tg_mul(t, gy, s))));
-    gx[1] = tg_apply_2(t, file, line, &softmax_grad, s, gy);
+    gx[0] = tg_sub(t, tg_mul(t, gy, tg_sub(t, g, row_sum(t, where, tg_mul(t, s, g)))),
+                   tg_mul(t, g, row_sum(t, where, tg_mul(t, gy, s))));
+    gx[1] = tg_apply_2(t, where, &softmax_grad, s, gy);
 }
 
 /* of g - e^l sum g, l = x[0] and g = x[1] */
 static void log_softmax_grad_vjp(TG_VJP)
 {
     tg_tensor *weighted = tg_mul(t, gy, tg_exp(t, x[0]));
-    gx[0] = tg_neg(t, tg_mul(t, weighted, row_sum(t, file, line, x[1])));
-    gx[1] = tg_sub(t, gy, row_sum(t, file, line, weighted));
+    gx[0] = tg_neg(t, tg_mul(t, weighted, row_sum(t, where, x[1])));
+    gx[1] = tg_sub(t, gy, row_sum(t, where, weighted));
 }
 
-static tg_tensor *along(tg_tape *t, const char *file, int line, const tg_op *op, tg_tensor *x, int axis)
+static tg_tensor *along(tg_tape *t, const char *where, const tg_op *op, tg_tensor *x, int axis)
 {
     int k;
-    if (!tg_ready(t, file, line, op->name, x)) return NULL;
+    if (!tg_ready(t, where, op->name, x)) return NULL;
     const int last = tg_tensor_shape(x).ndim - 1;
-    if (!tg_axis_find(t, file, line, op->name, last + 1, axis, &k)) return NULL;
-    if (k == last) return tg_apply_1(t, file, line, op, x);
-    return tg_transpose(t, tg_apply_1(t, file, line, op, tg_transpose(t, x, k, last)), k, last);
+    if (!tg_axis_find(t, where, op->name, last + 1, axis, &k)) return NULL;
+    if (k == last) return tg_apply_1(t, where, op, x);
+    return tg_transpose(t, tg_apply_1(t, where, op, tg_transpose(t, x, k, last)), k, last);
 }
 
-tg_tensor *tg_softmax_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis) { return along(t, file, line, &softmax, x, axis); }
-tg_tensor *tg_log_softmax_at(tg_tape *t, const char *file, int line, tg_tensor *x, int axis) { return along(t, file, line, &log_softmax, x, axis); }
+tg_tensor *tg_softmax_at(tg_tape *t, const char *where, tg_tensor *x, int axis)
+{
+    return along(t, where, &softmax, x, axis);
+}
+tg_tensor *tg_log_softmax_at(tg_tape *t, const char *where, tg_tensor *x, int axis)
+{
+    return along(t, where, &log_softmax, x, axis);
+}
 
 /* ---------------------------------------------------------------- samples */
 
@@ -231,24 +269,37 @@ static void along_axis(const tg_array *x, tg_array *y, int k, bool logarithm)
     }
 }
 
-#define ALONG(name, id, number, axis, logarithm)                                                                   \
-    static tg_tensor *record_##name##_##id(tg_tape *t, tg_tensor *const *x) { return (tg_##name)(t, x[0], axis); } \
-    static void expect_##name##_##id(const tg_array *x, tg_array *y) { along_axis(x, y, number, logarithm); }
-#define ALONG_SAMPLE(name, id, text, number, ...)                                                              \
-    {                                                                                                          \
-        .label = text, .n_in = 1, .record = record_##name##_##id, .whole = expect_##name##_##id, .x = {        \
-            {.type = {.dtype = TG_F64, .shape = {.ndim = number, .dim = {__VA_ARGS__}}}, .low = -3, .high = 3} \
-        }                                                                                                      \
+#define ALONG(name, id, number, axis, logarithm)                            \
+    static tg_tensor *record_##name##_##id(tg_tape *t, tg_tensor *const *x) \
+    {                                                                       \
+        return (tg_##name)(t, x[0], axis);                                  \
+    }                                                                       \
+    static void expect_##name##_##id(const tg_array *x, tg_array *y)        \
+    {                                                                       \
+        along_axis(x, y, number, logarithm);                                \
     }
-#define WAYS(name, logarithm)                                                                                        \
-    ALONG(name, first, 0, 0, logarithm)                                                                              \
-    ALONG(name, middle, 1, 1, logarithm)                                                                             \
-    ALONG(name, last, 1, -1, logarithm)                                                                              \
-    static const tg_sample name##_samples[] = {                                                                      \
-        ALONG_SAMPLE(name, last, "rows", 2, 3, 5),        ALONG_SAMPLE(name, last, "long rows", 2, 2, 1030),         \
-        ALONG_SAMPLE(name, last, "rows of one", 2, 4, 1), ALONG_SAMPLE(name, last, "no rows", 2, 0, 3),              \
-        ALONG_SAMPLE(name, last, "empty rows", 2, 3, 0),  ALONG_SAMPLE(name, first, "columns", 2, 65, 3),            \
-        ALONG_SAMPLE(name, first, "a vector", 1, 7),      ALONG_SAMPLE(name, middle, "the middle axis", 3, 2, 5, 3), \
+#define ALONG_SAMPLE(name, id, text, number, ...)                                                \
+    {                                                                                            \
+        .label = text, .n_in = 1, .record = record_##name##_##id, .whole = expect_##name##_##id, \
+        .x = {                                                                                   \
+            {.type = {.dtype = TG_F64, .shape = {.ndim = number, .dim = {__VA_ARGS__}}},         \
+             .low = -3,                                                                          \
+             .high = 3}                                                                          \
+        }                                                                                        \
+    }
+#define WAYS(name, logarithm)                                      \
+    ALONG(name, first, 0, 0, logarithm)                            \
+    ALONG(name, middle, 1, 1, logarithm)                           \
+    ALONG(name, last, 1, -1, logarithm)                            \
+    static const tg_sample name##_samples[] = {                    \
+        ALONG_SAMPLE(name, last, "rows", 2, 3, 5),                 \
+        ALONG_SAMPLE(name, last, "long rows", 2, 2, 1030),         \
+        ALONG_SAMPLE(name, last, "rows of one", 2, 4, 1),          \
+        ALONG_SAMPLE(name, last, "no rows", 2, 0, 3),              \
+        ALONG_SAMPLE(name, last, "empty rows", 2, 3, 0),           \
+        ALONG_SAMPLE(name, first, "columns", 2, 65, 3),            \
+        ALONG_SAMPLE(name, first, "a vector", 1, 7),               \
+        ALONG_SAMPLE(name, middle, "the middle axis", 3, 2, 5, 3), \
     };
 WAYS(softmax, false)
 WAYS(log_softmax, true)

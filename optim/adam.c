@@ -11,7 +11,8 @@ _Static_assert((int)EPS < (int)TG_OPTIM_COEFFICIENTS, "Adam's coefficients must 
 static void prepare(const void *options, double learning_rate, int64_t step, double *c)
 {
     const tg_adam_options *o = (const tg_adam_options *)options;
-    const double correction = 1 - pow(o->beta1, (double)step), root = sqrt(1 - pow(o->beta2, (double)step));
+    const double correction = 1 - pow(o->beta1, (double)step),
+                 root = sqrt(1 - pow(o->beta2, (double)step));
     c[RATE] = learning_rate / correction * root;
     c[DECAY] = o->decoupled ? 0 : o->weight_decay;
     c[SHRINK] = o->decoupled ? 1 - learning_rate * o->weight_decay : 1;
@@ -63,34 +64,40 @@ static const char *check(const void *options)
     return NULL;
 }
 
-static const tg_optim_rule adam = {.size = sizeof(tg_optim_rule),
-                                   .name = "adam",
-                                   .options_size = sizeof(tg_adam_options),
-                                   .n_slots = 2,
-                                   .slot = {"mean", "square"},
-                                   .check = check,
-                                   .prepare = prepare,
-                                   .update = {[TG_F32] = TG_BUILDS(adam_f32), [TG_F64] = TG_BUILDS(adam_f64)}};
+static const tg_optim_rule adam = {
+    .size = sizeof(tg_optim_rule),
+    .name = "adam",
+    .options_size = sizeof(tg_adam_options),
+    .n_slots = 2,
+    .slot = {"mean", "square"},
+    .check = check,
+    .prepare = prepare,
+    .update = {[TG_F32] = TG_BUILDS(adam_f32), [TG_F64] = TG_BUILDS(adam_f64)}};
 
-static const tg_optim_rule amsgrad = {.size = sizeof(tg_optim_rule),
-                                      .name = "adam",
-                                      .options_size = sizeof(tg_adam_options),
-                                      .n_slots = 3,
-                                      .slot = {"mean", "square", "largest"},
-                                      .check = check,
-                                      .prepare = prepare,
-                                      .update = {[TG_F32] = TG_BUILDS(amsgrad_f32), [TG_F64] = TG_BUILDS(amsgrad_f64)}};
+static const tg_optim_rule amsgrad = {
+    .size = sizeof(tg_optim_rule),
+    .name = "adam",
+    .options_size = sizeof(tg_adam_options),
+    .n_slots = 3,
+    .slot = {"mean", "square", "largest"},
+    .check = check,
+    .prepare = prepare,
+    .update = {[TG_F32] = TG_BUILDS(amsgrad_f32), [TG_F64] = TG_BUILDS(amsgrad_f64)}};
 
 static double or_default(double x, double otherwise) { return x != 0 ? x : otherwise; }
 
-tg_optim *tg_adam_new_at(tg_params *ps, const char *file, int line, const tg_adam_options *options)
+tg_optim *tg_adam_new_at(tg_params *ps, const char *where, const tg_adam_options *options)
 {
     tg_adam_options o;
     if (tg_options_read(&o, sizeof o, options)) o.size = sizeof o;
     o.beta1 = or_default(o.beta1, 0.9);
     o.beta2 = or_default(o.beta2, 0.999);
     o.eps = or_default(o.eps, 1e-8);
-    return tg_optim_new_at(ps, file, line, o.amsgrad ? &amsgrad : &adam, or_default(o.learning_rate, 1e-3), &o);
+    return tg_optim_new_at(ps, where, o.amsgrad ? &amsgrad : &adam,
+                           or_default(o.learning_rate, 1e-3), &o);
 }
 
-tg_optim *(tg_adam_new)(tg_params *ps, const tg_adam_options *options) { return tg_adam_new_at(ps, NULL, 0, options); }
+tg_optim *(tg_adam_new)(tg_params *ps, const tg_adam_options *options)
+{
+    return tg_adam_new_at(ps, NULL, options);
+}

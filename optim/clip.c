@@ -49,9 +49,12 @@ TG_EACH_BUILD(SCALE, scale_f64, double)
 TG_EACH_BUILD(CLAMP, clamp_f32, float)
 TG_EACH_BUILD(CLAMP, clamp_f64, double)
 
-static double (*const squares[TG_F64 + 1][TG_BUILD_COUNT])(const void *, int64_t) = {TG_BUILDS(squares_f32), TG_BUILDS(squares_f64)};
-static void (*const scale[TG_F64 + 1][TG_BUILD_COUNT])(void *, int64_t, double) = {TG_BUILDS(scale_f32), TG_BUILDS(scale_f64)};
-static void (*const clamp[TG_F64 + 1][TG_BUILD_COUNT])(void *, int64_t, double) = {TG_BUILDS(clamp_f32), TG_BUILDS(clamp_f64)};
+static double (*const squares[TG_F64 + 1][TG_BUILD_COUNT])(const void *, int64_t) = {
+    TG_BUILDS(squares_f32), TG_BUILDS(squares_f64)};
+static void (*const scale[TG_F64 + 1][TG_BUILD_COUNT])(void *, int64_t, double) = {
+    TG_BUILDS(scale_f32), TG_BUILDS(scale_f64)};
+static void (*const clamp[TG_F64 + 1][TG_BUILD_COUNT])(void *, int64_t, double) = {
+    TG_BUILDS(clamp_f32), TG_BUILDS(clamp_f64)};
 
 /* Terms added as leaves of a binary tree, from the left: level[k] holds the sum of 2^k of them when bit k of count is set. */
 typedef struct pairwise {
@@ -93,7 +96,8 @@ double tg_clip_grad_norm(tg_params *ps, double max)
 {
     if (tg_params_status(ps) != TG_OK) return NAN;
     if (!(isfinite(max) && max >= 0)) {
-        tg_error_set(&ps->error, NULL, 0, "clip_grad_norm", TG_EVALUE, "the largest norm %g is not finite and >= 0", max);
+        tg_error_set(&ps->error, NULL, "clip_grad_norm", TG_EVALUE,
+                     "the largest norm %g is not finite and >= 0", max);
         return NAN;
     }
     const int build = tg_build_best();
@@ -109,7 +113,9 @@ double tg_clip_grad_norm(tg_params *ps, double max)
 tg_status tg_clip_grad_value(tg_params *ps, double limit)
 {
     if (tg_params_status(ps) != TG_OK) return tg_params_status(ps);
-    if (!(limit >= 0)) return tg_error_set(&ps->error, NULL, 0, "clip_grad_value", TG_EVALUE, "the limit %g is not >= 0", limit);
+    if (!(limit >= 0))
+        return tg_error_set(&ps->error, NULL, "clip_grad_value", TG_EVALUE,
+                            "the limit %g is not >= 0", limit);
     const int build = tg_build_best();
     for (size_t k = 0; k < ps->count; k++) {
         const tg_param *p = ps->list[k];

@@ -46,50 +46,66 @@ struct tg_optim {
 
 static const char *rule_fault(const tg_optim_rule *rule)
 {
-    if (!rule->name || rule->n_slots < 0 || rule->n_slots > TG_OPTIM_SLOTS) return "the rule is malformed";
+    if (!rule->name || rule->n_slots < 0 || rule->n_slots > TG_OPTIM_SLOTS)
+        return "the rule is malformed";
     for (int k = 0; k < rule->n_slots; k++)
-        if (!rule->slot[k] || strcmp(rule->slot[k], "step") == 0) return "a slot of the rule has no name, or \"step\"";
+        if (!rule->slot[k] || strcmp(rule->slot[k], "step") == 0)
+            return "a slot of the rule has no name, or \"step\"";
     return NULL;
 }
 
-static void set_up(tg_optim *o, const char *file, int line, const tg_optim_rule *rule, double learning_rate, const void *options)
+static void set_up(tg_optim *o, const char *where, const tg_optim_rule *rule, double learning_rate,
+                   const void *options)
 {
     const bool readable = rule && tg_options_read(&o->rule, sizeof o->rule, rule);
     const char *what = readable && o->rule.name ? o->rule.name : "optim_new";
     const char *fault = readable ? rule_fault(&o->rule) : NULL;
     const size_t bytes = o->rule.options_size;
-    if (!o->params) tg_error_set(&o->error, file, line, what, TG_ENULL, "the parameters are NULL");
-    else if (!rule || (bytes && !options)) tg_error_set(&o->error, file, line, what, TG_ENULL, "the %s NULL", rule ? "options are" : "rule is");
-    else if (!readable || fault) tg_error_set(&o->error, file, line, what, TG_EVALUE, "%s", readable ? fault : "the rule's size is not set");
+    if (!o->params) tg_error_set(&o->error, where, what, TG_ENULL, "the parameters are NULL");
+    else if (!rule || (bytes && !options))
+        tg_error_set(&o->error, where, what, TG_ENULL, "the %s NULL",
+                     rule ? "options are" : "rule is");
+    else if (!readable || fault)
+        tg_error_set(&o->error, where, what, TG_EVALUE, "%s",
+                     readable ? fault : "the rule's size is not set");
     else if (!(isfinite(learning_rate) && learning_rate >= 0))
-        tg_error_set(&o->error, file, line, what, TG_EVALUE, "the learning rate %g is not finite and >= 0", learning_rate);
-    else if (o->rule.check && (fault = o->rule.check(options))) tg_error_set(&o->error, file, line, what, TG_EVALUE, "%s", fault);
+        tg_error_set(&o->error, where, what, TG_EVALUE,
+                     "the learning rate %g is not finite and >= 0", learning_rate);
+    else if (o->rule.check && (fault = o->rule.check(options)))
+        tg_error_set(&o->error, where, what, TG_EVALUE, "%s", fault);
     else if (bytes && !(o->options = tg_allocate(&o->allocator, bytes)))
-        tg_error_set(&o->error, file, line, what, TG_ENOMEM, "no memory for the options");
+        tg_error_set(&o->error, where, what, TG_ENOMEM, "no memory for the options");
     else if (bytes) memcpy(o->options, options, bytes);
     o->unusable = o->error.status != TG_OK;
 }
 
-tg_optim *tg_optim_new_at(tg_params *ps, const char *file, int line, const tg_optim_rule *rule, double learning_rate, const void *options)
+tg_optim *tg_optim_new_at(tg_params *ps, const char *where, const tg_optim_rule *rule,
+                          double learning_rate, const void *options)
 {
     const tg_allocator allocator = ps ? ps->allocator : tg_allocator_or_default(NULL);
     tg_optim *o = tg_allocate(&allocator, sizeof *o);
     if (!o) return NULL;
-    *o = (tg_optim){.allocator = allocator, .params = ps, .learning_rate = learning_rate, .threads = 1, .build = tg_build_best()};
-    set_up(o, file, line, rule, learning_rate, options);
+    *o = (tg_optim){.allocator = allocator,
+                    .params = ps,
+                    .learning_rate = learning_rate,
+                    .threads = 1,
+                    .build = tg_build_best()};
+    set_up(o, where, rule, learning_rate, options);
     return o;
 }
 
-tg_optim *(tg_optim_new)(tg_params *ps, const tg_optim_rule *rule, double learning_rate, const void *options)
+tg_optim *(tg_optim_new)(tg_params *ps, const tg_optim_rule *rule, double learning_rate,
+                         const void *options)
 {
-    return tg_optim_new_at(ps, NULL, 0, rule, learning_rate, options);
+    return tg_optim_new_at(ps, NULL, rule, learning_rate, options);
 }
 
 void tg_optim_free(tg_optim *o)
 {
     if (!o) return;
     const tg_allocator a = o->allocator;
-    for (size_t k = 0; k < o->n_histories; k++) tg_release(&a, o->histories[k].slots, o->histories[k].bytes);
+    for (size_t k = 0; k < o->n_histories; k++)
+        tg_release(&a, o->histories[k].slots, o->histories[k].bytes);
     tg_release(&a, o->histories, o->history_capacity * sizeof *o->histories);
     tg_release(&a, o->pieces, o->piece_capacity * sizeof *o->pieces);
     tg_release(&a, o->sets, o->set_capacity * sizeof *o->sets);
@@ -99,7 +115,10 @@ void tg_optim_free(tg_optim *o)
 
 tg_status tg_optim_status(const tg_optim *o) { return o ? o->error.status : TG_ENOMEM; }
 
-const char *tg_optim_message(const tg_optim *o) { return o ? o->error.message : "no optimizer: there was no memory for it"; }
+const char *tg_optim_message(const tg_optim *o)
+{
+    return o ? o->error.message : "no optimizer: there was no memory for it";
+}
 
 void tg_optim_clear_error(tg_optim *o)
 {
@@ -112,7 +131,8 @@ tg_status tg_optim_set_learning_rate(tg_optim *o, double learning_rate)
 {
     if (tg_optim_status(o) != TG_OK) return tg_optim_status(o);
     if (!(isfinite(learning_rate) && learning_rate >= 0))
-        return tg_error_set(&o->error, NULL, 0, o->rule.name, TG_EVALUE, "the learning rate %g is not finite and >= 0", learning_rate);
+        return tg_error_set(&o->error, NULL, o->rule.name, TG_EVALUE,
+                            "the learning rate %g is not finite and >= 0", learning_rate);
     o->learning_rate = learning_rate;
     return TG_OK;
 }
@@ -122,7 +142,9 @@ double tg_optim_learning_rate(const tg_optim *o) { return o ? o->learning_rate :
 tg_status tg_optim_set_threads(tg_optim *o, int threads)
 {
     if (tg_optim_status(o) != TG_OK) return tg_optim_status(o);
-    if (threads < 1 || threads > 1024) return tg_error_set(&o->error, NULL, 0, o->rule.name, TG_EVALUE, "%d threads are not 1 to 1024", threads);
+    if (threads < 1 || threads > 1024)
+        return tg_error_set(&o->error, NULL, o->rule.name, TG_EVALUE,
+                            "%d threads are not 1 to 1024", threads);
     o->threads = threads;
     return TG_OK;
 }
@@ -130,7 +152,8 @@ tg_status tg_optim_set_threads(tg_optim *o, int threads)
 tg_status tg_optim_set_isa(tg_optim *o, tg_isa isa)
 {
     if (tg_optim_status(o) != TG_OK) return tg_optim_status(o);
-    if ((int)isa < TG_ISA_AUTO || isa > TG_ISA_AVX512) return tg_error_set(&o->error, NULL, 0, o->rule.name, TG_EVALUE, "unknown instruction set");
+    if ((int)isa < TG_ISA_AUTO || isa > TG_ISA_AVX512)
+        return tg_error_set(&o->error, NULL, o->rule.name, TG_EVALUE, "unknown instruction set");
     const int best = tg_build_best(), wanted = (int)isa - (int)TG_ISA_BASE + TG_BUILD_BASE;
     o->build = isa == TG_ISA_AUTO || wanted > best ? best : wanted;
     return TG_OK;
@@ -138,7 +161,10 @@ tg_status tg_optim_set_isa(tg_optim *o, tg_isa isa)
 
 /* ---------------------------------------------------------------- the step */
 
-static size_t slot_bytes(const tg_param *p) { return (p->bytes + TG_ALIGN - 1) / TG_ALIGN * TG_ALIGN; }
+static size_t slot_bytes(const tg_param *p)
+{
+    return (p->bytes + TG_ALIGN - 1) / TG_ALIGN * TG_ALIGN;
+}
 
 static void *slot_of(const tg_optim *o, const tg_param *p, int slot)
 {
@@ -148,7 +174,8 @@ static void *slot_of(const tg_optim *o, const tg_param *p, int slot)
 static tg_update_fn update_of(const tg_optim *o, tg_dtype dtype)
 {
     tg_update_fn update = NULL;
-    for (int build = o->build; build >= 0 && !update; build--) update = o->rule.update[dtype][build];
+    for (int build = o->build; build >= 0 && !update; build--)
+        update = o->rule.update[dtype][build];
     return update;
 }
 
@@ -156,7 +183,9 @@ static tg_update_fn update_of(const tg_optim *o, tg_dtype dtype)
 static bool cover_params(tg_optim *o)
 {
     const size_t count = o->params->count;
-    if (!tg_grow(&o->allocator, (void **)&o->histories, &o->history_capacity, count, sizeof *o->histories)) return false;
+    if (!tg_grow(&o->allocator, (void **)&o->histories, &o->history_capacity, count,
+                 sizeof *o->histories))
+        return false;
     while (o->n_histories < count) o->histories[o->n_histories++] = (history){0, NULL, 0};
     return true;
 }
@@ -181,7 +210,9 @@ static bool cut(tg_optim *o, const tg_param *p, uint32_t set)
     enum { PIECE = 16384 };
     for (int64_t first = 0; first < p->count;) {
         const int64_t left = p->count - first, n = o->rule.whole || left < PIECE ? left : PIECE;
-        if (!tg_grow(&o->allocator, (void **)&o->pieces, &o->piece_capacity, o->n_pieces + 1, sizeof *o->pieces)) return false;
+        if (!tg_grow(&o->allocator, (void **)&o->pieces, &o->piece_capacity, o->n_pieces + 1,
+                     sizeof *o->pieces))
+            return false;
         o->pieces[o->n_pieces++] = (piece){p->tensor.id, set, first, n};
         first += n;
     }
@@ -198,11 +229,13 @@ static tg_status plan_step(tg_optim *o)
         const tg_param *p = o->params->list[k];
         if (!moves(p)) continue;
         if (!update_of(o, p->dtype))
-            return tg_error_set(&o->error, NULL, 0, o->rule.name, TG_EDTYPE, "\"%s\" is %s, for which the rule has no update", p->name,
+            return tg_error_set(&o->error, NULL, o->rule.name, TG_EDTYPE,
+                                "\"%s\" is %s, for which the rule has no update", p->name,
                                 tg_dtype_name(p->dtype));
         if (step != o->histories[k].steps + 1) {
             step = o->histories[k].steps + 1;
-            room = tg_grow(&o->allocator, (void **)&o->sets, &o->set_capacity, o->n_sets + 1, sizeof *o->sets);
+            room = tg_grow(&o->allocator, (void **)&o->sets, &o->set_capacity, o->n_sets + 1,
+                           sizeof *o->sets);
             if (!room) break;
             coefficients *set = &o->sets[o->n_sets++];
             memset(set, 0, sizeof *set);
@@ -210,14 +243,19 @@ static tg_status plan_step(tg_optim *o)
         }
         room = remember(o, p) && cut(o, p, (uint32_t)o->n_sets - 1);
     }
-    return room ? TG_OK : tg_error_set(&o->error, NULL, 0, o->rule.name, TG_ENOMEM, "no memory for a step");
+    return room ? TG_OK
+                : tg_error_set(&o->error, NULL, o->rule.name, TG_ENOMEM, "no memory for a step");
 }
 
 static void run_piece(const tg_optim *o, const piece *k)
 {
     const tg_param *p = o->params->list[k->param];
     const size_t offset = (size_t)k->first * tg_dtype_size(p->dtype);
-    tg_update u = {.n = k->n, .value = (char *)p->value + offset, .grad = (char *)p->grad + offset, .c = o->sets[k->set].c, .options = o->options};
+    tg_update u = {.n = k->n,
+                   .value = (char *)p->value + offset,
+                   .grad = (char *)p->grad + offset,
+                   .c = o->sets[k->set].c,
+                   .options = o->options};
     for (int s = 0; s < o->rule.n_slots; s++) u.slot[s] = (char *)slot_of(o, p, s) + offset;
     update_of(o, p->dtype)(&u);
 }
@@ -240,7 +278,8 @@ tg_status tg_optim_step(tg_optim *o)
 {
     if (tg_optim_status(o) != TG_OK) return tg_optim_status(o);
     const tg_error *theirs = &o->params->error;
-    if (theirs->status != TG_OK) return tg_error_set(&o->error, NULL, 0, NULL, theirs->status, "%s", theirs->message);
+    if (theirs->status != TG_OK)
+        return tg_error_set(&o->error, NULL, NULL, theirs->status, "%s", theirs->message);
     if (plan_step(o) != TG_OK) return o->error.status;
     run(o);
     for (size_t k = 0; k < o->params->count; k++) {
@@ -257,7 +296,10 @@ tg_status tg_optim_step(tg_optim *o)
 
 static const char *const step_slot = "step";
 
-int tg_optim_state_count(const tg_optim *o) { return o && !o->unusable ? (int)o->n_histories * (o->rule.n_slots + 1) : 0; }
+int tg_optim_state_count(const tg_optim *o)
+{
+    return o && !o->unusable ? (int)o->n_histories * (o->rule.n_slots + 1) : 0;
+}
 
 bool tg_optim_state_get(const tg_optim *o, int index, tg_optim_state *out)
 {
@@ -266,7 +308,9 @@ bool tg_optim_state_get(const tg_optim *o, int index, tg_optim_state *out)
     const tg_param *p = o->params->list[index / each];
     const history *h = &o->histories[index / each];
     if (!h->steps) return false;
-    if (slot < o->rule.n_slots) *out = (tg_optim_state){p->name, o->rule.slot[slot], p->dtype, p->shape, slot_of(o, p, slot)};
+    if (slot < o->rule.n_slots)
+        *out =
+            (tg_optim_state){p->name, o->rule.slot[slot], p->dtype, p->shape, slot_of(o, p, slot)};
     else *out = (tg_optim_state){p->name, step_slot, TG_I64, TG_SCALAR, &h->steps};
     return true;
 }
@@ -279,16 +323,23 @@ static tg_status set_slot(tg_optim *o, const tg_param *p, int slot, const tg_opt
     const char *what = o->rule.name;
     int64_t steps = 0;
     if (state->dtype != dtype)
-        return tg_error_set(&o->error, NULL, 0, what, TG_EDTYPE, "state \"%s\" of \"%s\" is %s, not %s", state->slot, p->name, tg_dtype_name(dtype),
-                            tg_dtype_name(state->dtype));
+        return tg_error_set(&o->error, NULL, what, TG_EDTYPE,
+                            "state \"%s\" of \"%s\" is %s, not %s", state->slot, p->name,
+                            tg_dtype_name(dtype), tg_dtype_name(state->dtype));
     if (!tg_shape_equal(state->shape, shape))
-        return tg_error_set(&o->error, NULL, 0, what, TG_ESHAPE, "state \"%s\" of \"%s\" has shape %s, not %s", state->slot, p->name,
+        return tg_error_set(&o->error, NULL, what, TG_ESHAPE,
+                            "state \"%s\" of \"%s\" has shape %s, not %s", state->slot, p->name,
                             tg_shape_text(shape).text, tg_shape_text(state->shape).text);
     if (!state->data && tg_shape_count(shape))
-        return tg_error_set(&o->error, NULL, 0, what, TG_ENULL, "the data of state \"%s\" of \"%s\" is NULL", state->slot, p->name);
+        return tg_error_set(&o->error, NULL, what, TG_ENULL,
+                            "the data of state \"%s\" of \"%s\" is NULL", state->slot, p->name);
     if (is_step) memcpy(&steps, state->data, sizeof steps);
-    if (steps < 0) return tg_error_set(&o->error, NULL, 0, what, TG_EVALUE, "state \"step\" of \"%s\" is negative", p->name);
-    if (!cover_params(o) || !remember(o, p)) return tg_error_set(&o->error, NULL, 0, what, TG_ENOMEM, "no memory for the state of \"%s\"", p->name);
+    if (steps < 0)
+        return tg_error_set(&o->error, NULL, what, TG_EVALUE,
+                            "state \"step\" of \"%s\" is negative", p->name);
+    if (!cover_params(o) || !remember(o, p))
+        return tg_error_set(&o->error, NULL, what, TG_ENOMEM, "no memory for the state of \"%s\"",
+                            p->name);
     if (is_step) o->histories[p->tensor.id].steps = steps;
     else if (p->count) memmove(slot_of(o, p, slot), state->data, p->bytes);
     return TG_OK;
@@ -298,10 +349,14 @@ tg_status tg_optim_state_set(tg_optim *o, const tg_optim_state *state)
 {
     if (tg_optim_status(o) != TG_OK) return tg_optim_status(o);
     const char *what = o->rule.name;
-    if (!state || !state->param || !state->slot) return tg_error_set(&o->error, NULL, 0, what, TG_ENULL, "the state, or a name in it, is NULL");
+    if (!state || !state->param || !state->slot)
+        return tg_error_set(&o->error, NULL, what, TG_ENULL, "the state, or a name in it, is NULL");
     const tg_param *p = tg_param_of(tg_params_find(o->params, state->param));
-    if (!p) return tg_error_set(&o->error, NULL, 0, what, TG_EVALUE, "no parameter \"%s\" for a state", state->param);
+    if (!p)
+        return tg_error_set(&o->error, NULL, what, TG_EVALUE, "no parameter \"%s\" for a state",
+                            state->param);
     for (int slot = 0; slot <= o->rule.n_slots; slot++)
-        if (strcmp(state->slot, slot < o->rule.n_slots ? o->rule.slot[slot] : step_slot) == 0) return set_slot(o, p, slot, state);
-    return tg_error_set(&o->error, NULL, 0, what, TG_EVALUE, "no state \"%s\"", state->slot);
+        if (strcmp(state->slot, slot < o->rule.n_slots ? o->rule.slot[slot] : step_slot) == 0)
+            return set_slot(o, p, slot, state);
+    return tg_error_set(&o->error, NULL, what, TG_EVALUE, "no state \"%s\"", state->slot);
 }

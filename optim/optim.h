@@ -46,7 +46,7 @@ typedef struct tg_sgd_options {
     bool nesterov;
 } tg_sgd_options;
 
-TG_API tg_optim *tg_sgd_new_at(tg_params *ps, const char *file, int line, const tg_sgd_options *options);
+TG_API tg_optim *tg_sgd_new_at(tg_params *ps, const char *where, const tg_sgd_options *options);
 
 /* Adam (Kingma and Ba 2015) as PyTorch computes it. In a parameter's k-th step, with m and v starting at 0:
  *     d = g + weight_decay p;  when decoupled: d = g, p = p - learning_rate weight_decay p  (AdamW, Loshchilov and Hutter 2019)
@@ -66,17 +66,19 @@ typedef struct tg_adam_options {
     bool amsgrad;
 } tg_adam_options;
 
-TG_API tg_optim *tg_adam_new_at(tg_params *ps, const char *file, int line, const tg_adam_options *options);
+TG_API tg_optim *tg_adam_new_at(tg_params *ps, const char *where, const tg_adam_options *options);
 
 /* ---------------------------------------------------------------- what all optimizers share
  *
  * Those that make one (tg_sgd_new, tg_adam_new, tg_optim_new) return NULL only when memory is short; an option out of range gives an
  * optimizer in error. options may be NULL. ps must outlive the optimizer's use; memory comes from ps's allocator. */
 
-TG_API void tg_optim_free(tg_optim *o);                 /* NULL allowed */
-TG_API tg_status tg_optim_status(const tg_optim *o);    /* the sticky status; TG_ENOMEM for NULL */
-TG_API const char *tg_optim_message(const tg_optim *o); /* "file:line: sgd: what"; "" without an error */
-TG_API void tg_optim_clear_error(tg_optim *o);          /* an error of its creation stays: there is no optimizer to go on with */
+TG_API void tg_optim_free(tg_optim *o);              /* NULL allowed */
+TG_API tg_status tg_optim_status(const tg_optim *o); /* the sticky status; TG_ENOMEM for NULL */
+TG_API const char *
+tg_optim_message(const tg_optim *o); /* "file:line: sgd: what"; "" without an error */
+TG_API void tg_optim_clear_error(
+    tg_optim *o); /* an error of its creation stays: there is no optimizer to go on with */
 
 /* Takes a step and uses the gradients up. On an error no parameter has changed. */
 TG_API tg_status tg_optim_step(tg_optim *o);
@@ -151,8 +153,8 @@ typedef struct tg_optim_rule {
     const char *name;    /* as in messages: "sgd" */
     size_t options_size; /* bytes of options that the optimizer copies; 0: none */
     int n_slots;
-    const char *slot[TG_OPTIM_SLOTS];          /* their names: unique, not "step" */
-    bool whole;                                /* update sees whole parameters, never parts: for rules that are not elementwise */
+    const char *slot[TG_OPTIM_SLOTS]; /* their names: unique, not "step" */
+    bool whole; /* update sees whole parameters, never parts: for rules that are not elementwise */
     const char *(*check)(const void *options); /* NULL, or what is wrong with them. May be NULL */
     /* The coefficients of a parameter's step-th step (from 1), written to c[TG_OPTIM_COEFFICIENTS] in double; they may depend on nothing
      * but the arguments. May be NULL. */
@@ -163,7 +165,8 @@ typedef struct tg_optim_rule {
 } tg_optim_rule;
 
 /* The rule and the options are copied; the strings that the rule points to must stay. */
-TG_API tg_optim *tg_optim_new_at(tg_params *ps, const char *file, int line, const tg_optim_rule *rule, double learning_rate, const void *options);
+TG_API tg_optim *tg_optim_new_at(tg_params *ps, const char *where, const tg_optim_rule *rule,
+                                 double learning_rate, const void *options);
 
 /* ---------------------------------------------------------------- gradient clipping */
 
@@ -180,8 +183,10 @@ TG_API tg_status tg_clip_grad_value(tg_params *ps, double limit);
  * Functions of the step (from 0), to be multiplied with a base learning rate. NaN when an argument is out of its range, which
  * tg_optim_set_learning_rate refuses. */
 
-TG_API double tg_schedule_step(int64_t step, int64_t every, double gamma); /* gamma^floor(step / every); every >= 1 */
-TG_API double tg_schedule_exponential(int64_t step, double gamma);         /* gamma^step; gamma >= 0 in both */
+TG_API double tg_schedule_step(int64_t step, int64_t every,
+                               double gamma); /* gamma^floor(step / every); every >= 1 */
+TG_API double tg_schedule_exponential(int64_t step,
+                                      double gamma); /* gamma^step; gamma >= 0 in both */
 
 /* floor + (1 - floor) (1 + cos(pi step / total)) / 2, and floor from `total` on; total >= 1 (Loshchilov and Hutter 2017) */
 TG_API double tg_schedule_cosine(int64_t step, int64_t total, double floor);
@@ -193,7 +198,8 @@ TG_API double tg_schedule_warmup_linear(int64_t step, int64_t warmup, int64_t to
 
 TG_API tg_optim *tg_sgd_new(tg_params *ps, const tg_sgd_options *options);
 TG_API tg_optim *tg_adam_new(tg_params *ps, const tg_adam_options *options);
-TG_API tg_optim *tg_optim_new(tg_params *ps, const tg_optim_rule *rule, double learning_rate, const void *options);
+TG_API tg_optim *tg_optim_new(tg_params *ps, const tg_optim_rule *rule, double learning_rate,
+                              const void *options);
 
 #ifdef __cplusplus
 }
@@ -203,7 +209,8 @@ TG_API tg_optim *tg_optim_new(tg_params *ps, const tg_optim_rule *rule, double l
 #ifndef TG_NO_MACROS
 #define tg_sgd_new(ps, ...) tg_sgd_new_at(ps, TG_HERE, __VA_ARGS__)
 #define tg_adam_new(ps, ...) tg_adam_new_at(ps, TG_HERE, __VA_ARGS__)
-#define tg_optim_new(ps, rule, learning_rate, ...) tg_optim_new_at(ps, TG_HERE, rule, learning_rate, __VA_ARGS__)
+#define tg_optim_new(ps, rule, learning_rate, ...) \
+    tg_optim_new_at(ps, TG_HERE, rule, learning_rate, __VA_ARGS__)
 #endif
 
 #endif

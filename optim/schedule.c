@@ -9,13 +9,17 @@ double tg_schedule_step(int64_t step, int64_t every, double gamma)
     return step >= 0 && every >= 1 && decays(gamma) ? pow(gamma, (double)(step / every)) : NAN;
 }
 
-double tg_schedule_exponential(int64_t step, double gamma) { return tg_schedule_step(step, 1, gamma); }
+double tg_schedule_exponential(int64_t step, double gamma)
+{
+    return tg_schedule_step(step, 1, gamma);
+}
 
 double tg_schedule_cosine(int64_t step, int64_t total, double floor)
 {
     const double pi = 3.14159265358979323846;
     if (step < 0 || total < 1 || !decays(floor)) return NAN;
-    return step >= total ? floor : floor + (1 - floor) * (1 + cos(pi * (double)step / (double)total)) / 2;
+    return step >= total ? floor
+                         : floor + (1 - floor) * (1 + cos(pi * (double)step / (double)total)) / 2;
 }
 
 double tg_schedule_warmup_linear(int64_t step, int64_t warmup, int64_t total)

@@ -61,32 +61,38 @@ static const char *check(const void *options)
     if (!in_range(o->momentum)) return "the momentum must be finite and >= 0";
     if (!in_range(o->dampening) || o->dampening > 1) return "the dampening must be in 0..1";
     if (!in_range(o->weight_decay)) return "the weight decay must be finite and >= 0";
-    if (o->nesterov && !(o->momentum > 0 && o->dampening <= 0)) return "nesterov wants a momentum and no dampening";
+    if (o->nesterov && !(o->momentum > 0 && o->dampening <= 0))
+        return "nesterov wants a momentum and no dampening";
     return NULL;
 }
 
-static const tg_optim_rule plain = {.size = sizeof(tg_optim_rule),
-                                    .name = "sgd",
-                                    .options_size = sizeof(tg_sgd_options),
-                                    .check = check,
-                                    .prepare = prepare,
-                                    .update = {[TG_F32] = TG_BUILDS(plain_f32), [TG_F64] = TG_BUILDS(plain_f64)}};
+static const tg_optim_rule plain = {
+    .size = sizeof(tg_optim_rule),
+    .name = "sgd",
+    .options_size = sizeof(tg_sgd_options),
+    .check = check,
+    .prepare = prepare,
+    .update = {[TG_F32] = TG_BUILDS(plain_f32), [TG_F64] = TG_BUILDS(plain_f64)}};
 
-static const tg_optim_rule with_momentum = {.size = sizeof(tg_optim_rule),
-                                            .name = "sgd",
-                                            .options_size = sizeof(tg_sgd_options),
-                                            .n_slots = 1,
-                                            .slot = {"momentum"},
-                                            .check = check,
-                                            .prepare = prepare,
-                                            .update = {[TG_F32] = TG_BUILDS(momentum_f32), [TG_F64] = TG_BUILDS(momentum_f64)}};
+static const tg_optim_rule with_momentum = {
+    .size = sizeof(tg_optim_rule),
+    .name = "sgd",
+    .options_size = sizeof(tg_sgd_options),
+    .n_slots = 1,
+    .slot = {"momentum"},
+    .check = check,
+    .prepare = prepare,
+    .update = {[TG_F32] = TG_BUILDS(momentum_f32), [TG_F64] = TG_BUILDS(momentum_f64)}};
 
-tg_optim *tg_sgd_new_at(tg_params *ps, const char *file, int line, const tg_sgd_options *options)
+tg_optim *tg_sgd_new_at(tg_params *ps, const char *where, const tg_sgd_options *options)
 {
     tg_sgd_options o;
     if (tg_options_read(&o, sizeof o, options)) o.size = sizeof o;
     const double learning_rate = o.learning_rate != 0 ? o.learning_rate : 1e-3;
-    return tg_optim_new_at(ps, file, line, o.momentum > 0 ? &with_momentum : &plain, learning_rate, &o);
+    return tg_optim_new_at(ps, where, o.momentum > 0 ? &with_momentum : &plain, learning_rate, &o);
 }
 
-tg_optim *(tg_sgd_new)(tg_params *ps, const tg_sgd_options *options) { return tg_sgd_new_at(ps, NULL, 0, options); }
+tg_optim *(tg_sgd_new)(tg_params *ps, const tg_sgd_options *options)
+{
+    return tg_sgd_new_at(ps, NULL, options);
+}

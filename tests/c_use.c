@@ -17,7 +17,8 @@ int main(void)
     tg_backward(t, loss);
     const double value = tg_item(t, loss);
     const double *gradient = tg_param_grad(w);
-    int wrong = value != 1 - 8 + 27 || !gradient || gradient[0] != 3 || gradient[1] != 12 || gradient[2] != 27;
+    int wrong = value != 1 - 8 + 27 || !gradient || gradient[0] != 3 || gradient[1] != 12 ||
+                gradient[2] != 27;
 
     tg_add(t, w, tg_input(t, TG_F64, TG_SHAPE(2), start));
     wrong |= tg_tape_status(t) != TG_ESHAPE || !strstr(tg_tape_message(t), "c_use.c:");

@@ -29,12 +29,14 @@ static inline bool names_line(const tg_tape *t, const char *file, int line)
     return strncmp(tg_tape_message(t), position, strlen(position)) == 0;
 }
 
-#define cr_expect_fails(t, wanted, line, ...)                                                                                 \
-    do {                                                                                                                      \
-        char about_[256];                                                                                                     \
-        snprintf(about_, sizeof about_, __VA_ARGS__);                                                                         \
-        cr_expect_eq(tg_tape_status(t), wanted, "%s: %s: %s", about_, tg_status_name(tg_tape_status(t)), tg_tape_message(t)); \
-        cr_expect(names_line(t, __FILE__, line), "%s: no line in \"%s\"", about_, tg_tape_message(t));                        \
+#define cr_expect_fails(t, wanted, line, ...)                                     \
+    do {                                                                          \
+        char about_[256];                                                         \
+        snprintf(about_, sizeof about_, __VA_ARGS__);                             \
+        cr_expect_eq(tg_tape_status(t), wanted, "%s: %s: %s", about_,             \
+                     tg_status_name(tg_tape_status(t)), tg_tape_message(t));      \
+        cr_expect(names_line(t, __FILE__, line), "%s: no line in \"%s\"", about_, \
+                  tg_tape_message(t));                                            \
     } while (0)
 
 #endif

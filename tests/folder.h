@@ -36,14 +36,21 @@ static inline const char *folder_write(folder *f, const char *name, const void *
     return f->file;
 }
 
-static inline const char *folder_text(folder *f, const char *name, const char *text) { return folder_write(f, name, text, strlen(text)); }
+static inline const char *folder_text(folder *f, const char *name, const char *text)
+{
+    return folder_write(f, name, text, strlen(text));
+}
 
-static inline int folder_remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
+static inline int folder_remove_one(const char *path, const struct stat *info, int kind,
+                                    struct FTW *where)
 {
     (void)info, (void)kind, (void)where;
     return remove(path);
 }
 
-static inline void folder_free(folder *f) { nftw(f->path, folder_remove_one, 8, FTW_DEPTH | FTW_PHYS); }
+static inline void folder_free(folder *f)
+{
+    nftw(f->path, folder_remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
 
 #endif

@@ -45,7 +45,8 @@ void criterion_send_assert(struct criterion_assert_stats *assertion)
 {
     if (assertion->passed) return;
     now.failed = true;
-    printf("%s:%u: %s/%s: %s\n", assertion->file, assertion->line, now.test->category, now.test->name, assertion->message);
+    printf("%s:%u: %s/%s: %s\n", assertion->file, assertion->line, now.test->category,
+           now.test->name, assertion->message);
 }
 
 static bool wanted(const struct criterion_test *test, int n, char **parts)
@@ -79,15 +80,19 @@ int main(int argc, char **argv)
     int run = 0, passed = 0;
     for (struct criterion_test *const *at = __start_cr_tst; at < __stop_cr_tst; at++) {
         const struct criterion_test *test = *at;
-        if (!test || test->data->disabled || test->data->signal || !wanted(test, argc - 1, argv + 1)) continue;
+        if (!test || test->data->disabled || test->data->signal ||
+            !wanted(test, argc - 1, argv + 1))
+            continue;
         if (test->data->kind_ == CR_TEST_PARAMETERIZED) {
             struct criterion_test_params all = test->data->param_();
-            for (size_t k = 0; k < all.length; k++, run++) passed += passes(test, (char *)all.params + k * all.size);
+            for (size_t k = 0; k < all.length; k++, run++)
+                passed += passes(test, (char *)all.params + k * all.size);
         } else {
             run++;
             passed += passes(test, NULL);
         }
     }
-    printf("[====] Synthesis: Tested: %d | Passing: %d | Failing: %d | Crashing: 0\n", run, passed, run - passed);
+    printf("[====] Synthesis: Tested: %d | Passing: %d | Failing: %d | Crashing: 0\n", run, passed,
+           run - passed);
     return passed == run && run > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

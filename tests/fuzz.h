@@ -14,7 +14,13 @@
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-enum { MAX_LEAVES = 8, MAX_INSTRUCTIONS = 64, MAX_SLOTS = MAX_LEAVES + MAX_INSTRUCTIONS, MAX_TARGETS = 5, N_DATA = 2 };
+enum {
+    MAX_LEAVES = 8,
+    MAX_INSTRUCTIONS = 64,
+    MAX_SLOTS = MAX_LEAVES + MAX_INSTRUCTIONS,
+    MAX_TARGETS = 5,
+    N_DATA = 2
+};
 
 typedef struct instruction {
     int kind;
@@ -86,11 +92,13 @@ static const struct {
     const char *name;
     int weight;
 } kinds[KIND_COUNT] = {
-    [UNARY] = {"unary", 20},     [BINARY] = {"binary", 24}, [NUMBER] = {"number", 6},   [COMPARE] = {"compare", 3}, [WHERE] = {"where", 3},
-    [REDUCE] = {"reduce", 10},   [ALONG] = {"along", 2},    [SOFTMAX] = {"softmax", 3}, [VIEW] = {"view", 18},      [JOIN] = {"join", 4},
-    [CAST] = {"cast", 4},        [MATMUL] = {"matmul", 5},  [INDEX] = {"index", 3},     [NORMAL] = {"norm", 2},     [DROPOUT] = {"dropout", 3},
-    [DETACH] = {"detach", 1},    [GRAD] = {"grad", 1},      [KEEP] = {"keep", 1},       [EVAL] = {"eval", 1},       [ITEM] = {"item", 1},
-    [BACKWARD] = {"backward", 1}};
+    [UNARY] = {"unary", 20},    [BINARY] = {"binary", 24},  [NUMBER] = {"number", 6},
+    [COMPARE] = {"compare", 3}, [WHERE] = {"where", 3},     [REDUCE] = {"reduce", 10},
+    [ALONG] = {"along", 2},     [SOFTMAX] = {"softmax", 3}, [VIEW] = {"view", 18},
+    [JOIN] = {"join", 4},       [CAST] = {"cast", 4},       [MATMUL] = {"matmul", 5},
+    [INDEX] = {"index", 3},     [NORMAL] = {"norm", 2},     [DROPOUT] = {"dropout", 3},
+    [DETACH] = {"detach", 1},   [GRAD] = {"grad", 1},       [KEEP] = {"keep", 1},
+    [EVAL] = {"eval", 1},       [ITEM] = {"item", 1},       [BACKWARD] = {"backward", 1}};
 
 static int random_kind(uint64_t *s)
 {
@@ -102,7 +110,8 @@ static int random_kind(uint64_t *s)
 
 static void random_sizes(graph *c, uint64_t *s)
 {
-    static const int64_t small[] = {0, 1, 2, 2, 3, 3, 5, 7, 17}, medium[] = {33, 64, 65, 70, 130, 1023, 1024, 1025, 1500};
+    static const int64_t small[] = {0, 1, 2, 2, 3, 3, 5, 7, 17},
+                         medium[] = {33, 64, 65, 70, 130, 1023, 1024, 1025, 1500};
     const int scale = below(s, 100);
     for (int k = 0; k < 3; k++) c->size[k] = small[1 + below(s, COUNT(small) - 1)];
     if (chance(s, 5)) c->size[below(s, 3)] = 0;
@@ -110,7 +119,8 @@ static void random_sizes(graph *c, uint64_t *s)
     if (scale >= 92) c->size[0] = 70, c->size[1] = 33;
     c->limit = scale < 80 ? 1 << 12 : 1 << 14;
     if (scale >= 98) {
-        static const int64_t large[][2] = {{70000, 1}, {1500, 50}, {50, 1500}, {300, 257}, {3, 25000}};
+        static const int64_t large[][2] = {
+            {70000, 1}, {1500, 50}, {50, 1500}, {300, 257}, {3, 25000}};
         memcpy(c->size, large[below(s, COUNT(large))], sizeof large[0]);
         c->size[2] = 1 + below(s, 2);
         c->limit = 160000;
@@ -120,7 +130,11 @@ static void random_sizes(graph *c, uint64_t *s)
 static void make(graph *c, uint64_t seed)
 {
     uint64_t state = seed * 0xD1342543DE82EF95u, *s = &state;
-    *c = (graph){.seed = seed, .style = below(s, 8), .plain = chance(s, 50), .twice = chance(s, 40), .reach = chance(s, 80)};
+    *c = (graph){.seed = seed,
+                 .style = below(s, 8),
+                 .plain = chance(s, 50),
+                 .twice = chance(s, 40),
+                 .reach = chance(s, 80)};
     random_sizes(c, s);
     const tg_dtype usual = chance(s, 60) ? TG_F32 : TG_F64;
     const bool mixed = chance(s, 25);
@@ -128,10 +142,13 @@ static void make(graph *c, uint64_t seed)
     for (int k = 0; k < c->n_leaves; k++) {
         static const int forms[] = {0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8};
         leaf_kind *l = &c->leaf[k];
-        *l = (leaf_kind){.from = chance(s, 50) ? PARAM : 1 + (unsigned)below(s, 3), .dtype = usual, .form = forms[below(s, COUNT(forms))]};
+        *l = (leaf_kind){.from = chance(s, 50) ? PARAM : 1 + (unsigned)below(s, 3),
+                         .dtype = usual,
+                         .form = forms[below(s, COUNT(forms))]};
         if (mixed && chance(s, 40)) l->dtype = usual == TG_F32 ? TG_F64 : TG_F32;
         if (k == 0) *l = (leaf_kind){.from = PARAM, .dtype = usual, .form = l->form};
-        if (k && k == c->n_leaves - 1 && chance(s, 40)) *l = (leaf_kind){.from = COPIED, .dtype = TG_I64, .form = l->form};
+        if (k && k == c->n_leaves - 1 && chance(s, 40))
+            *l = (leaf_kind){.from = COPIED, .dtype = TG_I64, .form = l->form};
     }
     c->n = 2 + below(s, chance(s, 15) ? MAX_INSTRUCTIONS - 1 : 22);
     int grads = chance(s, 25) ? 1 + below(s, 2) : 0;
@@ -141,7 +158,8 @@ static void make(graph *c, uint64_t seed)
         i->kind = random_kind(s);
         if (k && chance(s, grads * 200 / c->n)) i->kind = GRAD;
         if (i->kind == GRAD && grads-- <= 0) i->kind = UNARY;
-        if (c->plain && (i->kind == EVAL || i->kind == ITEM || i->kind == BACKWARD)) i->kind = BINARY;
+        if (c->plain && (i->kind == EVAL || i->kind == ITEM || i->kind == BACKWARD))
+            i->kind = BINARY;
         /* Half the operands are recent, so that chains become long. */
         i->a = chance(s, 50) && k ? slots - 1 - below(s, k < 3 ? k : 3) : below(s, slots);
         i->b = chance(s, 30) && k ? slots - 1 - below(s, k < 5 ? k : 5) : below(s, slots);
@@ -149,7 +167,8 @@ static void make(graph *c, uint64_t seed)
         i->variant = (uint32_t)mix(s);
     }
     c->n_targets = 1 + below(s, MAX_TARGETS);
-    for (int k = 0; k < c->n_targets; k++) c->target[k] = c->n_leaves + c->n - 1 - below(s, k == 0 ? 1 : c->n);
+    for (int k = 0; k < c->n_targets; k++)
+        c->target[k] = c->n_leaves + c->n - 1 - below(s, k == 0 ? 1 : c->n);
 }
 
 static tg_shape shape_of(const graph *c, int leaf)
@@ -197,7 +216,8 @@ static void *random_data(const graph *c, int leaf, uint64_t seed)
 
 static void fill(const graph *c, int which, void **data)
 {
-    for (int k = 0; k < c->n_leaves; k++) data[k] = random_data(c, k, c->seed * 100 + (uint64_t)(which * 10 + k));
+    for (int k = 0; k < c->n_leaves; k++)
+        data[k] = random_data(c, k, c->seed * 100 + (uint64_t)(which * 10 + k));
 }
 
 static tg_params *params_of(const graph *c, const tg_allocator *allocator, tg_tensor **param)
@@ -209,7 +229,8 @@ static tg_params *params_of(const graph *c, const tg_allocator *allocator, tg_te
         param[k] = NULL;
         if (c->leaf[k].from != PARAM && c->leaf[k].from != FROZEN) continue;
         snprintf(name, sizeof name, "p%d", k);
-        param[k] = tg_param_new(ps, name, c->leaf[k].dtype, shape_of(c, k), ((tg_init){TG_ZEROS, 0, 0}));
+        param[k] =
+            tg_param_new(ps, name, c->leaf[k].dtype, shape_of(c, k), ((tg_init){TG_ZEROS, 0, 0}));
         void *data = random_data(c, k, c->seed * 100 + 90 + (uint64_t)k);
         tg_param_write(param[k], data);
         tg_param_set_trainable(param[k], c->leaf[k].from == PARAM);

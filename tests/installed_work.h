@@ -43,7 +43,8 @@ static inline int installed_training(tg_tape *t, const tg_allocator *memory, con
     tg_optim *sgd = tg_sgd_new(ps, &options);
     double first = 0, last = 0;
     for (int step = 0; step < STEPS; step++) {
-        tg_tensor *x = tg_input(t, TG_F32, TG_SHAPE(ROWS, N), ones), *y = tg_input(t, TG_F32, TG_SHAPE(ROWS, N), ones);
+        tg_tensor *x = tg_input(t, TG_F32, TG_SHAPE(ROWS, N), ones),
+                  *y = tg_input(t, TG_F32, TG_SHAPE(ROWS, N), ones);
         tg_tensor *loss = tg_mse_loss(t, tg_tanh(t, tg_linear(t, x, w, NULL)), y, TG_REDUCE_MEAN);
         tg_backward(t, loss);
         tg_optim_step(sgd);
@@ -52,7 +53,8 @@ static inline int installed_training(tg_tape *t, const tg_allocator *memory, con
         tg_tape_reset(t);
     }
     const int right = tg_tape_status(t) == TG_OK && tg_optim_status(sgd) == TG_OK && last < first;
-    if (!right) fprintf(stderr, "training: loss %g, then %g; %s\n", first, last, tg_tape_message(t));
+    if (!right)
+        fprintf(stderr, "training: loss %g, then %g; %s\n", first, last, tg_tape_message(t));
     tg_optim_free(sgd);
     tg_params_free(ps);
     return right;
@@ -71,10 +73,13 @@ static inline int installed_work(int threads, const tg_allocator *memory)
     tg_tape *t = tg_tape_new(&options);
     tg_tensor *a = tg_input(t, TG_F32, TG_SHAPE(N, N), ones);
     int right = installed_sum_is(t, "a 512 x 512 product", tg_matmul(t, a, a), (double)N * N * N);
-    tg_tensor *x = tg_input(t, TG_F32, TG_SHAPE(2, 3, 32, 32), ones), *w = tg_input(t, TG_F32, TG_SHAPE(4, 3, 3, 3), ones);
+    tg_tensor *x = tg_input(t, TG_F32, TG_SHAPE(2, 3, 32, 32), ones),
+              *w = tg_input(t, TG_F32, TG_SHAPE(4, 3, 3, 3), ones);
     tg_conv plain;
     memset(&plain, 0, sizeof plain);
-    right = installed_sum_is(t, "a convolution", tg_conv2d(t, x, w, NULL, plain), 2. * 4 * 30 * 30 * 27) && right;
+    right = installed_sum_is(t, "a convolution", tg_conv2d(t, x, w, NULL, plain),
+                             2. * 4 * 30 * 30 * 27) &&
+            right;
     tg_tape_reset(t);
     right = installed_training(t, memory, ones) && right;
     tg_tape_free(t);

@@ -8,7 +8,8 @@ int cxx_library(void);
 int main(void)
 {
     const tg_allocator memory = tg_jemalloc();
-    tg_params *ps = tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .allocator = &memory});
+    tg_params *ps = tg_params_new(
+        &(tg_params_options){.size = sizeof(tg_params_options), .allocator = &memory});
     const size_t before = tg_jemalloc_stats_now().allocated;
     tg_param_new(ps, "w", TG_F32, TG_SHAPE(1 << 20), (tg_init){.kind = TG_ZEROS});
     const size_t more = tg_jemalloc_stats_now().allocated - before;

@@ -10,7 +10,8 @@ int plugin_step(int threads)
     enum { N = 1 << 18 };
     tg_params *ps = tg_params_new(NULL);
     tg_tensor *w = tg_param_new(ps, "w", TG_F32, TG_SHAPE(N), (tg_init){.kind = TG_ONES});
-    tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .threads = threads});
+    tg_tape *t =
+        tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .threads = threads});
     tg_tensor *loss = tg_sum(t, tg_square(t, w), TG_ALL_AXES, false);
     tg_backward(t, loss);
     const float *gradient = tg_param_grad(w);

@@ -49,7 +49,9 @@ static int work_in_a_child(const char *path)
     const pid_t child = fork();
     if (child == 0) _exit(p.work(1));
     int status = 1;
-    if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 0) return 1;
+    if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) ||
+        WEXITSTATUS(status) != 0)
+        return 1;
     return p.work(2) != 0 || dlclose(p.handle) != 0;
 }
 

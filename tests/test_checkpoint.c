@@ -20,9 +20,12 @@ static tg_mlp *small_model(uint64_t seed)
     const float x[] = {1, 2, 3, 4, 5, 7}, y[] = {0, 1, 2};
     tg_dataset *d = tg_dataset_new(NULL);
     tg_dataset_fill(d, TG_TASK_MULTICLASS, 3, 2, x, y);
-    tg_mlp *m = tg_mlp_new(
-        d, &(tg_mlp_options){
-               .size = sizeof(tg_mlp_options), .n_hidden = 1, .hidden = (const int64_t[]){3}, .activation = "tanh", .dropout = 0.1, .seed = seed});
+    tg_mlp *m = tg_mlp_new(d, &(tg_mlp_options){.size = sizeof(tg_mlp_options),
+                                                .n_hidden = 1,
+                                                .hidden = (const int64_t[]){3},
+                                                .activation = "tanh",
+                                                .dropout = 0.1,
+                                                .seed = seed});
     cr_assert_eq(tg_mlp_status(m), TG_OK, "%s", tg_mlp_message(m));
     tg_dataset_free(d);
     return m;
@@ -71,7 +74,8 @@ static size_t header_length(const unsigned char *file)
 }
 
 /* Replaces a text of the header by another one of any length, and renews length and checksum, so that only the text can be what is wrong. */
-static unsigned char *with(const unsigned char *file, size_t bytes, const char *from, const char *to, size_t *changed)
+static unsigned char *with(const unsigned char *file, size_t bytes, const char *from,
+                           const char *to, size_t *changed)
 {
     const size_t header = header_length(file), a = strlen(from), b = strlen(to);
     const char *at = NULL;
@@ -91,7 +95,8 @@ static unsigned char *with(const unsigned char *file, size_t bytes, const char *
         char digits[33];
         memset(y + k + 12, '0', 32);
         const XXH128_hash_t hash = XXH3_128bits(y, *changed);
-        snprintf(digits, sizeof digits, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64, (uint64_t)hash.low64);
+        snprintf(digits, sizeof digits, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64,
+                 (uint64_t)hash.low64);
         memcpy(y + k + 12, digits, 32);
         break;
     }
@@ -125,7 +130,8 @@ Test(checkpoint, a_saved_model_comes_back_bit_by_bit)
         const tg_tensor *p = tg_params_get(a, k), *q = tg_params_get(b, k);
         cr_assert_str_eq(tg_param_name(p), tg_param_name(q));
         cr_assert(tg_shape_equal(tg_tensor_shape(p), tg_tensor_shape(q)));
-        cr_assert_arr_eq(tg_param_data(p), tg_param_data(q), (size_t)tg_tensor_count(p) * sizeof(float));
+        cr_assert_arr_eq(tg_param_data(p), tg_param_data(q),
+                         (size_t)tg_tensor_count(p) * sizeof(float));
     }
     tg_mlp_free(m);
     tg_mlp_free(y);
@@ -160,13 +166,19 @@ Test(checkpoint, the_file_is_safetensors)
     char *text = malloc(header + 1);
     memcpy(text, file + 8, header);
     text[header] = 0;
-    cr_assert_not_null(strstr(text, "\"layer0.weight\":{\"dtype\":\"F32\",\"shape\":[3,2],\"data_offsets\":[0,24]}"));
-    cr_assert_not_null(strstr(text, "\"layer0.bias\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[24,36]}"));
-    cr_assert_not_null(strstr(text, "\"layer1.weight\":{\"dtype\":\"F32\",\"shape\":[3,3],\"data_offsets\":[36,72]}"));
-    cr_assert_not_null(strstr(text, "\"layer1.bias\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[72,84]}"));
+    cr_assert_not_null(strstr(
+        text, "\"layer0.weight\":{\"dtype\":\"F32\",\"shape\":[3,2],\"data_offsets\":[0,24]}"));
+    cr_assert_not_null(
+        strstr(text, "\"layer0.bias\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[24,36]}"));
+    cr_assert_not_null(strstr(
+        text, "\"layer1.weight\":{\"dtype\":\"F32\",\"shape\":[3,3],\"data_offsets\":[36,72]}"));
+    cr_assert_not_null(
+        strstr(text, "\"layer1.bias\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[72,84]}"));
     tg_mlp *m = small_model(5);
-    cr_assert_arr_eq(file + 8 + header, tg_param_data(tg_params_find(tg_mlp_params(m), "layer0.weight")), 24);
-    cr_assert_arr_eq(file + 8 + header + 72, tg_param_data(tg_params_find(tg_mlp_params(m), "layer1.bias")), 12);
+    cr_assert_arr_eq(file + 8 + header,
+                     tg_param_data(tg_params_find(tg_mlp_params(m), "layer0.weight")), 24);
+    cr_assert_arr_eq(file + 8 + header + 72,
+                     tg_param_data(tg_params_find(tg_mlp_params(m), "layer1.bias")), 12);
     tg_mlp_free(m);
     free(text);
     free(file);
@@ -207,9 +219,10 @@ Test(checkpoint, every_truncated_length_is_refused)
     const size_t header = header_length(file);
     for (size_t k = 0; k < n; k++) {
         cr_assert_eq(load_status(&f, file, k, message), TG_EFORMAT, "%zu: %s", k, message);
-        const char *expected = k < 8            ? "bytes are no model"
-                               : k < 8 + header ? "the header alone takes"
-                                                : "cut short: the data ends before the end of tensor";
+        const char *expected = k < 8 ? "bytes are no model"
+                               : k < 8 + header
+                                   ? "the header alone takes"
+                                   : "cut short: the data ends before the end of tensor";
         cr_assert_not_null(strstr(message, expected), "%zu: %s", k, message);
     }
     free(file);
@@ -237,7 +250,8 @@ Test(checkpoint, every_flipped_bit_is_noticed, .timeout = 120)
     folder f = folder_new();
     for (size_t k = 0; k < 8 * n; k++) {
         file[k / 8] ^= (unsigned char)(1 << k % 8);
-        cr_assert_eq(load_status(&f, file, n, message), TG_EFORMAT, "bit %zu of byte %zu: %s", k % 8, k / 8, message);
+        cr_assert_eq(load_status(&f, file, n, message), TG_EFORMAT, "bit %zu of byte %zu: %s",
+                     k % 8, k / 8, message);
         cr_assert_gt(strlen(message), 10);
         file[k / 8] ^= (unsigned char)(1 << k % 8);
     }
@@ -253,40 +267,57 @@ typedef struct change {
 Test(checkpoint, headers_that_contradict_themselves_are_refused)
 {
     static const change changes[] = {
-        {"\"dtype\":\"F32\",\"shape\":[3,2]", "\"dtype\":\"F16\",\"shape\":[3,2]", "tensor 'layer0.weight' has dtype 'F16' where F32 is expected"},
-        {"\"shape\":[3,2]", "\"shape\":[2,3]", "tensor 'layer0.weight' does not have the shape [3,2]"},
-        {"\"shape\":[3,2]", "\"shape\":[6]", "tensor 'layer0.weight' does not have the shape [3,2]"},
+        {"\"dtype\":\"F32\",\"shape\":[3,2]", "\"dtype\":\"F16\",\"shape\":[3,2]",
+         "tensor 'layer0.weight' has dtype 'F16' where F32 is expected"},
+        {"\"shape\":[3,2]", "\"shape\":[2,3]",
+         "tensor 'layer0.weight' does not have the shape [3,2]"},
+        {"\"shape\":[3,2]", "\"shape\":[6]",
+         "tensor 'layer0.weight' does not have the shape [3,2]"},
         {"\"shape\":[3,2]", "\"shape\":6", "tensor 'layer0.weight' does not have the shape [3,2]"},
-        {"[24,36]", "[20,32]", "tensor 'layer0.bias' lies at 20 to 32 where 24 to 36 is expected: tensors must not overlap or leave gaps"},
+        {"[24,36]", "[20,32]",
+         "tensor 'layer0.bias' lies at 20 to 32 where 24 to 36 is expected: tensors must not "
+         "overlap or leave gaps"},
         {"[24,36]", "[24,40]", "tensor 'layer0.bias' lies at 24 to 40 where 24 to 36 is expected"},
-        {"[24,36]", "[-24,36]", "tensor 'layer0.bias' lies at -24 to 36 where 24 to 36 is expected"},
+        {"[24,36]", "[-24,36]",
+         "tensor 'layer0.bias' lies at -24 to 36 where 24 to 36 is expected"},
         {"[24,36]", "[24,36,48]", "tensor 'layer0.bias' has no data_offsets"},
         {"[24,36]", "[\"24\",36]", "tensor 'layer0.bias' has no data_offsets"},
         {"\"layer0.bias\"", "\"layer0.bios\"", "there is no tensor 'layer0.bias'"},
-        {"\"layer1.bias\":", "\"more\":{},\"layer1.bias\":", "there are tensors that do not belong to the model"},
-        {"\"layer1.bias\":", "\"layer1.weight\":", "not a model: the header is not JSON: duplicate object key"},
+        {"\"layer1.bias\":", "\"more\":{},\"layer1.bias\":",
+         "there are tensors that do not belong to the model"},
+        {"\"layer1.bias\":", "\"layer1.weight\":",
+         "not a model: the header is not JSON: duplicate object key"},
         {"\"[3]\"", "\"[4]\"", "tensor 'layer0.weight' does not have the shape [4,2]"},
         {"\"[3]\"", "\"[0]\"", "metadata 'hidden' holds a wrong size"},
         {"\"[3]\"", "\"[1e9]\"", "metadata 'hidden' holds a wrong size"},
         {"\"[3]\"", "\"3\"", "metadata 'hidden' is not a list of sizes"},
         {"\"[3]\"", "\"[3\"", "metadata 'hidden' is not JSON"},
         {"\"[3]\"", "3", "the metadata has no text 'hidden'"},
-        {"tapegrad-mlp-1", "tapegrad-mlp-2", "the format is 'tapegrad-mlp-2' where 'tapegrad-mlp-1' is expected"},
-        {"\"format\"", "\"farmat\"", "not a tapegrad model: the header has no __metadata__ with a format"},
-        {"__metadata__", "__metadatum__", "not a tapegrad model: the header has no __metadata__ with a format"},
-        {"multiclass", "binary", "task 'binary', loss 'cross_entropy' and 3 labels do not fit together"},
+        {"tapegrad-mlp-1", "tapegrad-mlp-2",
+         "the format is 'tapegrad-mlp-2' where 'tapegrad-mlp-1' is expected"},
+        {"\"format\"", "\"farmat\"",
+         "not a tapegrad model: the header has no __metadata__ with a format"},
+        {"__metadata__", "__metadatum__",
+         "not a tapegrad model: the header has no __metadata__ with a format"},
+        {"multiclass", "binary",
+         "task 'binary', loss 'cross_entropy' and 3 labels do not fit together"},
         {"cross_entropy", "mse", "task 'multiclass', loss 'mse' and 3 labels do not fit together"},
         {"tanh", "tanj", "mlp: activation 'tanj' is none of relu"},
         {"\"dropout\":\"0.1", "\"dropout\":\"7.1", "mlp: dropout 7.1"},
         {"\"dropout\":\"0.1", "\"dropout\":\"x", "metadata 'dropout' is not JSON"},
         {"\"seed\":\"5\"", "\"seed\":\"-5\"", "metadata 'seed' is not a number"},
         {"\"seed\":\"5\"", "\"seed\":\"99999999999999999999\"", "metadata 'seed' is not a number"},
-        {"\"[\\\"x0\\\",\\\"x1\\\"]\"", "\"[\\\"x0\\\",1]\"", "metadata 'features' holds something that is no text"},
+        {"\"[\\\"x0\\\",\\\"x1\\\"]\"", "\"[\\\"x0\\\",1]\"",
+         "metadata 'features' holds something that is no text"},
         {"\"[\\\"x0\\\",\\\"x1\\\"]\"", "\"[]\"", "the model has no features"},
-        {"\"standardization\":\"null\"", "\"standardization\":\"{}\"", "the standardization has no target_mean and target_std"},
-        {"\"standardization\":\"null\"", "\"standardization\":\"{\\\"target_mean\\\":0,\\\"target_std\\\":1,\\\"mean\\\":[1]}\"",
+        {"\"standardization\":\"null\"", "\"standardization\":\"{}\"",
+         "the standardization has no target_mean and target_std"},
+        {"\"standardization\":\"null\"",
+         "\"standardization\":\"{\\\"target_mean\\\":0,\\\"target_std\\\":1,\\\"mean\\\":[1]}\"",
          "the standardization's 'mean' is not a list of 2 numbers"},
-        {"\"standardization\":\"null\"", "\"standardization\":\"{\\\"target_mean\\\":0,\\\"target_std\\\":1,\\\"mean\\\":[1,2],\\\"std\\\":[1,0]}\"",
+        {"\"standardization\":\"null\"",
+         "\"standardization\":\"{\\\"target_mean\\\":0,\\\"target_std\\\":1,\\\"mean\\\":[1,2],"
+         "\\\"std\\\":[1,0]}\"",
          "the standardization's 'std' holds a wrong number"},
         {"\"checksum\"", "\"checksun\"", "the metadata has no checksum"},
         {"{\"__metadata__\"", "[\"__metadata__\"", "not a model: the header is not JSON"},
@@ -299,8 +330,8 @@ Test(checkpoint, headers_that_contradict_themselves_are_refused)
         size_t changed;
         unsigned char *y = with(file, n, changes[k].from, changes[k].to, &changed);
         cr_assert_eq(load_status(&f, y, changed, message), TG_EFORMAT, "%zu: %s", k, message);
-        cr_assert_eq(strncmp(message, changes[k].message, strlen(changes[k].message)), 0, "%zu: '%s' instead of '%s'", k, message,
-                     changes[k].message);
+        cr_assert_eq(strncmp(message, changes[k].message, strlen(changes[k].message)), 0,
+                     "%zu: '%s' instead of '%s'", k, message, changes[k].message);
         free(y);
     }
     size_t changed; /* the method itself: a header that is changed to the same is fine */
@@ -316,13 +347,16 @@ Test(checkpoint, other_files_are_refused)
 {
     char message[600];
     folder f = folder_new();
-    static const char csv[] = "a,b\n1,x\n2,y\n", header_only[] = "\2\0\0\0\0\0\0\0{}", huge[] = "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F{}";
+    static const char csv[] = "a,b\n1,x\n2,y\n", header_only[] = "\2\0\0\0\0\0\0\0{}",
+                      huge[] = "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F{}";
     cr_assert_eq(load_status(&f, csv, sizeof csv - 1, message), TG_EFORMAT);
-    cr_assert_str_eq(message, "not a model: its first 8 bytes are not the length of a safetensors header");
+    cr_assert_str_eq(message,
+                     "not a model: its first 8 bytes are not the length of a safetensors header");
     cr_assert_eq(load_status(&f, header_only, 10, message), TG_EFORMAT);
     cr_assert_str_eq(message, "not a tapegrad model: the header has no __metadata__ with a format");
     cr_assert_eq(load_status(&f, huge, 10, message), TG_EFORMAT);
-    cr_assert_str_eq(message, "not a model: its first 8 bytes are not the length of a safetensors header");
+    cr_assert_str_eq(message,
+                     "not a model: its first 8 bytes are not the length of a safetensors header");
     tg_mlp *m = tg_mlp_load(folder_file(&f, "none"), NULL);
     cr_assert_eq(tg_mlp_status(m), TG_EIO);
     cr_assert_not_null(strstr(tg_mlp_message(m), "none: can't open: No such file or directory"));
@@ -371,7 +405,8 @@ Test(checkpoint, a_disk_that_fills_up_leaves_the_old_file_and_no_other)
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
     signal(SIGXFSZ, handler);
     cr_assert_eq(status, TG_EIO);
-    cr_assert_not_null(strstr(tg_mlp_message(m), "m: can't write: File too large"), "%s", tg_mlp_message(m));
+    cr_assert_not_null(strstr(tg_mlp_message(m), "m: can't write: File too large"), "%s",
+                       tg_mlp_message(m));
     tg_mlp *y = tg_mlp_load(f.file, NULL);
     cr_assert_eq(tg_mlp_status(y), TG_OK, "%s", tg_mlp_message(y));
     tg_mlp_free(y);

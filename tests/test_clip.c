@@ -4,7 +4,8 @@
 
 #include <tapegrad/optim.h>
 
-static tg_tensor *with_grad(tg_params *ps, const char *name, tg_dtype dtype, int64_t n, const void *grad)
+static tg_tensor *with_grad(tg_params *ps, const char *name, tg_dtype dtype, int64_t n,
+                            const void *grad)
 {
     tg_tensor *p = tg_param_new(ps, name, dtype, TG_SHAPE(n), (tg_init){TG_ZEROS, 0, 0});
     if (grad) cr_assert_eq(tg_param_add_grad(p, grad), TG_OK);
@@ -15,7 +16,8 @@ static tg_tensor *with_grad(tg_params *ps, const char *name, tg_dtype dtype, int
 Test(clip, scales_to_the_norm_over_all_parameters)
 {
     tg_params *ps = tg_params_new(NULL);
-    const tg_tensor *a = with_grad(ps, "a", TG_F32, 2, (float[]){3, -4}), *b = with_grad(ps, "b", TG_F64, 1, (double[]){12});
+    const tg_tensor *a = with_grad(ps, "a", TG_F32, 2, (float[]){3, -4}),
+                    *b = with_grad(ps, "b", TG_F64, 1, (double[]){12});
     const tg_tensor *none = with_grad(ps, "none", TG_F64, 1, NULL);
     cr_assert_eq(tg_clip_grad_norm(ps, 100), 13);
     cr_assert_eq(((const float *)tg_param_grad(a))[1], -4, "small enough: unchanged");
@@ -80,7 +82,8 @@ Test(clip, limits_values_and_leaves_nan)
     cr_assert_eq(tg_clip_grad_value(ps, 1), TG_OK);
     const float *ga = tg_param_grad(a);
     const double *gb = tg_param_grad(b);
-    cr_assert(ga[0] == -1 && ga[1] == -1 && ga[2] == -1 && ga[3] == 0.5f && isnan(ga[4]) && ga[5] == 1);
+    cr_assert(ga[0] == -1 && ga[1] == -1 && ga[2] == -1 && ga[3] == 0.5f && isnan(ga[4]) &&
+              ga[5] == 1);
     cr_assert(gb[0] == -1 && gb[1] == 0.5 && gb[2] == 1);
     cr_assert_eq(tg_clip_grad_value(ps, INFINITY), TG_OK);
     tg_params_free(ps);

@@ -21,7 +21,10 @@ static tg_dataset *read_csv(const char *text, size_t bytes, const tg_csv_options
     return d;
 }
 
-static tg_dataset *csv(const char *text, const tg_csv_options *o) { return read_csv(text, strlen(text), o); }
+static tg_dataset *csv(const char *text, const tg_csv_options *o)
+{
+    return read_csv(text, strlen(text), o);
+}
 
 /* ---------------------------------------------------------------- CSV that is good */
 
@@ -157,7 +160,8 @@ Test(data, the_task_follows_from_the_targets)
         snprintf(text, sizeof text, "a,t\n1,%s\n2,%s\n3,%s\n4,%s\n", y[0], y[1], y[2], y[3]);
         tg_dataset *d = csv(text, CSV(.task = cases[k].asked));
         cr_assert_eq(tg_dataset_status(d), TG_OK, "%zu: %s", k, tg_dataset_message(d));
-        cr_assert_eq(tg_dataset_task(d), cases[k].expected, "%zu: %s", k, tg_task_name(tg_dataset_task(d)));
+        cr_assert_eq(tg_dataset_task(d), cases[k].expected, "%zu: %s", k,
+                     tg_task_name(tg_dataset_task(d)));
         for (int64_t c = 0; c < tg_dataset_classes(d); c++) {
             if (c) strcat(labels, " ");
             strcat(labels, tg_dataset_label(d, c));
@@ -195,15 +199,22 @@ Test(data, bad_csv_is_reported_with_file_line_and_column)
         {.text = "\n\n", .message = "data.csv: empty: a header line with column names is needed"},
         {.text = "a,b\n", .message = "data.csv: no rows behind the header"},
         {.text = "a,b", .message = "data.csv: no rows behind the header"},
-        {.text = "5.1,3.5,0\n4.9,3,0\n", .message = "data.csv:1: a header line with column names is needed, but every field here is a number"},
-        {.text = "a\n1\n", .message = "data.csv:1: one column only: at least one feature and the target are needed"},
+        {.text = "5.1,3.5,0\n4.9,3,0\n",
+         .message = "data.csv:1: a header line with column names is needed, but every field here "
+                    "is a number"},
+        {.text = "a\n1\n",
+         .message = "data.csv:1: one column only: at least one feature and the target are needed"},
         {.text = "a,,c\n1,2,3\n", .message = "data.csv:1: column 2 has no name"},
         {.text = "a,b,a\n1,2,3\n", .message = "data.csv:1: columns 1 and 3 have the same name 'a'"},
-        {.text = "a,b,c\n1,2,x\n", .target = "d", .message = "data.csv:1: no column 'd' among the 3 columns 'a' ... 'c'"},
+        {.text = "a,b,c\n1,2,x\n",
+         .target = "d",
+         .message = "data.csv:1: no column 'd' among the 3 columns 'a' ... 'c'"},
         {.text = "a,b\n1,x\nabc,y\n", .message = "data.csv:3: column 'a': not a number: 'abc'"},
         {.text = "a,b\n1,x\n\n\n1 2,y\n", .message = "data.csv:5: column 'a': not a number: '1 2'"},
-        {.text = "a,b\r\n1,x\r\nabc,y\r\n", .message = "data.csv:3: column 'a': not a number: 'abc'"},
-        {.text = "a,b\n1,\"x\ny\nz\"\nabc,y\n", .message = "data.csv:5: column 'a': not a number: 'abc'"},
+        {.text = "a,b\r\n1,x\r\nabc,y\r\n",
+         .message = "data.csv:3: column 'a': not a number: 'abc'"},
+        {.text = "a,b\n1,\"x\ny\nz\"\nabc,y\n",
+         .message = "data.csv:5: column 'a': not a number: 'abc'"},
         {.text = "a,b\n0x10,x\n", .message = "data.csv:2: column 'a': not a number: '0x10'"},
         {.text = "a,b\n1.2.3,x\n", .message = "data.csv:2: column 'a': not a number: '1.2.3'"},
         {.text = "a,b\n1e,x\n", .message = "data.csv:2: column 'a': not a number: '1e'"},
@@ -213,32 +224,44 @@ Test(data, bad_csv_is_reported_with_file_line_and_column)
         {.text = "a,b\nnan,x\n", .message = "data.csv:2: column 'a': not a finite number: 'nan'"},
         {.text = "a,b\n-Inf,x\n", .message = "data.csv:2: column 'a': not a finite number: '-Inf'"},
         {.text = "a,b\nNA,x\n", .message = "data.csv:2: column 'a': not a finite number: 'NA'"},
-        {.text = "a,b\n1e39,x\n", .message = "data.csv:2: column 'a': beyond the range of f32: '1e39'"},
-        {.text = "a,b\n1e999,x\n", .message = "data.csv:2: column 'a': beyond the range of f32: '1e999'"},
+        {.text = "a,b\n1e39,x\n",
+         .message = "data.csv:2: column 'a': beyond the range of f32: '1e39'"},
+        {.text = "a,b\n1e999,x\n",
+         .message = "data.csv:2: column 'a': beyond the range of f32: '1e999'"},
         {.text = "a,b,c\n1,2,x\n1,2\n", .message = "data.csv:3: 2 fields where the header has 3"},
         {.text = "a,b,c\n1,2,x\n1\n", .message = "data.csv:3: 1 field where the header has 3"},
         {.text = "a,b,c\n1,2,x,4\n", .message = "data.csv:2: 4 fields where the header has 3"},
-        {.text = "a,b\n1,\"x\n2,y\n", .message = "data.csv:2: a quote that is opened here, or later, is never closed"},
+        {.text = "a,b\n1,\"x\n2,y\n",
+         .message = "data.csv:2: a quote that is opened here, or later, is never closed"},
         {.text = "a,b\n1,x\n2,\"y\"z\n", .message = "data.csv:3: a quote in the wrong place"},
-        {.text = "a,b\n1,x\n2,x\n", .message = "data.csv: column 'b': there is one class only, 'x'"},
-        {.text = "a,b\n1,x\n2,y\n3,z\n", .task = TG_TASK_BINARY, .message = "data.csv: column 'b': the task is binary, but there are 3 classes"},
-        {.text = "a,b\n1,1\n2,2\n3,x\n", .task = TG_TASK_REGRESSION, .message = "data.csv:4: column 'b': not a number: 'x'"},
+        {.text = "a,b\n1,x\n2,x\n",
+         .message = "data.csv: column 'b': there is one class only, 'x'"},
+        {.text = "a,b\n1,x\n2,y\n3,z\n",
+         .task = TG_TASK_BINARY,
+         .message = "data.csv: column 'b': the task is binary, but there are 3 classes"},
+        {.text = "a,b\n1,1\n2,2\n3,x\n",
+         .task = TG_TASK_REGRESSION,
+         .message = "data.csv:4: column 'b': not a number: 'x'"},
         {.text = "a,b\n1,\xFF\n", .message = "data.csv:2: column 'b': not UTF-8 text"},
         {.text = "a,b\n1,\xE0\x80\x80\n", .message = "data.csv:2: column 'b': not UTF-8 text"},
         {.text = "a,b\n1,\xF4\x90\x80\x80\n", .message = "data.csv:2: column 'b': not UTF-8 text"},
         {.text = "a,b\n1,\xED\xA0\x80\n", .message = "data.csv:2: column 'b': not UTF-8 text"},
-        {.text = "a,\xC0\x80\n1,x\n", .message = "data.csv:1: the name of column 2 is not UTF-8 text"},
+        {.text = "a,\xC0\x80\n1,x\n",
+         .message = "data.csv:1: the name of column 2 is not UTF-8 text"},
         {.text = "a,b\n1,x\0y\n", .bytes = 10, .message = "data.csv:2: column 'b': not UTF-8 text"},
         {.text = "\xFF\xFE"
                  "a\0,\0",
          .bytes = 6,
          .message = "data.csv:1: UTF-16 text: UTF-8 is needed"},
-        {.text = "\x1F\x8Bxxxxxxxxxxxxxxxxxxx", .message = "data.csv: not valid gzip data: unknown compression method"},
+        {.text = "\x1F\x8Bxxxxxxxxxxxxxxxxxxx",
+         .message = "data.csv: not valid gzip data: unknown compression method"},
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         const bad_case *c = &cases[k];
-        tg_dataset *d = read_csv(c->text, c->bytes ? c->bytes : strlen(c->text), CSV(.target = c->target, .task = c->task));
-        cr_assert_eq(tg_dataset_status(d), TG_EFORMAT, "%zu: status %s", k, tg_status_name(tg_dataset_status(d)));
+        tg_dataset *d = read_csv(c->text, c->bytes ? c->bytes : strlen(c->text),
+                                 CSV(.target = c->target, .task = c->task));
+        cr_assert_eq(tg_dataset_status(d), TG_EFORMAT, "%zu: status %s", k,
+                     tg_status_name(tg_dataset_status(d)));
         const char *message = strstr(tg_dataset_message(d), "data.csv");
         cr_assert_str_eq(message ? message : tg_dataset_message(d), c->message, "%zu", k);
         cr_assert_eq(tg_dataset_rows(d), 0);
@@ -256,7 +279,8 @@ Test(data, files_that_cannot_be_read_are_io_errors)
     tg_dataset_free(d);
     d = tg_dataset_new(NULL);
     cr_assert_eq(tg_dataset_read_csv(d, f.path, NULL), TG_EIO);
-    cr_assert_not_null(strstr(tg_dataset_message(d), "Is a directory"), "%s", tg_dataset_message(d));
+    cr_assert_not_null(strstr(tg_dataset_message(d), "Is a directory"), "%s",
+                       tg_dataset_message(d));
     tg_dataset_free(d);
     folder_free(&f);
 }
@@ -273,8 +297,9 @@ Test(data, a_truncated_gzip_file_is_reported)
         cr_assert_eq(truncate(f.file, bytes), 0);
         tg_dataset *d = tg_dataset_new(NULL);
         cr_assert_eq(tg_dataset_read_csv(d, f.file, NULL), TG_EFORMAT, "%d bytes", (int)bytes);
-        cr_assert_not_null(strstr(tg_dataset_message(d), "data.csv.gz: the compressed file is cut short"), "%d: %s", (int)bytes,
-                           tg_dataset_message(d));
+        cr_assert_not_null(
+            strstr(tg_dataset_message(d), "data.csv.gz: the compressed file is cut short"),
+            "%d: %s", (int)bytes, tg_dataset_message(d));
         tg_dataset_free(d);
     }
     folder_free(&f);
@@ -337,7 +362,9 @@ Test(data, arrays_that_do_not_fit_are_refused)
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         tg_dataset *d = tg_dataset_new(NULL);
-        cr_assert_eq(tg_dataset_fill(d, cases[k].task, cases[k].rows, cases[k].features, &cases[k].x, &cases[k].y), cases[k].status, "%zu", k);
+        cr_assert_eq(tg_dataset_fill(d, cases[k].task, cases[k].rows, cases[k].features,
+                                     &cases[k].x, &cases[k].y),
+                     cases[k].status, "%zu", k);
         tg_dataset_free(d);
     }
     tg_dataset *d = tg_dataset_new(NULL);
@@ -356,11 +383,13 @@ static tg_dataset *numbered(int64_t rows)
 
 Test(data, a_split_file_divides_rows_in_order)
 {
-    static const char *const same[] = {"0\n1\n0\n1\n0\n", "0\r\n1\r\n0\r\n1\r\n0", " 0\n1 \n0\n1\n0\n"};
+    static const char *const same[] = {"0\n1\n0\n1\n0\n", "0\r\n1\r\n0\r\n1\r\n0",
+                                       " 0\n1 \n0\n1\n0\n"};
     for (size_t k = 0; k < 3; k++) {
         folder f = folder_new();
         tg_dataset *d = numbered(5), *train, *test;
-        cr_assert_eq(tg_dataset_split_file(d, folder_text(&f, "s", same[k]), &train, &test), TG_OK, "%s", tg_dataset_message(d));
+        cr_assert_eq(tg_dataset_split_file(d, folder_text(&f, "s", same[k]), &train, &test), TG_OK,
+                     "%s", tg_dataset_message(d));
         const float a[] = {0, 2, 4}, b[] = {1, 3};
         cr_assert_eq(tg_dataset_rows(train), 3);
         cr_assert_eq(tg_dataset_rows(test), 2);
@@ -390,7 +419,9 @@ Test(data, bad_split_files_are_reported_with_their_line)
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         folder f = folder_new();
         tg_dataset *d = numbered(3), *train, *test;
-        cr_assert_eq(tg_dataset_split_file(d, folder_text(&f, "split", cases[k].text), &train, &test), TG_EFORMAT);
+        cr_assert_eq(
+            tg_dataset_split_file(d, folder_text(&f, "split", cases[k].text), &train, &test),
+            TG_EFORMAT);
         cr_assert_str_eq(strstr(tg_dataset_message(d), "split"), cases[k].message);
         cr_assert_null(train);
         cr_assert_null(test);
@@ -442,7 +473,10 @@ static unsigned char *idx_images(int count, int height, int width, size_t *bytes
 {
     *bytes = 16 + (size_t)count * (size_t)height * (size_t)width;
     unsigned char *y = malloc(*bytes);
-    const unsigned char header[16] = {0, 0, 8, 3, 0, 0, 0, (unsigned char)count, 0, 0, 0, (unsigned char)height, 0, 0, 0, (unsigned char)width};
+    const unsigned char header[16] = {0, 0, 8, 3,
+                                      0, 0, 0, (unsigned char)count,
+                                      0, 0, 0, (unsigned char)height,
+                                      0, 0, 0, (unsigned char)width};
     memcpy(y, header, 16);
     for (size_t k = 16; k < *bytes; k++) y[k] = (unsigned char)(k * 37);
     return y;
@@ -468,7 +502,8 @@ static void check_idx(const tg_dataset *d)
     cr_assert_eq(tg_dataset_task(d), TG_TASK_MULTICLASS);
     cr_assert_str_eq(tg_dataset_label(d, 2), "2");
     cr_assert_str_eq(tg_dataset_feature_name(d, 7), "pixel7");
-    for (int k = 0; k < 24; k++) cr_assert_eq(tg_dataset_x(d)[k], (float)(unsigned char)((k + 16) * 37) / 255.0F);
+    for (int k = 0; k < 24; k++)
+        cr_assert_eq(tg_dataset_x(d)[k], (float)(unsigned char)((k + 16) * 37) / 255.0F);
     const int64_t y[] = {2, 0, 1};
     cr_assert_arr_eq(tg_dataset_class_numbers(d), y, sizeof y);
 }
@@ -503,7 +538,8 @@ Test(data, idx_images_are_read_plain_and_gzipped)
 static void expect_idx_error(folder *f, tg_status status, const char *message)
 {
     tg_dataset *d = tg_dataset_new(NULL);
-    cr_assert_eq(tg_dataset_read_idx(d, f->path, "train", NULL), status, "%s instead of: %s", tg_dataset_message(d), message);
+    cr_assert_eq(tg_dataset_read_idx(d, f->path, "train", NULL), status, "%s instead of: %s",
+                 tg_dataset_message(d), message);
     const char *found = strstr(tg_dataset_message(d), "train-");
     cr_assert_str_eq(found ? found : tg_dataset_message(d), message);
     tg_dataset_free(d);
@@ -518,8 +554,16 @@ Test(data, idx_files_of_every_truncated_length_are_reported)
         char message[256];
         write_idx(&f);
         folder_write(&f, "train-images-idx3-ubyte", images, n);
-        if (n < 16) snprintf(message, sizeof message, "train-images-idx3-ubyte: byte %zu: the file ends inside its header of 16 bytes", n);
-        else snprintf(message, sizeof message, "train-images-idx3-ubyte: byte %zu: the file ends here; its header promises 3 items and 40 bytes", n);
+        if (n < 16)
+            snprintf(
+                message, sizeof message,
+                "train-images-idx3-ubyte: byte %zu: the file ends inside its header of 16 bytes",
+                n);
+        else
+            snprintf(message, sizeof message,
+                     "train-images-idx3-ubyte: byte %zu: the file ends here; its header promises 3 "
+                     "items and 40 bytes",
+                     n);
         expect_idx_error(&f, TG_EFORMAT, message);
     }
     free(images);
@@ -536,18 +580,22 @@ Test(data, bad_idx_files_are_reported_with_the_byte)
     expect_idx_error(&f, TG_EIO, "train-labels-idx1-ubyte: No such file or directory");
     folder_write(&f, "train-labels-idx1-ubyte", images, bytes);
     expect_idx_error(&f, TG_EFORMAT,
-                     "train-labels-idx1-ubyte: byte 0: the magic number is 0x00000803 where 0x00000801 (bytes in 1 dimension) is expected");
+                     "train-labels-idx1-ubyte: byte 0: the magic number is 0x00000803 where "
+                     "0x00000801 (bytes in 1 dimension) is expected");
     unsigned char labels[16];
     memcpy(labels, three_labels, sizeof three_labels);
     folder_write(&f, "train-labels-idx1-ubyte", labels, sizeof three_labels + 1);
-    expect_idx_error(&f, TG_EFORMAT, "train-labels-idx1-ubyte: byte 11: the data should end here, but there is more");
+    expect_idx_error(
+        &f, TG_EFORMAT,
+        "train-labels-idx1-ubyte: byte 11: the data should end here, but there is more");
     labels[7] = 2;
     folder_write(&f, "train-labels-idx1-ubyte", labels, 10);
     expect_idx_error(&f, TG_EFORMAT, "train-labels-idx1-ubyte: byte 4: 2 labels for 3 images");
     memcpy(labels, three_labels, sizeof three_labels);
     labels[8] = labels[10] = 0;
     folder_write(&f, "train-labels-idx1-ubyte", labels, sizeof three_labels);
-    expect_idx_error(&f, TG_EFORMAT, "train-labels-idx1-ubyte: byte 8: all labels are 0: there is one class only");
+    expect_idx_error(&f, TG_EFORMAT,
+                     "train-labels-idx1-ubyte: byte 8: all labels are 0: there is one class only");
     write_idx(&f);
     images[7] = 0;
     folder_write(&f, "train-images-idx3-ubyte", images, 16);
@@ -558,11 +606,13 @@ Test(data, bad_idx_files_are_reported_with_the_byte)
     expect_idx_error(&f, TG_EFORMAT, "train-images-idx3-ubyte: byte 8: images of 0 x 4 pixels");
     memset(images + 4, 0xFF, 12);
     folder_write(&f, "train-images-idx3-ubyte", images, 16);
-    expect_idx_error(&f, TG_EFORMAT, "train-images-idx3-ubyte: byte 8: images of 4294967295 x 4294967295 pixels");
+    expect_idx_error(&f, TG_EFORMAT,
+                     "train-images-idx3-ubyte: byte 8: images of 4294967295 x 4294967295 pixels");
     memcpy(images + 8, "\0\0\x10\0\0\0\x10\0", 8);
     folder_write(&f, "train-images-idx3-ubyte", images, bytes);
     expect_idx_error(&f, TG_EFORMAT,
-                     "train-images-idx3-ubyte: byte 40: the file ends here; its header promises 4294967295 items and 72057594021150736 bytes");
+                     "train-images-idx3-ubyte: byte 40: the file ends here; its header promises "
+                     "4294967295 items and 72057594021150736 bytes");
     free(images);
     folder_free(&f);
 }
@@ -594,10 +644,13 @@ Test(data, a_model_finds_its_columns_by_name_and_its_labels)
     cr_assert_null(tg_dataset_class_numbers(d));
     tg_dataset_free(d);
     d = csv("a,kind\n1,x\n", CSV(.model = m));
-    cr_assert_not_null(strstr(tg_dataset_message(d), "data.csv:1: no column 'b', which the model needs"));
+    cr_assert_not_null(
+        strstr(tg_dataset_message(d), "data.csv:1: no column 'b', which the model needs"));
     tg_dataset_free(d);
     d = csv("a,b,kind\n1,2,x\n3,4,w\n", CSV(.model = m));
-    cr_assert_not_null(strstr(tg_dataset_message(d), "data.csv:3: column 'kind': 'w' is none of the model's 3 classes 'x' ... 'z'"));
+    cr_assert_not_null(
+        strstr(tg_dataset_message(d),
+               "data.csv:3: column 'kind': 'w' is none of the model's 3 classes 'x' ... 'z'"));
     tg_dataset_free(d);
     tg_mlp_free(m);
 }
@@ -619,16 +672,20 @@ Test(data, images_must_fit_the_model)
     folder_write(&f, "train-labels-idx1-ubyte", labels, sizeof labels);
     d = tg_dataset_new(NULL);
     cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", m), TG_EFORMAT);
-    cr_assert_not_null(strstr(tg_dataset_message(d), "train-labels-idx1-ubyte: byte 9: label 3 for a model with 3 classes"), "%s",
-                       tg_dataset_message(d));
+    cr_assert_not_null(
+        strstr(tg_dataset_message(d),
+               "train-labels-idx1-ubyte: byte 9: label 3 for a model with 3 classes"),
+        "%s", tg_dataset_message(d));
     tg_dataset_free(d);
     size_t bytes;
     unsigned char *images = idx_images(3, 3, 3, &bytes);
     folder_write(&f, "train-images-idx3-ubyte", images, bytes);
     d = tg_dataset_new(NULL);
     cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", m), TG_EFORMAT);
-    cr_assert_not_null(strstr(tg_dataset_message(d), "train-images-idx3-ubyte: byte 8: images of 9 pixels for a model with 8 inputs"), "%s",
-                       tg_dataset_message(d));
+    cr_assert_not_null(
+        strstr(tg_dataset_message(d),
+               "train-images-idx3-ubyte: byte 8: images of 9 pixels for a model with 8 inputs"),
+        "%s", tg_dataset_message(d));
     free(images);
     tg_dataset_free(d);
     tg_mlp_free(m);

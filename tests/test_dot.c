@@ -37,7 +37,8 @@ Test(dot, draws_nodes_parameters_and_the_backward_pass)
 {
     char *place = folder();
     tg_params *ps = tg_params_new(NULL);
-    tg_tensor *w = tg_param_new(ps, "say \"w\\1\"", TG_F32, TG_SHAPE(3, 2), ((tg_init){.kind = TG_ONES}));
+    tg_tensor *w =
+        tg_param_new(ps, "say \"w\\1\"", TG_F32, TG_SHAPE(3, 2), ((tg_init){.kind = TG_ONES}));
     tg_tape *t = tg_tape_new(NULL);
     const float data[2] = {1, 2};
     const int line = __LINE__ + 1;

@@ -6,14 +6,23 @@ enum { N = 100003 };
 
 static tg_tape *tape_of(uint64_t seed, uint64_t stream, int threads, bool node_by_node, tg_isa isa)
 {
-    const tg_tape_options o = {.size = sizeof o, .seed = seed, .stream = stream, .threads = threads, .node_by_node = node_by_node, .isa = isa};
+    const tg_tape_options o = {.size = sizeof o,
+                               .seed = seed,
+                               .stream = stream,
+                               .threads = threads,
+                               .node_by_node = node_by_node,
+                               .isa = isa};
     return tg_tape_new(&o);
 }
 
-static tg_tensor *ones(tg_tape *t, tg_dtype dtype, int64_t n) { return tg_expand(t, tg_constant(t, dtype, 1), TG_SHAPE(n)); }
+static tg_tensor *ones(tg_tape *t, tg_dtype dtype, int64_t n)
+{
+    return tg_expand(t, tg_constant(t, dtype, 1), TG_SHAPE(n));
+}
 
 /* Which of N ones survive, as bytes, by the call-th dropout of the recording at this step. */
-static void mask_of(uint64_t seed, uint64_t stream, uint64_t step, int call, double p, unsigned char *mask)
+static void mask_of(uint64_t seed, uint64_t stream, uint64_t step, int call, double p,
+                    unsigned char *mask)
 {
     tg_tape *t = tape_of(seed, stream, 1, false, TG_ISA_AUTO);
     tg_tape_set_step(t, step);
@@ -32,7 +41,8 @@ static int64_t equal_count(const unsigned char *a, const unsigned char *b)
     return n;
 }
 
-static bool within(int64_t count, double probability) /* six standard deviations of a binomial distribution */
+static bool within(int64_t count,
+                   double probability) /* six standard deviations of a binomial distribution */
 {
     return fabs((double)count - N * probability) <= 6 * sqrt(N * probability * (1 - probability));
 }
@@ -54,10 +64,12 @@ Test(dropout, drops_with_probability_p_and_scales_the_rest)
                     dropped++;
                     by_place[i % 4]++;
                 } else
-                    cr_assert(fabs(v - kept) <= kept * (dtype == TG_F32 ? 1e-4 : 1e-15), "%.9g, not %.9g", v, kept); /* p itself is rounded to f32 */
+                    cr_assert(fabs(v - kept) <= kept * (dtype == TG_F32 ? 1e-4 : 1e-15),
+                              "%.9g, not %.9g", v, kept); /* p itself is rounded to f32 */
             }
             cr_expect(within(dropped, p), "p = %g: %lld of %d dropped", p, (long long)dropped, N);
-            for (int q = 0; q < 4; q++) cr_expect(fabs((double)by_place[q] - N * p / 4) <= 6 * sqrt(N * p / 4));
+            for (int q = 0; q < 4; q++)
+                cr_expect(fabs((double)by_place[q] - N * p / 4) <= 6 * sqrt(N * p / 4));
         }
     }
 }
@@ -69,7 +81,8 @@ Test(dropout, neighbours_are_independent)
     for (int distance = 1; distance <= 1024; distance *= 2) {
         int64_t alike = 0;
         for (int i = 0; i + distance < N; i++) alike += mask[i] == mask[i + distance];
-        cr_expect(fabs((double)alike - (N - distance) * .5) <= 6 * sqrt(N * .25), "distance %d: %lld alike", distance, (long long)alike);
+        cr_expect(fabs((double)alike - (N - distance) * .5) <= 6 * sqrt(N * .25),
+                  "distance %d: %lld alike", distance, (long long)alike);
     }
 }
 
@@ -91,7 +104,8 @@ Test(dropout, with_p_1_is_0_whatever_x_and_so_is_its_gradient)
 {
     EACH_BUILD
     {
-        tg_tensor *x = INPUT(TG_SHAPE(5), 1, -2, INFINITY, -INFINITY, NAN), *y = tg_dropout(t, x, 1);
+        tg_tensor *x = INPUT(TG_SHAPE(5), 1, -2, INFINITY, -INFINITY, NAN),
+                  *y = tg_dropout(t, x, 1);
         EXPECT(y, 0, 0, 0, 0, 0);
         EXPECT(GRAD(y, x), 0, 0, 0, 0, 0);
         EXPECT(GRAD(tg_square(t, y), x), 0, 0, 0, 0, 0);
@@ -143,8 +157,15 @@ Test(dropout, refuses_a_p_outside_0_to_1)
 EXPECTED_MASK(float)
 EXPECTED_MASK(double)
 static const tg_spans expected_mask_spans = {
-    {{expected_mask_float, expected_mask_float, expected_mask_float}, {expected_mask_double, expected_mask_double, expected_mask_double}, {0}, {0}}};
-static const tg_op expected_mask = {.size = sizeof(tg_op), .name = "expected_mask", .n_in = 1, .flags = TG_DRAWS, .span = &expected_mask_spans};
+    {{expected_mask_float, expected_mask_float, expected_mask_float},
+     {expected_mask_double, expected_mask_double, expected_mask_double},
+     {0},
+     {0}}};
+static const tg_op expected_mask = {.size = sizeof(tg_op),
+                                    .name = "expected_mask",
+                                    .n_in = 1,
+                                    .flags = TG_DRAWS,
+                                    .span = &expected_mask_spans};
 
 Test(dropout, element_i_falls_by_word_i_of_philox_in_every_build)
 {
@@ -156,13 +177,16 @@ Test(dropout, element_i_falls_by_word_i_of_philox_in_every_build)
                 for (tg_dtype dtype = TG_F32; dtype <= TG_F64; dtype++)
                     for (tg_tape *t = tape_of(3, 4, threads, false, isa); t; t = semantics_end(t)) {
                         tg_tape_set_step(t, steps[s]);
-                        tg_tensor *x = ones(t, dtype, M), *y = tg_dropout(t, x, .25), *later = tg_dropout(t, x, .25);
+                        tg_tensor *x = ones(t, dtype, M), *y = tg_dropout(t, x, .25),
+                                  *later = tg_dropout(t, x, .25);
                         for (int64_t ordinal = 0; ordinal < 2; ordinal++) {
                             tg_tensor *mask = tg_apply(t, &expected_mask, 1, &x, 1, &ordinal);
-                            const void *is = tg_data(t, ordinal ? later : y), *want = tg_data(t, mask);
+                            const void *is = tg_data(t, ordinal ? later : y),
+                                       *want = tg_data(t, mask);
                             cr_assert(is && want, "%s", tg_tape_message(t));
                             for (int64_t i = 0; i < M; i++)
-                                cr_assert_eq(semantics_element(dtype, is, i) != 0, semantics_element(dtype, want, i) != 0, "element %lld",
+                                cr_assert_eq(semantics_element(dtype, is, i) != 0,
+                                             semantics_element(dtype, want, i) != 0, "element %lld",
                                              (long long)i);
                         }
                     }
@@ -205,11 +229,13 @@ Test(dropout, forward_backward_and_second_order_use_one_mask)
     EACH_BUILD
     {
         enum { M = 1500 };
-        tg_tensor *x = ones(t, dtype, M), *y = tg_dropout(t, x, .3), *loss = tg_square(t, y), *g = GRAD(loss, x), *h = GRAD(g, x);
+        tg_tensor *x = ones(t, dtype, M), *y = tg_dropout(t, x, .3), *loss = tg_square(t, y),
+                  *g = GRAD(loss, x), *h = GRAD(g, x);
         const void *of_y = tg_data(t, y), *of_g = tg_data(t, g), *of_h = tg_data(t, h);
         cr_assert(of_y && of_g && of_h, "%s", tg_tape_message(t));
         for (int64_t i = 0; i < M; i++) {
-            const double v = semantics_element(dtype, of_y, i), twice = 2 * v * v, tolerance = dtype == TG_F32 ? 1e-6 : 1e-14;
+            const double v = semantics_element(dtype, of_y, i), twice = 2 * v * v,
+                         tolerance = dtype == TG_F32 ? 1e-6 : 1e-14;
             cr_expect(fabs(semantics_element(dtype, of_g, i) - twice) <= tolerance * twice);
             cr_expect(fabs(semantics_element(dtype, of_h, i) - twice) <= tolerance * twice);
         }
@@ -222,10 +248,13 @@ Test(dropout, bits_depend_on_neither_threads_nor_planning)
     for (int threads = 1; threads <= 3; threads++)
         for (int by_node = 0; by_node < 2; by_node++) {
             tg_tape *t = tape_of(9, 0, threads, by_node, TG_ISA_AUTO);
-            tg_tensor *x = tg_exp(t, ones(t, TG_F32, N)), *y = tg_dropout(t, tg_dropout(t, x, .2), .4), *g = GRAD(tg_square(t, y), x);
+            tg_tensor *x = tg_exp(t, ones(t, TG_F32, N)),
+                      *y = tg_dropout(t, tg_dropout(t, x, .2), .4), *g = GRAD(tg_square(t, y), x);
             const float *data = tg_data(t, g);
             cr_assert_not_null(data, "%s", tg_tape_message(t));
-            if (first) cr_expect(memcmp(first, data, N * sizeof *first) == 0, "%d threads, %s", threads, by_node ? "node by node" : "planned");
+            if (first)
+                cr_expect(memcmp(first, data, N * sizeof *first) == 0, "%d threads, %s", threads,
+                          by_node ? "node by node" : "planned");
             else memcpy(first = calloc(N, sizeof *first), data, N * sizeof *first);
             tg_tape_free(t);
         }

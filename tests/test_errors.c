@@ -31,7 +31,11 @@
 #define CALL(op, optional, expression, ...)                                             \
     static tg_tensor *call_##op(tg_tape *t, tg_tensor *const *x) { return expression; } \
     static const tg_type types_##op[] = {__VA_ARGS__};                                  \
-    enum { line_##op = __LINE__, optional_##op = optional, n_##op = sizeof types_##op / sizeof(tg_type) };
+    enum {                                                                              \
+        line_##op = __LINE__,                                                           \
+        optional_##op = optional,                                                       \
+        n_##op = sizeof types_##op / sizeof(tg_type)                                    \
+    };
 
 /* clang-format off */
 CALL(add, 0, tg_add(t, x[0], x[1]), F(2, 3), F(3))
@@ -142,7 +146,8 @@ typedef struct call {
 
 /* Made from ops.h itself: an op without a call above does not compile. */
 #define TG_OPS_AGAIN
-#define TG_OP(name, parameters, arguments) {#name, line_##name, n_##name, optional_##name, types_##name, call_##name},
+#define TG_OP(name, parameters, arguments) \
+    {#name, line_##name, n_##name, optional_##name, types_##name, call_##name},
 static const call calls[] = {
 #include <tapegrad/ops.h>
 };
@@ -158,14 +163,17 @@ static void operands(tg_tape *t, const call *c, tg_tensor **x)
 static void expect_sound(tg_tape *t, tg_tensor *y, const call *c, const char *about)
 {
     if (y) {
-        cr_expect_eq(tg_tape_status(t), TG_OK, "%s, %s: a tensor, but %s", c->name, about, tg_tape_message(t));
+        cr_expect_eq(tg_tape_status(t), TG_OK, "%s, %s: a tensor, but %s", c->name, about,
+                     tg_tape_message(t));
         cr_expect_geq(tg_shape_count(tg_tensor_shape(y)), 0);
         const void *data = (tg_data)(t, y);
         cr_expect((data != NULL) == (tg_tape_status(t) == TG_OK), "%s, %s", c->name, about);
     } else cr_expect_neq(tg_tape_status(t), TG_OK, "%s, %s: NULL without a reason", c->name, about);
     if (tg_tape_status(t) != TG_OK) {
-        cr_expect_neq(tg_tape_status(t), TG_ENOMEM, "%s, %s: %s", c->name, about, tg_tape_message(t));
-        cr_expect(names_line(t, __FILE__, c->line), "%s, %s: no line in \"%s\"", c->name, about, tg_tape_message(t));
+        cr_expect_neq(tg_tape_status(t), TG_ENOMEM, "%s, %s: %s", c->name, about,
+                      tg_tape_message(t));
+        cr_expect(names_line(t, __FILE__, c->line), "%s, %s: no line in \"%s\"", c->name, about,
+                  tg_tape_message(t));
     }
 }
 
@@ -182,7 +190,8 @@ Test(errors, the_good_calls_are_good)
         for (int k = 0; k < c->n; k++) {
             if (!(c->optional >> k & 1)) continue;
             x[k] = NULL;
-            cr_expect_not_null((tg_data)(t, c->run(t, x)), "%s without operand %d: %s", c->name, k, tg_tape_message(t));
+            cr_expect_not_null((tg_data)(t, c->run(t, x)), "%s without operand %d: %s", c->name, k,
+                               tg_tape_message(t));
         }
         tg_tape_clear_error(t);
         tg_tape_reset(t);
@@ -256,7 +265,8 @@ Test(errors, wrong_dtypes_are_refused)
                     cr_expect_null(y, "%s, %s", c->name, about);
                     cr_expect_fails(t, TG_EDTYPE, c->line, "%s, %s", c->name, about);
                 }
-                if (y && c->type[k].dtype == TG_I64) cr_expect_eq(dtype, TG_I64, "%s: %s for an index", c->name, about);
+                if (y && c->type[k].dtype == TG_I64)
+                    cr_expect_eq(dtype, TG_I64, "%s: %s for an index", c->name, about);
                 expect_sound(t, y, c, about);
                 tg_tape_clear_error(t);
                 tg_tape_reset(t);
@@ -366,7 +376,8 @@ Test(errors, an_error_sticks)
 Test(errors, attributes_out_of_range_are_refused)
 {
     tg_tape *t = tg_tape_new(NULL);
-    tg_tensor *x = operand(t, TG_F64, TG_SHAPE(2, 3)), *v = operand(t, TG_F64, TG_SHAPE(2)), *i = operand(t, TG_I64, TG_SHAPE(2, 3));
+    tg_tensor *x = operand(t, TG_F64, TG_SHAPE(2, 3)), *v = operand(t, TG_F64, TG_SHAPE(2)),
+              *i = operand(t, TG_I64, TG_SHAPE(2, 3));
     tg_tensor *pair[] = {x, x}, *empty = operand(t, TG_F64, TG_SHAPE(0, 3));
     const tg_shape impossible = tg_shape_of(2, (const int64_t[]){-3, 2});
     const tg_axes no_axes = {.n = -2};
@@ -441,7 +452,8 @@ Test(errors, attributes_out_of_range_are_refused)
     REFUSED_AS(TG_EVALUE, tg_dropout(t, x, (double)NAN));
     REFUSED_AS(TG_ESHAPE, tg_mse_loss(t, x, v, TG_REDUCE_MEAN));
     REFUSED_AS(TG_ESHAPE, tg_mse_loss(t, v, operand(t, TG_F64, TG_SHAPE(2, 1)), TG_REDUCE_MEAN));
-    REFUSED_AS(TG_ESHAPE, tg_l1_loss(t, tg_constant(t, TG_F64, 1), operand(t, TG_F64, TG_SHAPE(1)), TG_REDUCE_SUM));
+    REFUSED_AS(TG_ESHAPE, tg_l1_loss(t, tg_constant(t, TG_F64, 1), operand(t, TG_F64, TG_SHAPE(1)),
+                                     TG_REDUCE_SUM));
     REFUSED_AS(TG_EVALUE, tg_mse_loss(t, x, x, (tg_reduction)3));
     REFUSED_AS(TG_EVALUE, tg_huber_loss(t, x, x, 0, TG_REDUCE_MEAN));
     REFUSED_AS(TG_EVALUE, tg_huber_loss(t, x, x, (double)NAN, TG_REDUCE_MEAN));
@@ -449,9 +461,12 @@ Test(errors, attributes_out_of_range_are_refused)
     REFUSED_AS(TG_ESHAPE, tg_bce_loss(t, v, x, TG_REDUCE_MEAN));
     REFUSED_AS(TG_EVALUE, tg_bce_with_logits_loss(t, x, x, NULL, (tg_reduction)-1));
     REFUSED_AS(TG_ESHAPE, tg_cross_entropy(t, x, operand(t, TG_I64, TG_SHAPE(3))));
-    REFUSED_AS(TG_EVALUE, tg_cross_entropy_loss(t, x, operand(t, TG_I64, TG_SHAPE(2)), NULL, TG_NO_INDEX, 1.5, TG_REDUCE_MEAN));
-    REFUSED_AS(TG_ESHAPE, tg_cross_entropy_loss(t, x, operand(t, TG_I64, TG_SHAPE(2)), v, TG_NO_INDEX, 0, TG_REDUCE_MEAN));
-    REFUSED_AS(TG_EVALUE, tg_nll_loss(t, x, operand(t, TG_I64, TG_SHAPE(2)), NULL, TG_NO_INDEX, (tg_reduction)5));
+    REFUSED_AS(TG_EVALUE, tg_cross_entropy_loss(t, x, operand(t, TG_I64, TG_SHAPE(2)), NULL,
+                                                TG_NO_INDEX, 1.5, TG_REDUCE_MEAN));
+    REFUSED_AS(TG_ESHAPE, tg_cross_entropy_loss(t, x, operand(t, TG_I64, TG_SHAPE(2)), v,
+                                                TG_NO_INDEX, 0, TG_REDUCE_MEAN));
+    REFUSED_AS(TG_EVALUE, tg_nll_loss(t, x, operand(t, TG_I64, TG_SHAPE(2)), NULL, TG_NO_INDEX,
+                                      (tg_reduction)5));
     REFUSED_AS(TG_EDTYPE, tg_mean(t, i, TG_ALL_AXES, false));
     REFUSED_AS(TG_EDTYPE, tg_div(t, i, i));
     REFUSED_AS(TG_EDTYPE, tg_where(t, i, x, x));
@@ -473,13 +488,15 @@ Test(errors, bad_data_is_found_at_the_evaluation)
         cr_expect_fails(t, wanted, __LINE__, "%s", #__VA_ARGS__);           \
         tg_tape_clear_error(t);                                             \
     } while (0)
-    tg_tensor *three = tg_input(t, TG_I64, TG_SHAPE(2), label), *minus = tg_input(t, TG_I64, TG_SHAPE(2), below);
+    tg_tensor *three = tg_input(t, TG_I64, TG_SHAPE(2), label),
+              *minus = tg_input(t, TG_I64, TG_SHAPE(2), below);
     BAD(TG_EINDEX, tg_cross_entropy(t, x, three));
     BAD(TG_EINDEX, tg_nll_loss(t, x, minus, NULL, TG_NO_INDEX, TG_REDUCE_SUM));
     BAD(TG_EINDEX, tg_embedding(t, x, three));
     BAD(TG_EINDEX, tg_index_select(t, x, 1, minus));
     BAD(TG_EINDEX, tg_gather(t, x, 0, tg_expand(t, tg_unsqueeze(t, minus, -1), TG_SHAPE(2, 3))));
-    BAD(TG_EINDEX, tg_scatter_add(t, x, 0, tg_expand(t, tg_unsqueeze(t, three, -1), TG_SHAPE(2, 3)), x));
+    tg_tensor *threes = tg_expand(t, tg_unsqueeze(t, three, -1), TG_SHAPE(2, 3));
+    BAD(TG_EINDEX, tg_scatter_add(t, x, 0, threes, x));
     BAD(TG_EINDEX, tg_one_hot(t, three, 3, TG_F32));
     BAD(TG_EVALUE, tg_bce_loss(t, tg_input(t, TG_F64, TG_SHAPE(2), out), p, TG_REDUCE_MEAN));
     BAD(TG_EVALUE, tg_bce_loss(t, p, tg_input(t, TG_F64, TG_SHAPE(2), out), TG_REDUCE_MEAN));
@@ -489,6 +506,7 @@ Test(errors, bad_data_is_found_at_the_evaluation)
     BAD(TG_EVALUE, tg_cast(t, tg_input(t, TG_F64, TG_SHAPE(2), large), TG_U8));
     /* the message says which index, and which row where there are rows */
     (tg_data)(t, tg_cross_entropy(t, x, three));
-    cr_expect(strstr(tg_tape_message(t), "3") && strstr(tg_tape_message(t), "1"), "%s", tg_tape_message(t));
+    cr_expect(strstr(tg_tape_message(t), "3") && strstr(tg_tape_message(t), "1"), "%s",
+              tg_tape_message(t));
     tg_tape_free(t);
 }

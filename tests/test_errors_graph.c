@@ -61,8 +61,10 @@ Test(errors_graph, tape_functions_check_what_they_are_given)
 {
     double data[6] = {1, 2, 3, 4, 5, 6};
     tg_tape *t = tg_tape_new(NULL), *other = tg_tape_new(NULL);
-    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(2, 3), data), *s = tg_sum(t, x, TG_ALL_AXES, false), *none = NULL, *g = x;
-    tg_tensor *foreign = tg_input(other, TG_F64, TG_SHAPE(2, 3), data), *i = tg_sum(t, operand(t, TG_I64, TG_SHAPE(2)), TG_ALL_AXES, false);
+    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(2, 3), data), *s = tg_sum(t, x, TG_ALL_AXES, false),
+              *none = NULL, *g = x;
+    tg_tensor *foreign = tg_input(other, TG_F64, TG_SHAPE(2, 3), data),
+              *i = tg_sum(t, operand(t, TG_I64, TG_SHAPE(2)), TG_ALL_AXES, false);
     tg_tensor *single = tg_cast(t, x, TG_F32), *one = tg_constant(t, TG_F64, 1);
 
     GRAPH_FAILS(TG_EDTYPE, tg_input(t, (tg_dtype)4, TG_SHAPE(2), data));
@@ -169,7 +171,8 @@ Test(errors_graph, options_out_of_range_make_no_tape)
                                    {.size = sizeof bad[0], .threads = 1025},
                                    {.size = sizeof bad[0], .isa = (tg_isa)9},
                                    {.size = sizeof bad[0], .plan_cache_nodes = -1}};
-    for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) cr_expect_null(tg_tape_new(&bad[k]), "%zu", k);
+    for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++)
+        cr_expect_null(tg_tape_new(&bad[k]), "%zu", k);
 }
 
 Test(errors_graph, a_tensor_of_an_earlier_recording_is_refused)
@@ -189,7 +192,8 @@ Test(errors_graph, a_tensor_of_an_earlier_recording_is_refused)
 
 Test(errors_graph, impossible_shapes_and_axes)
 {
-    const int64_t sizes[] = {2, -1}, large[] = {1ll << 31, 1ll << 31, 4}, nine[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+    const int64_t sizes[] = {2, -1}, large[] = {1ll << 31, 1ll << 31, 4},
+                  nine[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
     const int axes[9] = {0};
     cr_expect_eq(tg_shape_of(9, nine).ndim, -1);
     cr_expect_eq(tg_shape_of(-1, nine).ndim, -1);
@@ -236,12 +240,13 @@ Test(errors_graph, parameter_functions_check_what_they_are_given)
     cr_expect_null(tg_param_new(NULL, "w", TG_F32, TG_SHAPE(2), zeros));
     cr_expect_null(tg_params_new(&(tg_params_options){.size = 0}));
 
-#define PARAM_FAILS(wanted, ...)                                                                                         \
-    do {                                                                                                                 \
-        cr_expect_null(__VA_ARGS__, "%s", #__VA_ARGS__);                                                                 \
-        cr_expect_eq(tg_params_status(ps), wanted, "%s: %s", #__VA_ARGS__, tg_params_message(ps));                       \
-        cr_expect(strstr(tg_params_message(ps), "test_errors_graph.c:"), "%s: %s", #__VA_ARGS__, tg_params_message(ps)); \
-        tg_params_clear_error(ps);                                                                                       \
+#define PARAM_FAILS(wanted, ...)                                                                   \
+    do {                                                                                           \
+        cr_expect_null(__VA_ARGS__, "%s", #__VA_ARGS__);                                           \
+        cr_expect_eq(tg_params_status(ps), wanted, "%s: %s", #__VA_ARGS__, tg_params_message(ps)); \
+        cr_expect(strstr(tg_params_message(ps), "test_errors_graph.c:"), "%s: %s", #__VA_ARGS__,   \
+                  tg_params_message(ps));                                                          \
+        tg_params_clear_error(ps);                                                                 \
     } while (0)
     PARAM_FAILS(TG_ENULL, tg_param_new(ps, NULL, TG_F32, TG_SHAPE(2), zeros));
     PARAM_FAILS(TG_EVALUE, tg_param_new(ps, "", TG_F32, TG_SHAPE(2), zeros));
@@ -249,8 +254,10 @@ Test(errors_graph, parameter_functions_check_what_they_are_given)
     PARAM_FAILS(TG_EDTYPE, tg_param_new(ps, "w", TG_I64, TG_SHAPE(2), zeros));
     PARAM_FAILS(TG_EDTYPE, tg_param_new(ps, "w", (tg_dtype)8, TG_SHAPE(2), zeros));
     PARAM_FAILS(TG_ESHAPE, tg_param_new(ps, "w", TG_F32, TG_SHAPE(-2), zeros));
-    PARAM_FAILS(TG_EVALUE, tg_param_new(ps, "w", TG_F32, TG_SHAPE(2, 2), ((tg_init){.kind = (tg_init_kind)99})));
-    PARAM_FAILS(TG_ESHAPE, tg_param_new(ps, "w", TG_F32, TG_SHAPE(2), ((tg_init){.kind = TG_XAVIER_UNIFORM})));
+    PARAM_FAILS(TG_EVALUE, tg_param_new(ps, "w", TG_F32, TG_SHAPE(2, 2),
+                                        ((tg_init){.kind = (tg_init_kind)99})));
+    PARAM_FAILS(TG_ESHAPE,
+                tg_param_new(ps, "w", TG_F32, TG_SHAPE(2), ((tg_init){.kind = TG_XAVIER_UNIFORM})));
     tg_tensor *w = tg_param_new(ps, "w", TG_F32, TG_SHAPE(2, 3), zeros);
     cr_expect_not_null(w, "%s", tg_params_message(ps));
     PARAM_FAILS(TG_EVALUE, tg_param_new(ps, "w", TG_F32, TG_SHAPE(2), zeros));
@@ -297,19 +304,33 @@ static void no_kernel(const tg_call *c) { (void)c; }
 Test(errors_graph, ops_that_are_put_together_wrongly_are_refused)
 {
     tg_tape *t = tg_tape_new(NULL), *other = tg_tape_new(NULL);
-    tg_tensor *x = operand(t, TG_F64, TG_SHAPE(3)), *none = NULL, *foreign = operand(other, TG_F64, TG_SHAPE(3)), *many[] = {x, x, x, x, x};
-    const tg_op good = {.size = sizeof(tg_op), .name = "good", .n_in = 1, .rule = any_rule, .kernel = no_kernel};
-    const tg_op bad[] = {{.size = 0, .name = "bad", .n_in = 1, .rule = any_rule, .kernel = no_kernel},
-                         {.size = sizeof(tg_op), .name = "bad", .n_in = 1, .rule = any_rule},
-                         {.size = sizeof(tg_op), .name = "bad", .n_in = 1, .kernel = no_kernel},
-                         {.size = sizeof(tg_op), .name = "bad", .n_in = 2, .rule = any_rule, .kernel = no_kernel},
-                         {.size = sizeof(tg_op), .name = "bad", .n_in = 1, .rule = impossible_rule, .kernel = no_kernel},
-                         {.size = sizeof(tg_op), .name = "bad", .n_in = 1, .rule = silent_rule, .kernel = no_kernel},
-                         {.size = sizeof(tg_op), .name = "bad", .n_in = 1, .rule = any_rule, .kernel = no_kernel, .flags = TG_DRAWS}};
+    tg_tensor *x = operand(t, TG_F64, TG_SHAPE(3)), *none = NULL,
+              *foreign = operand(other, TG_F64, TG_SHAPE(3)), *many[] = {x, x, x, x, x};
+    const tg_op good = {
+        .size = sizeof(tg_op), .name = "good", .n_in = 1, .rule = any_rule, .kernel = no_kernel};
+    const tg_op bad[] = {
+        {.size = 0, .name = "bad", .n_in = 1, .rule = any_rule, .kernel = no_kernel},
+        {.size = sizeof(tg_op), .name = "bad", .n_in = 1, .rule = any_rule},
+        {.size = sizeof(tg_op), .name = "bad", .n_in = 1, .kernel = no_kernel},
+        {.size = sizeof(tg_op), .name = "bad", .n_in = 2, .rule = any_rule, .kernel = no_kernel},
+        {.size = sizeof(tg_op),
+         .name = "bad",
+         .n_in = 1,
+         .rule = impossible_rule,
+         .kernel = no_kernel},
+        {.size = sizeof(tg_op), .name = "bad", .n_in = 1, .rule = silent_rule, .kernel = no_kernel},
+        {.size = sizeof(tg_op),
+         .name = "bad",
+         .n_in = 1,
+         .rule = any_rule,
+         .kernel = no_kernel,
+         .flags = TG_DRAWS}};
     for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) {
         cr_expect_null(tg_apply(t, &bad[k], 1, &x, 0, NULL), "%zu", k);
         cr_expect_neq(tg_tape_status(t), TG_OK, "%zu", k);
-        cr_expect(strstr(tg_tape_message(t), "test_errors_graph.c:") && strstr(tg_tape_message(t), "bad"), "%s", tg_tape_message(t));
+        cr_expect(strstr(tg_tape_message(t), "test_errors_graph.c:") &&
+                      strstr(tg_tape_message(t), "bad"),
+                  "%s", tg_tape_message(t));
         tg_tape_clear_error(t);
     }
     GRAPH_FAILS(TG_ENULL, tg_apply(t, NULL, 1, &x, 0, NULL));
@@ -320,14 +341,14 @@ Test(errors_graph, ops_that_are_put_together_wrongly_are_refused)
     GRAPH_FAILS(TG_EVALUE, tg_apply(t, &good, -1, &x, 0, NULL));
     GRAPH_FAILS(TG_EVALUE, tg_apply(t, &good, 1, &x, -1, NULL));
     GRAPH_FAILS(TG_EVALUE, tg_apply(t, &good, 1, &x, 1, NULL));
-    GRAPH_FAILS(TG_ENULL, tg_apply_1(t, __FILE__, __LINE__, &good, NULL));
-    GRAPH_FAILS(TG_ENULL, tg_apply_2(t, __FILE__, __LINE__, &bad[3], x, NULL));
+    GRAPH_FAILS(TG_ENULL, tg_apply_1(t, TG_HERE, &good, NULL));
+    GRAPH_FAILS(TG_ENULL, tg_apply_2(t, TG_HERE, &bad[3], x, NULL));
     cr_expect_null(tg_apply(NULL, &good, 1, &x, 0, NULL));
-    cr_expect_null(tg_apply_1(NULL, __FILE__, __LINE__, &good, x));
+    cr_expect_null(tg_apply_1(NULL, TG_HERE, &good, x));
     GRAPH_FAILS(TG_ENULL, tg_constant_like(t, NULL, 1));
     cr_expect_null(tg_constant_like(NULL, x, 1));
-    GRAPH_FAILS(TG_ECHECK, tg_fail_at(t, __FILE__, __LINE__, TG_ECHECK, "text %d", 5));
-    cr_expect_null(tg_fail_at(NULL, __FILE__, __LINE__, TG_ECHECK, "text"));
+    GRAPH_FAILS(TG_ECHECK, tg_fail_at(t, TG_HERE, TG_ECHECK, "text %d", 5));
+    cr_expect_null(tg_fail_at(NULL, TG_HERE, TG_ECHECK, "text"));
     tg_tape_free(t);
     tg_tape_free(other);
 }

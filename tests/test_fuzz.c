@@ -73,7 +73,8 @@ static void add_text(run *r, const char *format, ...)
 static bool succeeded(run *r, const char *what, int slot)
 {
     if (tg_tape_status(r->t) == TG_OK) return true;
-    add_text(r, "%s of %d: %s: %s", what, slot, tg_status_name(tg_tape_status(r->t)), tg_tape_message(r->t));
+    add_text(r, "%s of %d: %s: %s", what, slot, tg_status_name(tg_tape_status(r->t)),
+             tg_tape_message(r->t));
     r->record->failures++;
     tg_tape_clear_error(r->t);
     return false;
@@ -83,31 +84,39 @@ static void show_value(run *r, int slot, tg_tensor *x)
 {
     const void *data = tg_data(r->t, x);
     if (!succeeded(r, "value", slot)) return;
-    add_text(r, "value of %d, %s %s:", slot, tg_dtype_name(tg_tensor_dtype(x)), tg_shape_text(tg_tensor_shape(x)).text);
+    add_text(r, "value of %d, %s %s:", slot, tg_dtype_name(tg_tensor_dtype(x)),
+             tg_shape_text(tg_tensor_shape(x)).text);
     add_numbers(r->record, data, tg_tensor_count(x), tg_tensor_dtype(x));
 }
 
 static void show(run *r)
 {
     for (int k = 0; k < r->c->n_targets; k++)
-        if (!r->c->plain || r->computed[r->c->target[k]]) show_value(r, r->c->target[k], r->slot[r->c->target[k]]);
+        if (!r->c->plain || r->computed[r->c->target[k]])
+            show_value(r, r->c->target[k], r->slot[r->c->target[k]]);
     if (r->loss) show_value(r, -1, r->loss);
     for (int k = 0; k < r->c->n_leaves; k++) {
         const void *g = tg_param_grad(r->param[k]);
         add_text(r, "gradient of %d %s", k, r->param[k] && g ? "is there" : "is not there");
-        if (r->param[k] && g) add_numbers(r->record, g, tg_tensor_count(r->param[k]), r->c->leaf[k].dtype);
+        if (r->param[k] && g)
+            add_numbers(r->record, g, tg_tensor_count(r->param[k]), r->c->leaf[k].dtype);
     }
 }
 
 /* ---------------------------------------------------------------- instructions */
 
-static bool is_float(const tg_tensor *x) { return tg_tensor_dtype(x) == TG_F32 || tg_tensor_dtype(x) == TG_F64; }
+static bool is_float(const tg_tensor *x)
+{
+    return tg_tensor_dtype(x) == TG_F32 || tg_tensor_dtype(x) == TG_F64;
+}
 
 static bool broadcasts(const tg_tensor *x, const tg_tensor *y)
 {
     const tg_shape a = tg_tensor_shape(x), b = tg_tensor_shape(y);
     for (int k = 1; k <= a.ndim && k <= b.ndim; k++)
-        if (a.dim[a.ndim - k] != b.dim[b.ndim - k] && a.dim[a.ndim - k] != 1 && b.dim[b.ndim - k] != 1) return false;
+        if (a.dim[a.ndim - k] != b.dim[b.ndim - k] && a.dim[a.ndim - k] != 1 &&
+            b.dim[b.ndim - k] != 1)
+            return false;
     return true;
 }
 
@@ -117,14 +126,19 @@ static bool multiplies(const tg_tensor *x, const tg_tensor *y)
     return a.ndim > 0 && b.ndim > 0 && a.dim[a.ndim - 1] == b.dim[b.ndim > 1 ? b.ndim - 2 : 0];
 }
 
-static bool same_shape(const tg_tensor *x, const tg_tensor *y) { return tg_shape_equal(tg_tensor_shape(x), tg_tensor_shape(y)); }
+static bool same_shape(const tg_tensor *x, const tg_tensor *y)
+{
+    return tg_shape_equal(tg_tensor_shape(x), tg_tensor_shape(y));
+}
 
 /* The slot nearest below `from` (and around again from the last) whose tensor has the dtype and goes with x; -1 if there is none. */
-static int mate(const run *r, int last, int from, tg_dtype dtype, const tg_tensor *x, bool (*goes_with)(const tg_tensor *, const tg_tensor *))
+static int mate(const run *r, int last, int from, tg_dtype dtype, const tg_tensor *x,
+                bool (*goes_with)(const tg_tensor *, const tg_tensor *))
 {
     for (int k = 0; k <= last; k++) {
         const int slot = (from + last + 1 - k) % (last + 1);
-        if (tg_tensor_dtype(r->slot[slot]) == dtype && (!goes_with || goes_with(x, r->slot[slot]))) return slot;
+        if (tg_tensor_dtype(r->slot[slot]) == dtype && (!goes_with || goes_with(x, r->slot[slot])))
+            return slot;
     }
     return -1;
 }
@@ -137,8 +151,8 @@ static int digit(uint32_t *variant, int n)
     return d;
 }
 
-typedef tg_tensor *(*unary)(tg_tape *t, const char *file, int line, tg_tensor *x);
-typedef tg_tensor *(*binary)(tg_tape *t, const char *file, int line, tg_tensor *a, tg_tensor *b);
+typedef tg_tensor *(*unary)(tg_tape *t, const char *where, tg_tensor *x);
+typedef tg_tensor *(*binary)(tg_tape *t, const char *where, tg_tensor *a, tg_tensor *b);
 #define NAMED(op)         \
     {                     \
 #op, tg_##op##_at \
@@ -149,15 +163,19 @@ enum { TAME_UNARY = 22, TAME_BINARY = 6 };
 static const struct {
     const char *name;
     unary f;
-} unaries[] = {NAMED(sin),   NAMED(cos),      NAMED(tanh),  NAMED(erf),       NAMED(sigmoid), NAMED(softplus),  NAMED(logsigmoid), NAMED(relu),
-               NAMED(relu6), NAMED(hardtanh), NAMED(gelu),  NAMED(gelu_tanh), NAMED(silu),    NAMED(neg),       NAMED(abs),        NAMED(sign),
-               NAMED(floor), NAMED(ceil),     NAMED(round), NAMED(sin),       NAMED(tanh),    NAMED(abs),       NAMED(square),     NAMED(exp),
-               NAMED(expm1), NAMED(log),      NAMED(log1p), NAMED(sqrt),      NAMED(rsqrt),   NAMED(reciprocal)};
+} unaries[] = {NAMED(sin),      NAMED(cos),        NAMED(tanh),   NAMED(erf),   NAMED(sigmoid),
+               NAMED(softplus), NAMED(logsigmoid), NAMED(relu),   NAMED(relu6), NAMED(hardtanh),
+               NAMED(gelu),     NAMED(gelu_tanh),  NAMED(silu),   NAMED(neg),   NAMED(abs),
+               NAMED(sign),     NAMED(floor),      NAMED(ceil),   NAMED(round), NAMED(sin),
+               NAMED(tanh),     NAMED(abs),        NAMED(square), NAMED(exp),   NAMED(expm1),
+               NAMED(log),      NAMED(log1p),      NAMED(sqrt),   NAMED(rsqrt), NAMED(reciprocal)};
 static const struct {
     const char *name;
     binary f;
-} binaries[] = {NAMED(add), NAMED(sub), NAMED(mul), NAMED(maximum), NAMED(minimum), NAMED(logaddexp), NAMED(div), NAMED(pow)},
-  comparisons[] = {NAMED(equal), NAMED(not_equal), NAMED(less), NAMED(less_equal), NAMED(greater), NAMED(greater_equal)};
+} binaries[] = {NAMED(add),     NAMED(sub),       NAMED(mul), NAMED(maximum),
+                NAMED(minimum), NAMED(logaddexp), NAMED(div), NAMED(pow)},
+  comparisons[] = {NAMED(equal),      NAMED(not_equal), NAMED(less),
+                   NAMED(less_equal), NAMED(greater),   NAMED(greater_equal)};
 
 static tg_axes some_axes(const tg_tensor *x, uint32_t *v)
 {
@@ -171,7 +189,8 @@ static tg_axes some_axes(const tg_tensor *x, uint32_t *v)
 
 static tg_tensor *reduce(tg_tape *t, tg_tensor *x, uint32_t v, const char **name)
 {
-    static const char *const names[] = {"sum", "mean", "max", "min", "sum", "mean", "prod", "var", "std", "norm", "logsumexp"};
+    static const char *const names[] = {"sum",  "mean", "max", "min",  "sum",      "mean",
+                                        "prod", "var",  "std", "norm", "logsumexp"};
     const int which = digit(&v, COUNT(names));
     const bool keepdim = digit(&v, 2);
     const tg_axes axes = some_axes(x, &v);
@@ -193,8 +212,9 @@ static tg_tensor *reduce(tg_tape *t, tg_tensor *x, uint32_t v, const char **name
 
 static tg_tensor *view(tg_tape *t, tg_tensor *x, uint32_t v, const char **name)
 {
-    static const char *const names[] = {"transpose", "transpose", "reshape", "reshape",   "expand", "slice",
-                                        "slice",     "flip",      "squeeze", "unsqueeze", "permute"};
+    static const char *const names[] = {"transpose", "transpose", "reshape", "reshape",
+                                        "expand",    "slice",     "slice",   "flip",
+                                        "squeeze",   "unsqueeze", "permute"};
     const int which = digit(&v, COUNT(names));
     tg_shape s = tg_tensor_shape(x);
     const int axis = s.ndim ? digit(&v, s.ndim) : 0;
@@ -205,7 +225,8 @@ static tg_tensor *view(tg_tape *t, tg_tensor *x, uint32_t v, const char **name)
     case 1: return tg_transpose(t, x, axis, -1 - digit(&v, 2));
     case 2:
     case 3:
-        if (digit(&v, 2)) return tg_reshape(t, x, tg_shape_of(1, (const int64_t[]){tg_tensor_count(x)}));
+        if (digit(&v, 2))
+            return tg_reshape(t, x, tg_shape_of(1, (const int64_t[]){tg_tensor_count(x)}));
         for (int k = 0; k < s.ndim / 2; k++) {
             const int64_t swap = s.dim[k];
             s.dim[k] = s.dim[s.ndim - 1 - k];
@@ -222,7 +243,9 @@ static tg_tensor *view(tg_tape *t, tg_tensor *x, uint32_t v, const char **name)
         }
         return tg_expand(t, x, s);
     case 5:
-    case 6: return tg_slice(t, x, axis, digit(&v, 3), digit(&v, 2) ? size - digit(&v, 3) : TG_END, 1 + digit(&v, 3));
+    case 6:
+        return tg_slice(t, x, axis, digit(&v, 3), digit(&v, 2) ? size - digit(&v, 3) : TG_END,
+                        1 + digit(&v, 3));
     case 7: return tg_flip(t, x, some_axes(x, &v));
     case 8:
         for (int k = 0; k < s.ndim; k++)
@@ -237,10 +260,13 @@ static tg_tensor *view(tg_tape *t, tg_tensor *x, uint32_t v, const char **name)
     }
 }
 
-static tg_tensor *indexed(tg_tape *t, tg_tensor *x, tg_tensor *index, tg_tensor *source, uint32_t v, const char **name)
+static tg_tensor *indexed(tg_tape *t, tg_tensor *x, tg_tensor *index, tg_tensor *source, uint32_t v,
+                          const char **name)
 {
-    static const char *const names[] = {"gather", "index_select", "embedding", "scatter_add", "one_hot"};
-    const int which = digit(&v, COUNT(names)), axis = tg_tensor_shape(x).ndim ? digit(&v, tg_tensor_shape(x).ndim) : 0;
+    static const char *const names[] = {"gather", "index_select", "embedding", "scatter_add",
+                                        "one_hot"};
+    const int which = digit(&v, COUNT(names)),
+              axis = tg_tensor_shape(x).ndim ? digit(&v, tg_tensor_shape(x).ndim) : 0;
     *name = names[which];
     switch (which) {
     case 0: return tg_gather(t, x, axis, index);
@@ -259,13 +285,15 @@ static tg_tensor *loss_of(run *r, const int *slots, int n, bool reach)
     if (reach) loss = tg_mean(t, tg_square(t, r->leaf[0]), TG_ALL_AXES, false);
     for (int k = 0; k < n; k++) {
         tg_tensor *x = r->slot[slots[k]];
-        if (is_float(x)) loss = tg_add(t, loss, tg_cast(t, tg_sum(t, x, TG_ALL_AXES, false), dtype));
+        if (is_float(x))
+            loss = tg_add(t, loss, tg_cast(t, tg_sum(t, x, TG_ALL_AXES, false), dtype));
     }
     return loss;
 }
 
 /* What the instruction makes, or NULL when it does not fit. b and c become the slots it has read, -1 if none; name says what it is. */
-static tg_tensor *carry_out(run *r, const instruction *i, int last, int *b, int *c, const char **name)
+static tg_tensor *carry_out(run *r, const instruction *i, int last, int *b, int *c,
+                            const char **name)
 {
     tg_tape *t = r->t;
     uint32_t v = i->variant;
@@ -314,7 +342,8 @@ static tg_tensor *carry_out(run *r, const instruction *i, int last, int *b, int 
     }
     case SOFTMAX: {
         const int axis = tg_tensor_shape(x).ndim ? digit(&v, tg_tensor_shape(x).ndim) : 0;
-        return digit(&v, 2) ? tg_softmax(t, x, axis) : (*name = "log_softmax", tg_log_softmax(t, x, axis));
+        return digit(&v, 2) ? tg_softmax(t, x, axis)
+                            : (*name = "log_softmax", tg_log_softmax(t, x, axis));
     }
     case VIEW: return view(t, x, v, name);
     case JOIN: {
@@ -323,7 +352,8 @@ static tg_tensor *carry_out(run *r, const instruction *i, int last, int *b, int 
         if (digit(&v, 3) == 0) return *name = "stack", tg_stack(t, 2 + digit(&v, 3), parts, 0);
         if (digit(&v, 3) == 0) {
             tg_shape before = tg_tensor_shape(x), after = before;
-            for (int k = 0; k < before.ndim; k++) before.dim[k] = digit(&v, 2), after.dim[k] = digit(&v, 3);
+            for (int k = 0; k < before.ndim; k++)
+                before.dim[k] = digit(&v, 2), after.dim[k] = digit(&v, 3);
             return *name = "pad", tg_pad(t, x, before, after, 0.5);
         }
         return *name = "concat", tg_concat(t, 2 + digit(&v, 3), parts, -1 + digit(&v, 2));
@@ -345,7 +375,9 @@ static tg_tensor *carry_out(run *r, const instruction *i, int last, int *b, int 
         return *b >= 0 ? indexed(t, x, r->slot[*b], r->slot[*c], v, name) : NULL;
     case NORMAL:
         *b = mate(r, last, i->b, dtype, x, same_shape);
-        if (digit(&v, 2)) return *name = "huber_loss", tg_huber_loss(t, x, r->slot[*b], 0.5, (tg_reduction)digit(&v, 3));
+        if (digit(&v, 2))
+            return *name = "huber_loss",
+                   tg_huber_loss(t, x, r->slot[*b], 0.5, (tg_reduction)digit(&v, 3));
         return *name = "mse_loss", tg_mse_loss(t, x, r->slot[*b], (tg_reduction)digit(&v, 3));
     case DROPOUT: return tg_dropout(t, x, 0.25 * (1 + digit(&v, 3)));
     case DETACH: return tg_detach(t, x);
@@ -354,7 +386,9 @@ static tg_tensor *carry_out(run *r, const instruction *i, int last, int *b, int 
         *c = mate(r, i->a, i->c, TG_F32, x, NULL);
         if (*c < 0) *c = *b;
         tg_tensor *const wrt[] = {r->slot[*b], r->slot[*c]};
-        if (!is_float(x) || tg_grad(t, tg_sum(t, tg_mul(t, x, x), TG_ALL_AXES, false), NULL, 2, wrt, gx, true)) return NULL;
+        if (!is_float(x) ||
+            tg_grad(t, tg_sum(t, tg_mul(t, x, x), TG_ALL_AXES, false), NULL, 2, wrt, gx, true))
+            return NULL;
         return gx[0] ? gx[0] : gx[1];
     }
     case KEEP: return tg_keep(t, x);
@@ -385,7 +419,8 @@ static void print_slot(const run *r, int slot, const char *name, int a, int b, i
     int used = 0;
     if (b >= 0) used = snprintf(others, sizeof others, ", %d", b);
     if (c >= 0) snprintf(others + used, sizeof others - (size_t)used, ", %d", c);
-    fprintf(stderr, "  %2d = %s(%d%s): %s %s\n", slot, name, a, others, tg_dtype_name(tg_tensor_dtype(x)), tg_shape_text(tg_tensor_shape(x)).text);
+    fprintf(stderr, "  %2d = %s(%d%s): %s %s\n", slot, name, a, others,
+            tg_dtype_name(tg_tensor_dtype(x)), tg_shape_text(tg_tensor_shape(x)).text);
 }
 
 static void record_graph(run *r)
@@ -396,11 +431,14 @@ static void record_graph(run *r)
     for (int k = 0; k < c->n_leaves; k++) {
         const leaf_kind *l = &c->leaf[k];
         if (r->param[k]) r->leaf[k] = r->param[k];
-        else if (l->from == BORROWED) r->leaf[k] = tg_input_borrow(t, l->dtype, shape_of(c, k), r->data[k]);
+        else if (l->from == BORROWED)
+            r->leaf[k] = tg_input_borrow(t, l->dtype, shape_of(c, k), r->data[k]);
         else r->leaf[k] = tg_input(t, l->dtype, shape_of(c, k), r->data[k]);
         r->slot[k] = r->leaf[k];
         r->computed[k] = false;
-        if (r->print) fprintf(stderr, "  %2d = %s: %s %s\n", k, from[l->from], tg_dtype_name(l->dtype), tg_shape_text(shape_of(c, k)).text);
+        if (r->print)
+            fprintf(stderr, "  %2d = %s: %s %s\n", k, from[l->from], tg_dtype_name(l->dtype),
+                    tg_shape_text(shape_of(c, k)).text);
     }
     for (int k = 0; k < c->n; k++) {
         const instruction *i = &c->instruction[k];
@@ -455,8 +493,10 @@ static void compare(verdict *v, const char *way, const record *want, const recor
     if (k == want->n && k == is->n) return;
     /* the text before the difference says whose bytes these are */
     for (size_t i = 0; i + 6 < k; i++)
-        if (!memcmp(want->bytes + i, "value ", 6) || !memcmp(want->bytes + i, "gradie", 6)) text = i;
-    complain(v, "%s: byte %zu of %zu (%zu) differs, after \"%s\"", way, k, want->n, is->n, want->n ? want->bytes + text : "");
+        if (!memcmp(want->bytes + i, "value ", 6) || !memcmp(want->bytes + i, "gradie", 6))
+            text = i;
+    complain(v, "%s: byte %zu of %zu (%zu) differs, after \"%s\"", way, k, want->n, is->n,
+             want->n ? want->bytes + text : "");
 }
 
 /* Of a replay that failed, only the message can be compared: then values are those of the run before. */
@@ -469,7 +509,8 @@ static void compare_replay(verdict *v, const char *way, const record *want, cons
 
 static tg_tape *tape_of(const tg_allocator *allocator, bool node_by_node)
 {
-    const tg_tape_options o = {.size = sizeof o, .allocator = allocator, .seed = 3, .node_by_node = node_by_node};
+    const tg_tape_options o = {
+        .size = sizeof o, .allocator = allocator, .seed = 3, .node_by_node = node_by_node};
     return tg_tape_new(&o);
 }
 
@@ -520,7 +561,8 @@ static verdict check(const graph *c, bool print)
         record_and_show(&r, data[k]);
         r.print = false;
     }
-    const bool healthy = !want[0].failures && !want[1].failures, replays = c->plain && !want[0].failures;
+    const bool healthy = !want[0].failures && !want[1].failures,
+               replays = c->plain && !want[0].failures;
     tg_tape_free(r.t);
     r.t = tape_of(&allocator, false);
     r.record = &is;
@@ -577,13 +619,15 @@ static void shrink(graph *c)
     } while (0)
         for (int k = c->n - 1; k >= 0; k--)
             if (!c->instruction[k].dropped) ATTEMPT(less.instruction[k].dropped = true);
-        for (int k = c->n_targets - 1; k >= 0 && c->n_targets > 1; k--) ATTEMPT(less.target[k] = less.target[--less.n_targets]);
+        for (int k = c->n_targets - 1; k >= 0 && c->n_targets > 1; k--)
+            ATTEMPT(less.target[k] = less.target[--less.n_targets]);
         for (int k = 0; k < c->n_targets; k++)
             if (c->target[k] >= c->n_leaves && c->instruction[c->target[k] - c->n_leaves].dropped)
                 ATTEMPT(less.target[k] = less.instruction[less.target[k] - less.n_leaves].a);
         for (int k = 0; k < c->n; k++) {
             const int a = c->instruction[k].a;
-            if (!c->instruction[k].dropped && a >= c->n_leaves && c->instruction[a - c->n_leaves].dropped)
+            if (!c->instruction[k].dropped && a >= c->n_leaves &&
+                c->instruction[a - c->n_leaves].dropped)
                 ATTEMPT(less.instruction[k].a = less.instruction[a - less.n_leaves].a);
         }
         for (int k = 0; k < 3; k++) {
@@ -606,7 +650,8 @@ static long long setting(const char *name, long long otherwise)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
 #define SANITIZED 1
 #endif
 #endif
@@ -623,17 +668,19 @@ ParameterizedTestParameters(fuzz, every_way_of_running_a_random_graph_gives_the_
 }
 
 /* TG_FUZZ_SEED: the first seed; TG_FUZZ_GRAPHS: how many; TG_FUZZ_PRINT: each seed before it is tried, for graphs that end the process. */
-ParameterizedTest(int *part, fuzz, every_way_of_running_a_random_graph_gives_the_same_bits, .timeout = 600)
+ParameterizedTest(int *part, fuzz, every_way_of_running_a_random_graph_gives_the_same_bits,
+                  .timeout = 600)
 {
-    const long long first = setting("TG_FUZZ_SEED", 1), graphs = setting("TG_FUZZ_GRAPHS", SANITIZED ? 1000 : 10000);
+    const long long first = setting("TG_FUZZ_SEED", 1),
+                    graphs = setting("TG_FUZZ_GRAPHS", SANITIZED ? 1000 : 10000);
     for (long long seed = first + *part; seed < first + graphs; seed += PARTS) {
         graph c;
         make(&c, (uint64_t)seed);
         if (setting("TG_FUZZ_PRINT", 0)) fprintf(stderr, "seed %lld\n", seed);
         if (check(&c, false).good) continue;
         shrink(&c);
-        fprintf(stderr, "TG_FUZZ_SEED=%lld, cut down, sizes %lld, %lld, %lld:\n", seed, (long long)c.size[0], (long long)c.size[1],
-                (long long)c.size[2]);
+        fprintf(stderr, "TG_FUZZ_SEED=%lld, cut down, sizes %lld, %lld, %lld:\n", seed,
+                (long long)c.size[0], (long long)c.size[1], (long long)c.size[2]);
         const verdict v = check(&c, true);
         cr_assert(false, "TG_FUZZ_SEED=%lld: %s", seed, v.text);
     }

@@ -8,7 +8,11 @@
 
 /* ---------------------------------------------------------------- ops with and without mistakes */
 
-static void copy_kernel(const tg_call *c) { memcpy(c->y->data, c->x[0].data, (size_t)tg_shape_count(c->y->shape) * tg_dtype_size(c->y->dtype)); }
+static void copy_kernel(const tg_call *c)
+{
+    memcpy(c->y->data, c->x[0].data,
+           (size_t)tg_shape_count(c->y->shape) * tg_dtype_size(c->y->dtype));
+}
 
 static bool same_rule(tg_rule *r)
 {
@@ -19,7 +23,8 @@ static bool same_rule(tg_rule *r)
 TG_MAP_1(cube_span, x *x *x)
 #define CUBE(op, ...)                                     \
     static void op##_vjp(TG_VJP) { gx[0] = __VA_ARGS__; } \
-    static const tg_op op = {.size = sizeof(tg_op), .name = #op, .n_in = 1, .span = &cube_span, .vjp = op##_vjp};
+    static const tg_op op = {                             \
+        .size = sizeof(tg_op), .name = #op, .n_in = 1, .span = &cube_span, .vjp = op##_vjp};
 
 CUBE(cube, tg_mul(t, gy, tg_scale(t, tg_square(t, x[0]), 3)))
 CUBE(flipped, tg_mul(t, gy, tg_scale(t, tg_square(t, x[0]), -3)))
@@ -36,8 +41,12 @@ CUBE(seed_detached, tg_mul(t, tg_detach(t, gy), tg_scale(t, tg_square(t, x[0]), 
 /* Its derivative is right, and made of an op whose derivative is wrong. */
 TG_MAP_1(triple_square_span, (T)3 * x * x)
 static void triple_square_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_scale(t, x[0], 5)); }
-static const tg_op triple_square = {.size = sizeof(tg_op), .name = "triple_square", .n_in = 1, .span = &triple_square_span, .vjp = triple_square_vjp};
-CUBE(second_wrong, tg_mul(t, gy, tg_apply_1(t, file, line, &triple_square, x[0])))
+static const tg_op triple_square = {.size = sizeof(tg_op),
+                                    .name = "triple_square",
+                                    .n_in = 1,
+                                    .span = &triple_square_span,
+                                    .vjp = triple_square_vjp};
+CUBE(second_wrong, tg_mul(t, gy, tg_apply_1(t, where, &triple_square, x[0])))
 
 /* Element 3 of a vector: 1 in all other places. */
 static tg_tensor *one_off(tg_tape *t, tg_tensor *x, double factor)
@@ -46,12 +55,14 @@ static tg_tensor *one_off(tg_tape *t, tg_tensor *x, double factor)
     tg_tensor *one = tg_reshape(t, tg_constant(t, TG_F64, factor), TG_SHAPE(1));
     return tg_pad(t, one, TG_SHAPE(3), TG_SHAPE(n - 4), 1);
 }
-CUBE(one_element, tg_mul(t, one_off(t, x[0], 0.5), tg_mul(t, gy, tg_scale(t, tg_square(t, x[0]), 3))))
+CUBE(one_element,
+     tg_mul(t, one_off(t, x[0], 0.5), tg_mul(t, gy, tg_scale(t, tg_square(t, x[0]), 3))))
 
 /* y = x + row, with the row added to every row of x by a kernel of its own. */
 static bool rows_rule(tg_rule *r)
 {
-    if (r->x[0].shape.ndim != 2 || r->x[1].shape.ndim != 1) return tg_rule_fail(r, TG_ESHAPE, "wants a matrix and a row");
+    if (r->x[0].shape.ndim != 2 || r->x[1].shape.ndim != 1)
+        return tg_rule_fail(r, TG_ESHAPE, "wants a matrix and a row");
     r->y = r->x[0];
     return true;
 }
@@ -63,13 +74,18 @@ static void rows_kernel(const tg_call *c)
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < m; j++) y[i * m + j] = x[i * m + j] + row[j];
 }
-#define ROWS(op, ...)            \
-    static void op##_vjp(TG_VJP) \
-    {                            \
-        gx[0] = gy;              \
-        gx[1] = __VA_ARGS__;     \
-    }                            \
-    static const tg_op op = {.size = sizeof(tg_op), .name = #op, .n_in = 2, .rule = rows_rule, .kernel = rows_kernel, .vjp = op##_vjp};
+#define ROWS(op, ...)                               \
+    static void op##_vjp(TG_VJP)                    \
+    {                                               \
+        gx[0] = gy;                                 \
+        gx[1] = __VA_ARGS__;                        \
+    }                                               \
+    static const tg_op op = {.size = sizeof(tg_op), \
+                             .name = #op,           \
+                             .n_in = 2,             \
+                             .rule = rows_rule,     \
+                             .kernel = rows_kernel, \
+                             .vjp = op##_vjp};
 ROWS(rows, tg_sum(t, gy, TG_AXES(0), false))
 ROWS(rows_by_the_pass, gy)
 ROWS(rows_averaged, tg_mean(t, gy, TG_AXES(0), false))
@@ -93,22 +109,34 @@ static void product_kernel(const tg_call *c)
             for (int64_t k = 0; k < n; k++) y[i * n + j] += a[i * n + k] * b[k * n + j];
         }
 }
-#define PRODUCT(op, ga, gb)      \
-    static void op##_vjp(TG_VJP) \
-    {                            \
-        gx[0] = ga;              \
-        gx[1] = gb;              \
-    }                            \
-    static const tg_op op = {.size = sizeof(tg_op), .name = #op, .n_in = 2, .rule = product_rule, .kernel = product_kernel, .vjp = op##_vjp};
-PRODUCT(product, tg_matmul(t, gy, tg_transpose(t, x[1], 0, 1)), tg_matmul(t, tg_transpose(t, x[0], 0, 1), gy))
-PRODUCT(product_not_transposed, tg_matmul(t, gy, x[1]), tg_matmul(t, tg_transpose(t, x[0], 0, 1), gy))
+#define PRODUCT(op, ga, gb)                            \
+    static void op##_vjp(TG_VJP)                       \
+    {                                                  \
+        gx[0] = ga;                                    \
+        gx[1] = gb;                                    \
+    }                                                  \
+    static const tg_op op = {.size = sizeof(tg_op),    \
+                             .name = #op,              \
+                             .n_in = 2,                \
+                             .rule = product_rule,     \
+                             .kernel = product_kernel, \
+                             .vjp = op##_vjp};
+PRODUCT(product, tg_matmul(t, gy, tg_transpose(t, x[1], 0, 1)),
+        tg_matmul(t, tg_transpose(t, x[0], 0, 1), gy))
+PRODUCT(product_not_transposed, tg_matmul(t, gy, x[1]),
+        tg_matmul(t, tg_transpose(t, x[0], 0, 1), gy))
 PRODUCT(product_gradient_transposed, tg_matmul(t, gy, tg_transpose(t, x[1], 0, 1)),
         tg_transpose(t, tg_matmul(t, tg_transpose(t, x[0], 0, 1), gy), 0, 1))
-PRODUCT(product_exchanged, tg_matmul(t, tg_transpose(t, x[0], 0, 1), gy), tg_matmul(t, gy, tg_transpose(t, x[1], 0, 1)))
-PRODUCT(product_half_zero, tg_matmul(t, gy, tg_transpose(t, x[1], 0, 1)), tg_scale(t, tg_matmul(t, tg_transpose(t, x[0], 0, 1), gy), 0))
+PRODUCT(product_exchanged, tg_matmul(t, tg_transpose(t, x[0], 0, 1), gy),
+        tg_matmul(t, gy, tg_transpose(t, x[1], 0, 1)))
+PRODUCT(product_half_zero, tg_matmul(t, gy, tg_transpose(t, x[1], 0, 1)),
+        tg_scale(t, tg_matmul(t, tg_transpose(t, x[0], 0, 1), gy), 0))
 
 /* Its vjp says that it isn't differentiable in its second operand, which is wrong. */
-static void product_half_missing_vjp(TG_VJP) { gx[0] = tg_matmul(t, gy, tg_transpose(t, x[1], 0, 1)); }
+static void product_half_missing_vjp(TG_VJP)
+{
+    gx[0] = tg_matmul(t, gy, tg_transpose(t, x[1], 0, 1));
+}
 static const tg_op product_half_missing = {.size = sizeof(tg_op),
                                            .name = "product_half_missing",
                                            .n_in = 2,
@@ -118,21 +146,33 @@ static const tg_op product_half_missing = {.size = sizeof(tg_op),
 
 /* The identity, but only its vjp's shape is right: elements come back in the reverse order. */
 static void reversed_vjp(TG_VJP) { gx[0] = tg_flip(t, gy, TG_ALL_AXES); }
-static const tg_op reversed = {.size = sizeof(tg_op), .name = "reversed", .n_in = 1, .rule = same_rule, .kernel = copy_kernel, .vjp = reversed_vjp};
+static const tg_op reversed = {.size = sizeof(tg_op),
+                               .name = "reversed",
+                               .n_in = 1,
+                               .rule = same_rule,
+                               .kernel = copy_kernel,
+                               .vjp = reversed_vjp};
 
 /* ---------------------------------------------------------------- checking one op */
 
-static tg_tensor *apply(tg_tape *t, tg_tensor *const *x, int n, void *op) { return tg_apply(t, op, n, x, 0, NULL); }
+static tg_tensor *apply(tg_tape *t, tg_tensor *const *x, int n, void *op)
+{
+    return tg_apply(t, op, n, x, 0, NULL);
+}
 
 static const double five[] = {0.7, -1.3, 2.1, 1.1, -0.4};
-static const double nine[] = {0.3, -1.2, 0.8, 1.7, -0.5, 0.9, -2.1, 0.4, 1.5}, nine_more[] = {1.1, 0.2, -0.7, 0.6, -1.4, 1.9, 0.5, -0.3, 0.8};
+static const double nine[] = {0.3, -1.2, 0.8, 1.7, -0.5, 0.9, -2.1, 0.4, 1.5},
+                    nine_more[] = {1.1, 0.2, -0.7, 0.6, -1.4, 1.9, 0.5, -0.3, 0.8};
 
-static tg_status check_op(const tg_op *op, const tg_gradcheck_options *options, tg_gradcheck_report *r)
+static tg_status check_op(const tg_op *op, const tg_gradcheck_options *options,
+                          tg_gradcheck_report *r)
 {
     tg_check_input vector[] = {{.shape = TG_SHAPE(5), .data = five}};
-    tg_check_input pair[] = {{.shape = TG_SHAPE(3, 3), .data = nine}, {.shape = TG_SHAPE(3, 3), .data = nine_more}};
+    tg_check_input pair[] = {{.shape = TG_SHAPE(3, 3), .data = nine},
+                             {.shape = TG_SHAPE(3, 3), .data = nine_more}};
     if (op->rule == rows_rule) pair[1].shape = TG_SHAPE(3);
-    return tg_gradcheck(apply, op->n_in, op->n_in == 1 ? vector : pair, NULL, (void *)(uintptr_t)op, options, r);
+    return tg_gradcheck(apply, op->n_in, op->n_in == 1 ? vector : pair, NULL, (void *)(uintptr_t)op,
+                        options, r);
 }
 
 Test(gradcheck, right_ops_of_a_users_own_file_pass)
@@ -168,7 +208,8 @@ Test(gradcheck, planted_mistakes_are_caught)
                             &product_half_zero};
     for (int k = 0; k < COUNT(wrong); k++) {
         tg_gradcheck_report r;
-        cr_expect_eq(check_op(wrong[k], NULL, &r), TG_ECHECK, "%s was not caught: %s", wrong[k]->name, r.message);
+        cr_expect_eq(check_op(wrong[k], NULL, &r), TG_ECHECK, "%s was not caught: %s",
+                     wrong[k]->name, r.message);
         cr_expect_eq(r.order, 1, "%s", r.message);
         cr_expect(r.worst > 1 && r.error != 0, "%s", r.message);
         cr_expect(strstr(r.message, wrong[k]->name), "%s", r.message);
@@ -197,7 +238,8 @@ Test(gradcheck, planted_mistakes_are_caught_by_random_directions)
     const tg_gradcheck_options few = {.size = sizeof few, .full_jacobian = 1, .directions = 3};
     for (int k = 0; k < COUNT(wrong); k++) {
         tg_gradcheck_report r;
-        cr_expect_eq(check_op(wrong[k], &few, &r), TG_ECHECK, "%s was not caught: %s", wrong[k]->name, r.message);
+        cr_expect_eq(check_op(wrong[k], &few, &r), TG_ECHECK, "%s was not caught: %s",
+                     wrong[k]->name, r.message);
         cr_expect_eq(r.compared + r.kinks, 3, "%s", r.message);
         cr_expect(r.input == -1 && r.element == -1 && r.output == -1, "%s", r.message);
     }
@@ -213,7 +255,8 @@ Test(gradcheck, a_wrong_second_derivative_is_caught)
     for (int k = 0; k < COUNT(wrong); k++) {
         tg_gradcheck_report r;
         cr_expect_eq(check_op(wrong[k], &first, &r), TG_OK, "%s: %s", wrong[k]->name, r.message);
-        cr_expect_eq(check_op(wrong[k], NULL, &r), TG_ECHECK, "%s was not caught: %s", wrong[k]->name, r.message);
+        cr_expect_eq(check_op(wrong[k], NULL, &r), TG_ECHECK, "%s was not caught: %s",
+                     wrong[k]->name, r.message);
         cr_expect_eq(r.order, 2, "%s", r.message);
     }
 }
@@ -262,8 +305,10 @@ Test(gradcheck, tolerances_and_step_are_the_callers)
     tg_gradcheck_report r;
     const tg_gradcheck_options loose = {.size = sizeof loose, .relative = 1e-3, .step = 1e-4};
     cr_expect_eq(check_op(&slightly_off, &loose, &r), TG_OK, "%s", r.message);
-    cr_expect(r.worst > 0.02 && r.worst < 0.2, "3.0001 against 3 is 3e-5 of relative error: %s", r.message);
-    const tg_gradcheck_options tight = {.size = sizeof tight, .relative = 1e-15, .absolute = 1e-300};
+    cr_expect(r.worst > 0.02 && r.worst < 0.2, "3.0001 against 3 is 3e-5 of relative error: %s",
+              r.message);
+    const tg_gradcheck_options tight = {
+        .size = sizeof tight, .relative = 1e-15, .absolute = 1e-300};
     cr_expect_eq(check_op(&doubled, &tight, &r), TG_ECHECK);
 }
 
@@ -314,21 +359,26 @@ static tg_tensor *rooted(tg_tape *t, tg_tensor *const *x, int n, void *user)
 Test(gradcheck, kinks_are_reported)
 {
     tg_gradcheck_report r;
-    const double at_the_corner[] = {0, -1, 2}, beside_it[] = {-1, 1e-3, 2}, just_beside_it[] = {4e-6, -5e-6, 2}, zeros[] = {0, 0, 0};
+    const double at_the_corner[] = {0, -1, 2}, beside_it[] = {-1, 1e-3, 2},
+                 just_beside_it[] = {4e-6, -5e-6, 2}, zeros[] = {0, 0, 0};
     const tg_function corners[] = {absolute, rectified};
     for (int k = 0; k < COUNT(corners); k++) {
         tg_check_input input = {.shape = TG_SHAPE(3), .data = at_the_corner};
-        cr_expect_eq(tg_gradcheck(corners[k], 1, &input, NULL, NULL, NULL, &r), TG_OK, "%d: %s", k, r.message);
+        cr_expect_eq(tg_gradcheck(corners[k], 1, &input, NULL, NULL, NULL, &r), TG_OK, "%d: %s", k,
+                     r.message);
         cr_expect_geq(r.kinks, 2, "%d: %s", k, r.message);
         input.data = beside_it;
-        cr_expect_eq(tg_gradcheck(corners[k], 1, &input, NULL, NULL, NULL, &r), TG_OK, "%d: %s", k, r.message);
+        cr_expect_eq(tg_gradcheck(corners[k], 1, &input, NULL, NULL, NULL, &r), TG_OK, "%d: %s", k,
+                     r.message);
         cr_expect_eq(r.kinks, 0, "%d: %s", k, r.message);
         input.data = just_beside_it;
         tg_gradcheck(corners[k], 1, &input, NULL, NULL, NULL, &r);
-        cr_expect(r.worst <= 1, "%d: a corner within the step is no wrong gradient: %s", k, r.message);
+        cr_expect(r.worst <= 1, "%d: a corner within the step is no wrong gradient: %s", k,
+                  r.message);
         cr_expect_geq(r.kinks, 2, "%d: %s", k, r.message);
         input.data = zeros;
-        cr_expect_eq(tg_gradcheck(corners[k], 1, &input, NULL, NULL, NULL, &r), TG_ECHECK, "all kinks: %s", r.message);
+        cr_expect_eq(tg_gradcheck(corners[k], 1, &input, NULL, NULL, NULL, &r), TG_ECHECK,
+                     "all kinks: %s", r.message);
         cr_expect(strstr(r.message, "kink"), "%s", r.message);
     }
     const double whole[] = {1, 2, 3};
@@ -343,7 +393,7 @@ Test(gradcheck, kinks_are_reported)
 static tg_tensor *wrong_and_cornered(tg_tape *t, tg_tensor *const *x, int n, void *user)
 {
     (void)n, (void)user;
-    return tg_add(t, tg_abs(t, x[0]), tg_apply_1(t, __FILE__, __LINE__, &doubled, x[0]));
+    return tg_add(t, tg_abs(t, x[0]), tg_apply_1(t, TG_HERE, &doubled, x[0]));
 }
 
 Test(gradcheck, kinks_hide_no_mistake)
@@ -370,9 +420,11 @@ Test(gradcheck, reaching_f32_is_an_error)
 {
     const tg_check_input input = {.shape = TG_SHAPE(5), .data = five};
     tg_gradcheck_report r;
-    cr_expect_eq(tg_gradcheck(through_f32, 1, &input, NULL, NULL, NULL, &r), TG_EDTYPE, "%s", r.message);
+    cr_expect_eq(tg_gradcheck(through_f32, 1, &input, NULL, NULL, NULL, &r), TG_EDTYPE, "%s",
+                 r.message);
     cr_expect(strstr(r.message, "test_gradcheck.c:"), "%s", r.message);
-    cr_expect_eq(tg_gradcheck(with_f32_constant, 1, &input, NULL, NULL, NULL, &r), TG_EDTYPE, "%s", r.message);
+    cr_expect_eq(tg_gradcheck(with_f32_constant, 1, &input, NULL, NULL, NULL, &r), TG_EDTYPE, "%s",
+                 r.message);
 }
 
 /* ---------------------------------------------------------------- whole models */
@@ -389,7 +441,8 @@ static net make_net(tg_dtype dtype)
     const tg_params_options o = {.size = sizeof o, .seed = 3};
     net m = {.ps = tg_params_new(&o), .target = {1, 0, 0, 1, 1, 0}};
     m.w1 = tg_param_new(m.ps, "w1", dtype, TG_SHAPE(4, 3), ((tg_init){.kind = TG_XAVIER_NORMAL}));
-    m.b1 = tg_param_new(m.ps, "b1", dtype, TG_SHAPE(4), ((tg_init){.kind = TG_UNIFORM, .a = -1, .b = 1}));
+    m.b1 = tg_param_new(m.ps, "b1", dtype, TG_SHAPE(4),
+                        ((tg_init){.kind = TG_UNIFORM, .a = -1, .b = 1}));
     m.w2 = tg_param_new(m.ps, "w2", dtype, TG_SHAPE(1, 4), ((tg_init){.kind = TG_XAVIER_NORMAL}));
     m.b2 = tg_param_new(m.ps, "b2", dtype, TG_SHAPE(1), ((tg_init){.kind = TG_CONSTANT, .a = 0.1}));
     cr_assert_eq(tg_params_status(m.ps), TG_OK, "%s", tg_params_message(m.ps));
@@ -402,11 +455,12 @@ static tg_tensor *loss_of(tg_tape *t, tg_tensor *const *x, int n, void *user)
     const net *m = user;
     tg_tensor *h = tg_dropout(t, tg_tanh(t, tg_linear(t, x[0], m->w1, m->b1)), 0.25);
     tg_tensor *z = tg_linear(t, h, m->w2, m->b2);
-    if (m->mistake) z = tg_apply_1(t, __FILE__, __LINE__, &slightly_off, z);
+    if (m->mistake) z = tg_apply_1(t, TG_HERE, &slightly_off, z);
     return tg_bce_with_logits(t, z, tg_input(t, TG_F64, TG_SHAPE(6, 1), m->target));
 }
 
-static const double table[18] = {0.2, -0.7, 1.1, 0.9, 0.4, -1.3, -0.6, 0.8, 0.1, 1.4, -0.2, 0.5, -1.1, 0.3, 0.7, 0.6, -0.9, -0.4};
+static const double table[18] = {0.2, -0.7, 1.1, 0.9,  0.4, -1.3, -0.6, 0.8,  0.1,
+                                 1.4, -0.2, 0.5, -1.1, 0.3, 0.7,  0.6,  -0.9, -0.4};
 
 Test(gradcheck, a_whole_model_with_its_parameters)
 {
@@ -417,10 +471,12 @@ Test(gradcheck, a_whole_model_with_its_parameters)
         cr_expect_eq(tg_gradcheck(loss_of, 1, &input, m.ps, &m, NULL, &r), TG_OK, "%s", r.message);
         /* one loss: a column for each of 18 inputs and 21 parameters, against the loss itself and against its random multiple */
         const int64_t columns = 18 + 12 + 4 + 4 + 1;
-        cr_expect_eq(r.compared + r.kinks, columns * 2 + (columns + 1) * (columns + 1), "%s", r.message);
+        cr_expect_eq(r.compared + r.kinks, columns * 2 + (columns + 1) * (columns + 1), "%s",
+                     r.message);
         cr_expect_eq(r.kinks, 0);
         m.mistake = true;
-        cr_expect_eq(tg_gradcheck(loss_of, 1, &input, m.ps, &m, NULL, &r), TG_ECHECK, "%s", r.message);
+        cr_expect_eq(tg_gradcheck(loss_of, 1, &input, m.ps, &m, NULL, &r), TG_ECHECK, "%s",
+                     r.message);
         tg_params_free(m.ps);
     }
 }
@@ -446,7 +502,8 @@ static tg_tensor *mistaken_parameter(tg_tape *t, tg_tensor *const *x, int n, voi
 {
     (void)n;
     const net *m = user;
-    return tg_matmul(t, tg_matmul(t, x[0], tg_transpose(t, m->w1, 0, 1)), tg_apply_1(t, __FILE__, __LINE__, &doubled, m->b1));
+    return tg_matmul(t, tg_matmul(t, x[0], tg_transpose(t, m->w1, 0, 1)),
+                     tg_apply_1(t, TG_HERE, &doubled, m->b1));
 }
 
 Test(gradcheck, the_report_counts_parameters_after_inputs)
@@ -510,35 +567,50 @@ static tg_tensor *of_another_shape(tg_tape *t, tg_tensor *const *x, int n, void 
 
 Test(gradcheck, what_the_function_fails_with_is_the_status)
 {
-    const tg_check_input input[] = {{.shape = TG_SHAPE(5), .data = five}, {.shape = TG_SHAPE(5), .data = five}};
+    const tg_check_input input[] = {{.shape = TG_SHAPE(5), .data = five},
+                                    {.shape = TG_SHAPE(5), .data = five}};
     tg_gradcheck_report r;
     int calls = 0;
-    cr_expect_eq(tg_gradcheck(gives_null, 1, input, NULL, NULL, NULL, &r), TG_ENULL, "%s", r.message);
+    cr_expect_eq(tg_gradcheck(gives_null, 1, input, NULL, NULL, NULL, &r), TG_ENULL, "%s",
+                 r.message);
     cr_expect_eq(tg_gradcheck(fails, 1, input, NULL, NULL, NULL, &r), TG_ESHAPE, "%s", r.message);
-    cr_expect(strstr(r.message, "test_gradcheck.c:") && strstr(r.message, "reshape"), "%s", r.message);
-    cr_expect_eq(tg_gradcheck(fails_when_run, 1, input, NULL, NULL, NULL, &r), TG_EINDEX, "%s", r.message);
-    cr_expect_eq(tg_gradcheck(an_integer, 1, input, NULL, NULL, NULL, &r), TG_EDTYPE, "%s", r.message);
-    cr_expect_eq(tg_gradcheck(by_integer, 2, input, NULL, NULL, NULL, &r), TG_ENOGRAD, "%s", r.message);
+    cr_expect(strstr(r.message, "test_gradcheck.c:") && strstr(r.message, "reshape"), "%s",
+              r.message);
+    cr_expect_eq(tg_gradcheck(fails_when_run, 1, input, NULL, NULL, NULL, &r), TG_EINDEX, "%s",
+                 r.message);
+    cr_expect_eq(tg_gradcheck(an_integer, 1, input, NULL, NULL, NULL, &r), TG_EDTYPE, "%s",
+                 r.message);
+    cr_expect_eq(tg_gradcheck(by_integer, 2, input, NULL, NULL, NULL, &r), TG_ENOGRAD, "%s",
+                 r.message);
     cr_expect(strstr(r.message, "cast"), "%s", r.message);
-    cr_expect_eq(tg_gradcheck(not_finite, 1, input, NULL, NULL, NULL, &r), TG_ECHECK, "%s", r.message);
-    cr_expect_eq(tg_gradcheck(of_another_shape, 1, input, NULL, &calls, NULL, &r), TG_ESTATE, "%s", r.message);
+    cr_expect_eq(tg_gradcheck(not_finite, 1, input, NULL, NULL, NULL, &r), TG_ECHECK, "%s",
+                 r.message);
+    cr_expect_eq(tg_gradcheck(of_another_shape, 1, input, NULL, &calls, NULL, &r), TG_ESTATE, "%s",
+                 r.message);
     cr_expect_eq(r.status, TG_ESTATE);
 }
 
 Test(gradcheck, simple_and_empty_functions_pass)
 {
-    tg_check_input input[] = {{.shape = TG_SHAPE(5), .data = five}, {.shape = TG_SHAPE(5), .data = five, .constant = true}};
+    tg_check_input input[] = {{.shape = TG_SHAPE(5), .data = five},
+                              {.shape = TG_SHAPE(5), .data = five, .constant = true}};
     tg_gradcheck_report r;
     cr_expect_eq(tg_gradcheck(an_input, 1, input, NULL, NULL, NULL, &r), TG_OK, "%s", r.message);
-    cr_expect_eq(tg_gradcheck(by_integer, 2, input, NULL, NULL, NULL, &r), TG_OK, "the integer's source is a constant: %s", r.message);
+    cr_expect_eq(tg_gradcheck(by_integer, 2, input, NULL, NULL, NULL, &r), TG_OK,
+                 "the integer's source is a constant: %s", r.message);
     input[1].constant = false;
-    cr_expect_eq(tg_gradcheck(only_the_first, 2, input, NULL, NULL, NULL, &r), TG_OK, "%s", r.message);
+    cr_expect_eq(tg_gradcheck(only_the_first, 2, input, NULL, NULL, NULL, &r), TG_OK, "%s",
+                 r.message);
     input[0].constant = input[1].constant = true;
-    cr_expect_eq(tg_gradcheck(only_the_first, 2, input, NULL, NULL, NULL, &r), TG_OK, "nothing to differentiate: %s", r.message);
+    cr_expect_eq(tg_gradcheck(only_the_first, 2, input, NULL, NULL, NULL, &r), TG_OK,
+                 "nothing to differentiate: %s", r.message);
     cr_expect_eq(r.compared, 0);
-    const tg_check_input empty = {.shape = TG_SHAPE(0, 3)}, scalar = {.shape = TG_SCALAR, .data = five};
-    cr_expect_eq(tg_gradcheck(only_the_first, 1, &empty, NULL, NULL, NULL, &r), TG_OK, "%s", r.message);
-    cr_expect_eq(tg_gradcheck(only_the_first, 1, &scalar, NULL, NULL, NULL, &r), TG_OK, "%s", r.message);
+    const tg_check_input empty = {.shape = TG_SHAPE(0, 3)},
+                         scalar = {.shape = TG_SCALAR, .data = five};
+    cr_expect_eq(tg_gradcheck(only_the_first, 1, &empty, NULL, NULL, NULL, &r), TG_OK, "%s",
+                 r.message);
+    cr_expect_eq(tg_gradcheck(only_the_first, 1, &scalar, NULL, NULL, NULL, &r), TG_OK, "%s",
+                 r.message);
 }
 
 Test(gradcheck, large_inputs_take_random_directions)
@@ -548,10 +620,11 @@ Test(gradcheck, large_inputs_take_random_directions)
     for (int i = 0; i < N; i++) x[i] = sin(i) + 2;
     const tg_check_input input = {.shape = TG_SHAPE(N), .data = x};
     tg_gradcheck_report r;
-    cr_expect_eq(tg_gradcheck(apply, 1, &input, NULL, (void *)(uintptr_t)&cube, NULL, &r), TG_OK, "%s", r.message);
+    cr_expect_eq(tg_gradcheck(apply, 1, &input, NULL, (void *)(uintptr_t)&cube, NULL, &r), TG_OK,
+                 "%s", r.message);
     cr_expect_eq(r.compared, 16);
-    cr_expect_eq(tg_gradcheck(apply, 1, &input, NULL, (void *)(uintptr_t)&one_element, NULL, &r), TG_ECHECK,
-                 "one of 20000 elements is off by half: %s", r.message);
+    cr_expect_eq(tg_gradcheck(apply, 1, &input, NULL, (void *)(uintptr_t)&one_element, NULL, &r),
+                 TG_ECHECK, "one of 20000 elements is off by half: %s", r.message);
 }
 
 Test(gradcheck, bad_arguments_are_a_status)
@@ -576,5 +649,6 @@ Test(gradcheck, bad_arguments_are_a_status)
                                         {.size = sizeof bad[0], .directions = -1},
                                         {.size = sizeof bad[0], .full_jacobian = -1},
                                         {.size = sizeof bad[0], .threads = -1}};
-    for (int k = 0; k < COUNT(bad); k++) cr_expect_eq(tg_gradcheck(apply, 1, &input, NULL, user, &bad[k], NULL), TG_EVALUE, "%d", k);
+    for (int k = 0; k < COUNT(bad); k++)
+        cr_expect_eq(tg_gradcheck(apply, 1, &input, NULL, user, &bad[k], NULL), TG_EVALUE, "%d", k);
 }

@@ -19,7 +19,9 @@ static const double *gradient_of(const tg_tensor *p) { return tg_param_grad(p); 
 Test(gradients, gradients_accumulate_until_they_are_used)
 {
     tg_params *ps = tg_params_new(NULL);
-    tg_tensor *p = constant_param(ps, "p", TG_SCALAR, 3), *q = constant_param(ps, "q", TG_SCALAR, 5), *unused = constant_param(ps, "u", TG_SCALAR, 1);
+    tg_tensor *p = constant_param(ps, "p", TG_SCALAR, 3),
+              *q = constant_param(ps, "q", TG_SCALAR, 5),
+              *unused = constant_param(ps, "u", TG_SCALAR, 1);
     tg_tape *t = tg_tape_new(NULL);
     tg_tensor *loss = tg_mul(t, tg_square(t, p), q);
     tg_backward(t, loss);
@@ -55,12 +57,14 @@ Test(gradients, gradients_accumulate_until_they_are_used)
 Test(gradients, a_failed_backward_pass_drops_the_gradients_it_aimed_at)
 {
     tg_params *ps = tg_params_new(NULL);
-    tg_tensor *p = tg_param_new(ps, "p", TG_F64, TG_SHAPE(2, 2), ones), *q = constant_param(ps, "q", TG_SCALAR, 1);
+    tg_tensor *p = tg_param_new(ps, "p", TG_F64, TG_SHAPE(2, 2), ones),
+              *q = constant_param(ps, "q", TG_SCALAR, 1);
     tg_tape *t = tg_tape_new(NULL);
     const int64_t bad[] = {0, 2};
     tg_backward(t, tg_add(t, tg_sum(t, p, TG_ALL_AXES, false), q));
     cr_expect(tg_param_grad(p) && tg_param_grad(q));
-    tg_backward(t, tg_sum(t, tg_index_select(t, p, 0, tg_input(t, TG_I64, TG_SHAPE(2), bad)), TG_ALL_AXES, false));
+    tg_backward(t, tg_sum(t, tg_index_select(t, p, 0, tg_input(t, TG_I64, TG_SHAPE(2), bad)),
+                          TG_ALL_AXES, false));
     cr_expect_eq(tg_tape_status(t), TG_EINDEX);
     cr_expect_null(tg_param_grad(p));
     cr_expect_not_null(tg_param_grad(q), "not aimed at");
@@ -73,11 +77,14 @@ Test(gradients, what_has_no_gradient_is_named)
     tg_params *ps = tg_params_new(NULL);
     tg_tensor *p = tg_param_new(ps, "p", TG_F64, TG_SHAPE(3), ones), *g[2];
     tg_tape *t = tg_tape_new(NULL);
-    tg_tensor *x = tg_constant(t, TG_F64, 2), *one = tg_constant(t, TG_F64, 1), *both[] = {x, one}, *y = tg_exp(t, x);
+    tg_tensor *x = tg_constant(t, TG_F64, 2), *one = tg_constant(t, TG_F64, 1), *both[] = {x, one},
+              *y = tg_exp(t, x);
 
     tg_backward(t, tg_sum(t, tg_cast(t, tg_cast(t, p, TG_I64), TG_F64), TG_ALL_AXES, false));
     cr_expect_eq(tg_tape_status(t), TG_ENOGRAD);
-    cr_expect(strstr(tg_tape_message(t), "test_gradients.c:") && strstr(tg_tape_message(t), ": cast: "), "%s", tg_tape_message(t));
+    cr_expect(strstr(tg_tape_message(t), "test_gradients.c:") &&
+                  strstr(tg_tape_message(t), ": cast: "),
+              "%s", tg_tape_message(t));
     cr_expect_null(tg_param_grad(p));
     tg_tape_clear_error(t);
 
@@ -88,7 +95,8 @@ Test(gradients, what_has_no_gradient_is_named)
     tg_tape_clear_error(t);
     cr_expect_eq(tg_grad(t, tg_mul(t, y, tg_detach(t, y)), NULL, 1, &x, g, false), TG_OK);
     cr_expect_float_eq(tg_item(t, g[0]), exp(4), 1e-13, "e^x as a constant, times its own slope");
-    cr_expect_eq(tg_backward(t, tg_exp(t, tg_detach(t, tg_sum(t, p, TG_ALL_AXES, false)))), TG_ENOGRAD, "no trainable parameter is reached");
+    cr_expect_eq(tg_backward(t, tg_exp(t, tg_detach(t, tg_sum(t, p, TG_ALL_AXES, false)))),
+                 TG_ENOGRAD, "no trainable parameter is reached");
     tg_tape_free(t);
     tg_params_free(ps);
 }
@@ -97,7 +105,8 @@ Test(gradients, derivatives_of_any_order)
 {
     tg_tape *t = tg_tape_new(NULL);
     const double at = 1.3;
-    tg_tensor *x = tg_input(t, TG_F64, TG_SCALAR, &at), *y = tg_mul(t, tg_square(t, x), tg_square(t, x));
+    tg_tensor *x = tg_input(t, TG_F64, TG_SCALAR, &at),
+              *y = tg_mul(t, tg_square(t, x), tg_square(t, x));
     const double want[] = {4 * at * at * at, 12 * at * at, 24 * at, 24};
     for (int k = 0; k < 4; k++) {
         cr_expect_eq(tg_grad(t, y, NULL, 1, &x, &y, false), TG_OK, "%s", tg_tape_message(t));
@@ -114,7 +123,8 @@ Test(gradients, equal_inputs_stay_two_inputs)
 {
     tg_tape *t = tg_tape_new(NULL);
     const double at = 3;
-    tg_tensor *x = tg_input(t, TG_F64, TG_SCALAR, &at), *same = tg_input(t, TG_F64, TG_SCALAR, &at), *both[] = {x, same}, *g[2];
+    tg_tensor *x = tg_input(t, TG_F64, TG_SCALAR, &at), *same = tg_input(t, TG_F64, TG_SCALAR, &at),
+              *both[] = {x, same}, *g[2];
     tg_grad(t, tg_mul(t, x, tg_square(t, same)), NULL, 2, both, g, false);
     cr_expect_eq(tg_item(t, g[0]), 9);
     cr_expect_eq(tg_item(t, g[1]), 18);
@@ -122,13 +132,17 @@ Test(gradients, equal_inputs_stay_two_inputs)
     tg_tape_free(t);
 }
 
-static tg_tensor *smooth(tg_tape *t, tg_tensor *x, tg_tensor *a) { return tg_exp(t, tg_sin(t, tg_matmul(t, a, x))); }
+static tg_tensor *smooth(tg_tape *t, tg_tensor *x, tg_tensor *a)
+{
+    return tg_exp(t, tg_sin(t, tg_matmul(t, a, x)));
+}
 
 Test(gradients, jvp_and_hvp_agree_with_closed_forms_and_with_reverse_passes)
 {
     tg_tape *t = tg_tape_new(NULL);
     const double xs[] = {0.3, -0.7, 1.2}, vs[] = {1, 2, -0.5}, as[] = {1, 0.5, -1, 0.2, 2, 0.7};
-    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(3), xs), *v = tg_input(t, TG_F64, TG_SHAPE(3), vs), *a = tg_input(t, TG_F64, TG_SHAPE(2, 3), as);
+    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(3), xs), *v = tg_input(t, TG_F64, TG_SHAPE(3), vs),
+              *a = tg_input(t, TG_F64, TG_SHAPE(2, 3), as);
 
     tg_tensor *y = smooth(t, x, a), *j = tg_jvp(t, y, 1, &x, &v);
     const double *got = tg_data(t, j);
@@ -146,8 +160,10 @@ Test(gradients, jvp_and_hvp_agree_with_closed_forms_and_with_reverse_passes)
 
     /* two tensors at once */
     tg_tensor *xv[] = {x, a}, *dir[] = {v, tg_square(t, a)};
-    tg_tensor *sum = tg_add(t, tg_jvp(t, y, 1, xv, dir), tg_jvp(t, y, 1, xv + 1, dir + 1)), *together = tg_jvp(t, y, 2, xv, dir);
-    cr_expect_float_eq(((const double *)tg_data(t, sum))[1], ((const double *)tg_data(t, together))[1], 1e-13);
+    tg_tensor *sum = tg_add(t, tg_jvp(t, y, 1, xv, dir), tg_jvp(t, y, 1, xv + 1, dir + 1)),
+              *together = tg_jvp(t, y, 2, xv, dir);
+    cr_expect_float_eq(((const double *)tg_data(t, sum))[1],
+                       ((const double *)tg_data(t, together))[1], 1e-13);
 
     /* sum x^3: the Hessian is diag(6 x) */
     tg_tensor *cubes = tg_sum(t, tg_mul(t, x, tg_square(t, x)), TG_ALL_AXES, false);
@@ -172,7 +188,8 @@ Test(gradients, jacobian_and_hessian_agree_with_closed_forms)
 {
     tg_tape *t = tg_tape_new(NULL);
     const double xs[] = {0.3, -0.7, 1.2}, as[] = {1, 0.5, -1, 0.2, 2, 0.7};
-    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(3), xs), *a = tg_input(t, TG_F64, TG_SHAPE(2, 3), as);
+    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(3), xs),
+              *a = tg_input(t, TG_F64, TG_SHAPE(2, 3), as);
     tg_tensor *j = tg_jacobian(t, smooth(t, x, a), x);
     expect_ok(t);
     cr_expect(tg_shape_equal(tg_tensor_shape(j), TG_SHAPE(2, 3)));
@@ -180,27 +197,32 @@ Test(gradients, jacobian_and_hessian_agree_with_closed_forms)
     for (int i = 0; i < 2; i++) {
         double z = 0;
         for (int k = 0; k < 3; k++) z += as[3 * i + k] * xs[k];
-        for (int k = 0; k < 3; k++) cr_expect_float_eq(got[3 * i + k], exp(sin(z)) * cos(z) * as[3 * i + k], 1e-13);
+        for (int k = 0; k < 3; k++)
+            cr_expect_float_eq(got[3 * i + k], exp(sin(z)) * cos(z) * as[3 * i + k], 1e-13);
     }
     /* of x1 x2 x3: the products of the others */
     tg_tensor *h = tg_hessian(t, tg_prod(t, x, TG_ALL_AXES, false), x);
     expect_ok(t);
     cr_expect(tg_shape_equal(tg_tensor_shape(h), TG_SHAPE(3, 3)));
     got = tg_data(t, h);
-    for (int k = 0; k < 9; k++) cr_expect_float_eq(got[k], k / 3 == k % 3 ? 0 : xs[3 - k / 3 - k % 3], 1e-14);
+    for (int k = 0; k < 9; k++)
+        cr_expect_float_eq(got[k], k / 3 == k % 3 ? 0 : xs[3 - k / 3 - k % 3], 1e-14);
     /* a column of the Hessian is a Hessian-vector product */
     const double unit[] = {0, 1, 0};
     tg_tensor *energy = tg_sum(t, smooth(t, x, a), TG_ALL_AXES, false);
-    const double *column = tg_data(t, tg_hvp(t, energy, x, tg_input(t, TG_F64, TG_SHAPE(3), unit))), *full = tg_data(t, tg_hessian(t, energy, x));
+    const double *column = tg_data(t, tg_hvp(t, energy, x, tg_input(t, TG_F64, TG_SHAPE(3), unit))),
+                 *full = tg_data(t, tg_hessian(t, energy, x));
     for (int k = 0; k < 3; k++) cr_expect_float_eq(full[3 * k + 1], column[k], 1e-13);
     /* of shapes with several dimensions, and of what the result doesn't depend on */
     tg_tensor *m = tg_reshape(t, a, TG_SHAPE(3, 2));
     j = tg_jacobian(t, tg_transpose(t, m, 0, 1), m);
     cr_expect(tg_shape_equal(tg_tensor_shape(j), TG_SHAPE(2, 3, 3, 2)));
     got = tg_data(t, j);
-    for (int k = 0; got && k < 36; k++) cr_expect_eq(got[k], k / 18 == k % 2 && k / 6 % 3 == k / 2 % 3);
+    for (int k = 0; got && k < 36; k++)
+        cr_expect_eq(got[k], k / 18 == k % 2 && k / 6 % 3 == k / 2 % 3);
     h = tg_hessian(t, tg_sum(t, tg_scale(t, x, 3), TG_ALL_AXES, false), x);
     expect_ok(t);
-    for (int k = 0; h && k < 9; k++) cr_expect_eq(((const double *)tg_data(t, h))[k], 0, "a linear function bends nowhere");
+    for (int k = 0; h && k < 9; k++)
+        cr_expect_eq(((const double *)tg_data(t, h))[k], 0, "a linear function bends nowhere");
     tg_tape_free(t);
 }

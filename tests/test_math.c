@@ -46,8 +46,14 @@ TG_EACH_BUILD(TG_SPAN_2, pow_kernel, float, float, POW(a, b))
 static const tg_span_fn pow_kernel[TG_BUILD_COUNT] = TG_BUILDS(pow_kernel);
 
 static long double sigmoid_reference(long double x) { return 1 / (1 + expl(-x)); }
-static long double cdf_reference(long double x) { return erfcl(-x * 0.707106781186547524400844362104849039L) / 2; }
-static long double below_reference(long double x) { return x < (long double)EXP_BELOW_LEAST ? 0 : expl(x); }
+static long double cdf_reference(long double x)
+{
+    return erfcl(-x * 0.707106781186547524400844362104849039L) / 2;
+}
+static long double below_reference(long double x)
+{
+    return x < (long double)EXP_BELOW_LEAST ? 0 : expl(x);
+}
 static long double bell_reference(long double x) { return expl(-x * x / 2); }
 
 /* One function, where it is used, and its largest error: found by trying every 29th float, rounded up. */
@@ -84,9 +90,12 @@ enum { FUNCTIONS = sizeof all / sizeof *all };
 static bool runs(int build)
 {
 #if defined(__x86_64__)
-    if (build == TG_BUILD_AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    if (build == TG_BUILD_AVX2)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+               __builtin_cpu_supports("bmi2");
     if (build == TG_BUILD_AVX512)
-        return runs(TG_BUILD_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        return runs(TG_BUILD_AVX2) && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vl");
 #endif
     return build == TG_BUILD_BASE;
@@ -102,7 +111,8 @@ static double ulps(float is, long double want)
     if (isnan(is) || isnan(want)) return isnan(is) && isnan(want) ? 0 : INFINITY;
     if (!signbit(is) != !signbit(want)) return INFINITY;
     const long double top = 0x1p128L;
-    const long double a = isinf(is) ? top : fabsl((long double)is), b = fabsl(want) > top ? top : fabsl(want);
+    const long double a = isinf(is) ? top : fabsl((long double)is),
+                      b = fabsl(want) > top ? top : fabsl(want);
     int exponent;
     frexpl(b, &exponent);
     exponent = b == 0 || exponent < -125 ? -125 : exponent;
@@ -139,7 +149,8 @@ Test(math, errors_stay_below_the_stated_ones_over_all_of_f32)
                     gave = y[i];
                 }
             }
-            cr_expect(worst <= f->ulp, "%s, build %d: %.3g units at %a, which gives %a", f->name, build, worst, (double)at, (double)gave);
+            cr_expect(worst <= f->ulp, "%s, build %d: %.3g units at %a, which gives %a", f->name,
+                      build, worst, (double)at, (double)gave);
         }
     }
 }
@@ -148,9 +159,10 @@ Test(math, errors_stay_below_the_stated_ones_over_all_of_f32)
 Test(math, errors_stay_below_the_stated_ones_in_the_middle)
 {
     enum { BLOCKS = 400 };
-    const float joint[] = {0x1.1cp-1f,   0.92f,       0x1.a8279ap-2f, -0x1.2bec32p-2f, 0.70710677f, 1.41421354f, 0.34657359f,
-                           -0.34657359f, 1.03972077f, 3.95f,          10.0f,           14.5f,       89.0f,       -104.0f,
-                           -18.0f,       0x1p-25f,    0x1p25f,        0.25f,           -87.33f};
+    const float joint[] = {0x1.1cp-1f,  0.92f,       0x1.a8279ap-2f, -0x1.2bec32p-2f, 0.70710677f,
+                           1.41421354f, 0.34657359f, -0.34657359f,   1.03972077f,     3.95f,
+                           10.0f,       14.5f,       89.0f,          -104.0f,         -18.0f,
+                           0x1p-25f,    0x1p25f,     0.25f,          -87.33f};
     for (int k = 0; k < FUNCTIONS; k++) {
         const function *f = &all[k];
         for (int build = 0; build < TG_BUILD_COUNT; build++) {
@@ -163,7 +175,10 @@ Test(math, errors_stay_below_the_stated_ones_in_the_middle)
                 for (int i = 0; i < SIZE; i++) {
                     const float u = (float)(next() >> 8) * 0x1p-23f - 1; /* -1 to 1 */
                     const float j = joint[next() % (sizeof joint / sizeof *joint)];
-                    const float v = i % 4 == 0 ? u : i % 4 == 1 ? 16 * u : i % 4 == 2 ? 110 * u : f32_of_bits(bits_of_f32(j) - 16 + next() % 32);
+                    const float v = i % 4 == 0   ? u
+                                    : i % 4 == 1 ? 16 * u
+                                    : i % 4 == 2 ? 110 * u
+                                                 : f32_of_bits(bits_of_f32(j) - 16 + next() % 32);
                     if (v >= f->low && v <= f->high) x[n++] = v;
                 }
                 const tg_span span = {.n = n};
@@ -175,7 +190,8 @@ Test(math, errors_stay_below_the_stated_ones_in_the_middle)
                     at = x[i];
                 }
             }
-            cr_expect(worst <= f->ulp, "%s, build %d: %.3g units at %a", f->name, build, worst, (double)at);
+            cr_expect(worst <= f->ulp, "%s, build %d: %.3g units at %a", f->name, build, worst,
+                      (double)at);
         }
     }
 }
@@ -197,9 +213,13 @@ static double pow_error(int build, int n, const float *a, const float *b, int *a
 
 Test(math, pow_is_within_a_unit_everywhere_and_keeps_the_rules_of_c)
 {
-    const float edge[] = {0,          1,       2,       3,       0.5f,   1.5f,     2.5f,       0x1p23f,     0x1.000002p23f,
-                          0x1p24f,    0x1p25f, FLT_MAX, FLT_MIN, 1e-45f, INFINITY, 8388607.5f, 0.99999994f, 1.0000001f,
-                          4194303.5f, 127,     149};
+    const float edge[] = {0,          1,           2,
+                          3,          0.5f,        1.5f,
+                          2.5f,       0x1p23f,     0x1.000002p23f,
+                          0x1p24f,    0x1p25f,     FLT_MAX,
+                          FLT_MIN,    1e-45f,      INFINITY,
+                          8388607.5f, 0.99999994f, 1.0000001f,
+                          4194303.5f, 127,         149};
     enum { EDGES = sizeof edge / sizeof *edge, BLOCKS = 400 };
     for (int build = 0; build < TG_BUILD_COUNT; build++) {
         if (!runs(build)) continue;
@@ -214,18 +234,22 @@ Test(math, pow_is_within_a_unit_everywhere_and_keeps_the_rules_of_c)
             a[n] = NAN, b[n++] = edge[i / 2];
             a[n] = i % 2 ? -edge[i / 2] : edge[i / 2], b[n++] = NAN;
             const double error = pow_error(build, n, a, b, &at);
-            cr_expect(error <= 0.55, "build %d: %.3g units at (%a)^(%a)", build, error, (double)a[at], (double)b[at]);
+            cr_expect(error <= 0.55, "build %d: %.3g units at (%a)^(%a)", build, error,
+                      (double)a[at], (double)b[at]);
         }
         for (int block = 0; block < BLOCKS; block++) {
             for (int i = 0; i < SIZE; i++) {
                 const float u = (float)(next() >> 8) * 0x1p-23f - 1;
-                a[i] = i % 3 == 0 ? f32_of_bits(next() >> 1) : i % 3 == 1 ? 1 + 0.05f * u : 8 + 8 * u;
+                a[i] = i % 3 == 0   ? f32_of_bits(next() >> 1)
+                       : i % 3 == 1 ? 1 + 0.05f * u
+                                    : 8 + 8 * u;
                 a[i] = a[i] < INFINITY ? a[i] : 1.5f;
                 b[i] = u * 105 / (fabsf(logf(a[i])) + 1e-7f);
                 if (i % 5 == 0) b[i] = nearbyintf(b[i]), a[i] = -a[i];
             }
             const double error = pow_error(build, SIZE, a, b, &at);
-            cr_expect(error <= 0.55, "build %d: %.3g units at (%a)^(%a)", build, error, (double)a[at], (double)b[at]);
+            cr_expect(error <= 0.55, "build %d: %.3g units at (%a)^(%a)", build, error,
+                      (double)a[at], (double)b[at]);
         }
     }
 }
@@ -254,9 +278,11 @@ Test(math, bits_do_not_depend_on_the_place_in_a_block)
                     span.n = n;
                     part[n] = 42;
                     kernel(&span, part, (const void *[]){x + from, b + from});
-                    cr_assert(memcmp(part, whole + from, (size_t)n * sizeof *part) == 0, "%s, build %d: other bits for %d elements from %d on",
+                    cr_assert(memcmp(part, whole + from, (size_t)n * sizeof *part) == 0,
+                              "%s, build %d: other bits for %d elements from %d on",
                               pow ? "pow" : all[k].name, build, n, from);
-                    cr_assert_eq(part[n], 42, "%s writes beyond its end", pow ? "pow" : all[k].name);
+                    cr_assert_eq(part[n], 42, "%s writes beyond its end",
+                                 pow ? "pow" : all[k].name);
                 }
         }
     }

@@ -46,16 +46,22 @@ KERNEL(cos_far_kernel, sin_turned_far_f64(x, 1))
 KERNEL(tan_far_kernel, tan_far_f64(x))
 TG_EACH_BUILD(TG_SPAN_2, pow_kernel, double, double, POW(a, b))
 TG_EACH_BUILD(TG_SPAN_2, atan2_kernel, double, double, atan2_f64(a, b))
-static const tg_span_fn pow_kernel[TG_BUILD_COUNT] = TG_BUILDS(pow_kernel), atan2_kernel[TG_BUILD_COUNT] = TG_BUILDS(atan2_kernel);
+static const tg_span_fn pow_kernel[TG_BUILD_COUNT] = TG_BUILDS(pow_kernel),
+                        atan2_kernel[TG_BUILD_COUNT] = TG_BUILDS(atan2_kernel);
 
 static long double sigmoid_reference(long double x) { return 1 / (1 + expl(-x)); }
-static long double below_reference(long double x) { return x < (long double)EXP_BELOW_LEAST_F64 ? 0 : expl(x); }
+static long double below_reference(long double x)
+{
+    return x < (long double)EXP_BELOW_LEAST_F64 ? 0 : expl(x);
+}
 
 /* x is a double, so both parts of half of its square are exact. */
 static long double bell_reference(long double x)
 {
-    const long double top = (long double)(float)x, square = top * top / 2, rest = (x - top) * (x + top) / 2;
-    return fabsl(x) > 40 ? 0 : expl(-square) * (1 - rest + rest * rest / 2 - rest * rest * rest / 6);
+    const long double top = (long double)(float)x, square = top * top / 2,
+                      rest = (x - top) * (x + top) / 2;
+    return fabsl(x) > 40 ? 0
+                         : expl(-square) * (1 - rest + rest * rest / 2 - rest * rest * rest / 6);
 }
 
 /* erfc(u + d) = erfc(u) - 2 d e^(-u^2) / sqrt(pi), where u + d is -x / sqrt(2). */
@@ -63,7 +69,10 @@ static long double cdf_reference(long double x)
 {
     const long double root = 0.707106781186547524400844362104849039L, u = -x * root;
     const long double d = fmal(-x, root, -u) - x * 0x1.65f626cdd52bp-66L;
-    return (isfinite(x) && fabsl(x) < 50 ? erfcl(u) - d * 1.12837916709551257390L * bell_reference(x) : erfcl(u)) / 2;
+    return (isfinite(x) && fabsl(x) < 50
+                ? erfcl(u) - d * 1.12837916709551257390L * bell_reference(x)
+                : erfcl(u)) /
+           2;
 }
 
 /* One function, where it is used, and its largest error. */
@@ -102,9 +111,12 @@ enum { FUNCTIONS = sizeof all / sizeof *all, SIZE = 1024, BLOCKS = 300 };
 static bool runs(int build)
 {
 #if defined(__x86_64__)
-    if (build == TG_BUILD_AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    if (build == TG_BUILD_AVX2)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+               __builtin_cpu_supports("bmi2");
     if (build == TG_BUILD_AVX512)
-        return runs(TG_BUILD_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        return runs(TG_BUILD_AVX2) && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vl");
 #endif
     return build == TG_BUILD_BASE;
@@ -125,48 +137,50 @@ static double ulps(double is, long double want)
     if (isnan(is) || isnan(want)) return isnan(is) && isnan(want) ? 0 : INFINITY;
     if (!signbit(is) != !signbit(want)) return INFINITY;
     const long double top = 0x1p1024L;
-    const long double a = isinf(is) ? top : fabsl((long double)is), b = fabsl(want) > top ? top : fabsl(want);
+    const long double a = isinf(is) ? top : fabsl((long double)is),
+                      b = fabsl(want) > top ? top : fabsl(want);
     int exponent;
     frexpl(b, &exponent);
     exponent = b == 0 || exponent < -1021 ? -1021 : exponent;
     return (double)ldexpl(fabsl(a - b), 53 - exponent);
 }
 
-static const double edge[] = {0,
-                              1,
-                              2,
-                              3,
-                              0.5,
-                              1.5,
-                              INFINITY,
-                              NAN,
-                              DBL_MAX,
-                              DBL_MIN,
-                              0x1p-1074,
-                              0x1.fffffffffffffp-1023,
-                              0x1p-28,
-                              0x1p-54,
-                              0x1p52,
-                              0x1p53,
-                              0x1.fffffffffffffp52,
-                              0x1p1000,
-                              0x1p-1000,
-                              709.782712893384,   /* ln DBL_MAX ... */
-                              0x1.62e42fefa39fp9, /* ... and the next */
-                              710.4758600739439,
-                              745.1332191019411,
-                              745.1332191019412,
-                              708.3964185322641,
-                              0x1.6ac5b262ca1ffp849, /* nearer than any other to a multiple of pi/2 */
-                              0.34657359027997264,
-                              0.41421356237309503,
-                              0.70710678118654752,
-                              1.4142135623730951,
-                              0.45,
-                              0.84,
-                              22,
-                              26.543,
-                              38.48};
+static const double edge[] = {
+    0,
+    1,
+    2,
+    3,
+    0.5,
+    1.5,
+    INFINITY,
+    NAN,
+    DBL_MAX,
+    DBL_MIN,
+    0x1p-1074,
+    0x1.fffffffffffffp-1023,
+    0x1p-28,
+    0x1p-54,
+    0x1p52,
+    0x1p53,
+    0x1.fffffffffffffp52,
+    0x1p1000,
+    0x1p-1000,
+    709.782712893384,   /* ln DBL_MAX ... */
+    0x1.62e42fefa39fp9, /* ... and the next */
+    710.4758600739439,
+    745.1332191019411,
+    745.1332191019412,
+    708.3964185322641,
+    0x1.6ac5b262ca1ffp849, /* nearer than any other to a multiple of pi/2 */
+    0.34657359027997264,
+    0.41421356237309503,
+    0.70710678118654752,
+    1.4142135623730951,
+    0.45,
+    0.84,
+    22,
+    26.543,
+    38.48};
 enum { EDGES = sizeof edge / sizeof *edge };
 
 /* Every sign and exponent; where results are neither 0 nor 1 nor infinite; multiples of pi/2; edges and their neighbours. */
@@ -192,7 +206,8 @@ static int arguments(const function *f, double *x)
     int n = 0;
     for (int i = 0; i < SIZE; i++) {
         const double v = argument(i);
-        if (isnan(v) ? f->low == -INFINITY && f->high == INFINITY : v >= f->low && v <= f->high) x[n++] = v;
+        if (isnan(v) ? f->low == -INFINITY && f->high == INFINITY : v >= f->low && v <= f->high)
+            x[n++] = v;
     }
     return n;
 }
@@ -219,7 +234,8 @@ Test(math_f64, errors_stay_below_the_stated_ones)
                 gave = y[i];
             }
         }
-        cr_expect(worst <= f->ulp, "%s: %.3g units at %a, which gives %a", f->name, worst, at, gave);
+        cr_expect(worst <= f->ulp, "%s: %.3g units at %a, which gives %a", f->name, worst, at,
+                  gave);
     }
 }
 
@@ -228,7 +244,9 @@ Test(math_f64, bits_depend_neither_on_the_build_nor_on_the_place_in_a_block)
 {
     enum { OFFSETS = 9, LENGTHS = 36 };
     for (int k = 0; k < FUNCTIONS + 2; k++) {
-        const tg_span_fn *kernel = k < FUNCTIONS ? all[k].kernel : k == FUNCTIONS ? pow_kernel : atan2_kernel;
+        const tg_span_fn *kernel = k < FUNCTIONS    ? all[k].kernel
+                                   : k == FUNCTIONS ? pow_kernel
+                                                    : atan2_kernel;
         const char *name = k < FUNCTIONS ? all[k].name : k == FUNCTIONS ? "pow" : "atan2";
         for (int block = 0; block < BLOCKS; block++) {
             double x[SIZE], b[SIZE], want[SIZE], is[SIZE];
@@ -244,16 +262,21 @@ Test(math_f64, bits_depend_neither_on_the_build_nor_on_the_place_in_a_block)
                 span.n = n;
                 kernel[build](&span, is, (const void *[]){x, b});
                 for (int i = 0; i < n; i++)
-                    cr_assert(isnan(want[i]) ? isnan(is[i]) : bits_of_f64(is[i]) == bits_of_f64(want[i]),
-                              "%s, build %d: %a gives %a, and %a in the base", name, build, x[i], is[i], want[i]);
+                    cr_assert(isnan(want[i]) ? isnan(is[i])
+                                             : bits_of_f64(is[i]) == bits_of_f64(want[i]),
+                              "%s, build %d: %a gives %a, and %a in the base", name, build, x[i],
+                              is[i], want[i]);
                 for (int from = 0; block == 0 && from < OFFSETS; from++)
                     for (int length = 1; length < LENGTHS; length++) {
                         span.n = length;
                         is[length] = 42;
                         kernel[build](&span, is, (const void *[]){x + from, b + from});
                         for (int i = 0; i < length; i++)
-                            cr_assert(isnan(want[from + i]) ? isnan(is[i]) : bits_of_f64(is[i]) == bits_of_f64(want[from + i]),
-                                      "%s, build %d: other bits for %d elements from %d on", name, build, length, from);
+                            cr_assert(isnan(want[from + i])
+                                          ? isnan(is[i])
+                                          : bits_of_f64(is[i]) == bits_of_f64(want[from + i]),
+                                      "%s, build %d: other bits for %d elements from %d on", name,
+                                      build, length, from);
                         cr_assert_eq(is[length], 42, "%s writes beyond its end", name);
                     }
             }
@@ -261,7 +284,8 @@ Test(math_f64, bits_depend_neither_on_the_build_nor_on_the_place_in_a_block)
     }
 }
 
-static void two_operands(const char *name, const tg_span_fn *kernel, long double (*reference)(long double, long double), int n, const double *a,
+static void two_operands(const char *name, const tg_span_fn *kernel,
+                         long double (*reference)(long double, long double), int n, const double *a,
                          const double *b, double bound)
 {
     double y[SIZE];
@@ -269,7 +293,8 @@ static void two_operands(const char *name, const tg_span_fn *kernel, long double
     kernel[TG_BUILD_BASE](&span, y, (const void *[]){a, b});
     for (int i = 0; i < n; i++) {
         const double error = ulps(y[i], reference((long double)a[i], (long double)b[i]));
-        cr_assert(error <= bound, "%s: %.3g units at %a, %a, which gives %a", name, error, a[i], b[i], y[i]);
+        cr_assert(error <= bound, "%s: %.3g units at %a, %a, which gives %a", name, error, a[i],
+                  b[i], y[i]);
     }
 }
 

@@ -32,7 +32,8 @@ Test(memory, absurd_sizes_are_refused_without_asking)
     cr_assert_null(tg_allocate(&a, SIZE_MAX));
     cr_assert_null(tg_arena_take(&arena, SIZE_MAX));
     cr_assert_null(tg_arena_take(&arena, (size_t)PTRDIFF_MAX));
-    cr_assert(!tg_grow(&a, &array, &capacity, SIZE_MAX / 8 + 2, 8), "8 (SIZE_MAX / 8 + 2) must not wrap");
+    cr_assert(!tg_grow(&a, &array, &capacity, SIZE_MAX / 8 + 2, 8),
+              "8 (SIZE_MAX / 8 + 2) must not wrap");
     cr_assert_null(array);
     cr_assert_eq(capacity, 0);
     cr_assert_eq(atomic_load(&m.requests), 0);
@@ -41,7 +42,8 @@ Test(memory, absurd_sizes_are_refused_without_asking)
 
 Test(memory, an_allocator_without_functions_means_the_default)
 {
-    const tg_allocator none = {0}, standard = tg_allocator_or_default(NULL), chosen = tg_allocator_or_default(&none);
+    const tg_allocator none = {0}, standard = tg_allocator_or_default(NULL),
+                       chosen = tg_allocator_or_default(&none);
     test_memory m = {0};
     const tg_allocator own = test_allocator(&m), taken = tg_allocator_or_default(&own);
     cr_assert_eq(chosen.allocate, standard.allocate);
@@ -78,7 +80,9 @@ Test(memory, growing_keeps_the_contents_and_grows_by_half_at_least)
 /* Sizes of a sequence of takes, the same for the same kind. */
 static size_t take_size(int kind, int k)
 {
-    return kind == 0 ? (size_t)(k * 37 % 1000) : kind == 1 ? (size_t)(k % 50 ? 8 : 300000) : (size_t)(k * 4001 % 70000);
+    return kind == 0   ? (size_t)(k * 37 % 1000)
+           : kind == 1 ? (size_t)(k % 50 ? 8 : 300000)
+                       : (size_t)(k * 4001 % 70000);
 }
 
 Test(memory, a_rewound_arena_gives_the_same_addresses_and_asks_for_nothing)
@@ -135,22 +139,24 @@ Test(memory, an_arena_survives_short_memory)
 Test(memory, the_first_error_wins)
 {
     tg_error e = {TG_OK, ""};
-    cr_assert_eq(tg_error_set(&e, "net.c", 42, "matmul", TG_ESHAPE, "inner sizes differ: %s x %s", "[64,784]", "[128,10]"), TG_ESHAPE);
+    cr_assert_eq(tg_error_set(&e, "net.c:42", "matmul", TG_ESHAPE, "inner sizes differ: %s x %s",
+                              "[64,784]", "[128,10]"),
+                 TG_ESHAPE);
     cr_assert_str_eq(e.message, "net.c:42: matmul: inner sizes differ: [64,784] x [128,10]");
-    cr_assert_eq(tg_error_set(&e, "net.c", 43, "add", TG_EDTYPE, "other"), TG_ESHAPE);
+    cr_assert_eq(tg_error_set(&e, "net.c:43", "add", TG_EDTYPE, "other"), TG_ESHAPE);
     cr_assert_str_eq(e.message, "net.c:42: matmul: inner sizes differ: [64,784] x [128,10]");
 }
 
 Test(memory, errors_leave_out_what_is_unknown)
 {
     tg_error e = {TG_OK, ""};
-    tg_error_set(&e, NULL, 0, "matmul", TG_ESHAPE, "x");
+    tg_error_set(&e, NULL, "matmul", TG_ESHAPE, "x");
     cr_assert_str_eq(e.message, "matmul: x");
     e = (tg_error){TG_OK, ""};
-    tg_error_set(&e, "net.c", 7, NULL, TG_ESHAPE, "x");
+    tg_error_set(&e, "net.c:7", NULL, TG_ESHAPE, "x");
     cr_assert_str_eq(e.message, "net.c:7: x");
     e = (tg_error){TG_OK, ""};
-    tg_error_set(&e, NULL, 0, NULL, TG_ESHAPE, "x");
+    tg_error_set(&e, NULL, NULL, TG_ESHAPE, "x");
     cr_assert_str_eq(e.message, "x");
 }
 
@@ -158,12 +164,13 @@ Test(memory, long_paths_and_texts_are_cut_never_overrun)
 {
     char path[2000];
     memset(path, 'p', sizeof path);
-    memcpy(path + sizeof path - 7, "/net.c", 7);
+    memcpy(path + sizeof path - 10, "/net.c:42", 10);
     tg_error e = {TG_OK, ""};
-    tg_error_set(&e, path, 42, "matmul", TG_ESHAPE, "%s", "sizes differ");
-    cr_assert_str_eq(e.message + strlen(e.message) - strlen("p/net.c:42: matmul: sizes differ"), "p/net.c:42: matmul: sizes differ");
+    tg_error_set(&e, path, "matmul", TG_ESHAPE, "%s", "sizes differ");
+    cr_assert_str_eq(e.message + strlen(e.message) - strlen("p/net.c:42: matmul: sizes differ"),
+                     "p/net.c:42: matmul: sizes differ");
     e = (tg_error){TG_OK, ""};
-    tg_error_set(&e, "net.c", 42, path, TG_ESHAPE, "%s", path);
+    tg_error_set(&e, "net.c:42", path, TG_ESHAPE, "%s", path);
     cr_assert_eq(strlen(e.message), sizeof e.message - 1);
 }
 
@@ -190,4 +197,7 @@ Test(memory, options_of_other_versions_are_read_as_far_as_they_go)
     cr_assert(!tg_options_read(&o, sizeof o, &unset));
 }
 
-Test(memory, the_best_build_is_a_build) { cr_assert(tg_build_best() >= TG_BUILD_BASE && tg_build_best() < TG_BUILD_COUNT); }
+Test(memory, the_best_build_is_a_build)
+{
+    cr_assert(tg_build_best() >= TG_BUILD_BASE && tg_build_best() < TG_BUILD_COUNT);
+}

@@ -54,7 +54,10 @@ static tg_dataset *numbers(int64_t rows)
     return d;
 }
 
-static void fit(tg_mlp *m, const tg_dataset *d, const tg_fit_options *o) { cr_assert_eq(tg_fit(m, d, o), TG_OK, "%s", tg_mlp_message(m)); }
+static void fit(tg_mlp *m, const tg_dataset *d, const tg_fit_options *o)
+{
+    cr_assert_eq(tg_fit(m, d, o), TG_OK, "%s", tg_mlp_message(m));
+}
 
 /* ---------------------------------------------------------------- what nets reach on real data */
 
@@ -65,7 +68,8 @@ static double mean_score(const char *name, int seeds)
     double sum = 0;
     for (int seed = 0; seed < seeds; seed++) {
         tg_metrics y;
-        tg_mlp *m = tg_mlp_new(train, MLP(.n_hidden = 2, .hidden = usual_hidden, .seed = (uint64_t)seed));
+        tg_mlp *m =
+            tg_mlp_new(train, MLP(.n_hidden = 2, .hidden = usual_hidden, .seed = (uint64_t)seed));
         fit(m, train, FIT(.epochs = 100));
         cr_assert_eq(tg_evaluate(m, test, &y, NULL), TG_OK, "%s", tg_mlp_message(m));
         sum += tg_dataset_task(train) == TG_TASK_REGRESSION ? y.r2 : y.accuracy;
@@ -76,17 +80,35 @@ static double mean_score(const char *name, int seeds)
     return sum / seeds;
 }
 
-static void within(double value, double low, double high) { cr_assert(value >= low && value <= high, "%.4f is not in %.4f..%.4f", value, low, high); }
+static void within(double value, double low, double high)
+{
+    cr_assert(value >= low && value <= high, "%.4f is not in %.4f..%.4f", value, low, high);
+}
 
 /* Mean and two standard deviations of PyTorch 1.13.1's test scores under the same settings (5 seeds); none of its wine nets ever missed. */
-Test(models, iris_reaches_what_pytorch_reaches, .timeout = 300) { within(mean_score("iris", 5), .980 - 2 * .027, 1); }
-Test(models, wine_reaches_what_pytorch_reaches, .timeout = 300) { within(mean_score("wine", 5), 1, 1); }
-Test(models, breast_cancer_reaches_what_pytorch_reaches, .timeout = 300) { within(mean_score("breast_cancer", 5), .960 - 2 * .009, .960 + 2 * .009); }
-Test(models, digits_reach_what_pytorch_reaches, .timeout = 600) { within(mean_score("digits", 5), .971 - 2 * .003, .971 + 2 * .003); }
+Test(models, iris_reaches_what_pytorch_reaches, .timeout = 300)
+{
+    within(mean_score("iris", 5), .980 - 2 * .027, 1);
+}
+Test(models, wine_reaches_what_pytorch_reaches, .timeout = 300)
+{
+    within(mean_score("wine", 5), 1, 1);
+}
+Test(models, breast_cancer_reaches_what_pytorch_reaches, .timeout = 300)
+{
+    within(mean_score("breast_cancer", 5), .960 - 2 * .009, .960 + 2 * .009);
+}
+Test(models, digits_reach_what_pytorch_reaches, .timeout = 600)
+{
+    within(mean_score("digits", 5), .971 - 2 * .003, .971 + 2 * .003);
+}
 
 /* On diabetes seeds differ much: PyTorch's R2 over 60 seeds has mean .164 and standard deviation .047, so a mean of 20 seeds lies within two
  * standard deviations, 2 * .047 * sqrt(1 / 20 + 1 / 60) = .024, of it. */
-Test(models, diabetes_reaches_what_pytorch_reaches, .timeout = 300) { within(mean_score("diabetes", 20), .164 - .024, .164 + .024); }
+Test(models, diabetes_reaches_what_pytorch_reaches, .timeout = 300)
+{
+    within(mean_score("diabetes", 20), .164 - .024, .164 + .024);
+}
 
 /* ---------------------------------------------------------------- bits */
 
@@ -94,8 +116,10 @@ static void same_params(const tg_mlp *a, const tg_mlp *b, bool same)
 {
     bool equal = true;
     for (int k = 0; k < tg_params_count(tg_mlp_params(a)); k++) {
-        const tg_tensor *p = tg_params_get(tg_mlp_params(a), k), *q = tg_params_get(tg_mlp_params(b), k);
-        equal = equal && !memcmp(tg_param_data(p), tg_param_data(q), (size_t)tg_tensor_count(p) * sizeof(float));
+        const tg_tensor *p = tg_params_get(tg_mlp_params(a), k),
+                        *q = tg_params_get(tg_mlp_params(b), k);
+        equal = equal && !memcmp(tg_param_data(p), tg_param_data(q),
+                                 (size_t)tg_tensor_count(p) * sizeof(float));
     }
     cr_assert_eq(equal, same);
 }
@@ -106,14 +130,16 @@ Test(models, the_same_seed_gives_the_same_bits_whatever_the_threads, .timeout = 
     read_parts("digits", &train, &test);
     tg_mlp *m[5];
     for (int k = 0; k < 5; k++) {
-        m[k] = tg_mlp_new(train, MLP(.n_hidden = 2, .hidden = usual_hidden, .dropout = 0.2, .seed = k == 4 ? 8 : 7, .threads = k));
+        m[k] = tg_mlp_new(train, MLP(.n_hidden = 2, .hidden = usual_hidden, .dropout = 0.2,
+                                     .seed = k == 4 ? 8 : 7, .threads = k));
         fit(m[k], train, FIT(.epochs = 3, .validation = k == 3 ? test : NULL));
         same_params(m[0], m[k], k < 4);
     }
     float *y[2];
     for (int k = 0; k < 2; k++) {
         y[k] = malloc((size_t)tg_dataset_rows(test) * 10 * sizeof(float));
-        cr_assert_eq(tg_predict(m[2 * k + 1], test, y[k]), TG_OK, "%s", tg_mlp_message(m[2 * k + 1]));
+        cr_assert_eq(tg_predict(m[2 * k + 1], test, y[k]), TG_OK, "%s",
+                     tg_mlp_message(m[2 * k + 1]));
     }
     cr_assert_arr_eq(y[0], y[1], (size_t)tg_dataset_rows(test) * 10 * sizeof(float));
     free(y[0]);
@@ -129,7 +155,10 @@ Test(models, training_in_two_parts_is_training_in_one)
     tg_mlp *m[2];
     for (int k = 0; k < 2; k++) {
         m[k] = tg_mlp_new(d, MLP(.n_hidden = 1, .hidden = usual_hidden, .dropout = 0.5, .seed = 3));
-        tg_optim *o = tg_sgd_new(tg_mlp_params(m[k]), &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.1, .momentum = 0.9});
+        tg_optim *o =
+            tg_sgd_new(tg_mlp_params(m[k]), &(tg_sgd_options){.size = sizeof(tg_sgd_options),
+                                                              .learning_rate = 0.1,
+                                                              .momentum = 0.9});
         fit(m[k], d, FIT(.optimizer = o, .epochs = k ? 2 : 5, .batch = 20));
         if (k) fit(m[k], d, FIT(.optimizer = o, .epochs = 3, .batch = 20));
         tg_optim_free(o);
@@ -153,12 +182,14 @@ Test(models, a_loaded_model_predicts_the_same_bits)
     for (int k = 0; k < 3; k++) {
         tg_dataset *train, *test;
         read_parts(names[k], &train, &test);
-        tg_mlp *m = tg_mlp_new(train, MLP(.n_hidden = 2, .hidden = usual_hidden, .activation = "gelu", .dropout = 0.1, .seed = 1));
+        tg_mlp *m = tg_mlp_new(train, MLP(.n_hidden = 2, .hidden = usual_hidden,
+                                          .activation = "gelu", .dropout = 0.1, .seed = 1));
         fit(m, train, FIT(.epochs = 3));
         cr_assert_eq(tg_mlp_save(m, folder_file(&f, "m")), TG_OK, "%s", tg_mlp_message(m));
         tg_mlp *l = tg_mlp_load(f.file, NULL);
         cr_assert_eq(tg_mlp_status(l), TG_OK, "%s", tg_mlp_message(l));
-        const size_t bytes = (size_t)(tg_dataset_rows(test) * tg_mlp_prediction_width(m)) * sizeof(float);
+        const size_t bytes =
+            (size_t)(tg_dataset_rows(test) * tg_mlp_prediction_width(m)) * sizeof(float);
         float *y = malloc(bytes), *z = malloc(bytes);
         cr_assert_eq(tg_predict(m, test, y), TG_OK);
         cr_assert_eq(tg_predict(l, test, z), TG_OK);
@@ -185,7 +216,8 @@ static void check_classes(tg_head head, const char *name)
     read_parts(name, &train, &test);
     tg_mlp *m = tg_mlp_new(train, MLP(.n_hidden = 1, .hidden = usual_hidden, .head = head));
     fit(m, train, FIT(.epochs = 5));
-    const int64_t rows = tg_dataset_rows(test), classes = tg_mlp_classes(m), *actual = tg_dataset_class_numbers(test);
+    const int64_t rows = tg_dataset_rows(test), classes = tg_mlp_classes(m),
+                  *actual = tg_dataset_class_numbers(test);
     cr_assert_eq(tg_mlp_prediction_width(m), classes);
     float *p = malloc((size_t)(rows * classes) * sizeof *p);
     int64_t confusion[9], expected[9] = {0};
@@ -243,7 +275,8 @@ Test(models, scores_of_numbers_follow_from_the_predictions)
     }
     cr_assert_float_eq(y.r2, 1 - residual / deviation, 1e-5);
     cr_assert_float_eq(y.rmse, sqrt(residual / 70), 1e-3 * y.rmse);
-    cr_assert_float_eq(y.loss, residual / deviation, 1e-5); /* the target is standardised by these very rows */
+    cr_assert_float_eq(y.loss, residual / deviation,
+                       1e-5); /* the target is standardised by these very rows */
     cr_assert_gt(y.r2, 0.95);
     cr_assert(isnan(y.accuracy));
     tg_mlp_free(m);
@@ -255,21 +288,27 @@ Test(models, scores_of_numbers_follow_from_the_predictions)
 /* The linear model y = w x + b after zero epochs of anything: recorded by hand from the parameters. */
 Test(models, the_net_is_what_its_parameters_say)
 {
-    tg_mlp *m = tg_mlp_new(NULL, MLP(.inputs = 2, .outputs = 1, .n_hidden = 1, .hidden = (const int64_t[]){3}, .activation = "tanh",
+    tg_mlp *m = tg_mlp_new(NULL, MLP(.inputs = 2, .outputs = 1, .n_hidden = 1,
+                                     .hidden = (const int64_t[]){3}, .activation = "tanh",
                                      .head = TG_HEAD_MSE, .dropout = 0.5));
     cr_assert_eq(tg_mlp_status(m), TG_OK, "%s", tg_mlp_message(m));
     const tg_params *ps = tg_mlp_params(m);
-    const float *w0 = tg_param_data(tg_params_find(ps, "layer0.weight")), *b0 = tg_param_data(tg_params_find(ps, "layer0.bias"));
-    const float *w1 = tg_param_data(tg_params_find(ps, "layer1.weight")), *b1 = tg_param_data(tg_params_find(ps, "layer1.bias"));
+    const float *w0 = tg_param_data(tg_params_find(ps, "layer0.weight")),
+                *b0 = tg_param_data(tg_params_find(ps, "layer0.bias"));
+    const float *w1 = tg_param_data(tg_params_find(ps, "layer1.weight")),
+                *b1 = tg_param_data(tg_params_find(ps, "layer1.bias"));
     const float x[] = {0.5F, -2};
     double expected = (double)b1[0];
     for (int k = 0; k < 3; k++) {
         cr_assert_lt(fabsf(w0[2 * k]), 1 / sqrtf(2));
         cr_assert_lt(fabsf(w1[k]), 1 / sqrtf(3));
-        expected += (double)w1[k] * tanh((double)w0[2 * k] * 0.5 - 2 * (double)w0[2 * k + 1] + (double)b0[k]);
+        expected += (double)w1[k] *
+                    tanh((double)w0[2 * k] * 0.5 - 2 * (double)w0[2 * k + 1] + (double)b0[k]);
     }
-    tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .evaluation = true});
-    cr_assert_float_eq(tg_item(t, tg_mlp_output(t, m, tg_input(t, TG_F32, TG_SHAPE(1, 2), x))), expected, 1e-6);
+    tg_tape *t =
+        tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .evaluation = true});
+    cr_assert_float_eq(tg_item(t, tg_mlp_output(t, m, tg_input(t, TG_F32, TG_SHAPE(1, 2), x))),
+                       expected, 1e-6);
     tg_tape_free(t);
     tg_mlp_free(m);
 }
@@ -278,10 +317,13 @@ Test(models, the_net_is_what_its_parameters_say)
 Test(models, dropout_works_in_training_mode_only)
 {
     const float x[] = {0.5F, -2};
-    tg_mlp *m = tg_mlp_new(NULL, MLP(.inputs = 2, .outputs = 1, .n_hidden = 1, .hidden = (const int64_t[]){3}, .head = TG_HEAD_BCE, .dropout = 1));
+    tg_mlp *m =
+        tg_mlp_new(NULL, MLP(.inputs = 2, .outputs = 1, .n_hidden = 1,
+                             .hidden = (const int64_t[]){3}, .head = TG_HEAD_BCE, .dropout = 1));
     const float *bias = tg_param_data(tg_params_find(tg_mlp_params(m), "layer1.bias"));
     for (int evaluation = 0; evaluation < 2; evaluation++) {
-        tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .evaluation = evaluation});
+        tg_tape *t = tg_tape_new(
+            &(tg_tape_options){.size = sizeof(tg_tape_options), .evaluation = evaluation});
         const double y = tg_item(t, tg_mlp_output(t, m, tg_input(t, TG_F32, TG_SHAPE(1, 2), x)));
         cr_assert_eq(y == (double)bias[0], !evaluation);
         tg_tape_free(t);
@@ -294,16 +336,20 @@ static tg_tensor *loss_of(tg_tape *t, tg_tensor *const *x, int n, void *user)
     (void)n;
     const tg_mlp *m = user;
     const int64_t classes[] = {2, 0, 1, 1};
-    tg_tensor *target = tg_mlp_head(m) == TG_HEAD_CROSS_ENTROPY ? tg_input(t, TG_I64, TG_SHAPE(4), classes) : x[1];
+    tg_tensor *target =
+        tg_mlp_head(m) == TG_HEAD_CROSS_ENTROPY ? tg_input(t, TG_I64, TG_SHAPE(4), classes) : x[1];
     return tg_mlp_loss(t, m, tg_mlp_output(t, m, x[0]), target);
 }
 
 Test(models, gradients_of_whole_nets_are_right, .timeout = 120)
 {
-    const double x[] = {0.3, -0.7, 1.1, 0.2, -0.4, 0.9, -1.3, 0.6, 0.1, 0.8, -0.5, 0.4}, y[] = {1, 0, 0, 1};
+    const double x[] = {0.3, -0.7, 1.1, 0.2, -0.4, 0.9, -1.3, 0.6, 0.1, 0.8, -0.5, 0.4},
+                 y[] = {1, 0, 0, 1};
     for (int head = TG_HEAD_BCE; head < TG_HEAD_COUNT; head++) {
-        tg_mlp *m = tg_mlp_new(NULL, MLP(.inputs = 3, .outputs = head == TG_HEAD_CROSS_ENTROPY ? 3 : 1, .n_hidden = 2,
-                                         .hidden = (const int64_t[]){4, 3}, .activation = "silu", .dropout = 0.25, .head = (tg_head)head));
+        tg_mlp *m =
+            tg_mlp_new(NULL, MLP(.inputs = 3, .outputs = head == TG_HEAD_CROSS_ENTROPY ? 3 : 1,
+                                 .n_hidden = 2, .hidden = (const int64_t[]){4, 3},
+                                 .activation = "silu", .dropout = 0.25, .head = (tg_head)head));
         const tg_check_input inputs[] = {{TG_SHAPE(4, 3), x, false}, {TG_SHAPE(4, 1), y, true}};
         tg_gradcheck_report report;
         tg_gradcheck(loss_of, 2, inputs, tg_mlp_params(m), m, NULL, &report);
@@ -331,7 +377,8 @@ Test(models, every_named_activation_trains)
     tg_tape *t = tg_tape_new(NULL);
     cr_assert_null(tg_activation(t, "rely", tg_constant(t, TG_F32, 1)));
     cr_assert_eq(tg_tape_status(t), TG_EVALUE);
-    cr_assert_not_null(strstr(tg_tape_message(t), "activation: 'rely' is none of relu, leaky_relu"));
+    cr_assert_not_null(
+        strstr(tg_tape_message(t), "activation: 'rely' is none of relu, leaky_relu"));
     tg_tape_free(t);
     tg_dataset_free(d);
 }
@@ -345,7 +392,9 @@ Test(models, layers_can_be_used_alone)
     tg_param_write(layer.weight, (const float[]){1, 2, 3, 4, 5, 6});
     tg_param_write(layer.bias, (const float[]){10, 20});
     tg_tape *t = tg_tape_new(NULL);
-    const float *y = tg_data(t, tg_linear_layer_apply(t, &layer, tg_input(t, TG_F32, TG_SHAPE(1, 3), ((const float[]){1, 1, 2}))));
+    const float *y =
+        tg_data(t, tg_linear_layer_apply(
+                       t, &layer, tg_input(t, TG_F32, TG_SHAPE(1, 3), ((const float[]){1, 1, 2}))));
     cr_assert_eq(y[0], 19);
     cr_assert_eq(y[1], 41);
     tg_linear_layer_new(ps, "head", 3, 2);
@@ -389,7 +438,9 @@ Test(models, callbacks_see_every_step_and_may_stop)
         watcher w = {.stop_epoch = cases[k].stop_epoch, .stop_batch = cases[k].stop_batch};
         int64_t n;
         tg_mlp *m = tg_mlp_new(d, NULL);
-        fit(m, d, FIT(.epochs = 4, .batch = 20, .validation = d, .on_epoch = watch_epoch, .on_batch = watch_batch, .user = &w));
+        fit(m, d,
+            FIT(.epochs = 4, .batch = 20, .validation = d, .on_epoch = watch_epoch,
+                .on_batch = watch_batch, .user = &w));
         cr_assert_eq(w.epochs, cases[k].epochs);
         cr_assert_eq(w.batches, cases[k].batches);
         cr_assert_eq(w.last.batches, 5); /* four of 20 rows, one of 10 */
@@ -425,9 +476,12 @@ Test(models, every_epoch_takes_all_rows_in_an_order_of_its_own)
     tg_dataset *d = points(NULL, 90);
     for (int shuffled = 0; shuffled < 2; shuffled++) {
         tg_mlp *m = tg_mlp_new(d, NULL);
-        tg_optim *o = tg_sgd_new(tg_mlp_params(m), &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 1e-300});
+        tg_optim *o = tg_sgd_new(tg_mlp_params(m), &(tg_sgd_options){.size = sizeof(tg_sgd_options),
+                                                                     .learning_rate = 1e-300});
         first_losses first;
-        fit(m, d, FIT(.optimizer = o, .epochs = 6, .batch = 7, .no_shuffle = !shuffled, .on_batch = keep_first_loss, .user = &first));
+        fit(m, d,
+            FIT(.optimizer = o, .epochs = 6, .batch = 7, .no_shuffle = !shuffled,
+                .on_batch = keep_first_loss, .user = &first));
         const tg_epoch *history = tg_mlp_history(m, NULL);
         for (int a = 0; a < 6; a++)
             for (int b = 0; b < a; b++) {
@@ -456,7 +510,8 @@ Test(models, one_step_on_one_batch_is_the_textbooks)
         gb += 2 * r / 4;
     }
     const double w1 = (double)w[0] - 0.01 * gw, b1 = (double)b[0] - 0.01 * gb;
-    tg_optim *o = tg_sgd_new(tg_mlp_params(m), &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.01});
+    tg_optim *o = tg_sgd_new(
+        tg_mlp_params(m), &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.01});
     fit(m, d, FIT(.optimizer = o, .epochs = 1, .batch = 1000));
     cr_assert_float_eq((double)w[0], w1, 1e-6);
     cr_assert_float_eq((double)b[0], b1, 1e-6);
@@ -472,7 +527,8 @@ Test(models, standardisation_makes_units_irrelevant)
         x[0][2 * i] = (float)(i * 7 % 40);
         x[0][2 * i + 1] = (float)(i * 11 % 37);
         y[0][i] = x[0][2 * i] - x[0][2 * i + 1] * x[0][2 * i] / 8;
-        x[1][2 * i] = 1024 * x[0][2 * i]; /* powers of two: standardised, the numbers are the same bits */
+        x[1][2 * i] =
+            1024 * x[0][2 * i]; /* powers of two: standardised, the numbers are the same bits */
         x[1][2 * i + 1] = x[0][2 * i + 1] / 4;
         y[1][i] = 64 * y[0][i];
     }
@@ -495,11 +551,14 @@ Test(models, a_steady_training_loop_takes_no_memory)
         const tg_allocator a = test_allocator(&memory);
         watcher w = {.memory = &memory};
         tg_dataset *d = points(&a, 90);
-        tg_mlp *m = tg_mlp_new(d, MLP(.allocator = &a, .n_hidden = 2, .hidden = usual_hidden, .dropout = 0.1, .threads = threads));
+        tg_mlp *m = tg_mlp_new(d, MLP(.allocator = &a, .n_hidden = 2, .hidden = usual_hidden,
+                                      .dropout = 0.1, .threads = threads));
         long long before_end = 0;
-        fit(m, d, FIT(.epochs = 2, .batch = 20, .validation = d, .on_epoch = watch_epoch, .user = &w));
+        fit(m, d,
+            FIT(.epochs = 2, .batch = 20, .validation = d, .on_epoch = watch_epoch, .user = &w));
         w = (watcher){.memory = &memory, .stop_epoch = 50};
-        fit(m, d, FIT(.epochs = 100, .batch = 20, .validation = d, .on_epoch = watch_epoch, .user = &w));
+        fit(m, d,
+            FIT(.epochs = 100, .batch = 20, .validation = d, .on_epoch = watch_epoch, .user = &w));
         before_end = memory.requests;
         cr_assert_eq(w.epochs, 50);
         cr_assert_eq(before_end, w.settled, "%lld requests in 48 epochs", before_end - w.settled);
@@ -513,9 +572,11 @@ Test(models, a_diverging_training_stops_with_the_reason)
 {
     tg_dataset *d = numbers(50);
     tg_mlp *m = tg_mlp_new(d, MLP(.n_hidden = 1, .hidden = usual_hidden));
-    tg_optim *o = tg_sgd_new(tg_mlp_params(m), &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 1e6});
+    tg_optim *o = tg_sgd_new(
+        tg_mlp_params(m), &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 1e6});
     cr_assert_eq(tg_fit(m, d, FIT(.optimizer = o, .epochs = 50)), TG_ENONFINITE);
-    cr_assert_not_null(strstr(tg_mlp_message(m), "a smaller learning rate may help"), "%s", tg_mlp_message(m));
+    cr_assert_not_null(strstr(tg_mlp_message(m), "a smaller learning rate may help"), "%s",
+                       tg_mlp_message(m));
     tg_optim_free(o);
     tg_mlp_free(m);
     tg_dataset_free(d);
@@ -540,17 +601,22 @@ Test(models, wrong_options_are_refused_with_a_reason)
         {MLP(.n_hidden = 1), true, TG_ENULL, "mlp: hidden, the layers' sizes, is NULL"},
         {MLP(.n_hidden = 1, .hidden = zero), true, TG_ESHAPE, "mlp: hidden layer 0 of size 0"},
         {MLP(.threads = -1), true, TG_EVALUE, "mlp: -1 threads"},
-        {MLP(.head = TG_HEAD_MSE), true, TG_EVALUE, "mlp: the loss mse does not fit the task binary of 2 classes"},
+        {MLP(.head = TG_HEAD_MSE), true, TG_EVALUE,
+         "mlp: the loss mse does not fit the task binary of 2 classes"},
         {MLP(.head = TG_HEAD_COUNT), true, TG_EVALUE, "mlp: options.head is wrong"},
-        {MLP(.inputs = 1, .outputs = 1), false, TG_EVALUE, "mlp: without data, options.head must say"},
-        {MLP(.head = TG_HEAD_MSE), false, TG_ESHAPE, "mlp: without data, inputs and outputs must be given"},
-        {MLP(.head = TG_HEAD_BCE, .inputs = 1, .outputs = 2), false, TG_ESHAPE, "mlp: 2 outputs do not fit the loss bce"},
+        {MLP(.inputs = 1, .outputs = 1), false, TG_EVALUE,
+         "mlp: without data, options.head must say"},
+        {MLP(.head = TG_HEAD_MSE), false, TG_ESHAPE,
+         "mlp: without data, inputs and outputs must be given"},
+        {MLP(.head = TG_HEAD_BCE, .inputs = 1, .outputs = 2), false, TG_ESHAPE,
+         "mlp: 2 outputs do not fit the loss bce"},
         {&(tg_mlp_options){.size = 0}, true, TG_EVALUE, "mlp: options.size is wrong"},
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         tg_mlp *m = tg_mlp_new(cases[k].data ? d : NULL, cases[k].o);
         cr_assert_eq(tg_mlp_status(m), cases[k].status, "%zu: %s", k, tg_mlp_message(m));
-        cr_assert_eq(strncmp(tg_mlp_message(m), cases[k].message, strlen(cases[k].message)), 0, "%zu: %s", k, tg_mlp_message(m));
+        cr_assert_eq(strncmp(tg_mlp_message(m), cases[k].message, strlen(cases[k].message)), 0,
+                     "%zu: %s", k, tg_mlp_message(m));
         /* Such a net is of no use, but harmless. */
         tg_mlp_clear_error(m);
         tg_metrics y;
@@ -560,7 +626,10 @@ Test(models, wrong_options_are_refused_with_a_reason)
         cr_assert_eq(tg_predict(m, d, p), cases[k].status);
         cr_assert_eq(tg_mlp_save(m, "/none"), cases[k].status);
         tg_dataset *for_model = tg_dataset_new(NULL);
-        cr_assert_eq(tg_dataset_read_csv(for_model, "x", &(tg_csv_options){.size = sizeof(tg_csv_options), .model = m}), cases[k].status);
+        cr_assert_eq(
+            tg_dataset_read_csv(for_model, "x",
+                                &(tg_csv_options){.size = sizeof(tg_csv_options), .model = m}),
+            cases[k].status);
         tg_dataset_free(for_model);
         tg_tape *t = tg_tape_new(NULL);
         cr_assert_null(tg_mlp_output(t, m, tg_input(t, TG_F32, TG_SHAPE(1, 3), p)));
@@ -573,7 +642,8 @@ Test(models, wrong_options_are_refused_with_a_reason)
 
 Test(models, data_that_does_not_fit_the_net_is_refused)
 {
-    tg_dataset *d = points(NULL, 20), *other = numbers(20), *empty = tg_dataset_new(NULL), *bad = tg_dataset_new(NULL);
+    tg_dataset *d = points(NULL, 20), *other = numbers(20), *empty = tg_dataset_new(NULL),
+               *bad = tg_dataset_new(NULL);
     tg_dataset_read_csv(bad, "none", NULL);
     const float x[] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, y[] = {0, 1, 2};
     tg_dataset *more_classes = tg_dataset_new(NULL), *regression = tg_dataset_new(NULL);
@@ -656,12 +726,14 @@ Test(models, every_failing_allocation_is_reported_and_nothing_leaks, .timeout = 
         const tg_allocator a = test_allocator(&memory);
         float p[60];
         tg_metrics y;
-        tg_mlp *m = tg_mlp_new(d, MLP(.allocator = &a, .n_hidden = 1, .hidden = (const int64_t[]){4}, .dropout = 0.1));
+        tg_mlp *m = tg_mlp_new(
+            d, MLP(.allocator = &a, .n_hidden = 1, .hidden = (const int64_t[]){4}, .dropout = 0.1));
         tg_fit(m, d, FIT(.epochs = 2, .batch = 20, .validation = d));
         tg_evaluate(m, d, &y, NULL);
         tg_predict(m, d, p);
         done = tg_mlp_status(m) == TG_OK;
-        if (!done) cr_assert_eq(tg_mlp_status(m), TG_ENOMEM, "request %lld: %s", at, tg_mlp_message(m));
+        if (!done)
+            cr_assert_eq(tg_mlp_status(m), TG_ENOMEM, "request %lld: %s", at, tg_mlp_message(m));
         tg_mlp_free(m);
         cr_assert_eq(memory.blocks, 0, "request %lld", at);
         cr_assert_eq(memory.wrong, 0);

@@ -21,9 +21,12 @@ typedef struct shapes {
 
 static int shape_matrix(int n_in, shapes out[32])
 {
-    const tg_shape alike[] = {TG_SCALAR, S(0), S(3, 0), S(1), S(17), S(65), S(1025), S(2, 3, 4), S(5, 7)};
-    const tg_shape pairs[][2] = {{S(3, 5), S(5)},       {S(5), S(3, 5)}, {S(3, 1), S(1, 5)}, {TG_SCALAR, S(7)}, {S(7), TG_SCALAR},
-                                 {S(2, 1, 3), S(4, 1)}, {S(0), S(1)},    {S(1), S(3, 0)},    {S(1), S(65)},     {S(2, 3), S(1)}};
+    const tg_shape alike[] = {TG_SCALAR, S(0),    S(3, 0),    S(1),   S(17),
+                              S(65),     S(1025), S(2, 3, 4), S(5, 7)};
+    const tg_shape pairs[][2] = {{S(3, 5), S(5)},   {S(5), S(3, 5)},   {S(3, 1), S(1, 5)},
+                                 {TG_SCALAR, S(7)}, {S(7), TG_SCALAR}, {S(2, 1, 3), S(4, 1)},
+                                 {S(0), S(1)},      {S(1), S(3, 0)},   {S(1), S(65)},
+                                 {S(2, 3), S(1)}};
     int n = 0;
     for (size_t k = 0; k < sizeof alike / sizeof alike[0]; k++, n++)
         for (int i = 0; i < n_in; i++) out[n].x[i] = alike[k];
@@ -31,7 +34,8 @@ static int shape_matrix(int n_in, shapes out[32])
     for (size_t k = 0; k < sizeof pairs / sizeof pairs[0]; k++, n++)
         for (int i = 0; i < n_in; i++) out[n].x[i] = pairs[k][(size_t)i % 2];
     if (n_in < 3) return n;
-    const tg_shape triples[][3] = {{S(3, 1), S(5), TG_SCALAR}, {TG_SCALAR, S(4, 1), S(3)}, {S(2, 1, 1), S(3, 1), S(2)}};
+    const tg_shape triples[][3] = {
+        {S(3, 1), S(5), TG_SCALAR}, {TG_SCALAR, S(4, 1), S(3)}, {S(2, 1, 1), S(3, 1), S(2)}};
     for (size_t k = 0; k < sizeof triples / sizeof triples[0]; k++, n++)
         for (int i = 0; i < n_in; i++) out[n].x[i] = triples[k][i % 3];
     return n;
@@ -41,7 +45,10 @@ static int shape_matrix(int n_in, shapes out[32])
 typedef enum view { PLAIN, TRANSPOSED, SLICED, FLIPPED, VIEWS } view;
 static const char *const view_name[] = {"plain", "transposed", "sliced", "flipped"};
 
-static bool has_view(tg_shape s, view v) { return v == PLAIN || s.ndim >= (v == TRANSPOSED ? 2 : 1); }
+static bool has_view(tg_shape s, view v)
+{
+    return v == PLAIN || s.ndim >= (v == TRANSPOSED ? 2 : 1);
+}
 
 /* Row-major contents of `shape` rearranged so that viewed() gives them back; stored gets the shape to record. */
 static void store(tg_shape shape, view v, const double *plain, tg_shape *stored, double *out)
@@ -60,7 +67,8 @@ static void store(tg_shape shape, view v, const double *plain, tg_shape *stored,
         stored->dim[shape.ndim - 1] = 2 * last + 1;
         const int64_t rows = last ? count / last : tg_shape_count(*stored);
         for (int64_t i = 0; i < rows * (2 * last + 1); i++) out[i] = 0.5;
-        for (int64_t i = 0; i < count; i++) out[i / last * (2 * last + 1) + 2 * (i % last) + 1] = plain[i];
+        for (int64_t i = 0; i < count; i++)
+            out[i / last * (2 * last + 1) + 2 * (i % last) + 1] = plain[i];
     } else
         for (int64_t i = 0; i < count; i++) out[v == FLIPPED ? count - 1 - i : i] = plain[i];
 }
@@ -109,7 +117,8 @@ static void draw(sampled *c, const tg_sample *s, tg_dtype dtype, const shapes *s
         const double low = s->x[k].low, high = s->x[k].high;
         for (int64_t i = 0; i < count; i++) {
             const double u = uniform();
-            c->plain[k][i] = is_float(c->type[k].dtype) ? low + u * (high - low) : floor(low + u * (high - low + 1));
+            c->plain[k][i] = is_float(c->type[k].dtype) ? low + u * (high - low)
+                                                        : floor(low + u * (high - low + 1));
             if (c->type[k].dtype == TG_F32) c->plain[k][i] = (float)c->plain[k][i];
         }
     }
@@ -123,7 +132,8 @@ static void present(sampled *c, int k, view v)
 
 static void present_all(sampled *c, view v)
 {
-    for (int k = 0; k < c->sample->n_in; k++) present(c, k, has_view(c->type[k].shape, v) ? v : PLAIN);
+    for (int k = 0; k < c->sample->n_in; k++)
+        present(c, k, has_view(c->type[k].shape, v) ? v : PLAIN);
 }
 
 static void release(sampled *c)
@@ -165,10 +175,11 @@ static double element_of(tg_dtype dtype, const void *data, int64_t i)
 static const char *name_of(const tg_op_info *op, const sampled *c)
 {
     static char text[512];
-    int n = snprintf(text, sizeof text, "%s (%s)", op->name, c->sample->label ? c->sample->label : "");
+    int n =
+        snprintf(text, sizeof text, "%s (%s)", op->name, c->sample->label ? c->sample->label : "");
     for (int k = 0; k < c->sample->n_in; k++)
-        n += snprintf(text + n, sizeof text - (size_t)n, " %s %s%s", view_name[c->view[k]], tg_dtype_name(c->type[k].dtype),
-                      tg_shape_text(c->type[k].shape).text);
+        n += snprintf(text + n, sizeof text - (size_t)n, " %s %s%s", view_name[c->view[k]],
+                      tg_dtype_name(c->type[k].dtype), tg_shape_text(c->type[k].shape).text);
     return text;
 }
 
@@ -221,7 +232,8 @@ static void expect(const sampled *c, tg_shape shape, double *out, double *size)
         for (int k = 0; k < s->n_in; k++) {
             x[k] = (tg_array){.data = c->plain[k], .dtype = TG_F64, .shape = c->type[k].shape};
             step = 1;
-            for (int d = x[k].shape.ndim - 1; d >= 0; step *= x[k].shape.dim[d--]) x[k].stride[d] = step;
+            for (int d = x[k].shape.ndim - 1; d >= 0; step *= x[k].shape.dim[d--])
+                x[k].stride[d] = step;
         }
         s->whole(x, &y);
         return;
@@ -251,8 +263,10 @@ static void expect(const sampled *c, tg_shape shape, double *out, double *size)
 static double allowed(const sampled *c, tg_dtype dtype, double expected, double size)
 {
     const bool single = dtype == TG_F32 || c->type[0].dtype == TG_F32;
-    if (!(c->sample->flags & TG_ANY_SHAPE)) return (single ? 16 * (double)FLT_EPSILON : 1e-12) * (fabs(expected) + 1);
-    return single ? (double)FLT_EPSILON * (16 * fabs(expected) + size) : 1e-12 * fabs(expected) + DBL_EPSILON * size;
+    if (!(c->sample->flags & TG_ANY_SHAPE))
+        return (single ? 16 * (double)FLT_EPSILON : 1e-12) * (fabs(expected) + 1);
+    return single ? (double)FLT_EPSILON * (16 * fabs(expected) + size)
+                  : 1e-12 * fabs(expected) + DBL_EPSILON * size;
 }
 
 static tg_isa isa;
@@ -269,13 +283,17 @@ static void check_values(const tg_op_info *op, sampled *c)
     if (data) {
         const tg_shape shape = tg_tensor_shape(y);
         const int64_t count = tg_shape_count(shape);
-        double *expected = calloc((size_t)count + 1, sizeof *expected), *size = calloc((size_t)count + 1, sizeof *size);
+        double *expected = calloc((size_t)count + 1, sizeof *expected),
+               *size = calloc((size_t)count + 1, sizeof *size);
         expect(c, shape, expected, size);
         for (int64_t i = 0; i < count; i++) {
-            const double is = element_of(tg_tensor_dtype(y), data, i), error = fabs(is - expected[i]);
+            const double is = element_of(tg_tensor_dtype(y), data, i),
+                         error = fabs(is - expected[i]);
             if (isnan(is) && isnan(expected[i])) continue;
-            if (is == expected[i] || error <= allowed(c, tg_tensor_dtype(y), expected[i], size[i])) continue;
-            cr_expect(false, "%s, build %d, element %lld: %.17g instead of %.17g", name_of(op, c), (int)isa, (long long)i, is, expected[i]);
+            if (is == expected[i] || error <= allowed(c, tg_tensor_dtype(y), expected[i], size[i]))
+                continue;
+            cr_expect(false, "%s, build %d, element %lld: %.17g instead of %.17g", name_of(op, c),
+                      (int)isa, (long long)i, is, expected[i]);
             break;
         }
         free(expected);
@@ -315,7 +333,8 @@ static tg_tensor *call_sample(tg_tape *t, tg_tensor *const *floats, int n, void 
     tg_tensor *x[MOST];
     int taken = 0;
     (void)n;
-    for (int k = 0; k < c->sample->n_in; k++) x[k] = viewed(t, is_float(c->type[k].dtype) ? floats[taken++] : input(t, c, k), c->view[k]);
+    for (int k = 0; k < c->sample->n_in; k++)
+        x[k] = viewed(t, is_float(c->type[k].dtype) ? floats[taken++] : input(t, c, k), c->view[k]);
     return c->sample->record(t, x);
 }
 
@@ -336,18 +355,24 @@ static void check_derivatives(const tg_op_info *op, sampled *c)
     tg_check_input in[MOST];
     int n = 0;
     for (int k = 0; k < c->sample->n_in; k++)
-        if (is_float(c->type[k].dtype)) in[n++] = (tg_check_input){.shape = c->stored_shape[k], .data = c->stored[k]};
+        if (is_float(c->type[k].dtype))
+            in[n++] = (tg_check_input){.shape = c->stored_shape[k], .data = c->stored[k]};
     /* beyond some 20 elements random combinations and directions say as much as every pair, in less time */
-    const tg_gradcheck_options o = {
-        .size = sizeof o, .full_jacobian = 256, .directions = 3, .first_order_only = op->order == 1 || c->sample->flags & TG_FIRST_ORDER};
+    const tg_gradcheck_options o = {.size = sizeof o,
+                                    .full_jacobian = 256,
+                                    .directions = 3,
+                                    .first_order_only =
+                                        op->order == 1 || c->sample->flags & TG_FIRST_ORDER};
     tg_gradcheck_report r;
-    cr_expect_eq(tg_gradcheck(call_sample, n, in, NULL, c, &o, &r), TG_OK, "%s: %s", name_of(op, c), r.message);
+    cr_expect_eq(tg_gradcheck(call_sample, n, in, NULL, c, &o, &r), TG_OK, "%s: %s", name_of(op, c),
+                 r.message);
     cr_expect(n > 0, "%s has nothing to differentiate", name_of(op, c));
     int64_t count = 0;
     for (int k = 0; k < n; k++) count += tg_shape_count(in[k].shape);
     if (o.first_order_only || count > 24 || c->view[0] != PLAIN) return;
     for (c->by = 0; c->by < n; c->by++)
-        cr_expect_eq(tg_gradcheck(call_gradient, n, in, NULL, c, &o, &r), TG_OK, "the gradient of %s: %s", name_of(op, c), r.message);
+        cr_expect_eq(tg_gradcheck(call_gradient, n, in, NULL, c, &o, &r), TG_OK,
+                     "the gradient of %s: %s", name_of(op, c), r.message);
 }
 
 static void visit_derivatives(const tg_op_info *op, const tg_sample *s, const shapes *shape)
@@ -376,17 +401,21 @@ Test(ops, every_differentiable_op_has_a_derivative_checked)
         int checked = 0, second = 0;
         for (int k = 0; k < list[i]->n_samples; k++) {
             const tg_sample *s = &list[i]->samples[k];
-            cr_expect(s->record && (s->flags & TG_ANY_SHAPE ? s->element != NULL : s->whole != NULL), "%s, sample %d: no reference", list[i]->name,
-                      k);
+            cr_expect(s->record &&
+                          (s->flags & TG_ANY_SHAPE ? s->element != NULL : s->whole != NULL),
+                      "%s, sample %d: no reference", list[i]->name, k);
             cr_expect(s->n_in >= 0 && s->n_in <= MOST);
             if (s->flags & TG_NOT_SMOOTH) continue;
             checked++;
             second += !(s->flags & TG_FIRST_ORDER);
         }
         cr_expect(list[i]->n_samples > 0, "%s has no sample", list[i]->name);
-        cr_expect(list[i]->order == 0 || checked > 0, "%s has no sample whose derivative is checked", list[i]->name);
-        cr_expect(list[i]->order == 0 || list[i]->order == 1 || second > 0, "%s: the second derivative is never checked", list[i]->name);
-        cr_expect(list[i]->name && list[i]->formula && list[i]->shapes && *list[i]->formula && *list[i]->shapes);
+        cr_expect(list[i]->order == 0 || checked > 0,
+                  "%s has no sample whose derivative is checked", list[i]->name);
+        cr_expect(list[i]->order == 0 || list[i]->order == 1 || second > 0,
+                  "%s: the second derivative is never checked", list[i]->name);
+        cr_expect(list[i]->name && list[i]->formula && list[i]->shapes && *list[i]->formula &&
+                  *list[i]->shapes);
     }
 }
 
@@ -437,7 +466,8 @@ static bits run(tg_tape *t, const tg_op_info *op, const sampled *c)
     return b;
 }
 
-static void check_bits(const tg_op_info *op, const tg_sample *s, tg_dtype dtype, const shapes *shape, view v)
+static void check_bits(const tg_op_info *op, const tg_sample *s, tg_dtype dtype,
+                       const shapes *shape, view v)
 {
     static const int threads[] = {1, 1, 2, 3, 8};
     const tg_tape_options one = {.size = sizeof one, .node_by_node = true};
@@ -452,12 +482,13 @@ static void check_bits(const tg_op_info *op, const tg_sample *s, tg_dtype dtype,
         tg_tape_set_threads(t, threads[k]);
         tg_tape_set_step(t, 0);
         const bits is = run(t, op, &c);
-        cr_expect(is.bytes == want.bytes && memcmp(is.data, want.data, is.bytes) == 0, "%s: other bits on run %d with %d threads", name_of(op, &c), k,
-                  threads[k]);
+        cr_expect(is.bytes == want.bytes && memcmp(is.data, want.data, is.bytes) == 0,
+                  "%s: other bits on run %d with %d threads", name_of(op, &c), k, threads[k]);
         free(is.data);
         tg_tape_reset(t);
     }
-    cr_expect(tg_tape_plan_stats(t).hits >= 1, "%s: recorded again, planned again", name_of(op, &c));
+    cr_expect(tg_tape_plan_stats(t).hits >= 1, "%s: recorded again, planned again",
+              name_of(op, &c));
     tg_tape_free(t);
     free(want.data);
     release(&c);
@@ -466,7 +497,8 @@ static void check_bits(const tg_op_info *op, const tg_sample *s, tg_dtype dtype,
 static void visit_bits(const tg_op_info *op, const tg_sample *s, const shapes *shape)
 {
     /* long enough to be cut into parts */
-    const shapes large = {{S(37, 331), S(37, 331), S(37, 331), S(37, 331)}}, broad = {{S(37, 331), S(331), S(37, 1), TG_SCALAR}};
+    const shapes large = {{S(37, 331), S(37, 331), S(37, 331), S(37, 331)}},
+                 broad = {{S(37, 331), S(331), S(37, 1), TG_SCALAR}};
     for (tg_dtype dtype = TG_F32; dtype <= TG_F64; dtype++) {
         check_bits(op, s, dtype, shape, PLAIN);
         check_bits(op, s, dtype, shape, TRANSPOSED);

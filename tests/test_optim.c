@@ -41,13 +41,15 @@ static void reference_sgd(scalar *s, double g, const tg_sgd_options *o)
 
 static void reference_adam(scalar *s, double g, const tg_adam_options *o)
 {
-    const double lr = or_default(o->learning_rate, 1e-3), beta1 = or_default(o->beta1, 0.9), beta2 = or_default(o->beta2, 0.999);
+    const double lr = or_default(o->learning_rate, 1e-3), beta1 = or_default(o->beta1, 0.9),
+                 beta2 = or_default(o->beta2, 0.999);
     s->steps++;
     if (o->decoupled) s->p = s->p * (1 - lr * o->weight_decay);
     else if (o->weight_decay != 0) g = g + o->weight_decay * s->p;
     s->exp_avg = beta1 * s->exp_avg + (1 - beta1) * g;
     s->exp_avg_sq = beta2 * s->exp_avg_sq + (1 - beta2) * g * g;
-    const double bias_correction1 = 1 - pow(beta1, s->steps), bias_correction2 = 1 - pow(beta2, s->steps);
+    const double bias_correction1 = 1 - pow(beta1, s->steps),
+                 bias_correction2 = 1 - pow(beta2, s->steps);
     double square = s->exp_avg_sq;
     if (o->amsgrad) square = s->max_exp_avg_sq = fmax(s->max_exp_avg_sq, square);
     const double denominator = sqrt(square) / sqrt(bias_correction2) + or_default(o->eps, 1e-8);
@@ -57,16 +59,21 @@ static void reference_adam(scalar *s, double g, const tg_adam_options *o)
 /* ---------------------------------------------------------------- sets of parameters under test */
 
 enum { N_PARAMS = 4, LONGEST = 20000, N_STEPS = 12 };
-static const int lengths[N_PARAMS] = {1, 37, 1000, LONGEST}; /* vector remainders, and more than one piece */
+static const int lengths[N_PARAMS] = {1, 37, 1000,
+                                      LONGEST}; /* vector remainders, and more than one piece */
 
 /* In every third step parameter 1 has no gradient. */
 static bool skipped(int step, int param) { return param == 1 && step % 3 == 1; }
 
-static double gradient(int step, int param, int i) { return number(1 + step * 7919 + param * 104729 + i) * (i % 5 ? 1 : 1e-3); }
+static double gradient(int step, int param, int i)
+{
+    return number(1 + step * 7919 + param * 104729 + i) * (i % 5 ? 1 : 1e-3);
+}
 
 static tg_params *make_params(tg_dtype dtype, const tg_allocator *allocator)
 {
-    tg_params *ps = tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .allocator = allocator, .seed = 5});
+    tg_params *ps = tg_params_new(
+        &(tg_params_options){.size = sizeof(tg_params_options), .allocator = allocator, .seed = 5});
     for (int k = 0; k < N_PARAMS; k++) {
         char name[24];
         snprintf(name, sizeof name, "p%d", k);
@@ -83,18 +90,21 @@ static void hand_in(tg_params *ps, int step)
         tg_tensor *p = tg_params_get(ps, k);
         if (skipped(step, k)) continue;
         for (int i = 0; i < lengths[k]; i++) f32[i] = (float)(f64[i] = gradient(step, k, i));
-        cr_assert_eq(tg_param_add_grad(p, tg_tensor_dtype(p) == TG_F32 ? (const void *)f32 : f64), TG_OK);
+        cr_assert_eq(tg_param_add_grad(p, tg_tensor_dtype(p) == TG_F32 ? (const void *)f32 : f64),
+                     TG_OK);
     }
 }
 
 static double value(const tg_params *ps, int k, int i)
 {
     const tg_tensor *p = tg_params_get(ps, k);
-    return tg_tensor_dtype(p) == TG_F32 ? (double)((const float *)tg_param_data(p))[i] : ((const double *)tg_param_data(p))[i];
+    return tg_tensor_dtype(p) == TG_F32 ? (double)((const float *)tg_param_data(p))[i]
+                                        : ((const double *)tg_param_data(p))[i];
 }
 
 /* Steps o and the reference N_STEPS times, with a learning rate that changes half way. */
-static void follows(tg_params *ps, tg_optim *o, tg_sgd_options sgd, const tg_adam_options *adam, double tolerance, const char *label)
+static void follows(tg_params *ps, tg_optim *o, tg_sgd_options sgd, const tg_adam_options *adam,
+                    double tolerance, const char *label)
 {
     static scalar reference[N_PARAMS][LONGEST];
     tg_adam_options a = adam ? *adam : (tg_adam_options){0};
@@ -116,10 +126,14 @@ static void follows(tg_params *ps, tg_optim *o, tg_sgd_options sgd, const tg_ada
             cr_assert_null(tg_param_grad(p), "a step uses the gradients up");
             for (int i = 0; i < lengths[k]; i++) {
                 scalar *s = &reference[k][i];
-                const double g = tg_tensor_dtype(p) == TG_F32 ? (double)(float)gradient(step, k, i) : gradient(step, k, i);
+                const double g = tg_tensor_dtype(p) == TG_F32 ? (double)(float)gradient(step, k, i)
+                                                              : gradient(step, k, i);
                 if (!skipped(step, k)) adam ? reference_adam(s, g, &a) : reference_sgd(s, g, &sgd);
-                const double error = fabs(value(ps, k, i) - s->p), bound = tolerance * fmax(1, fabs(s->p));
-                if (!(error <= bound)) cr_assert_fail("%s: step %d, p%d[%d] is %.17g, not %.17g", label, step, k, i, value(ps, k, i), s->p);
+                const double error = fabs(value(ps, k, i) - s->p),
+                             bound = tolerance * fmax(1, fabs(s->p));
+                if (!(error <= bound))
+                    cr_assert_fail("%s: step %d, p%d[%d] is %.17g, not %.17g", label, step, k, i,
+                                   value(ps, k, i), s->p);
             }
         }
     }
@@ -163,24 +177,45 @@ Test(optim, sgd_is_pytorchs)
     each_way_sgd((tg_sgd_options){.learning_rate = 0.1}, "plain");
     each_way_sgd((tg_sgd_options){.learning_rate = 0.1, .weight_decay = 0.01}, "decay");
     each_way_sgd((tg_sgd_options){.learning_rate = 0.1, .momentum = 0.9}, "momentum");
-    each_way_sgd((tg_sgd_options){.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01}, "momentum, decay");
-    each_way_sgd((tg_sgd_options){.learning_rate = 0.1, .momentum = 0.9, .dampening = 0.3}, "momentum, dampening");
-    each_way_sgd((tg_sgd_options){.learning_rate = 0.1, .momentum = 0.9, .dampening = 1, .weight_decay = 0.01}, "momentum, full dampening");
-    each_way_sgd((tg_sgd_options){.learning_rate = 0.1, .momentum = 0.8, .nesterov = true}, "nesterov");
-    each_way_sgd((tg_sgd_options){.learning_rate = 0.1, .momentum = 0.8, .nesterov = true, .weight_decay = 0.05}, "nesterov, decay");
-    each_way_sgd((tg_sgd_options){.learning_rate = 0.1, .dampening = 0.5}, "dampening without momentum has no effect");
+    each_way_sgd((tg_sgd_options){.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01},
+                 "momentum, decay");
+    each_way_sgd((tg_sgd_options){.learning_rate = 0.1, .momentum = 0.9, .dampening = 0.3},
+                 "momentum, dampening");
+    each_way_sgd(
+        (tg_sgd_options){
+            .learning_rate = 0.1, .momentum = 0.9, .dampening = 1, .weight_decay = 0.01},
+        "momentum, full dampening");
+    each_way_sgd((tg_sgd_options){.learning_rate = 0.1, .momentum = 0.8, .nesterov = true},
+                 "nesterov");
+    each_way_sgd(
+        (tg_sgd_options){
+            .learning_rate = 0.1, .momentum = 0.8, .nesterov = true, .weight_decay = 0.05},
+        "nesterov, decay");
+    each_way_sgd((tg_sgd_options){.learning_rate = 0.1, .dampening = 0.5},
+                 "dampening without momentum has no effect");
 }
 
 Test(optim, adam_is_pytorchs)
 {
     each_way_adam((tg_adam_options){0}, "defaults");
-    each_way_adam((tg_adam_options){.learning_rate = 0.02, .beta1 = 0.8, .beta2 = 0.99, .eps = 1e-4}, "own numbers");
+    each_way_adam(
+        (tg_adam_options){.learning_rate = 0.02, .beta1 = 0.8, .beta2 = 0.99, .eps = 1e-4},
+        "own numbers");
     each_way_adam((tg_adam_options){.learning_rate = 0.02, .weight_decay = 0.1}, "decay");
-    each_way_adam((tg_adam_options){.learning_rate = 0.02, .weight_decay = 0.1, .decoupled = true}, "decoupled decay");
-    each_way_adam((tg_adam_options){.learning_rate = 0.02, .amsgrad = true, .beta2 = 0.7}, "amsgrad");
-    each_way_adam((tg_adam_options){.learning_rate = 0.02, .amsgrad = true, .beta2 = 0.7, .weight_decay = 0.1}, "amsgrad, decay");
-    each_way_adam((tg_adam_options){.learning_rate = 0.02, .amsgrad = true, .weight_decay = 0.1, .decoupled = true}, "amsgrad, decoupled decay");
-    each_way_adam((tg_adam_options){.learning_rate = 0.02, .beta1 = 1e-300, .eps = 1e-4}, "no mean");
+    each_way_adam((tg_adam_options){.learning_rate = 0.02, .weight_decay = 0.1, .decoupled = true},
+                  "decoupled decay");
+    each_way_adam((tg_adam_options){.learning_rate = 0.02, .amsgrad = true, .beta2 = 0.7},
+                  "amsgrad");
+    each_way_adam(
+        (tg_adam_options){
+            .learning_rate = 0.02, .amsgrad = true, .beta2 = 0.7, .weight_decay = 0.1},
+        "amsgrad, decay");
+    each_way_adam(
+        (tg_adam_options){
+            .learning_rate = 0.02, .amsgrad = true, .weight_decay = 0.1, .decoupled = true},
+        "amsgrad, decoupled decay");
+    each_way_adam((tg_adam_options){.learning_rate = 0.02, .beta1 = 1e-300, .eps = 1e-4},
+                  "no mean");
 }
 
 /* Two steps of PyTorch's defaults by hand: p = 1, gradients 0.5 and -0.25, lr 0.1. m = .05, .02; v = .00025, .00031225. */
@@ -188,14 +223,16 @@ Test(optim, adam_by_hand)
 {
     tg_params *ps = tg_params_new(NULL);
     tg_tensor *p = tg_param_new(ps, "p", TG_F64, TG_SCALAR, (tg_init){TG_ONES, 0, 0});
-    tg_optim *o = tg_adam_new(ps, &(tg_adam_options){.size = sizeof(tg_adam_options), .learning_rate = 0.1});
+    tg_optim *o =
+        tg_adam_new(ps, &(tg_adam_options){.size = sizeof(tg_adam_options), .learning_rate = 0.1});
     tg_param_add_grad(p, (double[]){0.5});
     tg_optim_step(o);
     cr_assert_float_eq(*(const double *)tg_param_data(p), 1 - 0.1 * 0.5 / (0.5 + 1e-8), 1e-13);
     tg_param_add_grad(p, (double[]){-0.25});
     tg_optim_step(o);
     const double second = 0.1 * (0.02 / 0.19) / (sqrt(0.00031225 / 0.001999) + 1e-8);
-    cr_assert_float_eq(*(const double *)tg_param_data(p), 1 - 0.1 * 0.5 / (0.5 + 1e-8) - second, 1e-13);
+    cr_assert_float_eq(*(const double *)tg_param_data(p), 1 - 0.1 * 0.5 / (0.5 + 1e-8) - second,
+                       1e-13);
     tg_optim_free(o);
     tg_params_free(ps);
 }
@@ -206,7 +243,8 @@ static bool same_values(const tg_params *a, const tg_params *b)
 {
     for (int k = 0; k < tg_params_count(a); k++) {
         const tg_tensor *p = tg_params_get(a, k);
-        if (memcmp(tg_param_data(p), tg_param_data(tg_params_get(b, k)), (size_t)tg_tensor_count(p) * tg_dtype_size(tg_tensor_dtype(p))) != 0)
+        if (memcmp(tg_param_data(p), tg_param_data(tg_params_get(b, k)),
+                   (size_t)tg_tensor_count(p) * tg_dtype_size(tg_tensor_dtype(p))) != 0)
             return false;
     }
     return true;
@@ -214,10 +252,19 @@ static bool same_values(const tg_params *a, const tg_params *b)
 
 static tg_optim *decaying(tg_params *ps, int kind)
 {
-    if (kind == 0) return tg_sgd_new(ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.1, .weight_decay = 0.1});
+    if (kind == 0)
+        return tg_sgd_new(ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options),
+                                                .learning_rate = 0.1,
+                                                .weight_decay = 0.1});
     if (kind == 1)
-        return tg_sgd_new(ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.1});
-    return tg_adam_new(ps, &(tg_adam_options){.size = sizeof(tg_adam_options), .weight_decay = 0.1, .decoupled = kind == 3, .amsgrad = kind == 4});
+        return tg_sgd_new(ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options),
+                                                .learning_rate = 0.1,
+                                                .momentum = 0.9,
+                                                .weight_decay = 0.1});
+    return tg_adam_new(ps, &(tg_adam_options){.size = sizeof(tg_adam_options),
+                                              .weight_decay = 0.1,
+                                              .decoupled = kind == 3,
+                                              .amsgrad = kind == 4});
 }
 enum { KINDS = 5 };
 
@@ -228,17 +275,20 @@ Test(optim, threads_and_builds_change_no_bit)
         for (int way = 0; way < 4; way++) {
             ps[way] = make_params(TG_F32, NULL);
             /* Large enough that threads are used. */
-            tg_tensor *large = tg_param_new(ps[way], "large", TG_F32, TG_SHAPE(400, 500), (tg_init){TG_NORMAL, 0, 1});
+            tg_tensor *large = tg_param_new(ps[way], "large", TG_F32, TG_SHAPE(400, 500),
+                                            (tg_init){TG_NORMAL, 0, 1});
             tg_optim *o = decaying(ps[way], kind);
             tg_optim_set_threads(o, (int[]){1, 2, 3, 8}[way]);
-            tg_optim_set_isa(o, (tg_isa[]){TG_ISA_AUTO, TG_ISA_AUTO, TG_ISA_BASE, TG_ISA_AVX2}[way]);
+            tg_optim_set_isa(o,
+                             (tg_isa[]){TG_ISA_AUTO, TG_ISA_AUTO, TG_ISA_BASE, TG_ISA_AVX2}[way]);
             for (int step = 0; step < 3; step++) {
                 tg_param_add_grad(large, tg_param_data(large));
                 cr_assert_eq(tg_optim_step(o), TG_OK);
             }
             tg_optim_free(o);
         }
-        for (int way = 1; way < 4; way++) cr_assert(same_values(ps[0], ps[way]), "kind %d, way %d", kind, way);
+        for (int way = 1; way < 4; way++)
+            cr_assert(same_values(ps[0], ps[way]), "kind %d, way %d", kind, way);
         for (int way = 0; way < 4; way++) tg_params_free(ps[way]);
     }
 }
@@ -254,7 +304,8 @@ Test(optim, a_parameter_without_a_gradient_does_not_move)
         hand_in(ps, 0);
         tg_param_set_trainable(tg_params_get(ps, 2), false);
         cr_assert_eq(tg_optim_step(o), TG_OK);
-        for (int i = 0; i < lengths[2]; i++) cr_assert_eq(value(ps, 2, i), value(untouched, 2, i), "a frozen parameter stays");
+        for (int i = 0; i < lengths[2]; i++)
+            cr_assert_eq(value(ps, 2, i), value(untouched, 2, i), "a frozen parameter stays");
         cr_assert_eq(tg_param_version(tg_params_get(ps, 2)), 1);
         cr_assert_neq(value(ps, 1, 5), value(untouched, 1, 5));
         tg_optim_free(o);
@@ -267,7 +318,9 @@ Test(optim, a_step_after_a_failed_backward_changes_nothing)
 {
     tg_params *ps = tg_params_new(NULL);
     tg_tensor *w = tg_param_new(ps, "w", TG_F64, TG_SHAPE(3), (tg_init){TG_ONES, 0, 0});
-    tg_optim *o = tg_sgd_new(ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .momentum = 0.9, .weight_decay = 0.1});
+    tg_optim *o = tg_sgd_new(
+        ps,
+        &(tg_sgd_options){.size = sizeof(tg_sgd_options), .momentum = 0.9, .weight_decay = 0.1});
     tg_tape *t = tg_tape_new(NULL);
     tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(4), ((double[]){1, 2, 3, 4}));
     tg_tensor *loss = tg_sum(t, tg_mul(t, w, x), TG_ALL_AXES, false); /* [3] against [4] */
@@ -285,11 +338,13 @@ Test(optim, several_backwards_before_a_step_accumulate)
 {
     tg_params *ps = tg_params_new(NULL);
     tg_tensor *w = tg_param_new(ps, "w", TG_F64, TG_SHAPE(3), (tg_init){TG_ONES, 0, 0});
-    tg_optim *o = tg_sgd_new(ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.5});
+    tg_optim *o =
+        tg_sgd_new(ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.5});
     tg_tape *t = tg_tape_new(NULL);
     for (int k = 0; k < 2; k++) {
         tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(3), ((double[]){1, 2, 3}));
-        cr_assert_eq(tg_backward(t, tg_sum(t, tg_mul(t, w, x), TG_ALL_AXES, false)), TG_OK, "%s", tg_tape_message(t));
+        cr_assert_eq(tg_backward(t, tg_sum(t, tg_mul(t, w, x), TG_ALL_AXES, false)), TG_OK, "%s",
+                     tg_tape_message(t));
         tg_tape_reset(t);
     }
     cr_assert_eq(tg_optim_step(o), TG_OK);
@@ -303,7 +358,8 @@ Test(optim, parameters_may_come_later_and_dtypes_may_mix)
 {
     tg_params *ps = tg_params_new(NULL);
     tg_tensor *a = tg_param_new(ps, "a", TG_F32, TG_SHAPE(2), (tg_init){TG_ONES, 0, 0});
-    tg_optim *o = tg_sgd_new(ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 1, .momentum = 0.5});
+    tg_optim *o = tg_sgd_new(
+        ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 1, .momentum = 0.5});
     tg_param_add_grad(a, (float[]){1, 2});
     cr_assert_eq(tg_optim_step(o), TG_OK);
     tg_tensor *b = tg_param_new(ps, "b", TG_F64, TG_SHAPE(2), (tg_init){TG_ONES, 0, 0});
@@ -333,7 +389,8 @@ Test(optim, state_carries_over)
             hand_in(a, step);
             tg_optim_step(from);
         }
-        for (int k = 0; k < N_PARAMS; k++) tg_param_write(tg_params_get(b, k), tg_param_data(tg_params_get(a, k)));
+        for (int k = 0; k < N_PARAMS; k++)
+            tg_param_write(tg_params_get(b, k), tg_param_data(tg_params_get(a, k)));
         int carried = 0;
         tg_optim_state s;
         for (int k = 0; k < tg_optim_state_count(from); k++)
@@ -361,7 +418,8 @@ Test(optim, state_has_names_and_shapes)
     tg_params *ps = tg_params_new(NULL);
     tg_tensor *w = tg_param_new(ps, "w", TG_F64, TG_SHAPE(2, 3), (tg_init){TG_ONES, 0, 0});
     tg_param_new(ps, "unused", TG_F64, TG_SHAPE(2), (tg_init){TG_ONES, 0, 0});
-    tg_optim *o = tg_sgd_new(ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .momentum = 0.9});
+    tg_optim *o =
+        tg_sgd_new(ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .momentum = 0.9});
     tg_optim_state s;
     cr_assert(!tg_optim_state_get(o, 0, &s), "nothing before the first step");
     tg_param_add_grad(w, (double[]){1, 2, 3, 4, 5, 6});
@@ -388,7 +446,8 @@ static void state_refused(tg_optim_state s, tg_status status)
 {
     tg_params *ps = tg_params_new(NULL);
     tg_param_new(ps, "w", TG_F64, TG_SHAPE(2), (tg_init){TG_ONES, 0, 0});
-    tg_optim *o = tg_sgd_new(ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .momentum = 0.9});
+    tg_optim *o =
+        tg_sgd_new(ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .momentum = 0.9});
     cr_assert_eq(tg_optim_state_set(o, &s), status, "%s", tg_optim_message(o));
     cr_assert_eq(tg_optim_status(o), status);
     tg_optim_free(o);
@@ -421,14 +480,20 @@ static void options_refused(tg_optim *o, int line, const char *fragment)
     cr_assert_not_null(strstr(tg_optim_message(o), where), "%s", tg_optim_message(o));
     cr_assert_not_null(strstr(tg_optim_message(o), fragment), "%s", tg_optim_message(o));
     tg_optim_clear_error(o);
-    cr_assert_eq(tg_optim_step(o), TG_EVALUE, "an optimizer that never came to be can't be cleared");
+    cr_assert_eq(tg_optim_step(o), TG_EVALUE,
+                 "an optimizer that never came to be can't be cleared");
     cr_assert_eq(tg_optim_state_count(o), 0);
     tg_optim_free(o);
 }
 
-#define SGD_REFUSED(fragment, ...) options_refused(tg_sgd_new(ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), __VA_ARGS__}), __LINE__, fragment)
-#define ADAM_REFUSED(fragment, ...) \
-    options_refused(tg_adam_new(ps, &(tg_adam_options){.size = sizeof(tg_adam_options), __VA_ARGS__}), __LINE__, fragment)
+#define SGD_REFUSED(fragment, ...)                                                                \
+    options_refused(                                                                              \
+        tg_sgd_new(ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), __VA_ARGS__}), __LINE__, \
+        fragment)
+#define ADAM_REFUSED(fragment, ...)                                                        \
+    options_refused(                                                                       \
+        tg_adam_new(ps, &(tg_adam_options){.size = sizeof(tg_adam_options), __VA_ARGS__}), \
+        __LINE__, fragment)
 
 Test(optim, options_out_of_range_are_refused)
 {
@@ -464,7 +529,8 @@ Test(optim, settings_out_of_range_stick)
     hand_in(ps, 0);
     cr_assert_eq(tg_optim_step(o), TG_EVALUE);
     cr_assert(same_values(ps, untouched));
-    cr_assert_not_null(tg_param_grad(tg_params_get(ps, 0)), "an erroneous step does not use gradients up");
+    cr_assert_not_null(tg_param_grad(tg_params_get(ps, 0)),
+                       "an erroneous step does not use gradients up");
     tg_optim_clear_error(o);
     cr_assert_eq(tg_optim_set_learning_rate(o, 0), TG_OK);
     cr_assert_eq(tg_optim_step(o), TG_OK);
@@ -542,7 +608,8 @@ Test(optim, short_memory_at_any_point_changes_nothing)
             cr_assert_not_null(tg_param_grad(tg_params_get(ps, 0)));
             m.fail_at = 0;
             tg_optim_clear_error(o);
-            cr_assert_eq(tg_optim_step(o), made == TG_OK ? TG_OK : TG_ENOMEM, "memory is back: the step succeeds");
+            cr_assert_eq(tg_optim_step(o), made == TG_OK ? TG_OK : TG_ENOMEM,
+                         "memory is back: the step succeeds");
             cr_assert_eq(same_values(ps, untouched), made != TG_OK);
         }
         tg_optim_free(o);
@@ -580,7 +647,10 @@ typedef struct sign_options {
     double momentum;
 } sign_options;
 
-static const char *sign_check(const void *options) { return ((const sign_options *)options)->momentum < 0 ? "the momentum is negative" : NULL; }
+static const char *sign_check(const void *options)
+{
+    return ((const sign_options *)options)->momentum < 0 ? "the momentum is negative" : NULL;
+}
 
 static void sign_prepare(const void *options, double learning_rate, int64_t step, double *c)
 {
@@ -615,7 +685,10 @@ static const tg_optim_rule sign_rule = {.size = sizeof(tg_optim_rule),
                                         .check = sign_check,
                                         .prepare = sign_prepare,
                                         .update = {[TG_F32] = {sign_f32}}};
-static const tg_optim_rule normalised = {.size = sizeof(tg_optim_rule), .name = "normalised", .whole = true, .update = {[TG_F32] = {normalised_f32}}};
+static const tg_optim_rule normalised = {.size = sizeof(tg_optim_rule),
+                                         .name = "normalised",
+                                         .whole = true,
+                                         .update = {[TG_F32] = {normalised_f32}}};
 
 Test(optim, a_rule_of_the_users_own)
 {
@@ -650,7 +723,8 @@ Test(optim, a_whole_rule_sees_whole_parameters)
     for (int i = 0; i < N; i++) ones[i] = 1;
     tg_param_add_grad(p, ones);
     cr_assert_eq(tg_optim_step(o), TG_OK);
-    for (int i = 0; i < N; i++) cr_assert_float_eq(((const float *)tg_param_data(p))[i], -1. / 300, 1e-9);
+    for (int i = 0; i < N; i++)
+        cr_assert_float_eq(((const float *)tg_param_data(p))[i], -1. / 300, 1e-9);
     tg_optim_free(o);
     tg_params_free(ps);
 }

@@ -9,7 +9,10 @@
 
 static const tg_init zeros = {TG_ZEROS, 0, 0};
 
-static tg_params *seeded(uint64_t seed) { return tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .seed = seed}); }
+static tg_params *seeded(uint64_t seed)
+{
+    return tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .seed = seed});
+}
 
 /* ---------------------------------------------------------------- creating and finding */
 
@@ -42,7 +45,8 @@ Test(params, thousands_of_them_are_all_found)
     char name[32];
     for (int k = 0; k < MANY; k++) {
         snprintf(name, sizeof name, "block.%d.weight", k);
-        cr_assert_not_null(tg_param_new(ps, name, TG_F32, TG_SHAPE(2), ((tg_init){TG_CONSTANT, k, 0})));
+        cr_assert_not_null(
+            tg_param_new(ps, name, TG_F32, TG_SHAPE(2), ((tg_init){TG_CONSTANT, k, 0})));
     }
     for (int k = 0; k < MANY; k++) {
         snprintf(name, sizeof name, "block.%d.weight", k);
@@ -55,8 +59,10 @@ Test(params, thousands_of_them_are_all_found)
 Test(params, may_be_scalars_or_empty)
 {
     tg_params *ps = tg_params_new(NULL);
-    tg_tensor *scalar = tg_param_new(ps, "scalar", TG_F64, TG_SCALAR, ((tg_init){TG_CONSTANT, 2.5, 0}));
-    tg_tensor *empty = tg_param_new(ps, "empty", TG_F32, TG_SHAPE(3, 0), ((tg_init){TG_HE_NORMAL, 0, 0}));
+    tg_tensor *scalar =
+        tg_param_new(ps, "scalar", TG_F64, TG_SCALAR, ((tg_init){TG_CONSTANT, 2.5, 0}));
+    tg_tensor *empty =
+        tg_param_new(ps, "empty", TG_F32, TG_SHAPE(3, 0), ((tg_init){TG_HE_NORMAL, 0, 0}));
     cr_assert_eq(*(const double *)tg_param_data(scalar), 2.5);
     cr_assert_not_null(tg_param_data(empty));
     cr_assert_eq(tg_param_write(empty, NULL), TG_OK);
@@ -79,7 +85,8 @@ Test(params, the_callers_unused_sizes_do_not_get_in)
 /* ---------------------------------------------------------------- refusals */
 
 /* Each call is refused with the status, naming this file and `fragment`; afterwards the set is in error, and healthy once cleared. */
-static void refused(const char *name, tg_dtype dtype, tg_shape shape, tg_init init, tg_status status, const char *fragment)
+static void refused(const char *name, tg_dtype dtype, tg_shape shape, tg_init init,
+                    tg_status status, const char *fragment)
 {
     tg_params *ps = tg_params_new(NULL);
     tg_param_new(ps, "taken", TG_F32, TG_SHAPE(2), zeros);
@@ -87,7 +94,8 @@ static void refused(const char *name, tg_dtype dtype, tg_shape shape, tg_init in
     const int line = __LINE__ + 1;
     cr_assert_null(tg_param_new(ps, name, dtype, shape, init), "%s", fragment);
     snprintf(where, sizeof where, "test_params.c:%d: param_new: ", line);
-    cr_assert_eq(tg_params_status(ps), status, "%s: %s", tg_status_name(tg_params_status(ps)), tg_params_message(ps));
+    cr_assert_eq(tg_params_status(ps), status, "%s: %s", tg_status_name(tg_params_status(ps)),
+                 tg_params_message(ps));
     cr_assert_not_null(strstr(tg_params_message(ps), where), "%s", tg_params_message(ps));
     cr_assert_not_null(strstr(tg_params_message(ps), fragment), "%s", tg_params_message(ps));
     cr_assert_null(tg_param_new(ps, "good", TG_F32, TG_SHAPE(2), zeros), "the error must stick");
@@ -110,8 +118,11 @@ Test(params, names_are_checked)
     refused(long_name, TG_F32, TG_SHAPE(2), zeros, TG_EVALUE, "has 256");
     refused("taken", TG_F32, TG_SHAPE(2), zeros, TG_EVALUE, "\"taken\" already");
     refused("a\nb", TG_F32, TG_SHAPE(2), zeros, TG_EVALUE, "UTF-8");
-    const char *malformed[] = {"\xff", "\xc0\xaf", "\xe2\x82", "\xed\xa0\x80", "\xf4\x90\x80\x80", "a\x80", "\xe0\x80\x80", "\xf0\x80\x80\x80"};
-    for (size_t k = 0; k < sizeof malformed / sizeof *malformed; k++) refused(malformed[k], TG_F32, TG_SHAPE(2), zeros, TG_EVALUE, "UTF-8");
+    const char *malformed[] = {"\xff",         "\xc0\xaf",         "\xe2\x82",
+                               "\xed\xa0\x80", "\xf4\x90\x80\x80", "a\x80",
+                               "\xe0\x80\x80", "\xf0\x80\x80\x80"};
+    for (size_t k = 0; k < sizeof malformed / sizeof *malformed; k++)
+        refused(malformed[k], TG_F32, TG_SHAPE(2), zeros, TG_EVALUE, "UTF-8");
     tg_params *ps = tg_params_new(NULL);
     long_name[255] = 0;
     cr_assert_not_null(tg_param_new(ps, long_name, TG_F32, TG_SHAPE(2), zeros));
@@ -159,7 +170,8 @@ Test(params, ranges_of_initialisers_are_checked)
 
 Test(params, a_NULL_set_and_foreign_handles_are_harmless)
 {
-    tg_tensor foreign = {.tape = (tg_tape *)(uintptr_t)64}; /* a tape's tensor is never looked into */
+    tg_tensor foreign = {.tape =
+                             (tg_tape *)(uintptr_t)64}; /* a tape's tensor is never looked into */
     cr_assert_null(tg_param_new(NULL, "w", TG_F32, TG_SHAPE(2), zeros));
     cr_assert_eq(tg_params_status(NULL), TG_ENOMEM);
     cr_assert(strlen(tg_params_message(NULL)) > 0);
@@ -186,7 +198,8 @@ Test(params, a_NULL_set_and_foreign_handles_are_harmless)
     tg_params *ps = tg_params_new(NULL);
     cr_assert_null(tg_params_find(ps, NULL));
     cr_assert_null((tg_param_new)(ps, "w", TG_I64, TG_SHAPE(2), zeros));
-    cr_assert_eq(strncmp(tg_params_message(ps), "param_new: ", 11), 0, "the plain function knows no line");
+    cr_assert_eq(strncmp(tg_params_message(ps), "param_new: ", 11), 0,
+                 "the plain function knows no line");
     tg_params_free(ps);
 }
 
@@ -197,12 +210,14 @@ enum { ROWS = 300, COLUMNS = 500, N = ROWS * COLUMNS };
 static double value_of(const tg_tensor *p, int64_t i)
 {
     const tg_param *param = tg_param_of(p);
-    return param->dtype == TG_F32 ? (double)((const float *)param->value)[i] : ((const double *)param->value)[i];
+    return param->dtype == TG_F32 ? (double)((const float *)param->value)[i]
+                                  : ((const double *)param->value)[i];
 }
 
 /* N values within [low, high], whose mean and variance lie within five standard deviations of what is expected. A uniform distribution of
  * variance v has a variance estimator of deviation v sqrt(.8 / N), a normal one of v sqrt(2 / N). The bounds must nearly be reached. */
-static void distributed(tg_init init, tg_dtype dtype, double mean, double variance, double low, double high, bool normal)
+static void distributed(tg_init init, tg_dtype dtype, double mean, double variance, double low,
+                        double high, bool normal)
 {
     tg_params *ps = seeded(12);
     const tg_tensor *p = tg_param_new(ps, "w", dtype, TG_SHAPE(ROWS, COLUMNS), init);
@@ -216,7 +231,8 @@ static void distributed(tg_init init, tg_dtype dtype, double mean, double varian
         most = fmax(most, x);
     }
     cr_assert_float_eq(sum, mean, 5 * sqrt(variance / N), "kind %d: mean %g", (int)init.kind, sum);
-    cr_assert_float_eq(squares, variance, 5 * variance * sqrt((normal ? 2 : .8) / N), "kind %d: variance %g", (int)init.kind, squares);
+    cr_assert_float_eq(squares, variance, 5 * variance * sqrt((normal ? 2 : .8) / N),
+                       "kind %d: variance %g", (int)init.kind, squares);
     if (!normal) {
         cr_assert(least >= low && most < high, "kind %d: [%g, %g]", (int)init.kind, least, most);
         cr_assert(least < low + (high - low) * 1e-3 && most > high - (high - low) * 1e-3);
@@ -239,7 +255,8 @@ Test(params, uniform_initialisers_have_their_bounds_and_variances)
     const double in = COLUMNS, out = ROWS;
     uniform_within((tg_init){TG_UNIFORM, -0.1, 0.7}, -0.1, 0.7);
     uniform_within((tg_init){TG_XAVIER_UNIFORM, 0, 0}, -sqrt(6 / (in + out)), sqrt(6 / (in + out)));
-    uniform_within((tg_init){TG_XAVIER_UNIFORM, 3, 0}, -3 * sqrt(6 / (in + out)), 3 * sqrt(6 / (in + out)));
+    uniform_within((tg_init){TG_XAVIER_UNIFORM, 3, 0}, -3 * sqrt(6 / (in + out)),
+                   3 * sqrt(6 / (in + out)));
     uniform_within((tg_init){TG_HE_UNIFORM, 0, 0}, -sqrt(6 / in), sqrt(6 / in));
     uniform_within((tg_init){TG_HE_UNIFORM, 1, 0}, -sqrt(3 / in), sqrt(3 / in));
     uniform_within((tg_init){TG_LINEAR_DEFAULT, 0, 0}, -1 / sqrt(in), 1 / sqrt(in));
@@ -266,8 +283,10 @@ Test(params, normal_initialisers_have_their_means_and_variances)
 static void scaled_draws(tg_init init, tg_init plain)
 {
     tg_params *a = seeded(3), *b = seeded(3);
-    const tg_tensor *p = tg_param_new(a, "w", TG_F64, TG_SHAPE(6, 3, 4), init), *q = tg_param_new(b, "w", TG_F64, TG_SHAPE(6, 3, 4), plain);
-    for (int i = 0; i < 72; i++) cr_assert_float_eq(value_of(p, i), value_of(q, i), 1e-14, "kind %d", (int)init.kind);
+    const tg_tensor *p = tg_param_new(a, "w", TG_F64, TG_SHAPE(6, 3, 4), init),
+                    *q = tg_param_new(b, "w", TG_F64, TG_SHAPE(6, 3, 4), plain);
+    for (int i = 0; i < 72; i++)
+        cr_assert_float_eq(value_of(p, i), value_of(q, i), 1e-14, "kind %d", (int)init.kind);
     tg_params_free(a);
     tg_params_free(b);
 }
@@ -275,20 +294,26 @@ static void scaled_draws(tg_init init, tg_init plain)
 Test(params, scaled_initialisers_scale_by_their_fans)
 {
     /* [out 6, in 3, 4]: fan_in 12, fan_out 24. */
-    scaled_draws((tg_init){TG_XAVIER_UNIFORM, 2, 0}, (tg_init){TG_UNIFORM, -2 * sqrt(6. / 36), 2 * sqrt(6. / 36)});
+    scaled_draws((tg_init){TG_XAVIER_UNIFORM, 2, 0},
+                 (tg_init){TG_UNIFORM, -2 * sqrt(6. / 36), 2 * sqrt(6. / 36)});
     scaled_draws((tg_init){TG_XAVIER_NORMAL, 2, 0}, (tg_init){TG_NORMAL, 0, 2 * sqrt(2. / 36)});
-    scaled_draws((tg_init){TG_HE_UNIFORM, 0, 0}, (tg_init){TG_UNIFORM, -sqrt(6. / 12), sqrt(6. / 12)});
+    scaled_draws((tg_init){TG_HE_UNIFORM, 0, 0},
+                 (tg_init){TG_UNIFORM, -sqrt(6. / 12), sqrt(6. / 12)});
     scaled_draws((tg_init){TG_HE_NORMAL, 0, 0}, (tg_init){TG_NORMAL, 0, sqrt(2. / 12)});
-    scaled_draws((tg_init){TG_LINEAR_DEFAULT, 0, 0}, (tg_init){TG_UNIFORM, -1 / sqrt(12), 1 / sqrt(12)});
-    scaled_draws((tg_init){TG_LINEAR_DEFAULT, 12, 0}, (tg_init){TG_UNIFORM, -1 / sqrt(12), 1 / sqrt(12)});
+    scaled_draws((tg_init){TG_LINEAR_DEFAULT, 0, 0},
+                 (tg_init){TG_UNIFORM, -1 / sqrt(12), 1 / sqrt(12)});
+    scaled_draws((tg_init){TG_LINEAR_DEFAULT, 12, 0},
+                 (tg_init){TG_UNIFORM, -1 / sqrt(12), 1 / sqrt(12)});
 }
 
 Test(params, fans_of_a_convolution_weight)
 {
     /* [out, in, height, width]: fan_in 7 * 3 * 5 = 105, fan_out 400 * 3 * 5 = 6000. */
     tg_params *ps = seeded(1);
-    const tg_tensor *he = tg_param_new(ps, "he", TG_F64, TG_SHAPE(400, 7, 3, 5), ((tg_init){TG_HE_UNIFORM, 1, 0}));
-    const tg_tensor *xavier = tg_param_new(ps, "xavier", TG_F64, TG_SHAPE(400, 7, 3, 5), ((tg_init){TG_XAVIER_UNIFORM, 1, 0}));
+    const tg_tensor *he =
+        tg_param_new(ps, "he", TG_F64, TG_SHAPE(400, 7, 3, 5), ((tg_init){TG_HE_UNIFORM, 1, 0}));
+    const tg_tensor *xavier = tg_param_new(ps, "xavier", TG_F64, TG_SHAPE(400, 7, 3, 5),
+                                           ((tg_init){TG_XAVIER_UNIFORM, 1, 0}));
     double he_most = 0, xavier_most = 0;
     for (int i = 0; i < 400 * 105; i++) {
         he_most = fmax(he_most, fabs(value_of(he, i)));
@@ -302,9 +327,12 @@ Test(params, fans_of_a_convolution_weight)
 Test(params, constants_are_exact)
 {
     tg_params *ps = seeded(1);
-    const tg_tensor *one = tg_param_new(ps, "one", TG_F32, TG_SHAPE(1000), ((tg_init){TG_ONES, 0, 0}));
-    const tg_tensor *third = tg_param_new(ps, "third", TG_F64, TG_SHAPE(1000), ((tg_init){TG_CONSTANT, 1. / 3, 0}));
-    const tg_tensor *minus = tg_param_new(ps, "minus", TG_F32, TG_SHAPE(2), ((tg_init){TG_CONSTANT, -INFINITY, 0}));
+    const tg_tensor *one =
+        tg_param_new(ps, "one", TG_F32, TG_SHAPE(1000), ((tg_init){TG_ONES, 0, 0}));
+    const tg_tensor *third =
+        tg_param_new(ps, "third", TG_F64, TG_SHAPE(1000), ((tg_init){TG_CONSTANT, 1. / 3, 0}));
+    const tg_tensor *minus =
+        tg_param_new(ps, "minus", TG_F32, TG_SHAPE(2), ((tg_init){TG_CONSTANT, -INFINITY, 0}));
     for (int i = 0; i < 1000; i++) cr_assert(value_of(one, i) == 1 && value_of(third, i) == 1. / 3);
     cr_assert_eq(value_of(minus, 1), -INFINITY);
     tg_params_free(ps);
@@ -315,7 +343,8 @@ Test(params, rounding_never_reaches_the_upper_bound)
 {
     tg_params *ps = seeded(4);
     const float high = nextafterf(1, 2);
-    const tg_tensor *p = tg_param_new(ps, "w", TG_F32, TG_SHAPE(1000), ((tg_init){TG_UNIFORM, 1, (double)high}));
+    const tg_tensor *p =
+        tg_param_new(ps, "w", TG_F32, TG_SHAPE(1000), ((tg_init){TG_UNIFORM, 1, (double)high}));
     for (int i = 0; i < 1000; i++) cr_assert_eq(value_of(p, i), 1);
     tg_params_free(ps);
 }
@@ -324,12 +353,16 @@ Test(params, each_draws_from_a_stream_of_its_own)
 {
     const tg_init init = {TG_UNIFORM, 0, 1};
     tg_params *a = seeded(7), *b = seeded(7), *c = seeded(8);
-    const tg_tensor *a0 = tg_param_new(a, "first", TG_F64, TG_SHAPE(1000), init), *a1 = tg_param_new(a, "second", TG_F64, TG_SHAPE(1000), init);
+    const tg_tensor *a0 = tg_param_new(a, "first", TG_F64, TG_SHAPE(1000), init),
+                    *a1 = tg_param_new(a, "second", TG_F64, TG_SHAPE(1000), init);
     tg_param_new(b, "other name", TG_F32, TG_SHAPE(5), init);
-    const tg_tensor *b1 = tg_param_new(b, "and shape", TG_F64, TG_SHAPE(10, 20), init), *c0 = tg_param_new(c, "w", TG_F64, TG_SHAPE(1000), init);
+    const tg_tensor *b1 = tg_param_new(b, "and shape", TG_F64, TG_SHAPE(10, 20), init),
+                    *c0 = tg_param_new(c, "w", TG_F64, TG_SHAPE(1000), init);
     int same_stream = 0, same_seed = 0;
     for (int i = 0; i < 200; i++) {
-        cr_assert_eq(value_of(a1, i), value_of(b1, i), "an element depends on seed, index of the parameter and index of the element only");
+        cr_assert_eq(
+            value_of(a1, i), value_of(b1, i),
+            "an element depends on seed, index of the parameter and index of the element only");
         same_stream += value_of(a0, i) == value_of(a1, i);
         same_seed += value_of(a0, i) == value_of(c0, i);
     }
@@ -365,7 +398,8 @@ Test(params, writing_copies_and_raises_the_version)
 Test(params, gradients_add_up_until_dropped)
 {
     tg_params *ps = tg_params_new(NULL);
-    tg_tensor *p = tg_param_new(ps, "w", TG_F32, TG_SHAPE(3), zeros), *q = tg_param_new(ps, "v", TG_F64, TG_SHAPE(2), zeros);
+    tg_tensor *p = tg_param_new(ps, "w", TG_F32, TG_SHAPE(3), zeros),
+              *q = tg_param_new(ps, "v", TG_F64, TG_SHAPE(2), zeros);
     cr_assert_eq(tg_param_add_grad(p, (float[]){1, 2, 3}), TG_OK);
     cr_assert_eq(tg_param_add_grad(p, (float[]){10, 20, 30}), TG_OK);
     cr_assert_eq(tg_param_add_grad(q, (double[]){.5, .25}), TG_OK);
@@ -379,7 +413,8 @@ Test(params, gradients_add_up_until_dropped)
     cr_assert_null(tg_param_grad(p));
     cr_assert_null(tg_param_grad(q));
     cr_assert_eq(tg_param_add_grad(p, (float[]){5, 6, 7}), TG_OK);
-    cr_assert_eq(((const float *)tg_param_grad(p))[2], 7, "nothing is left of the dropped gradient");
+    cr_assert_eq(((const float *)tg_param_grad(p))[2], 7,
+                 "nothing is left of the dropped gradient");
     cr_assert_eq(tg_param_add_grad(p, NULL), TG_ENULL);
     tg_params_free(ps);
 }
@@ -410,13 +445,15 @@ Test(params, the_f64_copy_has_names_values_and_flags)
     tg_params *copy = tg_params_copy_f64(ps, NULL);
     cr_assert_eq(tg_params_count(copy), 2);
     for (int k = 0; k < 2; k++) {
-        const tg_param *from = tg_param_of(tg_params_get(ps, k)), *to = tg_param_of(tg_params_get(copy, k));
+        const tg_param *from = tg_param_of(tg_params_get(ps, k)),
+                       *to = tg_param_of(tg_params_get(copy, k));
         cr_assert_str_eq(to->name, from->name);
         cr_assert_eq(to->dtype, TG_F64);
         cr_assert(tg_shape_equal(to->shape, from->shape));
         cr_assert_eq(to->trainable, from->trainable);
         cr_assert_neq(to->value, from->value);
-        for (int64_t i = 0; i < to->count; i++) cr_assert_eq(value_of(&to->tensor, i), value_of(&from->tensor, i));
+        for (int64_t i = 0; i < to->count; i++)
+            cr_assert_eq(value_of(&to->tensor, i), value_of(&from->tensor, i));
     }
     cr_assert_eq(tg_params_find(copy, "b"), tg_params_get(copy, 1));
     tg_params_free(ps);
@@ -430,12 +467,14 @@ static bool life(test_memory *m)
 {
     const tg_allocator a = test_allocator(m);
     bool complete = false;
-    tg_params *ps = tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .allocator = &a});
+    tg_params *ps =
+        tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .allocator = &a});
     if (!ps) return false;
     for (int k = 0; k < 30; k++) {
         char name[16];
         snprintf(name, sizeof name, "p%d", k);
-        tg_tensor *p = tg_param_new(ps, name, k % 2 ? TG_F32 : TG_F64, TG_SHAPE(k, 2), ((tg_init){TG_UNIFORM, 0, 1}));
+        tg_tensor *p = tg_param_new(ps, name, k % 2 ? TG_F32 : TG_F64, TG_SHAPE(k, 2),
+                                    ((tg_init){TG_UNIFORM, 0, 1}));
         const double grad[60] = {0};
         tg_param_add_grad(p, grad);
     }
@@ -449,7 +488,8 @@ static bool life(test_memory *m)
         const int before = tg_params_count(ps);
         m->fail_at = 0;
         tg_params_clear_error(ps);
-        cr_assert_not_null(tg_param_new(ps, "afterwards", TG_F32, TG_SHAPE(3), zeros), "the set is usable again");
+        cr_assert_not_null(tg_param_new(ps, "afterwards", TG_F32, TG_SHAPE(3), zeros),
+                           "the set is usable again");
         cr_assert_eq(tg_params_count(ps), before + 1);
         cr_assert_eq(tg_params_find(ps, "afterwards"), tg_params_get(ps, before));
     }
@@ -465,7 +505,8 @@ Test(params, short_memory_at_any_point_is_a_clean_error)
         test_memory m = {.fail_at = fail_at};
         complete = life(&m);
         failures += !complete;
-        cr_assert_eq(atomic_load(&m.blocks), 0, "%lld blocks leaked when request %lld failed", (long long)atomic_load(&m.blocks), fail_at);
+        cr_assert_eq(atomic_load(&m.blocks), 0, "%lld blocks leaked when request %lld failed",
+                     (long long)atomic_load(&m.blocks), fail_at);
         cr_assert_eq(atomic_load(&m.bytes), 0);
         cr_assert_eq(atomic_load(&m.wrong), 0);
     }

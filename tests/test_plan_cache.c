@@ -90,7 +90,8 @@ Test(plan_cache, ever_changing_graphs_need_bounded_memory, .timeout = 300)
         if (i % 1000 == 999) {
             const tg_plan_stats s = tg_tape_plan_stats(t);
             cr_assert_leq(s.plans, 20000 / 16, "%llu plans", (unsigned long long)s.plans);
-            cr_assert_leq(atomic_load(&memory.bytes), most + most / 10, "%lld bytes after %d graphs, %lld after 1000",
+            cr_assert_leq(atomic_load(&memory.bytes), most + most / 10,
+                          "%lld bytes after %d graphs, %lld after 1000",
                           (long long)atomic_load(&memory.bytes), i + 1, at_first);
         }
     }
@@ -110,11 +111,13 @@ Test(plan_cache, ever_changing_shapes_need_bounded_memory, .timeout = 300)
     long long most = 0;
     for (int i = 0; i < GRAPHS; i++) {
         tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(1 + i % 1000, 0, 1 + i / 1000), NULL);
-        cr_assert_eq(tg_item(t, tg_sum(t, tg_square(t, x), TG_ALL_AXES, false)), 0, "%s", tg_tape_message(t));
+        cr_assert_eq(tg_item(t, tg_sum(t, tg_square(t, x), TG_ALL_AXES, false)), 0, "%s",
+                     tg_tape_message(t));
         tg_tape_reset(t);
         if (i < 2000) most = atomic_load(&memory.bytes) > most ? atomic_load(&memory.bytes) : most;
         if (i % 1000 == 999)
-            cr_assert_leq(atomic_load(&memory.bytes), 2 * most, "%lld bytes after %d shapes", (long long)atomic_load(&memory.bytes), i + 1);
+            cr_assert_leq(atomic_load(&memory.bytes), 2 * most, "%lld bytes after %d shapes",
+                          (long long)atomic_load(&memory.bytes), i + 1);
     }
     expect_ok(t);
     tg_tape_free(t);
@@ -137,7 +140,8 @@ Test(plan_cache, the_least_recently_used_plan_goes_first)
 {
     tg_tape *t = tape_with(200, NULL);
     int capacity = 0;
-    for (int length = 1; tg_tape_plan_stats(t).plans == (uint64_t)length - 1; length++, capacity++) cr_assert(!found(t, length));
+    for (int length = 1; tg_tape_plan_stats(t).plans == (uint64_t)length - 1; length++, capacity++)
+        cr_assert(!found(t, length));
     capacity = (int)tg_tape_plan_stats(t).plans;
     cr_assert(capacity >= 4 && capacity <= 12, "%d plans", capacity);
     tg_tape_free(t);
@@ -146,8 +150,10 @@ Test(plan_cache, the_least_recently_used_plan_goes_first)
     for (int length = 1; length <= 5; length++) cr_assert(!found(t, length));
     for (int length = 5; length >= 1; length--) cr_assert(found(t, length), "length %d", length);
     /* used least recently: 5, then 4 */
-    for (int length = 6; tg_tape_plan_stats(t).plans == (uint64_t)length - 1; length++) cr_assert(!found(t, length));
-    for (int length = 1; length <= 3; length++) cr_expect(found(t, length), "length %d was used later than 5", length);
+    for (int length = 6; tg_tape_plan_stats(t).plans == (uint64_t)length - 1; length++)
+        cr_assert(!found(t, length));
+    for (int length = 1; length <= 3; length++)
+        cr_expect(found(t, length), "length %d was used later than 5", length);
     cr_expect(!found(t, 5));
     expect_ok(t);
     tg_tape_free(t);
@@ -177,7 +183,8 @@ Test(plan_cache, the_slab_shrinks_when_the_plan_that_needed_it_goes)
     cr_assert_geq(slab, 2LL * N * N * (long long)sizeof(double));
     cr_assert_geq(atomic_load(&memory.bytes), before + slab);
     for (int length = 2; length < 20; length++) found(t, length);
-    cr_expect_lt(atomic_load(&memory.bytes), before + slab / 2, "%lld bytes, %lld before the large graph", (long long)atomic_load(&memory.bytes),
+    cr_expect_lt(atomic_load(&memory.bytes), before + slab / 2,
+                 "%lld bytes, %lld before the large graph", (long long)atomic_load(&memory.bytes),
                  before);
     tg_tape_free(t);
     free(data);
@@ -214,7 +221,8 @@ Test(plan_cache, a_recording_is_replayed_after_others_have_filled_the_cache)
     for (int round = 0; round < 3; round++) {
         for (int length = 1; length < 40; length++) found(t, length);
         double data[4] = {1, 2, 3, 4};
-        tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(4), data), *loss = tg_sum(t, tg_mul(t, tg_mul(t, x, p), p), TG_ALL_AXES, false);
+        tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(4), data),
+                  *loss = tg_sum(t, tg_mul(t, tg_mul(t, x, p), p), TG_ALL_AXES, false);
         tg_params_drop_grads(ps);
         tg_backward(t, loss);
         cr_expect_eq(tg_item(t, loss), 40);
@@ -243,7 +251,8 @@ typedef struct variant {
     bool evaluation, frozen, other_target, keep;
 } variant;
 
-static const variant usual = {.data = 1, .scale = 2, .offset = 3, .constant = 4, .rate = 0.25, .size = 6, .stop = 4};
+static const variant usual = {
+    .data = 1, .scale = 2, .offset = 3, .constant = 4, .rate = 0.25, .size = 6, .stop = 4};
 
 static double near(double x) { return fabs(x) + 1; }
 
@@ -260,18 +269,24 @@ static bool finds(tg_tape *t, tg_tensor *const *param, variant v, bool backward)
     tg_param_set_trainable(p, !v.frozen);
     tg_tape_set_training(t, !v.evaluation);
     const uint64_t misses = tg_tape_plan_stats(t).misses;
-    tg_tensor *x = tg_input(t, v.dtype, TG_SHAPE(v.size), v.dtype == TG_F32 ? (const void *)single : data);
-    tg_tensor *fixed = tg_mul(t, p, tg_mul(t, tg_offset(t, tg_scale(t, x, v.scale), v.offset), tg_constant(t, v.dtype, v.constant)));
-    tg_tensor *sliced = tg_slice(t, fixed, 0, 1, v.stop, 1), *total = tg_sum(t, sliced, TG_ALL_AXES, false);
+    tg_tensor *x =
+        tg_input(t, v.dtype, TG_SHAPE(v.size), v.dtype == TG_F32 ? (const void *)single : data);
+    tg_tensor *fixed = tg_mul(t, p,
+                              tg_mul(t, tg_offset(t, tg_scale(t, x, v.scale), v.offset),
+                                     tg_constant(t, v.dtype, v.constant)));
+    tg_tensor *sliced = tg_slice(t, fixed, 0, 1, v.stop, 1),
+              *total = tg_sum(t, sliced, TG_ALL_AXES, false);
     tg_tensor *dropped = tg_sum(t, tg_dropout(t, fixed, v.rate), TG_ALL_AXES, false);
     tg_tensor *q = param[2 + v.dtype]; /* is always trainable */
-    tg_tensor *both = tg_add(t, q, tg_add(t, total, tg_scale(t, dropped, 0.5))), *loss = v.other_target ? tg_neg(t, both) : both;
+    tg_tensor *both = tg_add(t, q, tg_add(t, total, tg_scale(t, dropped, 0.5))),
+              *loss = v.other_target ? tg_neg(t, both) : both;
     if (v.keep) tg_keep(t, fixed);
     tg_keep(t, total);
     if (backward) tg_backward(t, loss);
     else tg_eval(t, 1, &loss);
     double want = 0;
-    for (int64_t i = 1; i < v.stop && i < v.size; i++) want += 2 * ((data[i] * v.scale + v.offset) * v.constant);
+    for (int64_t i = 1; i < v.stop && i < v.size; i++)
+        want += 2 * ((data[i] * v.scale + v.offset) * v.constant);
     const double is = tg_item(t, total);
     cr_expect_lt(fabs(is - want), 1e-6 * near(want), "%g, not %g", is, want);
     expect_ok(t);
@@ -305,13 +320,16 @@ static void look_for(const char *what, variant v, bool same, bool backward, bool
 {
     const tg_init two = {.kind = TG_CONSTANT, .a = 2};
     tg_params *ps = tg_params_new(NULL);
-    tg_tensor *const param[] = {tg_param_new(ps, "p32", TG_F32, TG_SCALAR, two), tg_param_new(ps, "p64", TG_F64, TG_SCALAR, two),
-                                tg_param_new(ps, "q32", TG_F32, TG_SCALAR, two), tg_param_new(ps, "q64", TG_F64, TG_SCALAR, two)};
+    tg_tensor *const param[] = {tg_param_new(ps, "p32", TG_F32, TG_SCALAR, two),
+                                tg_param_new(ps, "p64", TG_F64, TG_SCALAR, two),
+                                tg_param_new(ps, "q32", TG_F32, TG_SCALAR, two),
+                                tg_param_new(ps, "q64", TG_F64, TG_SCALAR, two)};
     tg_tape *t = tape_with(0, NULL);
     cr_expect(!finds(t, param, usual, backward));
     cr_expect(finds(t, param, usual, backward), "%s", what);
     if (between) found(t, 3);
-    cr_expect_eq(finds(t, param, v, backward), same, "%s%s: %sfound", what, backward ? ", backward" : "", same ? "not " : "");
+    cr_expect_eq(finds(t, param, v, backward), same, "%s%s: %sfound", what,
+                 backward ? ", backward" : "", same ? "not " : "");
     cr_expect(finds(t, param, usual, backward), "%s", what);
     cr_expect(finds(t, param, v, backward), "%s", what);
     tg_tape_free(t);
@@ -330,7 +348,8 @@ Test(plan_cache, other_data_and_other_floating_attributes_find_the_plan_but_othe
 Test(plan_cache, a_backward_pass_and_an_evaluation_of_the_same_node_are_two_plans)
 {
     tg_params *ps = tg_params_new(NULL);
-    tg_tensor *const param[] = {NULL, param_of(ps, "p", TG_SCALAR, 2), NULL, param_of(ps, "q", TG_SCALAR, 2)};
+    tg_tensor *const param[] = {NULL, param_of(ps, "p", TG_SCALAR, 2), NULL,
+                                param_of(ps, "q", TG_SCALAR, 2)};
     variant v = usual;
     v.dtype = TG_F64;
     tg_tape *t = tape_with(0, NULL);

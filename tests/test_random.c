@@ -6,11 +6,14 @@
 
 #include "../graph/params.h"
 
-static void philox_gives(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t block, const uint32_t expected[4])
+static void philox_gives(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t block,
+                         const uint32_t expected[4])
 {
     uint32_t got[4];
     tg_philox(key, step, ordinal, block, got);
-    for (int k = 0; k < 4; k++) cr_assert_eq(got[k], expected[k], "word %d is %08x, not %08x", k, (unsigned)got[k], (unsigned)expected[k]);
+    for (int k = 0; k < 4; k++)
+        cr_assert_eq(got[k], expected[k], "word %d is %08x, not %08x", k, (unsigned)got[k],
+                     (unsigned)expected[k]);
 }
 
 /* The known answers that the authors publish with Random123 (kat_vectors, philox4x32 10). The third's counter and key are digits of pi: its
@@ -20,7 +23,8 @@ Test(random, philox_gives_the_published_answers)
     philox_gives(0, 0, 0, 0, (const uint32_t[]){0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
     philox_gives(UINT64_MAX, UINT64_C(0x0000ffffffffffff), UINT32_MAX, UINT64_C(0x0000ffffffffffff),
                  (const uint32_t[]){0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
-    philox_gives(UINT64_C(0x299f31d0a4093822), UINT64_C(0x0000734413198a2e), 0x85a308d3, UINT64_C(0x00000370243f6a88),
+    philox_gives(UINT64_C(0x299f31d0a4093822), UINT64_C(0x0000734413198a2e), 0x85a308d3,
+                 UINT64_C(0x00000370243f6a88),
                  (const uint32_t[]){0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
@@ -89,7 +93,8 @@ Test(random, uniform_numbers_fill_the_unit_interval_evenly)
     cr_assert_float_eq(m.lag, 0, 5 / sqrt(N));
     double chi = 0;
     for (int k = 0; k < 16; k++) chi += (bins[k] - N / 16.) * (bins[k] - N / 16.) / (N / 16.);
-    cr_assert(chi < 44.3, "chi squared %g is beyond the 0.0001 quantile of 15 degrees of freedom", chi);
+    cr_assert(chi < 44.3, "chi squared %g is beyond the 0.0001 quantile of 15 degrees of freedom",
+              chi);
     free(u);
 }
 
@@ -121,7 +126,8 @@ Test(random, an_element_depends_on_its_index_alone)
             for (int i = 0; i < n; i++) cr_assert_eq(part[i], whole[i]);
         }
         for (int first = 0; first < 101; first += 6) {
-            (normal ? tg_random_normal_from : tg_random_uniform_from)(key, first, 101 - first, part);
+            (normal ? tg_random_normal_from : tg_random_uniform_from)(key, first, 101 - first,
+                                                                      part);
             for (int i = first; i < 101; i++) cr_assert_eq(part[i - first], whole[i]);
         }
     }

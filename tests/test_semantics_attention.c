@@ -25,17 +25,21 @@ static uint8_t *mask_of(const question *a)
 {
     const int64_t rows = a->mask == FULL_MASK ? a->n : 1;
     uint8_t *mask = calloc((size_t)(rows * a->m) + 1, 1);
-    for (int64_t i = 0; i < rows * a->m; i++) mask[i] = i % a->m == 0 || (i * 7 + i / a->m) % 3 != 0;
+    for (int64_t i = 0; i < rows * a->m; i++)
+        mask[i] = i % a->m == 0 || (i * 7 + i / a->m) % 3 != 0;
     return mask;
 }
 
 static tg_tensor *composed(tg_tape *t, const question *a, tg_tensor *const *x)
 {
-    tg_tensor *score = tg_scale(t, tg_matmul(t, x[0], tg_transpose(t, x[1], -2, -1)), 1 / sqrt((double)a->d));
+    tg_tensor *score =
+        tg_scale(t, tg_matmul(t, x[0], tg_transpose(t, x[1], -2, -1)), 1 / sqrt((double)a->d));
     uint8_t *seen = calloc((size_t)(a->n * a->m) + 1, 1), *mask = mask_of(a);
     for (int64_t i = 0; i < a->n * a->m; i++)
-        seen[i] = (!a->causal || i % a->m <= i / a->m) && (a->mask == NO_MASK || mask[a->mask == FULL_MASK ? i : i % a->m]);
-    score = tg_where(t, tg_input(t, TG_U8, TG_SHAPE(a->n, a->m), seen), score, tg_constant_like(t, score, -INFINITY));
+        seen[i] = (!a->causal || i % a->m <= i / a->m) &&
+                  (a->mask == NO_MASK || mask[a->mask == FULL_MASK ? i : i % a->m]);
+    score = tg_where(t, tg_input(t, TG_U8, TG_SHAPE(a->n, a->m), seen), score,
+                     tg_constant_like(t, score, -INFINITY));
     free(seen);
     free(mask);
     return tg_matmul(t, tg_softmax(t, score, -1), x[2]);
@@ -44,13 +48,17 @@ static tg_tensor *composed(tg_tape *t, const question *a, tg_tensor *const *x)
 static tg_tensor *fused(tg_tape *t, const question *a, tg_tensor *const *x)
 {
     uint8_t *mask = mask_of(a);
-    tg_tensor *seen = a->mask == NO_MASK ? NULL : tg_input(t, TG_U8, TG_SHAPE(a->mask == FULL_MASK ? a->n : 1, a->m), mask);
+    tg_tensor *seen =
+        a->mask == NO_MASK
+            ? NULL
+            : tg_input(t, TG_U8, TG_SHAPE(a->mask == FULL_MASK ? a->n : 1, a->m), mask);
     free(mask);
     return tg_attention(t, x[0], x[1], x[2], seen, a->causal);
 }
 
 /* y and the gradients of q, k and v; heads: q, k and v are views whose rows lie far apart, as a net makes them. */
-static void answer(tg_tape *t, const question *a, tg_dtype dtype, bool heads, tg_tensor *(*by)(tg_tape *, const question *, tg_tensor *const *),
+static void answer(tg_tape *t, const question *a, tg_dtype dtype, bool heads,
+                   tg_tensor *(*by)(tg_tape *, const question *, tg_tensor *const *),
                    tg_tensor **out)
 {
     uint64_t state = 17;
@@ -59,7 +67,9 @@ static void answer(tg_tape *t, const question *a, tg_dtype dtype, bool heads, tg
     for (int k = 0; k < 3; k++) {
         leaf[k] = random_input(t, dtype, TG_SHAPE(rows[k], a->batch, columns[k]), &state);
         x[k] = tg_transpose(t, leaf[k], 0, 1);
-        if (!heads) x[k] = tg_reshape(t, tg_add(t, x[k], tg_constant_like(t, x[k], 0)), TG_SHAPE(a->batch, rows[k], columns[k]));
+        if (!heads)
+            x[k] = tg_reshape(t, tg_add(t, x[k], tg_constant_like(t, x[k], 0)),
+                              TG_SHAPE(a->batch, rows[k], columns[k]));
     }
     out[0] = by(t, a, x);
     tg_tensor *seed = random_input(t, dtype, TG_SHAPE(a->batch, a->n, a->e), &state);
@@ -68,10 +78,11 @@ static void answer(tg_tape *t, const question *a, tg_dtype dtype, bool heads, tg
 }
 
 static const question questions[] = {
-    {2, 1, 1, 1, 1, NO_MASK, false},     {1, 1, 70, 8, 8, NO_MASK, false},     {3, 5, 7, 3, 2, NO_MASK, false},
-    {2, 64, 64, 32, 32, NO_MASK, true},  {2, 65, 63, 17, 33, NO_MASK, false},  {1, 130, 200, 9, 16, NO_MASK, true},
-    {1, 200, 130, 16, 9, NO_MASK, true}, {2, 67, 140, 5, 40, ROW_MASK, false}, {2, 140, 67, 40, 5, FULL_MASK, false},
-    {1, 90, 90, 7, 7, FULL_MASK, true},
+    {2, 1, 1, 1, 1, NO_MASK, false},       {1, 1, 70, 8, 8, NO_MASK, false},
+    {3, 5, 7, 3, 2, NO_MASK, false},       {2, 64, 64, 32, 32, NO_MASK, true},
+    {2, 65, 63, 17, 33, NO_MASK, false},   {1, 130, 200, 9, 16, NO_MASK, true},
+    {1, 200, 130, 16, 9, NO_MASK, true},   {2, 67, 140, 5, 40, ROW_MASK, false},
+    {2, 140, 67, 40, 5, FULL_MASK, false}, {1, 90, 90, 7, 7, FULL_MASK, true},
 };
 enum { QUESTIONS = sizeof questions / sizeof questions[0] };
 
@@ -87,15 +98,18 @@ Test(semantics_attention, equals_the_composed_formula)
             answer(t, a, dtype, k % 2, fused, is);
             for (int r = 0; r < 4; r++) {
                 const void *data = tg_data(t, is[r]);
-                const double *wanted = tg_data(exact, want[r]), tolerance = dtype == TG_F32 ? 1e-5 : 1e-13;
+                const double *wanted = tg_data(exact, want[r]),
+                             tolerance = dtype == TG_F32 ? 1e-5 : 1e-13;
                 cr_assert(data && wanted, "%s%s", tg_tape_message(t), tg_tape_message(exact));
                 double worst = 0, size = 1;
-                for (int64_t i = 0; i < tg_tensor_count(is[r]); i++) size = fmax(size, fabs(wanted[i]));
+                for (int64_t i = 0; i < tg_tensor_count(is[r]); i++)
+                    size = fmax(size, fabs(wanted[i]));
                 for (int64_t i = 0; i < tg_tensor_count(is[r]); i++) {
                     const double off = fabs(semantics_element(dtype, data, i) - wanted[i]);
                     worst = off <= worst ? worst : off;
                 }
-                cr_expect(worst <= tolerance * size, "question %d, result %d, %s: off by %g of %g", k, r, tg_dtype_name(dtype), worst, size);
+                cr_expect(worst <= tolerance * size, "question %d, result %d, %s: off by %g of %g",
+                          k, r, tg_dtype_name(dtype), worst, size);
             }
         }
         semantics_end(exact);
@@ -113,8 +127,10 @@ Test(semantics_attention, a_long_sequence_with_large_scores)
             k[j] = j % 200 == 170 ? 1e4 : -1e4;
             v[j] = j;
         }
-        tg_tensor *q = INPUT(TG_SHAPE(2, 1), 1, -1), *keys = semantics_input(t, dtype, TG_SHAPE(M, 1), k);
-        tg_tensor *values = semantics_input(t, dtype, TG_SHAPE(M, 1), v), *y = tg_attention(t, q, keys, values, NULL, false);
+        tg_tensor *q = INPUT(TG_SHAPE(2, 1), 1, -1),
+                  *keys = semantics_input(t, dtype, TG_SHAPE(M, 1), k);
+        tg_tensor *values = semantics_input(t, dtype, TG_SHAPE(M, 1), v),
+                  *y = tg_attention(t, q, keys, values, NULL, false);
         EXPECT(y, 170, (M * (M - 1) / 2 - 170) / (M - 1.0));
         double gv[M];
         for (int j = 0; j < M; j++) gv[j] = j == 170 ? 1 : 1 / (M - 1.0);
@@ -126,11 +142,14 @@ Test(semantics_attention, a_query_that_sees_nothing_gives_nan_and_no_other_does)
 {
     EACH_BUILD
     {
-        tg_tensor *q = INPUT(TG_SHAPE(2, 1), 1, 2), *k = INPUT(TG_SHAPE(3, 1), 0, 0, NAN), *v = INPUT(TG_SHAPE(3, 2), 1, 2, 3, 4, 5, 6);
+        tg_tensor *q = INPUT(TG_SHAPE(2, 1), 1, 2), *k = INPUT(TG_SHAPE(3, 1), 0, 0, NAN),
+                  *v = INPUT(TG_SHAPE(3, 2), 1, 2, 3, 4, 5, 6);
         const uint8_t seen[] = {0, 0, 0, 1, 1, 0};
         tg_tensor *y = tg_attention(t, q, k, v, tg_input(t, TG_U8, TG_SHAPE(2, 3), seen), false);
         EXPECT(y, NAN, NAN, 2, 3);
-        EXPECT(tg_attention(t, q, tg_slice(t, k, 0, 0, 2, 1), tg_slice(t, v, 0, 0, 2, 1), tg_constant(t, TG_U8, 1), true), 1, 2, 2, 3);
+        EXPECT(tg_attention(t, q, tg_slice(t, k, 0, 0, 2, 1), tg_slice(t, v, 0, 0, 2, 1),
+                            tg_constant(t, TG_U8, 1), true),
+               1, 2, 2, 3);
         EXPECT(GRAD(y, v), NAN, NAN, NAN, NAN, NAN, NAN);
     }
 }
@@ -146,9 +165,11 @@ Test(semantics_attention, the_first_tile_may_be_hidden)
             v[j] = j;
             seen[j] = j >= 128;
         }
-        tg_tensor *q = INPUT(TG_SHAPE(1, 1), 1), *keys = semantics_input(t, dtype, TG_SHAPE(M, 1), k);
+        tg_tensor *q = INPUT(TG_SHAPE(1, 1), 1),
+                  *keys = semantics_input(t, dtype, TG_SHAPE(M, 1), k);
         tg_tensor *values = semantics_input(t, dtype, TG_SHAPE(M, 1), v);
-        EXPECT(tg_attention(t, q, keys, values, tg_input(t, TG_U8, TG_SHAPE(M), seen), false), 128.5);
+        EXPECT(tg_attention(t, q, keys, values, tg_input(t, TG_U8, TG_SHAPE(M), seen), false),
+               128.5);
     }
 }
 
@@ -156,7 +177,8 @@ Test(semantics_attention, sizes_of_zero)
 {
     EACH_BUILD
     {
-        tg_tensor *q = INPUT(TG_SHAPE(2, 1), 1, 2), *none = tg_input(t, dtype, TG_SHAPE(0, 1), NULL),
+        tg_tensor *q = INPUT(TG_SHAPE(2, 1), 1, 2),
+                  *none = tg_input(t, dtype, TG_SHAPE(0, 1), NULL),
                   *wide = tg_input(t, dtype, TG_SHAPE(0, 3), NULL);
         tg_tensor *y = tg_attention(t, q, none, wide, NULL, false);
         EXPECT(y, 0, 0, 0, 0, 0, 0);
@@ -165,7 +187,8 @@ Test(semantics_attention, sizes_of_zero)
         tg_tensor *batch = tg_input(t, dtype, TG_SHAPE(0, 2, 1), NULL);
         EXPECT_SHAPE(tg_attention(t, batch, q, q, NULL, false), TG_SHAPE(0, 2, 1));
         EXPECT(GRAD(tg_attention(t, batch, q, q, NULL, false), q), 0, 0);
-        EXPECT_SHAPE(tg_attention(t, q, q, tg_input(t, dtype, TG_SHAPE(2, 0), NULL), NULL, false), TG_SHAPE(2, 0));
+        EXPECT_SHAPE(tg_attention(t, q, q, tg_input(t, dtype, TG_SHAPE(2, 0), NULL), NULL, false),
+                     TG_SHAPE(2, 0));
     }
 }
 
@@ -173,12 +196,14 @@ Test(semantics_attention, leading_sizes_broadcast_and_their_gradients_add_up)
 {
     EACH_BUILD
     {
-        tg_tensor *q = INPUT(TG_SHAPE(2, 1, 1), 1, 2), *k = INPUT(TG_SHAPE(2, 1), 0, 0), *v = INPUT(TG_SHAPE(3, 1, 2, 1), 1, 3, 5, 7, 9, 11);
+        tg_tensor *q = INPUT(TG_SHAPE(2, 1, 1), 1, 2), *k = INPUT(TG_SHAPE(2, 1), 0, 0),
+                  *v = INPUT(TG_SHAPE(3, 1, 2, 1), 1, 3, 5, 7, 9, 11);
         tg_tensor *y = tg_attention(t, q, k, v, NULL, false);
         EXPECT_SHAPE(y, TG_SHAPE(3, 2, 1, 1));
         EXPECT(y, 2, 2, 6, 6, 10, 10);
         EXPECT(GRAD(y, v), 1, 1, 1, 1, 1, 1);
-        EXPECT(GRAD(y, k), -4.5, 4.5); /* per pair of batches, p (v - y) q = -+q / 2, three times q = 1 and 2 */
+        EXPECT(GRAD(y, k), -4.5,
+               4.5); /* per pair of batches, p (v - y) q = -+q / 2, three times q = 1 and 2 */
     }
 }
 
@@ -186,14 +211,21 @@ Test(semantics_attention, errors_name_the_shapes)
 {
     for (tg_tape *t = semantics_tape(TG_ISA_AUTO, 1); t; t = semantics_end(t)) {
         const tg_dtype dtype = TG_F32;
-        tg_tensor *x = INPUT(TG_SHAPE(2, 3), 0, 0, 0, 0, 0, 0), *y = INPUT(TG_SHAPE(3, 2), 0, 0, 0, 0, 0, 0), *v = INPUT(TG_SHAPE(2), 0, 0);
-        tg_tensor *d = tg_input(t, TG_F64, TG_SHAPE(2, 3), (double[6]){0}), *mask = tg_input(t, TG_U8, TG_SHAPE(3), (uint8_t[3]){0});
-        EXPECT_ERROR(tg_attention(t, x, y, y, NULL, false), TG_ESHAPE, "attention: q [2,3], k [3,2] and v [3,2] are not");
-        EXPECT_ERROR(tg_attention(t, x, x, y, NULL, false), TG_ESHAPE, "attention: q [2,3], k [2,3] and v [3,2] are not");
+        tg_tensor *x = INPUT(TG_SHAPE(2, 3), 0, 0, 0, 0, 0, 0),
+                  *y = INPUT(TG_SHAPE(3, 2), 0, 0, 0, 0, 0, 0), *v = INPUT(TG_SHAPE(2), 0, 0);
+        tg_tensor *d = tg_input(t, TG_F64, TG_SHAPE(2, 3), (double[6]){0}),
+                  *mask = tg_input(t, TG_U8, TG_SHAPE(3), (uint8_t[3]){0});
+        EXPECT_ERROR(tg_attention(t, x, y, y, NULL, false), TG_ESHAPE,
+                     "attention: q [2,3], k [3,2] and v [3,2] are not");
+        EXPECT_ERROR(tg_attention(t, x, x, y, NULL, false), TG_ESHAPE,
+                     "attention: q [2,3], k [2,3] and v [3,2] are not");
         EXPECT_ERROR(tg_attention(t, v, x, x, NULL, false), TG_ESHAPE, "attention: q [2]");
-        EXPECT_ERROR(tg_attention(t, x, d, x, NULL, false), TG_EDTYPE, "attention: q, k and v are f32, f64 and f32");
-        EXPECT_ERROR(tg_attention(t, x, x, x, x, false), TG_EDTYPE, "attention: a mask is u8, not f32");
-        EXPECT_ERROR(tg_attention(t, x, x, x, mask, false), TG_ESHAPE, "attention: a mask [3] for scores [2,2]");
+        EXPECT_ERROR(tg_attention(t, x, d, x, NULL, false), TG_EDTYPE,
+                     "attention: q, k and v are f32, f64 and f32");
+        EXPECT_ERROR(tg_attention(t, x, x, x, x, false), TG_EDTYPE,
+                     "attention: a mask is u8, not f32");
+        EXPECT_ERROR(tg_attention(t, x, x, x, mask, false), TG_ESHAPE,
+                     "attention: a mask [3] for scores [2,2]");
     }
 }
 
@@ -208,7 +240,8 @@ Test(semantics_attention, bits_do_not_depend_on_threads)
             tg_tape *t = semantics_tape(isa, threads);
             answer(t, &a, TG_F32, true, fused, is);
             for (int r = 0; r < 4; r++)
-                cr_expect(memcmp(tg_data(t, is[r]), tg_data(one, want[r]), (size_t)tg_tensor_count(is[r]) * sizeof(float)) == 0,
+                cr_expect(memcmp(tg_data(t, is[r]), tg_data(one, want[r]),
+                                 (size_t)tg_tensor_count(is[r]) * sizeof(float)) == 0,
                           "result %d: other bits with %d threads", r, threads);
             semantics_end(t);
         }

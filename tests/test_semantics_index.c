@@ -5,16 +5,25 @@ Test(semantics_index, an_index_out_of_range_is_named_with_its_position_and_the_s
 {
     EACH_BUILD
     {
-        tg_tensor *x = INPUT(TG_SHAPE(2, 3), 1, 2, 3, 4, 5, 6), *bad = INDEX(TG_SHAPE(2, 2), 0, 2, 3, 0), *low = INDEX(TG_SHAPE(3), 0, -1, 7);
+        tg_tensor *x = INPUT(TG_SHAPE(2, 3), 1, 2, 3, 4, 5, 6),
+                  *bad = INDEX(TG_SHAPE(2, 2), 0, 2, 3, 0), *low = INDEX(TG_SHAPE(3), 0, -1, 7);
         tg_tensor *source = INPUT(TG_SHAPE(2, 2), 0, 0, 0, 0);
-        EXPECT_ERROR(tg_gather(t, x, 1, bad), TG_EINDEX, "gather: index 3 at position 2 is outside axis 1 of size 3");
-        EXPECT_ERROR(tg_gather(t, x, 0, bad), TG_EINDEX, "gather: index 2 at position 1 is outside axis 0 of size 2");
-        EXPECT_ERROR(tg_scatter_add(t, x, 1, bad, source), TG_EINDEX, "scatter_add: index 3 at position 2 is outside axis 1 of size 3");
-        EXPECT_ERROR(tg_index_select(t, x, 0, low), TG_EINDEX, "index_select: index -1 at position 1 is outside axis 0 of size 2");
-        EXPECT_ERROR(tg_embedding(t, x, low), TG_EINDEX, "embedding: index -1 at position 1 is outside axis 0 of size 2");
-        tg_tensor *far = INDEX(TG_SHAPE(1), INT64_MIN), *empty = tg_input(t, dtype, TG_SHAPE(0, 3), NULL), *zero = INDEX(TG_SHAPE(1), 0);
-        EXPECT_ERROR(tg_index_select(t, x, 1, far), TG_EINDEX, "index -9223372036854775808 at position 0");
-        EXPECT_ERROR(tg_gather(t, tg_reshape(t, x, TG_SHAPE(6)), 0, far), TG_EINDEX, "index -9223372036854775808 at position 0");
+        EXPECT_ERROR(tg_gather(t, x, 1, bad), TG_EINDEX,
+                     "gather: index 3 at position 2 is outside axis 1 of size 3");
+        EXPECT_ERROR(tg_gather(t, x, 0, bad), TG_EINDEX,
+                     "gather: index 2 at position 1 is outside axis 0 of size 2");
+        EXPECT_ERROR(tg_scatter_add(t, x, 1, bad, source), TG_EINDEX,
+                     "scatter_add: index 3 at position 2 is outside axis 1 of size 3");
+        EXPECT_ERROR(tg_index_select(t, x, 0, low), TG_EINDEX,
+                     "index_select: index -1 at position 1 is outside axis 0 of size 2");
+        EXPECT_ERROR(tg_embedding(t, x, low), TG_EINDEX,
+                     "embedding: index -1 at position 1 is outside axis 0 of size 2");
+        tg_tensor *far = INDEX(TG_SHAPE(1), INT64_MIN),
+                  *empty = tg_input(t, dtype, TG_SHAPE(0, 3), NULL), *zero = INDEX(TG_SHAPE(1), 0);
+        EXPECT_ERROR(tg_index_select(t, x, 1, far), TG_EINDEX,
+                     "index -9223372036854775808 at position 0");
+        EXPECT_ERROR(tg_gather(t, tg_reshape(t, x, TG_SHAPE(6)), 0, far), TG_EINDEX,
+                     "index -9223372036854775808 at position 0");
         EXPECT_ERROR(tg_index_select(t, empty, 0, zero), TG_EINDEX, "outside axis 0 of size 0");
     }
 }
@@ -27,11 +36,14 @@ Test(semantics_index, the_first_bad_index_of_many_is_named_whatever_the_threads)
     index[70001] = 8;
     for (int threads = 1; threads <= 3; threads++)
         for (tg_tape *t = semantics_tape(TG_ISA_AUTO, threads); t; t = semantics_end(t)) {
-            tg_tensor *x = tg_input(t, TG_F32, TG_SHAPE(2), ((float[]){1, 2})), *i = tg_input(t, TG_I64, TG_SHAPE(N), index);
+            tg_tensor *x = tg_input(t, TG_F32, TG_SHAPE(2), ((float[]){1, 2})),
+                      *i = tg_input(t, TG_I64, TG_SHAPE(N), index);
             EXPECT_ERROR(tg_gather(t, x, 0, i), TG_EINDEX, "index 8 at position 70001");
             EXPECT_ERROR(tg_index_select(t, x, 0, i), TG_EINDEX, "index 8 at position 70001");
-            EXPECT_ERROR(tg_scatter_add(t, x, 0, i, tg_gather(t, x, 0, tg_input(t, TG_I64, TG_SHAPE(N), zeros))), TG_EINDEX,
-                         "index 8 at position 70001");
+            EXPECT_ERROR(
+                tg_scatter_add(t, x, 0, i,
+                               tg_gather(t, x, 0, tg_input(t, TG_I64, TG_SHAPE(N), zeros))),
+                TG_EINDEX, "index 8 at position 70001");
         }
     free(index);
     free(zeros);
@@ -41,11 +53,14 @@ Test(semantics_index, gradients_of_repeated_indices_add_up)
 {
     EACH_BUILD
     {
-        tg_tensor *x = INPUT(TG_SHAPE(3, 2), 1, 2, 3, 4, 5, 6), *some = INDEX(TG_SHAPE(4), 2, 0, 2, 2), *scale = INPUT(TG_SHAPE(4, 1), 1, 2, 3, 4);
+        tg_tensor *x = INPUT(TG_SHAPE(3, 2), 1, 2, 3, 4, 5, 6),
+                  *some = INDEX(TG_SHAPE(4), 2, 0, 2, 2),
+                  *scale = INPUT(TG_SHAPE(4, 1), 1, 2, 3, 4);
         tg_tensor *y = tg_mul(t, tg_index_select(t, x, 0, some), scale);
         EXPECT(y, 5, 6, 2, 4, 15, 18, 20, 24);
         EXPECT(GRAD(y, x), 2, 2, 0, 0, 8, 8);
-        tg_tensor *rows = tg_mul(t, tg_embedding(t, x, tg_reshape(t, some, TG_SHAPE(2, 2))), tg_reshape(t, scale, TG_SHAPE(2, 2, 1)));
+        tg_tensor *rows = tg_mul(t, tg_embedding(t, x, tg_reshape(t, some, TG_SHAPE(2, 2))),
+                                 tg_reshape(t, scale, TG_SHAPE(2, 2, 1)));
         EXPECT_SHAPE(rows, TG_SHAPE(2, 2, 2));
         EXPECT(GRAD(rows, x), 2, 2, 0, 0, 8, 8);
         tg_tensor *g = tg_gather(t, x, 1, INDEX(TG_SHAPE(2, 3), 1, 1, 0, 0, 0, 0));
@@ -61,16 +76,20 @@ Test(semantics_index, scatter_add_adds_to_a_copy)
 {
     EACH_BUILD
     {
-        tg_tensor *x = INPUT(TG_SHAPE(2, 2), 1, 2, 3, 4), *index = INDEX(TG_SHAPE(3, 1), 1, 0, 1), *source = INPUT(TG_SHAPE(3, 1), 10, 20, 30);
+        tg_tensor *x = INPUT(TG_SHAPE(2, 2), 1, 2, 3, 4), *index = INDEX(TG_SHAPE(3, 1), 1, 0, 1),
+                  *source = INPUT(TG_SHAPE(3, 1), 10, 20, 30);
         tg_tensor *y = tg_scatter_add(t, x, 0, index, source);
         EXPECT(y, 21, 2, 43, 4);
         EXPECT(x, 1, 2, 3, 4);
         EXPECT(GRAD(tg_square(t, y), x), 42, 4, 86, 8);
         EXPECT(GRAD(tg_square(t, y), source), 86, 42, 86);
-        tg_tensor *turned = tg_scatter_add(t, tg_transpose(t, x, 0, 1), -1, INDEX(TG_SHAPE(1, 2), 0, 0), INPUT(TG_SHAPE(1, 2), 5, 6));
+        tg_tensor *turned =
+            tg_scatter_add(t, tg_transpose(t, x, 0, 1), -1, INDEX(TG_SHAPE(1, 2), 0, 0),
+                           INPUT(TG_SHAPE(1, 2), 5, 6));
         EXPECT(turned, 12, 3, 2, 4);
         tg_tensor *zeros = tg_expand(t, INPUT(TG_SCALAR, -0.0), TG_SHAPE(2)),
-                  *minus = tg_scatter_add(t, zeros, 0, INDEX(TG_SHAPE(1), 1), INPUT(TG_SHAPE(1), 1));
+                  *minus =
+                      tg_scatter_add(t, zeros, 0, INDEX(TG_SHAPE(1), 1), INPUT(TG_SHAPE(1), 1));
         const void *data = tg_data(t, minus);
         cr_expect(data && signbit(semantics_element(dtype, data, 0)), "a copy of -0 is -0");
     }
@@ -83,10 +102,13 @@ Test(semantics_index, scatter_add_goes_through_the_source_in_row_major_order)
         for (tg_tape *t = semantics_tape(TG_ISA_AUTO, threads); t; t = semantics_end(t)) {
             const tg_dtype dtype = TG_F32;
             tg_tensor *zero = INPUT(TG_SHAPE(1), 0), *index = INDEX(TG_SHAPE(3), 0, 0, 0);
-            EXPECT(tg_scatter_add(t, zero, 0, index, INPUT(TG_SHAPE(3), 0x1p-24, 0x1p-24, 1)), 1 + 0x1p-23);
-            const float *late = tg_data(t, tg_scatter_add(t, zero, 0, index, INPUT(TG_SHAPE(3), 1, 0x1p-24, 0x1p-24)));
+            EXPECT(tg_scatter_add(t, zero, 0, index, INPUT(TG_SHAPE(3), 0x1p-24, 0x1p-24, 1)),
+                   1 + 0x1p-23);
+            const float *late = tg_data(
+                t, tg_scatter_add(t, zero, 0, index, INPUT(TG_SHAPE(3), 1, 0x1p-24, 0x1p-24)));
             cr_expect(late && *late == 1);
-            const float *early = tg_data(t, tg_scatter_add(t, zero, 0, index, INPUT(TG_SHAPE(3), 0x1p-24, 0x1p-24, 1)));
+            const float *early = tg_data(
+                t, tg_scatter_add(t, zero, 0, index, INPUT(TG_SHAPE(3), 0x1p-24, 0x1p-24, 1)));
             cr_expect(early && *early == 1 + 0x1p-23f);
         }
 }
@@ -94,11 +116,15 @@ Test(semantics_index, scatter_add_goes_through_the_source_in_row_major_order)
 Test(semantics_index, large_gradients_have_the_same_bits_on_any_number_of_threads)
 {
     enum { ROWS = 700, WIDTH = 60, N = 3000 };
-    double *table = calloc(ROWS * WIDTH, sizeof *table), *slope = calloc((size_t)N * WIDTH, sizeof *slope);
+    double *table = calloc(ROWS * WIDTH, sizeof *table),
+           *slope = calloc((size_t)N * WIDTH, sizeof *slope);
     int64_t *index = calloc(N, sizeof *index), *wide = calloc((size_t)N * WIDTH, sizeof *wide);
     float *expected = calloc(ROWS * WIDTH, sizeof *expected);
     uint64_t state = 9;
-    for (int i = 0; i < N; i++) index[i] = i % 3 ? i % 5 : (int64_t)(350 * (semantics_uniform(&state) + 1)); /* five rows get hundreds of terms */
+    for (int i = 0; i < N; i++)
+        index[i] = i % 3 ? i % 5
+                         : (int64_t)(350 * (semantics_uniform(&state) +
+                                            1)); /* five rows get hundreds of terms */
     for (int i = 0; i < N * WIDTH; i++) {
         slope[i] = (double)(float)semantics_uniform(&state);
         wide[i] = index[i / WIDTH];
@@ -106,13 +132,17 @@ Test(semantics_index, large_gradients_have_the_same_bits_on_any_number_of_thread
     }
     for (int threads = 1; threads <= 4; threads++)
         for (tg_tape *t = semantics_tape(TG_ISA_AUTO, threads); t; t = semantics_end(t)) {
-            tg_tensor *x = semantics_input(t, TG_F32, TG_SHAPE(ROWS, WIDTH), table), *w = semantics_input(t, TG_F32, TG_SHAPE(N, WIDTH), slope);
-            tg_tensor *few = tg_input(t, TG_I64, TG_SHAPE(N), index), *all = tg_input(t, TG_I64, TG_SHAPE(N, WIDTH), wide);
-            tg_tensor *g[2] = {GRAD(tg_mul(t, tg_embedding(t, x, few), w), x), GRAD(tg_mul(t, tg_gather(t, x, 0, all), w), x)};
+            tg_tensor *x = semantics_input(t, TG_F32, TG_SHAPE(ROWS, WIDTH), table),
+                      *w = semantics_input(t, TG_F32, TG_SHAPE(N, WIDTH), slope);
+            tg_tensor *few = tg_input(t, TG_I64, TG_SHAPE(N), index),
+                      *all = tg_input(t, TG_I64, TG_SHAPE(N, WIDTH), wide);
+            tg_tensor *g[2] = {GRAD(tg_mul(t, tg_embedding(t, x, few), w), x),
+                               GRAD(tg_mul(t, tg_gather(t, x, 0, all), w), x)};
             for (int k = 0; k < 2; k++) {
                 const float *got = tg_data(t, g[k]);
                 cr_assert_not_null(got, "%s", tg_tape_message(t));
-                cr_expect(memcmp(got, expected, sizeof(float) * ROWS * WIDTH) == 0, "way %d, %d threads", k, threads);
+                cr_expect(memcmp(got, expected, sizeof(float) * ROWS * WIDTH) == 0,
+                          "way %d, %d threads", k, threads);
             }
         }
     free(table);
@@ -126,14 +156,17 @@ Test(semantics_index, empty_operands)
 {
     EACH_BUILD
     {
-        tg_tensor *x = INPUT(TG_SHAPE(2, 2), 1, 2, 3, 4), *none = tg_input(t, TG_I64, TG_SHAPE(0), NULL);
+        tg_tensor *x = INPUT(TG_SHAPE(2, 2), 1, 2, 3, 4),
+                  *none = tg_input(t, TG_I64, TG_SHAPE(0), NULL);
         tg_tensor *y = tg_index_select(t, x, 0, none);
         EXPECT_SHAPE(y, TG_SHAPE(0, 2));
         EXPECT(GRAD(y, x), 0, 0, 0, 0);
-        tg_tensor *pairs = tg_input(t, TG_I64, TG_SHAPE(0, 2), NULL), *g = tg_gather(t, x, 0, pairs);
+        tg_tensor *pairs = tg_input(t, TG_I64, TG_SHAPE(0, 2), NULL),
+                  *g = tg_gather(t, x, 0, pairs);
         EXPECT_SHAPE(g, TG_SHAPE(0, 2));
         EXPECT(GRAD(g, x), 0, 0, 0, 0);
-        EXPECT(tg_scatter_add(t, x, 0, pairs, tg_input(t, dtype, TG_SHAPE(0, 2), NULL)), 1, 2, 3, 4);
+        EXPECT(tg_scatter_add(t, x, 0, pairs, tg_input(t, dtype, TG_SHAPE(0, 2), NULL)), 1, 2, 3,
+               4);
         EXPECT_SHAPE(tg_embedding(t, x, INDEX(TG_SCALAR, 1)), TG_SHAPE(2));
         EXPECT(tg_embedding(t, x, INDEX(TG_SCALAR, 1)), 3, 4);
     }
@@ -154,15 +187,21 @@ Test(semantics_index, shapes_and_dtypes_that_do_not_fit)
 {
     for (tg_tape *t = semantics_tape(TG_ISA_AUTO, 1); t; t = semantics_end(t)) {
         const tg_dtype dtype = TG_F32;
-        tg_tensor *x = INPUT(TG_SHAPE(2, 2), 1, 2, 3, 4), *list = INDEX(TG_SHAPE(2), 0, 0), *wide = INDEX(TG_SHAPE(1, 3), 0, 0, 0);
-        EXPECT_ERROR(tg_gather(t, x, 0, list), TG_ESHAPE, "gather: index [2] does not fit [2,2] along axis 0");
-        EXPECT_ERROR(tg_gather(t, x, 0, wide), TG_ESHAPE, "gather: index [1,3] does not fit [2,2] along axis 0");
+        tg_tensor *x = INPUT(TG_SHAPE(2, 2), 1, 2, 3, 4), *list = INDEX(TG_SHAPE(2), 0, 0),
+                  *wide = INDEX(TG_SHAPE(1, 3), 0, 0, 0);
+        EXPECT_ERROR(tg_gather(t, x, 0, list), TG_ESHAPE,
+                     "gather: index [2] does not fit [2,2] along axis 0");
+        EXPECT_ERROR(tg_gather(t, x, 0, wide), TG_ESHAPE,
+                     "gather: index [1,3] does not fit [2,2] along axis 0");
         EXPECT_ERROR(tg_gather(t, x, 2, wide), TG_ESHAPE, "gather: there is no axis 2");
         EXPECT_ERROR(tg_gather(t, x, 0, x), TG_EDTYPE, "an index is i64, not f32");
         EXPECT_ERROR(tg_index_select(t, x, 0, wide), TG_ESHAPE, "[1,3]");
-        EXPECT_ERROR(tg_index_select(t, x, -3, list), TG_ESHAPE, "index_select: there is no axis -3");
-        EXPECT_ERROR(tg_embedding(t, tg_reshape(t, x, TG_SHAPE(4)), list), TG_ESHAPE, "embedding: table [4] is not [rows, width]");
-        EXPECT_ERROR(tg_scatter_add(t, x, 0, wide, x), TG_ESHAPE, "scatter_add: index [1,3] and source [2,2] differ");
+        EXPECT_ERROR(tg_index_select(t, x, -3, list), TG_ESHAPE,
+                     "index_select: there is no axis -3");
+        EXPECT_ERROR(tg_embedding(t, tg_reshape(t, x, TG_SHAPE(4)), list), TG_ESHAPE,
+                     "embedding: table [4] is not [rows, width]");
+        EXPECT_ERROR(tg_scatter_add(t, x, 0, wide, x), TG_ESHAPE,
+                     "scatter_add: index [1,3] and source [2,2] differ");
         EXPECT_ERROR(tg_scatter_add(t, x, 0, list, list), TG_EDTYPE, "f32 and i64");
     }
 }

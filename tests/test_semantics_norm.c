@@ -13,11 +13,14 @@ Test(semantics_norm, variance_is_biased_and_eps_stands_inside_the_root)
 {
     EACH_BUILD
     {
-        tg_tensor *x = INPUT(TG_SHAPE(2, 3), 1, 2, 3, -2, 0, 2), *w = INPUT(TG_SHAPE(3), 1, 2, 3), *b = INPUT(TG_SHAPE(3), 10, 20, 30);
+        tg_tensor *x = INPUT(TG_SHAPE(2, 3), 1, 2, 3, -2, 0, 2), *w = INPUT(TG_SHAPE(3), 1, 2, 3),
+                  *b = INPUT(TG_SHAPE(3), 10, 20, 30);
         const double one = 1 / sqrt(2.0 / 3 + 0.5), two = 2 / sqrt(8.0 / 3 + 0.5);
-        EXPECT(tg_layer_norm(t, x, 1, w, b, 0.5), 10 - one, 20, 30 + 3 * one, 10 - two, 20, 30 + 3 * two);
+        EXPECT(tg_layer_norm(t, x, 1, w, b, 0.5), 10 - one, 20, 30 + 3 * one, 10 - two, 20,
+               30 + 3 * two);
         EXPECT(tg_layer_norm(t, x, 1, NULL, NULL, 0.5), -one, 0, one, -two, 0, two);
-        EXPECT_SHAPE(tg_layer_norm(t, tg_reshape(t, x, TG_SHAPE(1, 2, 3)), 2, NULL, NULL, 0.5), TG_SHAPE(1, 2, 3));
+        EXPECT_SHAPE(tg_layer_norm(t, tg_reshape(t, x, TG_SHAPE(1, 2, 3)), 2, NULL, NULL, 0.5),
+                     TG_SHAPE(1, 2, 3));
     }
 }
 
@@ -27,10 +30,12 @@ Test(semantics_norm, a_constant_row_gives_b_and_no_gradient)
     {
         double row[1500];
         for (int i = 0; i < 1500; i++) row[i] = 0.1;
-        tg_tensor *x = semantics_input(t, dtype, TG_SHAPE(1, 1500), row), *y = tg_layer_norm(t, x, 1, NULL, NULL, 1e-5);
+        tg_tensor *x = semantics_input(t, dtype, TG_SHAPE(1, 1500), row),
+                  *y = tg_layer_norm(t, x, 1, NULL, NULL, 1e-5);
         for (int i = 0; i < 1500; i++) row[i] = 0;
         semantics_expect(__LINE__, t, y, 1500, row);
-        tg_tensor *one = INPUT(TG_SHAPE(2, 1), 5, -7), *z = tg_layer_norm(t, one, 1, NULL, INPUT(TG_SHAPE(1), 3), 1e-5);
+        tg_tensor *one = INPUT(TG_SHAPE(2, 1), 5, -7),
+                  *z = tg_layer_norm(t, one, 1, NULL, INPUT(TG_SHAPE(1), 3), 1e-5);
         EXPECT(z, 3, 3);
         EXPECT(GRAD(tg_square(t, z), one), 0, 0);
         EXPECT(tg_layer_norm(t, one, 1, NULL, NULL, 0), NAN, NAN);
@@ -50,7 +55,8 @@ Test(semantics_norm, nothing_to_normalise)
 {
     EACH_BUILD
     {
-        tg_tensor *x = tg_input(t, dtype, TG_SHAPE(0, 2), NULL), *w = INPUT(TG_SHAPE(2), 1, 2), *b = INPUT(TG_SHAPE(2), 3, 4);
+        tg_tensor *x = tg_input(t, dtype, TG_SHAPE(0, 2), NULL), *w = INPUT(TG_SHAPE(2), 1, 2),
+                  *b = INPUT(TG_SHAPE(2), 3, 4);
         tg_tensor *y = tg_layer_norm(t, x, 1, w, b, 1e-5);
         EXPECT_SHAPE(y, TG_SHAPE(0, 2));
         EXPECT(GRAD(y, w), 0, 0);
@@ -63,15 +69,22 @@ Test(semantics_norm, errors_name_what_does_not_fit)
 {
     for (tg_tape *t = semantics_tape(TG_ISA_AUTO, 1); t; t = semantics_end(t)) {
         const tg_dtype dtype = TG_F32;
-        tg_tensor *x = INPUT(TG_SHAPE(2, 3), 0, 0, 0, 0, 0, 0), *w = INPUT(TG_SHAPE(2), 0, 0), *i = INDEX(TG_SHAPE(1, 1), 0);
+        tg_tensor *x = INPUT(TG_SHAPE(2, 3), 0, 0, 0, 0, 0, 0), *w = INPUT(TG_SHAPE(2), 0, 0),
+                  *i = INDEX(TG_SHAPE(1, 1), 0);
         tg_tensor *d = tg_input(t, TG_F64, TG_SHAPE(3), (double[3]){0});
-        EXPECT_ERROR(tg_layer_norm(t, x, 1, w, NULL, 0), TG_ESHAPE, "layer_norm: w is [2], not [3]");
-        EXPECT_ERROR(tg_layer_norm(t, x, 2, NULL, w, 0), TG_ESHAPE, "layer_norm: b is [2], not [2,3]");
-        EXPECT_ERROR(tg_layer_norm(t, x, 1, NULL, d, 0), TG_EDTYPE, "layer_norm: b is f64 but x is f32");
-        EXPECT_ERROR(tg_layer_norm(t, x, 0, NULL, NULL, 0), TG_ESHAPE, "layer_norm: [2,3] has no last 0 dimensions");
-        EXPECT_ERROR(tg_layer_norm(t, x, 3, NULL, NULL, 0), TG_ESHAPE, "layer_norm: [2,3] has no last 3 dimensions");
+        EXPECT_ERROR(tg_layer_norm(t, x, 1, w, NULL, 0), TG_ESHAPE,
+                     "layer_norm: w is [2], not [3]");
+        EXPECT_ERROR(tg_layer_norm(t, x, 2, NULL, w, 0), TG_ESHAPE,
+                     "layer_norm: b is [2], not [2,3]");
+        EXPECT_ERROR(tg_layer_norm(t, x, 1, NULL, d, 0), TG_EDTYPE,
+                     "layer_norm: b is f64 but x is f32");
+        EXPECT_ERROR(tg_layer_norm(t, x, 0, NULL, NULL, 0), TG_ESHAPE,
+                     "layer_norm: [2,3] has no last 0 dimensions");
+        EXPECT_ERROR(tg_layer_norm(t, x, 3, NULL, NULL, 0), TG_ESHAPE,
+                     "layer_norm: [2,3] has no last 3 dimensions");
         EXPECT_ERROR(tg_layer_norm(t, x, 1, NULL, NULL, -1), TG_EVALUE, "layer_norm: eps = -1");
-        EXPECT_ERROR(tg_layer_norm(t, x, 1, NULL, NULL, (double)NAN), TG_EVALUE, "layer_norm: eps = ");
+        EXPECT_ERROR(tg_layer_norm(t, x, 1, NULL, NULL, (double)NAN), TG_EVALUE,
+                     "layer_norm: eps = ");
         EXPECT_ERROR(tg_layer_norm(t, i, 1, NULL, NULL, 0), TG_EDTYPE, "layer_norm");
     }
 }
@@ -90,14 +103,16 @@ static results derive(tg_tape *t, tg_tensor *y, tg_tensor *seed, tg_tensor *cons
     return r;
 }
 
-static void record(tg_tape *t, tg_dtype dtype, int64_t rows, int64_t n, double offset, tg_tensor **x, tg_tensor **seed)
+static void record(tg_tape *t, tg_dtype dtype, int64_t rows, int64_t n, double offset,
+                   tg_tensor **x, tg_tensor **seed)
 {
     uint64_t state = 5;
     double *v = calloc((size_t)(rows * n), sizeof *v);
     const tg_shape shape[] = {TG_SHAPE(rows, n), TG_SHAPE(n), TG_SHAPE(n), TG_SHAPE(rows, n)};
     tg_tensor *made[4];
     for (int k = 0; k < 4; k++) {
-        for (int64_t i = 0; i < tg_shape_count(shape[k]); i++) v[i] = (double)(float)(semantics_uniform(&state) + (k == 0 ? offset : 0));
+        for (int64_t i = 0; i < tg_shape_count(shape[k]); i++)
+            v[i] = (double)(float)(semantics_uniform(&state) + (k == 0 ? offset : 0));
         made[k] = semantics_input(t, dtype, shape[k], v);
     }
     free(v);
@@ -108,7 +123,8 @@ static void record(tg_tape *t, tg_dtype dtype, int64_t rows, int64_t n, double o
 /* Rows shorter than a vector, with odd ends, of more than one chunk; many rows, so that sums have several parts. */
 Test(semantics_norm, equals_the_composed_formula)
 {
-    const int64_t sizes[][2] = {{3, 2}, {5, 31}, {4, 32}, {7, 63}, {3, 1000}, {2, 1024}, {2, 1025}, {3, 2500}, {700, 65}, {40, 1500}};
+    const int64_t sizes[][2] = {{3, 2},    {5, 31},   {4, 32},   {7, 63},   {3, 1000},
+                                {2, 1024}, {2, 1025}, {3, 2500}, {700, 65}, {40, 1500}};
     for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
         tg_tape *exact = semantics_tape(TG_ISA_AUTO, 1);
         tg_tensor *x[3], *seed;
@@ -120,13 +136,16 @@ Test(semantics_norm, equals_the_composed_formula)
             const results is = derive(t, tg_layer_norm(t, x[0], 1, x[1], x[2], 1e-3), seed, x);
             for (int r = 0; r < 4; r++) {
                 const void *data = tg_data(t, is.of[r]);
-                const double *wanted = tg_data(exact, want.of[r]), tolerance = dtype == TG_F32 ? 4e-6 : 1e-13;
+                const double *wanted = tg_data(exact, want.of[r]),
+                             tolerance = dtype == TG_F32 ? 4e-6 : 1e-13;
                 cr_assert(data && wanted, "%s", tg_tape_message(t));
                 double worst = 0;
                 for (int64_t i = 0; i < tg_tensor_count(is.of[r]); i++)
-                    worst = fmax(worst, fabs(semantics_element(dtype, data, i) - wanted[i]) / (1 + fabs(wanted[i])));
-                cr_expect(worst <= tolerance, "%lld rows of %lld, result %d, %s: off by %g", (long long)sizes[k][0], (long long)sizes[k][1], r,
-                          tg_dtype_name(dtype), worst);
+                    worst = fmax(worst, fabs(semantics_element(dtype, data, i) - wanted[i]) /
+                                            (1 + fabs(wanted[i])));
+                cr_expect(worst <= tolerance, "%lld rows of %lld, result %d, %s: off by %g",
+                          (long long)sizes[k][0], (long long)sizes[k][1], r, tg_dtype_name(dtype),
+                          worst);
             }
         }
         semantics_end(exact);
@@ -149,7 +168,8 @@ Test(semantics_norm, a_large_mean_costs_no_more_than_its_own_rounding)
             const float *data = tg_data(t, is.of[r]);
             const double *wanted = tg_data(exact, want.of[r]);
             double worst = 0;
-            for (int64_t i = 0; i < tg_tensor_count(is.of[r]); i++) worst = fmax(worst, fabs((double)data[i] - wanted[i]));
+            for (int64_t i = 0; i < tg_tensor_count(is.of[r]); i++)
+                worst = fmax(worst, fabs((double)data[i] - wanted[i]));
             cr_expect(worst <= 4e-4, "result %d: off by %g", r, worst);
         }
         semantics_end(t);
@@ -165,13 +185,15 @@ Test(semantics_norm, bits_do_not_depend_on_threads)
             tg_tensor *x[3], *seed;
             tg_tape *one = semantics_tape(isa, 1);
             record(one, TG_F32, rows, n, 0, x, &seed);
-            const results want = derive(one, tg_layer_norm(one, x[0], 1, x[1], x[2], 1e-5), seed, x);
+            const results want =
+                derive(one, tg_layer_norm(one, x[0], 1, x[1], x[2], 1e-5), seed, x);
             for (int threads = 2; threads <= 3; threads++) {
                 tg_tape *t = semantics_tape(isa, threads);
                 record(t, TG_F32, rows, n, 0, x, &seed);
                 const results is = derive(t, tg_layer_norm(t, x[0], 1, x[1], x[2], 1e-5), seed, x);
                 for (int r = 0; r < 4; r++)
-                    cr_expect(memcmp(tg_data(t, is.of[r]), tg_data(one, want.of[r]), (size_t)tg_tensor_count(is.of[r]) * sizeof(float)) == 0,
+                    cr_expect(memcmp(tg_data(t, is.of[r]), tg_data(one, want.of[r]),
+                                     (size_t)tg_tensor_count(is.of[r]) * sizeof(float)) == 0,
                               "result %d: other bits with %d threads", r, threads);
                 semantics_end(t);
             }

@@ -18,7 +18,8 @@ Test(reduce, the_norm_of_zeros_has_gradient_0)
 {
     EACH_BUILD
     {
-        tg_tensor *x = INPUT(TG_SHAPE(2, 2), 0, 0, 3, -4), *y = tg_norm(t, x, 2, TG_AXES(1), false), *gx = semantics_grad(t, y, x);
+        tg_tensor *x = INPUT(TG_SHAPE(2, 2), 0, 0, 3, -4), *y = tg_norm(t, x, 2, TG_AXES(1), false),
+                  *gx = semantics_grad(t, y, x);
         EXPECT(y, 0, 5);
         EXPECT(gx, 0, 0, 0.6, -0.8);
         EXPECT(semantics_grad(t, tg_slice(t, gx, 0, 0, 1, 1), x), 0, 0, 0, 0);
@@ -48,7 +49,8 @@ Test(reduce, the_root_of_a_sum_of_squares_has_gradient_nan_at_0)
 {
     EACH_BUILD
     {
-        tg_tensor *x = INPUT(TG_SHAPE(1), 0), *y = tg_sqrt(t, tg_sum(t, tg_square(t, x), TG_ALL_AXES, false));
+        tg_tensor *x = INPUT(TG_SHAPE(1), 0),
+                  *y = tg_sqrt(t, tg_sum(t, tg_square(t, x), TG_ALL_AXES, false));
         EXPECT(y, 0);
         EXPECT(semantics_grad(t, y, x), NAN);
     }
@@ -68,7 +70,8 @@ Test(reduce, a_product_with_zeros_has_exact_gradients)
 {
     EACH_BUILD
     {
-        tg_tensor *x = INPUT(TG_SHAPE(3, 3), 2, 3, 4, 2, 0, 4, 0, 0, 4), *y = tg_prod(t, x, TG_AXES(1), false), *gx = semantics_grad(t, y, x);
+        tg_tensor *x = INPUT(TG_SHAPE(3, 3), 2, 3, 4, 2, 0, 4, 0, 0, 4),
+                  *y = tg_prod(t, x, TG_AXES(1), false), *gx = semantics_grad(t, y, x);
         EXPECT(y, 24, 0, 0);
         EXPECT(gx, 12, 8, 6, 0, 8, 0, 0, 0, 0);
         /* d/dx of the sum of the first derivatives: for a b c it is b + c, a + c, a + b */
@@ -85,12 +88,15 @@ Test(reduce, extrema_split_ties_evenly)
     {
         tg_tensor *x = INPUT(TG_SHAPE(2, 4), 3, 1, 3, 3, -1, -1, 2, 0);
         EXPECT(tg_max(t, x, TG_AXES(1), true), 3, 2);
-        EXPECT(semantics_grad(t, tg_max(t, x, TG_AXES(1), true), x), 1.0 / 3, 0, 1.0 / 3, 1.0 / 3, 0, 0, 1, 0);
+        EXPECT(semantics_grad(t, tg_max(t, x, TG_AXES(1), true), x), 1.0 / 3, 0, 1.0 / 3, 1.0 / 3,
+               0, 0, 1, 0);
         EXPECT(tg_min(t, x, TG_AXES(1), false), 1, -1);
         EXPECT(semantics_grad(t, tg_min(t, x, TG_AXES(1), false), x), 0, 1, 0, 0, 0.5, 0.5, 0, 0);
-        EXPECT(semantics_grad(t, tg_max(t, x, TG_ALL_AXES, false), x), 1.0 / 3, 0, 1.0 / 3, 1.0 / 3, 0, 0, 0, 0);
+        EXPECT(semantics_grad(t, tg_max(t, x, TG_ALL_AXES, false), x), 1.0 / 3, 0, 1.0 / 3, 1.0 / 3,
+               0, 0, 0, 0);
         tg_tensor *columns = INPUT(TG_SHAPE(3, 2), 1, 5, 1, 5, 0, 4);
-        EXPECT(semantics_grad(t, tg_max(t, columns, TG_AXES(0), false), columns), 0.5, 0.5, 0.5, 0.5, 0, 0);
+        EXPECT(semantics_grad(t, tg_max(t, columns, TG_AXES(0), false), columns), 0.5, 0.5, 0.5,
+               0.5, 0, 0);
     }
 }
 
@@ -113,7 +119,8 @@ Test(reduce, nan_wins_wherever_it_stands)
         for (int at = 0; at < 1100; at += 37) {
             for (int i = 0; i < 1100; i++) values[i] = i;
             values[at] = NAN;
-            tg_tensor *x = semantics_input(t, dtype, TG_SHAPE(1100), values), *rows = semantics_input(t, dtype, TG_SHAPE(1100, 1), values);
+            tg_tensor *x = semantics_input(t, dtype, TG_SHAPE(1100), values),
+                      *rows = semantics_input(t, dtype, TG_SHAPE(1100, 1), values);
             EXPECT(tg_max(t, x, TG_ALL_AXES, false), NAN);
             EXPECT(tg_min(t, x, TG_ALL_AXES, false), NAN);
             EXPECT(tg_max(t, rows, TG_AXES(0), false), NAN);
@@ -151,8 +158,10 @@ Test(reduce, argmax_takes_the_first_nan_and_the_first_infinity)
 {
     EACH_BUILD
     {
-        EXPECT(tg_argmax(t, INPUT(TG_SHAPE(2, 4), INF, NAN, 2, NAN, -INF, INF, INF, 0), 1, false), 1, 1);
-        EXPECT(tg_argmax(t, INPUT(TG_SHAPE(4, 2), INF, -INF, NAN, INF, 2, INF, NAN, 0), 0, false), 1, 1);
+        EXPECT(tg_argmax(t, INPUT(TG_SHAPE(2, 4), INF, NAN, 2, NAN, -INF, INF, INF, 0), 1, false),
+               1, 1);
+        EXPECT(tg_argmax(t, INPUT(TG_SHAPE(4, 2), INF, -INF, NAN, INF, 2, INF, NAN, 0), 0, false),
+               1, 1);
         EXPECT(tg_argmax(t, INPUT(TG_SHAPE(2, 2), -INF, -INF, -INF, -INF), 1, false), 0, 0);
     }
 }
@@ -209,7 +218,8 @@ Test(reduce, the_gradient_of_softmax_sums_over_its_axis_only)
     EACH_BUILD
     {
         const double g[] = {1, -2, 3, 0.5, 0, 1};
-        tg_tensor *x = INPUT(TG_SHAPE(2, 3), 0, 1, 2, 2, 0, -1), *seed = semantics_input(t, dtype, TG_SHAPE(2, 3), g), *gx;
+        tg_tensor *x = INPUT(TG_SHAPE(2, 3), 0, 1, 2, 2, 0, -1),
+                  *seed = semantics_input(t, dtype, TG_SHAPE(2, 3), g), *gx;
         for (int axis = 0; axis < 2; axis++) {
             const double v[] = {0, 1, 2, 2, 0, -1};
             double want[6], want_log[6];
@@ -218,7 +228,8 @@ Test(reduce, the_gradient_of_softmax_sums_over_its_axis_only)
                     const int n = axis ? 3 : 2, first = axis ? 3 * i : j, step = axis ? 1 : 3;
                     double sum = 0, dot = 0, total = 0;
                     for (int k = 0; k < n; k++) sum += exp(v[first + k * step]);
-                    for (int k = 0; k < n; k++) dot += exp(v[first + k * step]) / sum * g[first + k * step];
+                    for (int k = 0; k < n; k++)
+                        dot += exp(v[first + k * step]) / sum * g[first + k * step];
                     for (int k = 0; k < n; k++) total += g[first + k * step];
                     const double y = exp(v[3 * i + j]) / sum;
                     want[3 * i + j] = y * (g[3 * i + j] - dot);
@@ -271,7 +282,8 @@ Test(reduce, a_dropped_axis_gets_its_gradient_back_in_place)
             tg_grad(t, tg_mean(t, x, TG_AXES(-2), keepdim), s, 1, &x, &gx, false);
             EXPECT(gx, 0.5, 1, 1.5, 0.5, 1, 1.5, 2, 2.5, 3, 2, 2.5, 3);
         }
-        tg_tensor *apart = tg_sum(t, x, TG_AXES(2, 0), false), *kept = tg_sum(t, x, TG_AXES(0, 2), true);
+        tg_tensor *apart = tg_sum(t, x, TG_AXES(2, 0), false),
+                  *kept = tg_sum(t, x, TG_AXES(0, 2), true);
         EXPECT(apart, 30, 48);
         EXPECT_SHAPE(kept, TG_SHAPE(1, 2, 1));
         tg_grad(t, apart, INPUT(TG_SHAPE(2), 1, 2), 1, &x, &gx, false);
@@ -319,7 +331,8 @@ Test(reduce, variance_has_a_correction)
         EXPECT(tg_var(t, x, TG_ALL_AXES, 4, false), NAN);
         EXPECT(tg_var(t, x, TG_ALL_AXES, 5, false), NAN);
         EXPECT(tg_std(t, x, TG_ALL_AXES, 0, true), sqrt(2.5));
-        EXPECT(semantics_grad(t, tg_var(t, x, TG_ALL_AXES, 1, false), x), -4.0 / 3, -2.0 / 3, 2.0 / 3, 4.0 / 3);
+        EXPECT(semantics_grad(t, tg_var(t, x, TG_ALL_AXES, 1, false), x), -4.0 / 3, -2.0 / 3,
+               2.0 / 3, 4.0 / 3);
         tg_tensor *one = INPUT(TG_SHAPE(1), 2);
         EXPECT(tg_var(t, one, TG_ALL_AXES, 1, false), NAN);
         EXPECT(tg_std(t, one, TG_ALL_AXES, 1, false), NAN);
@@ -335,7 +348,8 @@ Test(reduce, the_deviation_of_a_constant_row_is_0_with_gradient_0)
         const double values[] = {0.1, 1e30, -7.3, 1.0 / 3};
         for (int64_t n = 2; n < 1100; n += 1 + n / 2)
             for (int k = 0; k < 4; k++) {
-                tg_tensor *x = tg_offset(t, tg_expand(t, INPUT(TG_SCALAR, 0), TG_SHAPE(n)), values[k]);
+                tg_tensor *x =
+                    tg_offset(t, tg_expand(t, INPUT(TG_SCALAR, 0), TG_SHAPE(n)), values[k]);
                 tg_tensor *y = tg_std(t, x, TG_ALL_AXES, 1, false);
                 EXPECT(y, 0);
                 EXPECT(tg_sum(t, tg_abs(t, semantics_grad(t, y, x)), TG_ALL_AXES, false), 0);
@@ -365,38 +379,48 @@ Test(reduce, integers_are_summed_and_compared_without_a_gradient)
                 ones[i] = 1;
             }
             tg_tensor *x = tg_input(t, TG_I64, TG_SHAPE(1500), many);
-            const int64_t *sum = tg_data(t, tg_sum(t, x, TG_ALL_AXES, false)), *most = tg_data(t, tg_max(t, x, TG_ALL_AXES, false)),
+            const int64_t *sum = tg_data(t, tg_sum(t, x, TG_ALL_AXES, false)),
+                          *most = tg_data(t, tg_max(t, x, TG_ALL_AXES, false)),
                           *least = tg_data(t, tg_min(t, x, TG_AXES(0), true));
             cr_expect(sum && *sum == 1500 * (INT64_C(1) << 52) + 1499 * 750);
             cr_expect(most && *most == (INT64_C(1) << 52) + 1499);
             cr_expect(least && *least == INT64_C(1) << 52);
-            tg_tensor *count = tg_sum(t, tg_input(t, TG_U8, TG_SHAPE(1500), ones), TG_ALL_AXES, false);
+            tg_tensor *count =
+                tg_sum(t, tg_input(t, TG_U8, TG_SHAPE(1500), ones), TG_ALL_AXES, false);
             cr_expect_eq(tg_tensor_dtype(count), TG_I64);
             EXPECT(count, 1500);
             const uint8_t scalar = 200;
-            cr_expect_eq(tg_tensor_dtype(tg_sum(t, tg_input(t, TG_U8, TG_SCALAR, &scalar), TG_ALL_AXES, false)), TG_I64);
-            cr_expect_eq(tg_tensor_dtype(tg_argmax(t, tg_input(t, TG_F32, TG_SHAPE(1), ((const float[]){1})), 0, false)), TG_I64);
+            cr_expect_eq(tg_tensor_dtype(
+                             tg_sum(t, tg_input(t, TG_U8, TG_SCALAR, &scalar), TG_ALL_AXES, false)),
+                         TG_I64);
+            cr_expect_eq(tg_tensor_dtype(tg_argmax(
+                             t, tg_input(t, TG_F32, TG_SHAPE(1), ((const float[]){1})), 0, false)),
+                         TG_I64);
         }
 }
 
 /* ---------------------------------------------------------------- refusals */
 
-#define REFUSED(status, call)                                                                                     \
-    do {                                                                                                          \
-        tg_tape *t = semantics_tape(TG_ISA_AUTO, 1);                                                              \
-        tg_tensor *x TG_MAYBE_UNUSED = tg_input(t, TG_F64, TG_SHAPE(2, 3), ((const double[]){1, 2, 3, 4, 5, 6})); \
-        tg_tensor *empty TG_MAYBE_UNUSED = tg_input(t, TG_F64, TG_SHAPE(2, 0), NULL);                             \
-        tg_tensor *integers TG_MAYBE_UNUSED = tg_input(t, TG_I64, TG_SHAPE(2), ((const int64_t[]){1, 2}));        \
-        tg_tensor *mask TG_MAYBE_UNUSED = tg_input(t, TG_U8, TG_SHAPE(2), ((const uint8_t[]){1, 0}));             \
-        tg_tensor *scalar TG_MAYBE_UNUSED = tg_constant(t, TG_F64, 1);                                            \
-        cr_expect_null(call, #call);                                                                              \
-        char here[64];                                                                                            \
-        snprintf(here, sizeof here, "test_semantics_reduce.c:%d: ", __LINE__);                                    \
-        cr_expect_eq(tg_tape_status(t), status, "%s: %s", #call, tg_tape_message(t));                             \
-        cr_expect(strstr(tg_tape_message(t), here) != NULL, "%s: %s", #call, tg_tape_message(t));                 \
-        cr_expect_null(tg_sum(t, x, TG_ALL_AXES, false), "a tape in error must not go on");                       \
-        cr_expect_null(tg_sum(t, scalar, TG_ALL_AXES, false), "not even where nothing is to be done");            \
-        tg_tape_free(t);                                                                                          \
+#define REFUSED(status, call)                                                                     \
+    do {                                                                                          \
+        tg_tape *t = semantics_tape(TG_ISA_AUTO, 1);                                              \
+        tg_tensor *x TG_MAYBE_UNUSED =                                                            \
+            tg_input(t, TG_F64, TG_SHAPE(2, 3), ((const double[]){1, 2, 3, 4, 5, 6}));            \
+        tg_tensor *empty TG_MAYBE_UNUSED = tg_input(t, TG_F64, TG_SHAPE(2, 0), NULL);             \
+        tg_tensor *integers TG_MAYBE_UNUSED =                                                     \
+            tg_input(t, TG_I64, TG_SHAPE(2), ((const int64_t[]){1, 2}));                          \
+        tg_tensor *mask TG_MAYBE_UNUSED =                                                         \
+            tg_input(t, TG_U8, TG_SHAPE(2), ((const uint8_t[]){1, 0}));                           \
+        tg_tensor *scalar TG_MAYBE_UNUSED = tg_constant(t, TG_F64, 1);                            \
+        cr_expect_null(call, #call);                                                              \
+        char here[64];                                                                            \
+        snprintf(here, sizeof here, "test_semantics_reduce.c:%d: ", __LINE__);                    \
+        cr_expect_eq(tg_tape_status(t), status, "%s: %s", #call, tg_tape_message(t));             \
+        cr_expect(strstr(tg_tape_message(t), here) != NULL, "%s: %s", #call, tg_tape_message(t)); \
+        cr_expect_null(tg_sum(t, x, TG_ALL_AXES, false), "a tape in error must not go on");       \
+        cr_expect_null(tg_sum(t, scalar, TG_ALL_AXES, false),                                     \
+                       "not even where nothing is to be done");                                   \
+        tg_tape_free(t);                                                                          \
     } while (0)
 
 Test(reduce, an_empty_reduction_has_no_extremum)
@@ -478,7 +502,8 @@ Test(reduce, sums_of_many_small_numbers_stay_accurate)
     for (int64_t i = 0; i < n; i++) tenth[i] = 0.1f;
     for (tg_isa isa = TG_ISA_BASE; isa <= TG_ISA_AVX512; isa++)
         for (tg_tape *t = semantics_tape(isa, 1); t; t = semantics_end(t)) {
-            const double sum = tg_item(t, tg_sum(t, tg_input_borrow(t, TG_F32, TG_SHAPE(n), tenth), TG_ALL_AXES, false));
+            const double sum = tg_item(
+                t, tg_sum(t, tg_input_borrow(t, TG_F32, TG_SHAPE(n), tenth), TG_ALL_AXES, false));
             cr_expect(fabs(sum / ((double)n * (double)0.1f) - 1) <= 1e-6, "%.9g", sum);
         }
     free(tenth);
@@ -490,7 +515,8 @@ static float ordered_sum(int64_t n, const float *x)
     if (n > 1024) {
         float part[4096];
         int64_t parts = 0;
-        for (int64_t first = 0; first < n; first += 1024) part[parts++] = ordered_sum(n - first < 1024 ? n - first : 1024, x + first);
+        for (int64_t first = 0; first < n; first += 1024)
+            part[parts++] = ordered_sum(n - first < 1024 ? n - first : 1024, x + first);
         return ordered_sum(parts, part);
     }
     float lane[64] = {0};
@@ -505,7 +531,8 @@ static float ordered_sum(int64_t n, const float *x)
 Test(reduce, sums_add_in_the_documented_order)
 {
     enum { LONGEST = 1024 * 1024 + 77 };
-    const int64_t sizes[] = {0, 1, 2, 3, 5, 7, 31, 32, 33, 63, 64, 65, 127, 128, 1000, 1023, 1024, 1025, 2048, 66000, LONGEST};
+    const int64_t sizes[] = {0,  1,   2,   3,    5,    7,    31,   32,   33,    63,     64,
+                             65, 127, 128, 1000, 1023, 1024, 1025, 2048, 66000, LONGEST};
     float *x = malloc(LONGEST * sizeof *x);
     uint32_t state = 1;
     for (int64_t i = 0; i < LONGEST; i++) {
@@ -516,8 +543,11 @@ Test(reduce, sums_add_in_the_documented_order)
         for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++)
             for (tg_tape *t = semantics_tape(isa, 1); t; t = semantics_end(t)) {
                 const int64_t n = sizes[k];
-                const float sum = (float)tg_item(t, tg_sum(t, tg_input(t, TG_F32, TG_SHAPE(n), x), TG_ALL_AXES, false)), want = ordered_sum(n, x);
-                cr_expect_eq(sum, want, "%lld elements: %.9g instead of %.9g", (long long)n, (double)sum, (double)want);
+                const float sum = (float)tg_item(t, tg_sum(t, tg_input(t, TG_F32, TG_SHAPE(n), x),
+                                                           TG_ALL_AXES, false)),
+                            want = ordered_sum(n, x);
+                cr_expect_eq(sum, want, "%lld elements: %.9g instead of %.9g", (long long)n,
+                             (double)sum, (double)want);
             }
     free(x);
 }
@@ -532,12 +562,15 @@ Test(reduce, softmax_sums_in_the_order_of_sum)
     EACH_BUILD
     {
         for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
-            tg_tensor *x = semantics_input(t, dtype, TG_SHAPE(sizes[k]), values), *g = tg_flip(t, x, TG_ALL_AXES), *gx;
+            tg_tensor *x = semantics_input(t, dtype, TG_SHAPE(sizes[k]), values),
+                      *g = tg_flip(t, x, TG_ALL_AXES), *gx;
             tg_tensor *y = tg_softmax(t, x, 0);
             tg_grad(t, y, g, 1, &x, &gx, false);
-            tg_tensor *composed = tg_mul(t, y, tg_sub(t, g, tg_sum(t, tg_mul(t, y, g), TG_ALL_AXES, false)));
+            tg_tensor *composed =
+                tg_mul(t, y, tg_sub(t, g, tg_sum(t, tg_mul(t, y, g), TG_ALL_AXES, false)));
             const void *is = tg_data(t, gx), *want = tg_data(t, composed);
-            cr_expect(is && want && memcmp(is, want, (size_t)sizes[k] * tg_dtype_size(dtype)) == 0, "%lld elements", (long long)sizes[k]);
+            cr_expect(is && want && memcmp(is, want, (size_t)sizes[k] * tg_dtype_size(dtype)) == 0,
+                      "%lld elements", (long long)sizes[k]);
         }
     }
     free(values);

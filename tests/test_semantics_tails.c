@@ -16,7 +16,10 @@ static long double tanh2(long double x) { return -2 * tanhl(x) * tanh1(x); }
 static long double silu1(long double x) { return s(x) + x * s1(x); }
 static long double silu2(long double x) { return s1(x) * (2 - x * tanhl(x / 2)); }
 static long double phi(long double x) { return expl(-x * x / 2) * 0.39894228040143267794L; }
-static long double gelu1(long double x) { return erfcl(-x * 0.70710678118654752440L) / 2 + x * phi(x); }
+static long double gelu1(long double x)
+{
+    return erfcl(-x * 0.70710678118654752440L) / 2 + x * phi(x);
+}
 static long double gelu2(long double x) { return (2 - x * x) * phi(x); }
 static long double elu1(long double x) { return x < 0 ? 1.5L * expl(x) : 1; }
 static long double elu2(long double x) { return x < 0 ? 1.5L * expl(x) : 0; }
@@ -25,7 +28,10 @@ static long double erf2(long double x) { return -2 * x * erf1(x); }
 
 static const long double a = 1.59576912160573071176L, b = 0.044715L * 1.59576912160573071176L;
 static long double inner(long double x) { return x * (a + b * x * x); }
-static long double gelu_tanh1(long double x) { return s(inner(x)) + x * (a + 3 * b * x * x) * s1(inner(x)); }
+static long double gelu_tanh1(long double x)
+{
+    return s(inner(x)) + x * (a + 3 * b * x * x) * s1(inner(x));
+}
 static long double gelu_tanh2(long double x)
 {
     const long double v1 = a + 3 * b * x * x;
@@ -62,8 +68,8 @@ static const struct {
     {"bce_with_logits of 0", loss_of_0, s, s1, 1e-6, 1e-6},
 };
 
-static void check(tg_tape *t, const char *name, int order, tg_tensor *is, int n, const double *x, long double (*want)(long double), double least,
-                  double bound)
+static void check(tg_tape *t, const char *name, int order, tg_tensor *is, int n, const double *x,
+                  long double (*want)(long double), double least, double bound)
 {
     for (int i = 0; i < n; i++) {
         const long double right = want((long double)x[i]);
@@ -71,29 +77,38 @@ static void check(tg_tape *t, const char *name, int order, tg_tensor *is, int n,
         const tg_dtype dtype = tg_tensor_dtype(is);
         const void *data = tg_data(t, is);
         cr_assert(data);
-        const double got = dtype == TG_F32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
-        cr_expect(fabsl((long double)got - right) <= (long double)bound * fabsl(right), "%s, %s, derivative %d at %g: %.17g, right: %.17Lg", name,
+        const double got =
+            dtype == TG_F32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
+        cr_expect(fabsl((long double)got - right) <= (long double)bound * fabsl(right),
+                  "%s, %s, derivative %d at %g: %.17g, right: %.17Lg", name,
                   dtype == TG_F32 ? "f32" : "f64", order, x[i], got, right);
     }
 }
 
 Test(semantics, derivatives_in_the_tails_keep_their_relative_accuracy)
 {
-    static const double x[] = {-745, -700, -300, -88, -80, -36.7, -30,   -20.25, -16.75, -13, -10, -7.5, -5,  -3.25,
-                               3.25, 5,    7.5,  10,  13,  16.75, 20.25, 30,     36.7,   80,  88,  300,  700, 745};
+    static const double x[] = {-745,  -700, -300, -88,   -80,  -36.7, -30, -20.25, -16.75, -13,
+                               -10,   -7.5, -5,   -3.25, 3.25, 5,     7.5, 10,     13,     16.75,
+                               20.25, 30,   36.7, 80,    88,   300,   700, 745};
     enum { N = sizeof x / sizeof *x };
     tg_tape *t = tg_tape_new(NULL);
     for (int k = 0; k < (int)(sizeof all / sizeof *all); k++)
         for (int narrow = 0; narrow < 2; narrow++) {
             float single[N];
             double exact[N];
-            for (int i = 0; i < N; i++) single[i] = (float)x[i], exact[i] = narrow ? (double)single[i] : x[i];
-            tg_tensor *at = narrow ? tg_input(t, TG_F32, TG_SHAPE(N), single) : tg_input(t, TG_F64, TG_SHAPE(N), x), *first, *second;
-            tg_grad(t, tg_sum(t, all[k].record(t, at), TG_ALL_AXES, false), NULL, 1, &at, &first, false);
+            for (int i = 0; i < N; i++)
+                single[i] = (float)x[i], exact[i] = narrow ? (double)single[i] : x[i];
+            tg_tensor *at = narrow ? tg_input(t, TG_F32, TG_SHAPE(N), single)
+                                   : tg_input(t, TG_F64, TG_SHAPE(N), x),
+                      *first, *second;
+            tg_grad(t, tg_sum(t, all[k].record(t, at), TG_ALL_AXES, false), NULL, 1, &at, &first,
+                    false);
             tg_grad(t, tg_sum(t, first, TG_ALL_AXES, false), NULL, 1, &at, &second, false);
             const double least = narrow ? FLT_MIN : DBL_MIN;
-            check(t, all[k].name, 1, first, N, exact, all[k].first, least, narrow ? all[k].first_f32 : 1e-12);
-            check(t, all[k].name, 2, second, N, exact, all[k].second, least, narrow ? all[k].second_f32 : 1e-12);
+            check(t, all[k].name, 1, first, N, exact, all[k].first, least,
+                  narrow ? all[k].first_f32 : 1e-12);
+            check(t, all[k].name, 2, second, N, exact, all[k].second, least,
+                  narrow ? all[k].second_f32 : 1e-12);
             cr_assert_eq(tg_tape_status(t), TG_OK, "%s: %s", all[k].name, tg_tape_message(t));
             tg_tape_reset(t);
         }

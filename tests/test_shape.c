@@ -107,7 +107,8 @@ Test(shape, texts_are_readable_and_fit)
     cr_assert_str_eq(tg_shape_text(TG_SHAPE(0)).text, "[0]");
     cr_assert_str_eq(tg_shape_text(TG_SHAPE(-4)).text, "[?]");
     cr_assert_str_eq(tg_shape_text((tg_shape){.ndim = 1000}).text, "[?]");
-    cr_assert_str_eq(tg_shape_text(TG_SHAPE(INT64_C(1) << 62, 1, 1, 1, 1, 1, 1, 1)).text, "[4611686018427387904,1,1,1,1,1,1,1]");
+    cr_assert_str_eq(tg_shape_text(TG_SHAPE(INT64_C(1) << 62, 1, 1, 1, 1, 1, 1, 1)).text,
+                     "[4611686018427387904,1,1,1,1,1,1,1]");
 }
 
 Test(shape, axes_by_value)
@@ -128,8 +129,12 @@ static void broadcasts(tg_shape a, tg_shape b, tg_shape y)
 {
     for (int turn = 0; turn < 2; turn++) {
         const tg_shape got = turn ? tg_shape_broadcast(b, a) : tg_shape_broadcast(a, b);
-        if (y.ndim < 0) cr_assert_eq(got.ndim, -1, "%s against %s gave %s", tg_shape_text(a).text, tg_shape_text(b).text, tg_shape_text(got).text);
-        else cr_assert(tg_shape_equal(got, y), "%s against %s gave %s", tg_shape_text(a).text, tg_shape_text(b).text, tg_shape_text(got).text);
+        if (y.ndim < 0)
+            cr_assert_eq(got.ndim, -1, "%s against %s gave %s", tg_shape_text(a).text,
+                         tg_shape_text(b).text, tg_shape_text(got).text);
+        else
+            cr_assert(tg_shape_equal(got, y), "%s against %s gave %s", tg_shape_text(a).text,
+                      tg_shape_text(b).text, tg_shape_text(got).text);
     }
 }
 

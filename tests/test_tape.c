@@ -55,7 +55,8 @@ static tg_tensor *record_step(tg_tape *t, const net *m, unsigned step, int rows)
     float x[3 * ROWS], y[ROWS];
     fill(x, 3 * rows, step);
     for (int i = 0; i < rows; i++) y[i] = x[3 * i] > 0;
-    return net_loss(t, m, tg_input(t, TG_F32, TG_SHAPE(rows, 3), x), tg_input(t, TG_F32, TG_SHAPE(rows, 1), y));
+    return net_loss(t, m, tg_input(t, TG_F32, TG_SHAPE(rows, 3), x),
+                    tg_input(t, TG_F32, TG_SHAPE(rows, 1), y));
 }
 
 /* Plain gradient descent, so that these tests stand on graph and ops alone. */
@@ -77,7 +78,8 @@ static void *on_a_small_stack(void *user)
 {
     (void)user;
     tg_params *ps = tg_params_new(NULL);
-    tg_tensor *p = constant_param(ps, "p", TG_SCALAR, 3), *q = constant_param(ps, "q", TG_SCALAR, 1);
+    tg_tensor *p = constant_param(ps, "p", TG_SCALAR, 3),
+              *q = constant_param(ps, "q", TG_SCALAR, 1);
     tg_tape *t = tg_tape_new(NULL);
     tg_tensor *y = p;
     for (int i = 0; i < 1000000; i++) y = tg_neg(t, y);
@@ -103,7 +105,8 @@ static void *on_a_small_stack(void *user)
     for (int i = 0; i < 100000; i++) y = tg_add(t, tg_scale(t, p, 0.1), y);
     tg_backward(t, y);
     expect_ok(t);
-    cr_expect(tg_param_grad(p) && fabs(*gradient_of(p) - 1e4) < 1e-8, "%.17g", tg_param_grad(p) ? *gradient_of(p) : (double)NAN);
+    cr_expect(tg_param_grad(p) && fabs(*gradient_of(p) - 1e4) < 1e-8, "%.17g",
+              tg_param_grad(p) ? *gradient_of(p) : (double)NAN);
     tg_tape_free(t);
     tg_params_free(ps);
     return NULL;
@@ -158,7 +161,8 @@ Test(tape, a_loop_of_equal_steps_plans_once_and_allocates_nothing)
             if (step == 1) after_two = c.requests;
         }
         expect_ok(t);
-        cr_expect_eq((long)c.requests, after_two, "%ld allocations after the second step", (long)c.requests - after_two);
+        cr_expect_eq((long)c.requests, after_two, "%ld allocations after the second step",
+                     (long)c.requests - after_two);
         cr_expect_eq(tg_tape_plan_stats(t).misses, 1);
         cr_expect_eq(tg_tape_plan_stats(t).hits, 9999);
         cr_expect_eq(tg_tape_plan_stats(t).plans, 1);
@@ -199,7 +203,8 @@ Test(tape, slopes_rates_and_constants_share_a_plan)
     tg_tape *t = tg_tape_new(NULL);
     const float x[] = {-1, 2, 3};
     for (int k = 1; k <= 5; k++) {
-        tg_tensor *y = tg_leaky_relu(t, tg_scale(t, tg_input(t, TG_F32, TG_SHAPE(3), x), k), 0.5 * k);
+        tg_tensor *y =
+            tg_leaky_relu(t, tg_scale(t, tg_input(t, TG_F32, TG_SHAPE(3), x), k), 0.5 * k);
         const float *data = tg_data(t, tg_add(t, y, tg_constant(t, TG_F32, k)));
         cr_expect(data && data[0] == -0.5f * (float)(k * k) + (float)k && data[1] == 3 * (float)k);
         tg_tape_reset(t);
@@ -212,7 +217,8 @@ Test(tape, slopes_rates_and_constants_share_a_plan)
 Test(tape, graphs_that_look_alike_have_plans_of_their_own)
 {
     tg_params *ps = tg_params_new(NULL);
-    tg_tensor *p = constant_param(ps, "p", TG_SCALAR, 2), *q = constant_param(ps, "q", TG_SCALAR, 3);
+    tg_tensor *p = constant_param(ps, "p", TG_SCALAR, 2),
+              *q = constant_param(ps, "q", TG_SCALAR, 3);
     tg_tape *t = tg_tape_new(NULL);
     const double x[] = {1, 2, 3, 4, 5, 6};
     for (int round = 0; round < 3; round++) {
@@ -232,7 +238,8 @@ Test(tape, graphs_that_look_alike_have_plans_of_their_own)
         for (int which = 0; which < 3; which++) {
             tg_tensor *ask[] = {tg_neg(t, p), tg_exp(t, p), tg_mul(t, q, p)};
             const double want[] = {-2, exp(2), 6};
-            cr_expect_float_eq(tg_item(t, ask[which]), want[which], 1e-14, "one recording, another value asked for");
+            cr_expect_float_eq(tg_item(t, ask[which]), want[which], 1e-14,
+                               "one recording, another value asked for");
             tg_tape_reset(t);
         }
         for (int trainable = 0; trainable < 2; trainable++) {
@@ -272,10 +279,14 @@ static double small_training(const tg_allocator *allocator, tg_status *status)
         tg_keep(t, loss);
         tg_backward(t, loss);
         last = tg_item(t, loss);
-        tg_backward(t, tg_scale(t, loss, 0.5)); /* adds to the gradients that are there, or takes them away */
+        tg_backward(
+            t,
+            tg_scale(t, loss, 0.5)); /* adds to the gradients that are there, or takes them away */
         *status = tg_tape_status(t);
         if (*status != TG_OK)
-            for (int k = 0; k < 4; k++) cr_expect_null(tg_param_grad(tg_params_get(m.ps, k)), "a failed backward pass leaves no gradient");
+            for (int k = 0; k < 4; k++)
+                cr_expect_null(tg_param_grad(tg_params_get(m.ps, k)),
+                               "a failed backward pass leaves no gradient");
         tg_tape_reset(t);
         if (*status == TG_OK) descend(&m);
     }
@@ -297,9 +308,10 @@ Test(tape, running_out_of_memory_anywhere_is_a_clean_error)
         for (long n = 1; n <= all; n++) {
             c = (test_memory){.fail_at = n, .fail_for = lasting ? 0 : 1};
             const double loss = small_training(&allocator, &status);
-            cr_expect(status == TG_ENOMEM || (status == TG_OK && loss == want), "allocation %ld of %ld: %s, loss %g", n, all, tg_status_name(status),
-                      loss);
-            cr_expect_eq((long)c.blocks, 0, "allocation %ld of %ld: %ld blocks lost", n, all, (long)c.blocks);
+            cr_expect(status == TG_ENOMEM || (status == TG_OK && loss == want),
+                      "allocation %ld of %ld: %s, loss %g", n, all, tg_status_name(status), loss);
+            cr_expect_eq((long)c.blocks, 0, "allocation %ld of %ld: %ld blocks lost", n, all,
+                         (long)c.blocks);
         }
 }
 
@@ -324,7 +336,8 @@ Test(tape, a_tape_works_again_after_running_out_of_memory)
         tg_tape_clear_error(t);
         tg_tape_reset(t);
         tg_tape_set_step(t, 9);
-        cr_expect_eq(tg_item(t, record_step(t, &m, 0, ROWS)), want, "after allocation %ld failed: %s", n, tg_tape_message(t));
+        cr_expect_eq(tg_item(t, record_step(t, &m, 0, ROWS)), want,
+                     "after allocation %ld failed: %s", n, tg_tape_message(t));
         tg_tape_free(t);
         cr_expect_eq((long)c.blocks, 0);
     }
@@ -340,7 +353,8 @@ Test(tape, parameters_that_changed_are_never_read_silently)
     tg_tensor *p = constant_param(ps, "weight", TG_SCALAR, 2);
     tg_tape *t = tg_tape_new(NULL);
     const double five = 5;
-    tg_tensor *square = tg_square(t, p), *cube = tg_mul(t, square, p), *kept = tg_keep(t, tg_exp(t, square)), *later = tg_neg(t, cube);
+    tg_tensor *square = tg_square(t, p), *cube = tg_mul(t, square, p),
+              *kept = tg_keep(t, tg_exp(t, square)), *later = tg_neg(t, cube);
     tg_eval(t, 1, &cube);
     cr_expect_eq(tg_item(t, square), 4, "not computed on its own before, but nothing has changed");
     tg_param_write(p, &five);
@@ -349,15 +363,17 @@ Test(tape, parameters_that_changed_are_never_read_silently)
     expect_ok(t);
     cr_expect_eq(tg_item(t, later), -8, "made of what is computed: %s", tg_tape_message(t));
     tg_tensor *fresh = tg_cos(t, tg_mul(t, p, p));
-    cr_expect_float_eq(tg_item(t, fresh), cos(25), 1e-15, "recorded after the change: %s", tg_tape_message(t));
+    cr_expect_float_eq(tg_item(t, fresh), cos(25), 1e-15, "recorded after the change: %s",
+                       tg_tape_message(t));
 
     tg_tape_reset(t);
     tg_tensor *old = tg_log(t, p);
     tg_param_write(p, &five);
     cr_expect(isnan(tg_item(t, old)));
     cr_expect_eq(tg_tape_status(t), TG_ESTALE);
-    cr_expect(strstr(tg_tape_message(t), "weight") && strstr(tg_tape_message(t), "tg_keep") && strstr(tg_tape_message(t), "test_tape.c:"), "%s",
-              tg_tape_message(t));
+    cr_expect(strstr(tg_tape_message(t), "weight") && strstr(tg_tape_message(t), "tg_keep") &&
+                  strstr(tg_tape_message(t), "test_tape.c:"),
+              "%s", tg_tape_message(t));
     tg_tape_clear_error(t);
     tg_backward(t, old);
     cr_expect_eq(tg_tape_status(t), TG_ESTALE);
@@ -373,7 +389,9 @@ Test(tape, values_of_views_are_contiguous_copies)
     tg_tensor *m = tg_input_borrow(t, TG_I64, TG_SHAPE(2, 3), x);
     const int64_t *turned = tg_data(t, tg_transpose(t, m, 0, 1)), want[] = {1, 4, 2, 5, 3, 6};
     cr_expect_arr_eq(turned, want, sizeof want);
-    const int64_t *spread = tg_data(t, tg_expand(t, tg_slice(t, m, 1, -1, TG_END, 1), TG_SHAPE(2, 2))), wide[] = {3, 3, 6, 6};
+    const int64_t *spread =
+                      tg_data(t, tg_expand(t, tg_slice(t, m, 1, -1, TG_END, 1), TG_SHAPE(2, 2))),
+                  wide[] = {3, 3, 6, 6};
     cr_expect_arr_eq(spread, wide, sizeof wide);
     cr_expect_arr_eq(turned, want, sizeof want, "valid until the reset");
     cr_expect_not_null(tg_data(t, tg_slice(t, m, 0, 5, TG_END, 1)), "empty, and yet no NULL");
@@ -393,10 +411,13 @@ Test(tape, evaluating_piece_by_piece_changes_no_bit)
         if (piecemeal) tg_data(t, a);
         tg_tensor *b = tg_softmax(t, tg_mul(t, a, tg_exp(t, a)), 1);
         if (piecemeal) tg_data(t, tg_exp(t, a));
-        tg_tensor *c = tg_div(t, tg_sigmoid(t, b), tg_offset(t, tg_sum(t, tg_square(t, a), TG_AXES(1), true), 1)), *all[] = {a, b, c};
+        tg_tensor *c = tg_div(t, tg_sigmoid(t, b),
+                              tg_offset(t, tg_sum(t, tg_square(t, a), TG_AXES(1), true), 1)),
+                  *all[] = {a, b, c};
         if (piecemeal) tg_data(t, c);
         tg_eval(t, 3, all);
-        for (int k = 0; k < 3; k++) memcpy((piecemeal ? pieces : whole) + 12 * k, tg_data(t, all[k]), 12 * sizeof(float));
+        for (int k = 0; k < 3; k++)
+            memcpy((piecemeal ? pieces : whole) + 12 * k, tg_data(t, all[k]), 12 * sizeof(float));
         expect_ok(t);
         tg_tape_free(t);
     }
@@ -437,7 +458,8 @@ Test(tape, replaying_equals_recording_again)
 {
     enum { STEPS = 20 };
     static float want[STEPS][22];
-    for (int how = 0; how < 4; how++) { /* recorded, replayed, replayed with borrowed inputs, replayed node by node */
+    for (int how = 0; how < 4;
+         how++) { /* recorded, replayed, replayed with borrowed inputs, replayed node by node */
         const tg_tape_options o = {.size = sizeof o, .seed = 5, .node_by_node = how == 3};
         net m = make_net(NULL, 2);
         tg_tape *t = tg_tape_new(&o);
@@ -449,7 +471,8 @@ Test(tape, replaying_equals_recording_again)
             for (int i = 0; i < ROWS; i++) y[i] = x[3 * i] > 0;
             if (how == 0 || step == 0) {
                 if (step) tg_tape_reset(t);
-                in = how == 2 ? tg_input_borrow(t, TG_F32, TG_SHAPE(ROWS, 3), x) : tg_input(t, TG_F32, TG_SHAPE(ROWS, 3), x);
+                in = how == 2 ? tg_input_borrow(t, TG_F32, TG_SHAPE(ROWS, 3), x)
+                              : tg_input(t, TG_F32, TG_SHAPE(ROWS, 3), x);
                 target = tg_input(t, TG_F32, TG_SHAPE(ROWS, 1), y);
                 loss = net_loss(t, &m, in, target);
                 tg_backward(t, loss);
@@ -518,7 +541,8 @@ static uint64_t mask_of(const tg_tape_options *o, int step, bool metric, int ind
 Test(tape, random_numbers_are_a_function_of_seed_stream_step_and_call)
 {
     const tg_tape_options o = {.size = sizeof o, .seed = 7}, seed = {.size = sizeof o, .seed = 8},
-                          stream = {.size = sizeof o, .seed = 7, .stream = 1}, threads = {.size = sizeof o, .seed = 7, .threads = 3},
+                          stream = {.size = sizeof o, .seed = 7, .stream = 1},
+                          threads = {.size = sizeof o, .seed = 7, .threads = 3},
                           single = {.size = sizeof o, .seed = 7, .node_by_node = true};
     const uint64_t mask = mask_of(&o, 0, false, 0), second = mask_of(&o, 0, false, 1);
     cr_expect_neq(mask, second);
@@ -530,7 +554,8 @@ Test(tape, random_numbers_are_a_function_of_seed_stream_step_and_call)
     cr_expect_neq(mask, mask_of(&seed, 0, false, 0));
     cr_expect_neq(mask, mask_of(&stream, 0, false, 0));
     int kept = 0;
-    for (int step = 0; step < 100; step++) kept += __builtin_popcountll(mask_of(&o, step, false, 0));
+    for (int step = 0; step < 100; step++)
+        kept += __builtin_popcountll(mask_of(&o, step, false, 0));
     /* 6400 fair draws: 3200, give or take 5 standard deviations of 40 */
     cr_expect(abs(kept - 3200) < 200, "%d", kept);
 }
@@ -553,7 +578,8 @@ Test(tape, the_first_node_that_is_not_finite_is_named)
     snprintf(position, sizeof position, "test_tape.c:%d: sqrt", line);
     cr_expect_eq(tg_tape_status(t), TG_ENONFINITE);
     cr_expect(strstr(tg_tape_message(t), position), "%s", tg_tape_message(t));
-    cr_expect(strstr(tg_tape_message(t), "-1") && strstr(tg_tape_message(t), "4"), "the operand's range: %s", tg_tape_message(t));
+    cr_expect(strstr(tg_tape_message(t), "-1") && strstr(tg_tape_message(t), "4"),
+              "the operand's range: %s", tg_tape_message(t));
     tg_tape_clear_error(t);
     tg_tape_reset(t);
 
@@ -563,7 +589,8 @@ Test(tape, the_first_node_that_is_not_finite_is_named)
     tg_backward(t, tg_sum(t, y, TG_ALL_AXES, false));
     snprintf(position, sizeof position, "test_tape.c:%d: ", root);
     cr_expect_eq(tg_tape_status(t), TG_ENONFINITE);
-    cr_expect(strstr(tg_tape_message(t), position), "the op whose gradient it is: %s", tg_tape_message(t));
+    cr_expect(strstr(tg_tape_message(t), position), "the op whose gradient it is: %s",
+              tg_tape_message(t));
     cr_expect_null(tg_param_grad(p));
     tg_tape_clear_error(t);
     tg_tape_reset(t);
@@ -633,7 +660,8 @@ Test(tape, a_fused_cast_reports_what_integers_cannot_hold)
 {
     tg_tape *t = tg_tape_new(NULL);
     tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(3), (const double[]){1, 1e300, 2});
-    cr_expect_null(tg_data(t, tg_add(t, tg_cast(t, tg_mul(t, x, x), TG_I64), tg_constant(t, TG_I64, 1))));
+    cr_expect_null(
+        tg_data(t, tg_add(t, tg_cast(t, tg_mul(t, x, x), TG_I64), tg_constant(t, TG_I64, 1))));
     cr_expect_eq(tg_tape_status(t), TG_EVALUE, "%s", tg_tape_message(t));
     tg_tape_free(t);
 }

@@ -72,7 +72,8 @@ typedef struct result {
     float loss, middle[COLUMNS], w[40 * COLUMNS], b[40], scale[COLUMNS];
 } result;
 
-static void take_gradients(tg_tape *t, const model *m, result *r, tg_tensor *loss, tg_tensor *middle)
+static void take_gradients(tg_tape *t, const model *m, result *r, tg_tensor *loss,
+                           tg_tensor *middle)
 {
     tg_tensor *g[3];
     float *const to[] = {r->w, r->b, r->scale};
@@ -112,12 +113,14 @@ Test(threads, a_program_that_asks_for_none_starts_none)
         for (int rows = 1; rows <= ROWS; rows += 299) {
             free(run_once(t, m, rows, 0));
             expect_ok(t);
-            cr_expect_eq(running(), before, "%d threads, %d rows: %d are running, %d before", threads, rows, running(), before);
+            cr_expect_eq(running(), before, "%d threads, %d rows: %d are running, %d before",
+                         threads, rows, running(), before);
         }
         tg_tape_free(t);
     }
     tg_tape *t = tape_with(2);
-    tg_item(t, tg_sum(t, tg_square(t, tg_input_borrow(t, TG_F32, TG_SHAPE(5000), m->x)), TG_ALL_AXES, false));
+    tg_item(t, tg_sum(t, tg_square(t, tg_input_borrow(t, TG_F32, TG_SHAPE(5000), m->x)),
+                      TG_ALL_AXES, false));
     cr_expect_eq(running(), before, "a few elements are not worth a thread");
     free(run_once(t, m, ROWS, 0));
     expect_ok(t);
@@ -243,7 +246,9 @@ static void same_in_this_environment(const model *m, const char *name, const res
     tg_tape *one = tape_with(1), *four = tape_with(4);
     result *want = run_once(one, m, ROWS, 0), *is = run_once(four, m, ROWS, 0);
     cr_expect(memcmp(want, is, sizeof *want) == 0, "%s: 4 threads give other bits than 1", name);
-    if (usual) cr_expect(memcmp(want, usual, sizeof *want) != 0, "%s changes nothing, so this test shows nothing", name);
+    if (usual)
+        cr_expect(memcmp(want, usual, sizeof *want) != 0,
+                  "%s changes nothing, so this test shows nothing", name);
     tg_tape_free(one);
     tg_tape_free(four);
     free(want);

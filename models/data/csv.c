@@ -36,7 +36,8 @@ static tg_text shown(const char *text, size_t n)
     enum { LONGEST = 60 };
     tg_text y;
     size_t used = 0;
-    for (; used < n && used < LONGEST; used++) y.text[used] = (unsigned char)text[used] < ' ' ? '?' : text[used];
+    for (; used < n && used < LONGEST; used++)
+        y.text[used] = (unsigned char)text[used] < ' ' ? '?' : text[used];
     while (used < n && used && ((unsigned char)y.text[used - 1] & 0xC0) == 0x80) used--;
     if (used < n && used && (unsigned char)y.text[used - 1] >= 0xC0) used--;
     snprintf(y.text + used, sizeof y.text - used, "%s", used < n ? "..." : "");
@@ -48,7 +49,8 @@ static bool fail_at(reader *r, int64_t line, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    tg_error_setv(&r->d->error, r->path, line < INT32_MAX ? (int)line : INT32_MAX, NULL, TG_EFORMAT, format, arguments);
+    tg_error_setv(&r->d->error, tg_position_of(r->path, line).text, NULL, TG_EFORMAT, format,
+                  arguments);
     va_end(arguments);
     return false;
 }
@@ -57,7 +59,11 @@ static bool valid_utf8(const char *text, size_t n)
 {
     for (size_t k = 0; k < n;) {
         const unsigned char c = (unsigned char)text[k];
-        const size_t more = c < 0x80 ? 0 : c >= 0xC2 && c < 0xE0 ? 1 : c >= 0xE0 && c < 0xF0 ? 2 : c >= 0xF0 && c < 0xF5 ? 3 : n;
+        const size_t more = c < 0x80                ? 0
+                            : c >= 0xC2 && c < 0xE0 ? 1
+                            : c >= 0xE0 && c < 0xF0 ? 2
+                            : c >= 0xF0 && c < 0xF5 ? 3
+                                                    : n;
         if (more >= n - k) return false;
         uint32_t code = more == 0 ? c : (uint32_t)c & (0x3FU >> more);
         for (size_t j = 1; j <= more; j++) {
@@ -93,16 +99,20 @@ static bool is_nonfinite_name(const char *text)
     return false;
 }
 
-static bool parse_number(reader *r, int64_t line, const char *column, const char *text, size_t n, float *y)
+static bool parse_number(reader *r, int64_t line, const char *column, const char *text, size_t n,
+                         float *y)
 {
     double value = 0;
     if (n == 0) return fail_at(r, line, "column '%s': empty", shown(column, strlen(column)).text);
     if (!is_number(text, n, &value)) {
         const char *what = is_nonfinite_name(text) ? "not a finite number" : "not a number";
-        return fail_at(r, line, "column '%s': %s: '%s'", shown(column, strlen(column)).text, what, shown(text, n).text);
+        return fail_at(r, line, "column '%s': %s: '%s'", shown(column, strlen(column)).text, what,
+                       shown(text, n).text);
     }
     *y = (float)value;
-    if (!isfinite(*y)) return fail_at(r, line, "column '%s': beyond the range of f32: '%s'", shown(column, strlen(column)).text, shown(text, n).text);
+    if (!isfinite(*y))
+        return fail_at(r, line, "column '%s': beyond the range of f32: '%s'",
+                       shown(column, strlen(column)).text, shown(text, n).text);
     return true;
 }
 
@@ -119,7 +129,8 @@ static void header_field(reader *r, const char *text, size_t n)
         const int64_t number = tg_texts_add(&r->names, text, n);
         if (number < 0) tg_dataset_no_memory(r->d);
         else if (number != column)
-            fail_at(r, r->line, "columns %lld and %lld have the same name '%s'", (long long)number + 1, (long long)column + 1, shown(text, n).text);
+            fail_at(r, r->line, "columns %lld and %lld have the same name '%s'",
+                    (long long)number + 1, (long long)column + 1, shown(text, n).text);
     }
 }
 
@@ -138,7 +149,9 @@ static bool header_for_model(reader *r)
     for (int64_t k = 0; k < r->columns; k++) r->role[k] = SKIPPED;
     for (int64_t k = 0; k < s->features; k++) {
         const int64_t column = find_column(r, s->name[k]);
-        if (column < 0) return fail_at(r, r->line, "no column '%s', which the model needs", shown(s->name[k], strlen(s->name[k])).text);
+        if (column < 0)
+            return fail_at(r, r->line, "no column '%s', which the model needs",
+                           shown(s->name[k], strlen(s->name[k])).text);
         r->role[column] = k;
     }
     const int64_t target = find_column(r, s->target);
@@ -152,12 +165,17 @@ static bool header_as_it_is(reader *r)
 {
     tg_schema *s = &r->d->schema;
     tg_arena *arena = &r->d->arena;
-    if (r->columns < 2) return fail_at(r, r->line, "one column only: at least one feature and the target are needed");
+    if (r->columns < 2)
+        return fail_at(r, r->line,
+                       "one column only: at least one feature and the target are needed");
     const int64_t target = r->options->target ? find_column(r, r->options->target) : r->columns - 1;
     if (target < 0) {
-        const char *last = tg_texts_get(&r->names, r->columns - 1), *first = tg_texts_get(&r->names, 0);
-        return fail_at(r, r->line, "no column '%s' among the %lld columns '%s' ... '%s'", shown(r->options->target, strlen(r->options->target)).text,
-                       (long long)r->columns, shown(first, strlen(first)).text, shown(last, strlen(last)).text);
+        const char *last = tg_texts_get(&r->names, r->columns - 1),
+                   *first = tg_texts_get(&r->names, 0);
+        return fail_at(r, r->line, "no column '%s' among the %lld columns '%s' ... '%s'",
+                       shown(r->options->target, strlen(r->options->target)).text,
+                       (long long)r->columns, shown(first, strlen(first)).text,
+                       shown(last, strlen(last)).text);
     }
     const char **name = tg_arena_take(arena, (size_t)(r->columns - 1) * sizeof *name);
     bool ok = name;
@@ -187,11 +205,13 @@ static void header_end(reader *r)
         all_numbers = is_number(name, strlen(name), &number);
     }
     if (all_numbers) {
-        fail_at(r, r->line, "a header line with column names is needed, but every field here is a number");
+        fail_at(r, r->line,
+                "a header line with column names is needed, but every field here is a number");
         return;
     }
     void *role = r->role;
-    const bool ok = tg_grow(&r->d->allocator, &role, &r->role_capacity, (size_t)r->columns, sizeof *r->role);
+    const bool ok =
+        tg_grow(&r->d->allocator, &role, &r->role_capacity, (size_t)r->columns, sizeof *r->role);
     r->role = role;
     if (!ok) tg_dataset_no_memory(r->d);
     else if (r->model ? header_for_model(r) : header_as_it_is(r)) r->header = true;
@@ -214,7 +234,8 @@ static void target_field(reader *r, const char *text, size_t n)
     const int64_t number = tg_texts_add(&r->targets, text, n);
     void *lines = r->target_line;
     bool ok = number >= 0;
-    ok = ok && tg_grow(&r->d->allocator, &lines, &r->target_capacity, r->targets.count, sizeof *r->target_line);
+    ok = ok && tg_grow(&r->d->allocator, &lines, &r->target_capacity, r->targets.count,
+                       sizeof *r->target_line);
     r->target_line = lines;
     if (!ok) {
         tg_dataset_no_memory(r->d);
@@ -238,7 +259,9 @@ static void on_field(void *field, size_t n, void *user)
     if (column == 0 && tg_dataset_reserve(d, d->rows + 1) != TG_OK) return;
     if (column >= r->columns || r->role[column] == SKIPPED) return;
     if (r->role[column] == TARGET) target_field(r, text, n);
-    else parse_number(r, r->line, tg_texts_get(&r->names, column), text, n, &d->x[d->rows * d->schema.features + r->role[column]]);
+    else
+        parse_number(r, r->line, tg_texts_get(&r->names, column), text, n,
+                     &d->x[d->rows * d->schema.features + r->role[column]]);
 }
 
 static void on_row(int terminator, void *user)
@@ -250,7 +273,8 @@ static void on_row(int terminator, void *user)
         header_end(r);
     } else {
         if (r->field != r->columns)
-            fail_at(r, r->line, "%lld field%s where the header has %lld", (long long)r->field, r->field == 1 ? "" : "s", (long long)r->columns);
+            fail_at(r, r->line, "%lld field%s where the header has %lld", (long long)r->field,
+                    r->field == 1 ? "" : "s", (long long)r->columns);
         r->d->rows++;
     }
     r->field = 0;
@@ -264,8 +288,12 @@ static size_t class_text(const char *text, char *y, size_t room)
 {
     double value = 0;
     int n = 0;
-    if (!is_number(text, strlen(text), &value) || !isfinite(value)) n = snprintf(y, room, "%s", text);
-    else n = fabs(value) < 1e15 && floor(value) == value ? snprintf(y, room, "%.0f", value == 0 ? 0.0 : value) : snprintf(y, room, "%.17g", value);
+    if (!is_number(text, strlen(text), &value) || !isfinite(value))
+        n = snprintf(y, room, "%s", text);
+    else
+        n = fabs(value) < 1e15 && floor(value) == value
+                ? snprintf(y, room, "%.0f", value == 0 ? 0.0 : value)
+                : snprintf(y, room, "%.17g", value);
     return n > 0 && (size_t)n < room ? (size_t)n : 0;
 }
 
@@ -273,7 +301,8 @@ static bool numbers(reader *r)
 {
     tg_dataset *d = r->d;
     void *number = d->number;
-    const bool room = tg_grow(&d->allocator, &number, &d->number_capacity, (size_t)d->rows, sizeof *d->number);
+    const bool room =
+        tg_grow(&d->allocator, &number, &d->number_capacity, (size_t)d->rows, sizeof *d->number);
     d->number = number;
     if (!room) return tg_dataset_no_memory(d), false;
     const size_t bytes = r->targets.count * sizeof(float);
@@ -294,11 +323,15 @@ typedef struct class_label {
     int64_t number; /* in order of appearance */
 } class_label;
 
-static int by_text(const void *a, const void *b) { return strcmp(((const class_label *)a)->text, ((const class_label *)b)->text); }
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(((const class_label *)a)->text, ((const class_label *)b)->text);
+}
 
 static int by_number(const void *a, const void *b)
 {
-    const double x = strtod(((const class_label *)a)->text, NULL), y = strtod(((const class_label *)b)->text, NULL);
+    const double x = strtod(((const class_label *)a)->text, NULL),
+                 y = strtod(((const class_label *)b)->text, NULL);
     return (x > y) - (x < y);
 }
 
@@ -309,7 +342,8 @@ static bool sort_labels(tg_dataset *d, const tg_texts *classes, bool all_numbers
     class_label *list = tg_allocate(&d->allocator, n * sizeof *list);
     const char **label = tg_arena_take(&d->arena, n * sizeof *label);
     bool ok = list && label;
-    for (size_t k = 0; ok && k < n; k++) list[k] = (class_label){tg_texts_get(classes, (int64_t)k), (int64_t)k};
+    for (size_t k = 0; ok && k < n; k++)
+        list[k] = (class_label){tg_texts_get(classes, (int64_t)k), (int64_t)k};
     if (ok) qsort(list, n, sizeof *list, all_numbers ? by_number : by_text);
     for (size_t k = 0; ok && k < n; k++) {
         place[list[k].number] = (int64_t)k;
@@ -328,8 +362,10 @@ static int64_t model_class(reader *r, const char *text, int64_t line)
     for (int64_t k = 0; k < s->classes; k++)
         if (!strcmp(s->label[k], text)) return k;
     const char *first = s->label[0], *last = s->label[s->classes - 1];
-    fail_at(r, line, "column '%s': '%s' is none of the model's %lld classes '%s' ... '%s'", shown(s->target, strlen(s->target)).text,
-            shown(text, strlen(text)).text, (long long)s->classes, shown(first, strlen(first)).text, shown(last, strlen(last)).text);
+    fail_at(r, line, "column '%s': '%s' is none of the model's %lld classes '%s' ... '%s'",
+            shown(s->target, strlen(s->target)).text, shown(text, strlen(text)).text,
+            (long long)s->classes, shown(first, strlen(first)).text,
+            shown(last, strlen(last)).text);
     return -1;
 }
 
@@ -341,9 +377,13 @@ static bool number_classes(reader *r, tg_texts *classes, bool all_numbers, int64
     tg_dataset *d = r->d;
     for (size_t k = 0; k < r->targets.count; k++) {
         const size_t n = class_text(tg_texts_get(&r->targets, (int64_t)k), text, sizeof text);
-        if (!n) return fail_at(r, r->target_line[k], "column '%s': a label of more than %d bytes", d->schema.target, LONGEST_LABEL - 1);
-        class_of[k] = r->model ? model_class(r, text, r->target_line[k]) : tg_texts_add(classes, text, n);
-        if (class_of[k] < 0) return d->error.status != TG_OK ? false : (tg_dataset_no_memory(d), false);
+        if (!n)
+            return fail_at(r, r->target_line[k], "column '%s': a label of more than %d bytes",
+                           d->schema.target, LONGEST_LABEL - 1);
+        class_of[k] =
+            r->model ? model_class(r, text, r->target_line[k]) : tg_texts_add(classes, text, n);
+        if (class_of[k] < 0)
+            return d->error.status != TG_OK ? false : (tg_dataset_no_memory(d), false);
     }
     if (r->model) return true;
     const size_t bytes = classes->count * sizeof(int64_t);
@@ -359,21 +399,29 @@ static bool labels(reader *r, bool all_numbers)
     tg_dataset *d = r->d;
     const char *target = d->schema.target;
     if (r->targets.count > MOST_CLASSES)
-        return fail_at(r, r->target_line[MOST_CLASSES], "column '%s': more than %d different targets, too many for classes", target, MOST_CLASSES);
+        return fail_at(r, r->target_line[MOST_CLASSES],
+                       "column '%s': more than %d different targets, too many for classes", target,
+                       MOST_CLASSES);
     tg_texts classes = {.allocator = &d->allocator};
     const size_t bytes = r->targets.count * sizeof(int64_t);
     int64_t *class_of = tg_allocate(&d->allocator, bytes);
-    bool ok = class_of ? number_classes(r, &classes, all_numbers, class_of) : (tg_dataset_no_memory(d), false);
+    bool ok = class_of ? number_classes(r, &classes, all_numbers, class_of)
+                       : (tg_dataset_no_memory(d), false);
     for (int64_t i = 0; ok && i < d->rows; i++) d->class_number[i] = class_of[d->class_number[i]];
     tg_release(&d->allocator, class_of, bytes);
     tg_texts_free(&classes);
     if (!ok || r->model) return ok;
     const int64_t n = d->schema.classes;
     if (n < 2)
-        return tg_error_set(&d->error, NULL, 0, r->path, TG_EFORMAT, "column '%s': there is one class only, '%s'", target, d->schema.label[0]), false;
-    if (d->schema.task == TG_TASK_AUTO) d->schema.task = n == 2 ? TG_TASK_BINARY : TG_TASK_MULTICLASS;
+        return tg_error_set(&d->error, NULL, r->path, TG_EFORMAT,
+                            "column '%s': there is one class only, '%s'", target,
+                            d->schema.label[0]),
+               false;
+    if (d->schema.task == TG_TASK_AUTO)
+        d->schema.task = n == 2 ? TG_TASK_BINARY : TG_TASK_MULTICLASS;
     if (d->schema.task == TG_TASK_BINARY && n != 2)
-        return tg_error_set(&d->error, NULL, 0, r->path, TG_EFORMAT, "column '%s': the task is binary, but there are %lld classes", target,
+        return tg_error_set(&d->error, NULL, r->path, TG_EFORMAT,
+                            "column '%s': the task is binary, but there are %lld classes", target,
                             (long long)n),
                false;
     return true;
@@ -383,8 +431,13 @@ static bool labels(reader *r, bool all_numbers)
 static bool resolve_targets(reader *r)
 {
     tg_dataset *d = r->d;
-    if (!r->header) return tg_error_set(&d->error, NULL, 0, r->path, TG_EFORMAT, "empty: a header line with column names is needed"), false;
-    if (d->rows == 0) return tg_error_set(&d->error, NULL, 0, r->path, TG_EFORMAT, "no rows behind the header"), false;
+    if (!r->header)
+        return tg_error_set(&d->error, NULL, r->path, TG_EFORMAT,
+                            "empty: a header line with column names is needed"),
+               false;
+    if (d->rows == 0)
+        return tg_error_set(&d->error, NULL, r->path, TG_EFORMAT, "no rows behind the header"),
+               false;
     if (!d->has_target) return true;
     bool all_numbers = true, all_whole = true;
     for (size_t k = 0; k < r->targets.count && all_numbers; k++) {
@@ -395,7 +448,9 @@ static bool resolve_targets(reader *r)
     }
     tg_task *task = &d->schema.task;
     if (!r->model) *task = r->options->task;
-    if (*task == TG_TASK_AUTO && all_numbers && (!all_whole || r->targets.count > MOST_NUMBERS_AS_CLASSES)) *task = TG_TASK_REGRESSION;
+    if (*task == TG_TASK_AUTO && all_numbers &&
+        (!all_whole || r->targets.count > MOST_NUMBERS_AS_CLASSES))
+        *task = TG_TASK_REGRESSION;
     return *task == TG_TASK_REGRESSION ? numbers(r) : labels(r, all_numbers);
 }
 
@@ -408,7 +463,8 @@ static bool parse(reader *r, struct csv_parser *parser, const char *text, size_t
         const char *end = memchr(text, '\n', n);
         const size_t length = end ? (size_t)(end - text) + 1 : n;
         if (csv_parse(parser, text, length, on_field, on_row, r) != length) {
-            if (csv_error(parser) == CSV_EPARSE) return fail_at(r, r->line, "a quote in the wrong place");
+            if (csv_error(parser) == CSV_EPARSE)
+                return fail_at(r, r->line, "a quote in the wrong place");
             return tg_dataset_no_memory(r->d), false;
         }
         if (end) r->line++;
@@ -432,7 +488,9 @@ static bool read_all(reader *r, struct csv_parser *parser, tg_source *s)
         if (got < (int64_t)sizeof chunk) break;
     }
     if (csv_fini(parser, on_field, on_row, r) != 0) {
-        if (csv_error(parser) == CSV_EPARSE) return fail_at(r, r->row_line, "a quote that is opened here, or later, is never closed");
+        if (csv_error(parser) == CSV_EPARSE)
+            return fail_at(r, r->row_line,
+                           "a quote that is opened here, or later, is never closed");
         return tg_dataset_no_memory(r->d), false;
     }
     return r->d->error.status == TG_OK;
@@ -457,15 +515,23 @@ tg_status tg_dataset_read_csv(tg_dataset *d, const char *path, const tg_csv_opti
 {
     tg_csv_options options;
     if (tg_dataset_begin(d) != TG_OK) return tg_dataset_status(d);
-    if (!path) return tg_error_set(&d->error, NULL, 0, "data set", TG_ENULL, "path is NULL");
-    if (!tg_options_read(&options, sizeof options, given) || (unsigned)options.task >= TG_TASK_COUNT)
-        return tg_error_set(&d->error, NULL, 0, "data set", TG_EVALUE, "options.%s is wrong", given->size ? "task" : "size");
+    if (!path) return tg_error_set(&d->error, NULL, "data set", TG_ENULL, "path is NULL");
+    if (!tg_options_read(&options, sizeof options, given) ||
+        (unsigned)options.task >= TG_TASK_COUNT)
+        return tg_error_set(&d->error, NULL, "data set", TG_EVALUE, "options.%s is wrong",
+                            given->size ? "task" : "size");
     if (options.model && tg_mlp_status(options.model) != TG_OK)
-        return tg_error_set(&d->error, NULL, 0, NULL, tg_mlp_status(options.model), "%s", tg_mlp_message(options.model));
+        return tg_error_set(&d->error, NULL, NULL, tg_mlp_status(options.model), "%s",
+                            tg_mlp_message(options.model));
     locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (!c) return tg_dataset_no_memory(d);
     const locale_t before = uselocale(c);
-    reader r = {.d = d, .path = path, .options = &options, .model = options.model ? tg_mlp_schema(options.model) : NULL, .line = 1, .row_line = 1};
+    reader r = {.d = d,
+                .path = path,
+                .options = &options,
+                .model = options.model ? tg_mlp_schema(options.model) : NULL,
+                .line = 1,
+                .row_line = 1};
     r.names.allocator = r.targets.allocator = &d->allocator;
     read_file(&r);
     tg_texts_free(&r.names);

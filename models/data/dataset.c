@@ -12,7 +12,10 @@
 
 static const char *const task_names[TG_TASK_COUNT] = {"auto", "binary", "multiclass", "regression"};
 
-const char *tg_task_name(tg_task task) { return (unsigned)task < TG_TASK_COUNT ? task_names[task] : "?"; }
+const char *tg_task_name(tg_task task)
+{
+    return (unsigned)task < TG_TASK_COUNT ? task_names[task] : "?";
+}
 
 tg_task tg_task_of(const char *name)
 {
@@ -45,20 +48,25 @@ void tg_dataset_free(tg_dataset *d)
 
 tg_status tg_dataset_status(const tg_dataset *d) { return d ? d->error.status : TG_ENOMEM; }
 
-const char *tg_dataset_message(const tg_dataset *d) { return d ? d->error.message : "no memory for the data set"; }
+const char *tg_dataset_message(const tg_dataset *d)
+{
+    return d ? d->error.message : "no memory for the data set";
+}
 
 tg_status tg_dataset_begin(tg_dataset *d)
 {
     if (!d) return TG_ENOMEM;
     if (d->error.status != TG_OK) return d->error.status;
-    if (d->filled) return tg_error_set(&d->error, NULL, 0, "data set", TG_ESTATE, "it is filled already");
+    if (d->filled)
+        return tg_error_set(&d->error, NULL, "data set", TG_ESTATE, "it is filled already");
     d->filled = true;
     return TG_OK;
 }
 
 tg_status tg_dataset_no_memory(tg_dataset *d)
 {
-    return tg_error_set(&d->error, NULL, 0, "data set", TG_ENOMEM, "no memory for %lld rows of %lld features", (long long)d->rows,
+    return tg_error_set(&d->error, NULL, "data set", TG_ENOMEM,
+                        "no memory for %lld rows of %lld features", (long long)d->rows,
                         (long long)d->schema.features);
 }
 
@@ -68,8 +76,10 @@ tg_status tg_dataset_reserve(tg_dataset *d, int64_t rows)
     void *x = d->x, *number = d->number, *class_number = d->class_number;
     bool ok = !width || n <= (size_t)PTRDIFF_MAX / sizeof(float) / width;
     ok = ok && tg_grow(&d->allocator, &x, &d->x_capacity, n * width, sizeof *d->x);
-    ok = ok && tg_grow(&d->allocator, &class_number, &d->class_capacity, n, sizeof *d->class_number);
-    if (ok && d->schema.task == TG_TASK_REGRESSION) ok = tg_grow(&d->allocator, &number, &d->number_capacity, n, sizeof *d->number);
+    ok =
+        ok && tg_grow(&d->allocator, &class_number, &d->class_capacity, n, sizeof *d->class_number);
+    if (ok && d->schema.task == TG_TASK_REGRESSION)
+        ok = tg_grow(&d->allocator, &number, &d->number_capacity, n, sizeof *d->number);
     d->x = x;
     d->number = number;
     d->class_number = class_number;
@@ -101,7 +111,8 @@ bool tg_schema_copy(tg_schema *to, tg_arena *arena, const tg_schema *from)
 {
     *to = *from;
     to->target = tg_arena_text(arena, from->target, strlen(from->target));
-    return to->target && copy_texts(&to->name, arena, from->name, from->features) && copy_texts(&to->label, arena, from->label, from->classes);
+    return to->target && copy_texts(&to->name, arena, from->name, from->features) &&
+           copy_texts(&to->label, arena, from->label, from->classes);
 }
 
 bool tg_schema_number_names(const char ***names, tg_arena *arena, const char *prefix, int64_t n)
@@ -125,34 +136,44 @@ static tg_status fill_schema(tg_dataset *d, tg_task task, int64_t features, int6
     tg_schema *s = &d->schema;
     *s = (tg_schema){.task = task, .features = features, .classes = classes};
     s->target = tg_arena_text(&d->arena, "y", 1);
-    if (!s->target || !tg_schema_number_names(&s->name, &d->arena, "x", features) || !tg_schema_number_names(&s->label, &d->arena, "", classes))
+    if (!s->target || !tg_schema_number_names(&s->name, &d->arena, "x", features) ||
+        !tg_schema_number_names(&s->label, &d->arena, "", classes))
         return tg_dataset_no_memory(d);
     return TG_OK;
 }
 
-tg_status tg_dataset_fill(tg_dataset *d, tg_task task, int64_t rows, int64_t features, const float *x, const float *target)
+tg_status tg_dataset_fill(tg_dataset *d, tg_task task, int64_t rows, int64_t features,
+                          const float *x, const float *target)
 {
     enum { MOST_CLASSES = 1 << 16 };
     if (tg_dataset_begin(d) != TG_OK) return tg_dataset_status(d);
     tg_error *e = &d->error;
     if (rows < 1 || features < 1 || features > INT64_MAX / rows)
-        return tg_error_set(e, NULL, 0, "data set", TG_ESHAPE, "%lld rows of %lld features", (long long)rows, (long long)features);
-    if (!x || !target) return tg_error_set(e, NULL, 0, "data set", TG_ENULL, "%s is NULL", x ? "target" : "x");
-    if (task <= TG_TASK_AUTO || task >= TG_TASK_COUNT) return tg_error_set(e, NULL, 0, "data set", TG_EVALUE, "task %d is none", (int)task);
+        return tg_error_set(e, NULL, "data set", TG_ESHAPE, "%lld rows of %lld features",
+                            (long long)rows, (long long)features);
+    if (!x || !target)
+        return tg_error_set(e, NULL, "data set", TG_ENULL, "%s is NULL", x ? "target" : "x");
+    if (task <= TG_TASK_AUTO || task >= TG_TASK_COUNT)
+        return tg_error_set(e, NULL, "data set", TG_EVALUE, "task %d is none", (int)task);
     for (int64_t k = 0; k < rows * features; k++)
         if (!isfinite(x[k]))
-            return tg_error_set(e, NULL, 0, "data set", TG_EVALUE, "x of row %lld, feature %lld is not finite", (long long)(k / features),
-                                (long long)(k % features));
+            return tg_error_set(e, NULL, "data set", TG_EVALUE,
+                                "x of row %lld, feature %lld is not finite",
+                                (long long)(k / features), (long long)(k % features));
     float highest = 1;
     for (int64_t i = 0; i < rows; i++) {
-        const bool fits =
-            task == TG_TASK_REGRESSION ? isfinite(target[i]) : target[i] >= 0 && target[i] < MOST_CLASSES && floorf(target[i]) == target[i];
+        const bool fits = task == TG_TASK_REGRESSION ? isfinite(target[i])
+                                                     : target[i] >= 0 && target[i] < MOST_CLASSES &&
+                                                           floorf(target[i]) == target[i];
         if (!fits || (task == TG_TASK_BINARY && target[i] > 1))
-            return tg_error_set(e, NULL, 0, "data set", TG_EVALUE, "target %g of row %lld does not fit the task %s", (double)target[i], (long long)i,
-                                tg_task_name(task));
+            return tg_error_set(e, NULL, "data set", TG_EVALUE,
+                                "target %g of row %lld does not fit the task %s", (double)target[i],
+                                (long long)i, tg_task_name(task));
         if (target[i] > highest) highest = target[i];
     }
-    if (fill_schema(d, task, features, task == TG_TASK_REGRESSION ? 0 : (int64_t)highest + 1) != TG_OK) return e->status;
+    if (fill_schema(d, task, features, task == TG_TASK_REGRESSION ? 0 : (int64_t)highest + 1) !=
+        TG_OK)
+        return e->status;
     if (tg_dataset_reserve(d, rows) != TG_OK) return e->status;
     memcpy(d->x, x, (size_t)(rows * features) * sizeof *x);
     for (int64_t i = 0; i < rows; i++) {
@@ -169,11 +190,12 @@ tg_dataset *tg_dataset_select(const tg_dataset *d, int64_t n, const int64_t *row
     tg_dataset *y = tg_dataset_new(d ? &d->allocator : NULL);
     if (!y) return NULL;
     if (!d || d->error.status != TG_OK) {
-        tg_error_set(&y->error, NULL, 0, NULL, tg_dataset_status(d), "%s", tg_dataset_message(d));
+        tg_error_set(&y->error, NULL, NULL, tg_dataset_status(d), "%s", tg_dataset_message(d));
         return y;
     }
     if (n < 0 || (n && !row)) {
-        tg_error_set(&y->error, NULL, 0, "data set", n < 0 ? TG_EVALUE : TG_ENULL, n < 0 ? "a negative number of rows" : "row is NULL");
+        tg_error_set(&y->error, NULL, "data set", n < 0 ? TG_EVALUE : TG_ENULL,
+                     n < 0 ? "a negative number of rows" : "row is NULL");
         return y;
     }
     y->filled = true;
@@ -185,7 +207,8 @@ tg_dataset *tg_dataset_select(const tg_dataset *d, int64_t n, const int64_t *row
     const size_t width = (size_t)d->schema.features;
     for (int64_t i = 0; i < n; i++) {
         if (row[i] < 0 || row[i] >= d->rows) {
-            tg_error_set(&y->error, NULL, 0, "data set", TG_EINDEX, "row %lld of %lld", (long long)row[i], (long long)d->rows);
+            tg_error_set(&y->error, NULL, "data set", TG_EINDEX, "row %lld of %lld",
+                         (long long)row[i], (long long)d->rows);
             return y;
         }
         memcpy(y->x + (size_t)i * width, d->x + (size_t)row[i] * width, width * sizeof *y->x);
@@ -199,7 +222,8 @@ tg_dataset *tg_dataset_select(const tg_dataset *d, int64_t n, const int64_t *row
 }
 
 /* Rows listed in row[0..first) and row[first..rows) become two data sets. */
-static tg_status divide(tg_dataset *d, int64_t first, const int64_t *row, tg_dataset **a, tg_dataset **b)
+static tg_status divide(tg_dataset *d, int64_t first, const int64_t *row, tg_dataset **a,
+                        tg_dataset **b)
 {
     *a = tg_dataset_select(d, first, row);
     *b = tg_dataset_select(d, d->rows - first, row + first);
@@ -216,17 +240,24 @@ static tg_status divide_check(tg_dataset *d, tg_dataset **train, tg_dataset **te
     if (test) *test = NULL;
     if (!d) return TG_ENOMEM;
     if (d->error.status != TG_OK) return d->error.status;
-    if (!train || !test) return tg_error_set(&d->error, NULL, 0, "data set", TG_ENULL, "no place for the parts");
-    if (!d->filled) return tg_error_set(&d->error, NULL, 0, "data set", TG_ESTATE, "an empty data set can't be divided");
+    if (!train || !test)
+        return tg_error_set(&d->error, NULL, "data set", TG_ENULL, "no place for the parts");
+    if (!d->filled)
+        return tg_error_set(&d->error, NULL, "data set", TG_ESTATE,
+                            "an empty data set can't be divided");
     return TG_OK;
 }
 
-tg_status tg_dataset_split_random(tg_dataset *d, double fraction, uint64_t seed, tg_dataset **train, tg_dataset **test)
+tg_status tg_dataset_split_random(tg_dataset *d, double fraction, uint64_t seed, tg_dataset **train,
+                                  tg_dataset **test)
 {
     if (divide_check(d, train, test) != TG_OK) return tg_dataset_status(d);
     if (!(fraction > 0 && fraction < 1))
-        return tg_error_set(&d->error, NULL, 0, "data set", TG_EVALUE, "fraction %g is not between 0 and 1", fraction);
-    if (d->rows < 2) return tg_error_set(&d->error, NULL, 0, "data set", TG_ESHAPE, "%lld rows can't be divided", (long long)d->rows);
+        return tg_error_set(&d->error, NULL, "data set", TG_EVALUE,
+                            "fraction %g is not between 0 and 1", fraction);
+    if (d->rows < 2)
+        return tg_error_set(&d->error, NULL, "data set", TG_ESHAPE, "%lld rows can't be divided",
+                            (long long)d->rows);
     int64_t held = (int64_t)llround(fraction * (double)d->rows);
     held = held < 1 ? 1 : held > d->rows - 1 ? d->rows - 1 : held;
     const size_t bytes = (size_t)d->rows * sizeof(int64_t);
@@ -246,19 +277,27 @@ typedef struct split_reader {
     bool mark; /* the line has one */
 } split_reader;
 
-static bool split_byte(tg_dataset *d, const char *path, split_reader *r, int64_t *row, unsigned char c)
+static bool split_byte(tg_dataset *d, const char *path, split_reader *r, int64_t *row,
+                       unsigned char c)
 {
-    const int line = r->line < INT32_MAX ? (int)r->line : INT32_MAX;
     if (c == '\n') {
-        if (!r->mark) return tg_error_set(&d->error, path, line, NULL, TG_EFORMAT, "an empty line where 0 or 1 is expected"), false;
+        if (!r->mark)
+            return tg_error_set(&d->error, tg_position_of(path, r->line).text, NULL, TG_EFORMAT,
+                                "an empty line where 0 or 1 is expected"),
+                   false;
         r->mark = false;
         r->line++;
         return true;
     }
     if (c == '\r' || c == ' ') return true;
-    if (r->mark || (c != '0' && c != '1')) return tg_error_set(&d->error, path, line, NULL, TG_EFORMAT, "not a single 0 or 1"), false;
+    if (r->mark || (c != '0' && c != '1'))
+        return tg_error_set(&d->error, tg_position_of(path, r->line).text, NULL, TG_EFORMAT,
+                            "not a single 0 or 1"),
+               false;
     if (r->zeros + r->ones == d->rows)
-        return tg_error_set(&d->error, path, line, NULL, TG_EFORMAT, "more lines than the %lld rows of the data", (long long)d->rows), false;
+        return tg_error_set(&d->error, tg_position_of(path, r->line).text, NULL, TG_EFORMAT,
+                            "more lines than the %lld rows of the data", (long long)d->rows),
+               false;
     if (c == '0') row[r->zeros++] = r->line - 1;
     else row[d->rows - 1 - r->ones++] = r->line - 1;
     r->mark = true;
@@ -276,10 +315,14 @@ static bool split_rows(tg_dataset *d, tg_source *s, split_reader *r, int64_t *ro
         if (got < (int64_t)sizeof chunk) break;
     }
     if (r->zeros + r->ones < d->rows)
-        return tg_error_set(&d->error, NULL, 0, s->path, TG_EFORMAT, "%lld lines for the %lld rows of the data", (long long)(r->zeros + r->ones),
-                            (long long)d->rows),
+        return tg_error_set(&d->error, NULL, s->path, TG_EFORMAT,
+                            "%lld lines for the %lld rows of the data",
+                            (long long)(r->zeros + r->ones), (long long)d->rows),
                false;
-    if (!r->zeros || !r->ones) return tg_error_set(&d->error, NULL, 0, s->path, TG_EFORMAT, "every line is %d", r->zeros ? 0 : 1), false;
+    if (!r->zeros || !r->ones)
+        return tg_error_set(&d->error, NULL, s->path, TG_EFORMAT, "every line is %d",
+                            r->zeros ? 0 : 1),
+               false;
     for (int64_t a = r->zeros, b = d->rows - 1; a < b; a++, b--) {
         const int64_t kept = row[a];
         row[a] = row[b];
@@ -288,10 +331,11 @@ static bool split_rows(tg_dataset *d, tg_source *s, split_reader *r, int64_t *ro
     return true;
 }
 
-tg_status tg_dataset_split_file(tg_dataset *d, const char *path, tg_dataset **train, tg_dataset **test)
+tg_status tg_dataset_split_file(tg_dataset *d, const char *path, tg_dataset **train,
+                                tg_dataset **test)
 {
     if (divide_check(d, train, test) != TG_OK) return tg_dataset_status(d);
-    if (!path) return tg_error_set(&d->error, NULL, 0, "data set", TG_ENULL, "path is NULL");
+    if (!path) return tg_error_set(&d->error, NULL, "data set", TG_ENULL, "path is NULL");
     const size_t bytes = (size_t)d->rows * sizeof(int64_t);
     int64_t *row = tg_allocate(&d->allocator, bytes);
     if (!row) return tg_dataset_no_memory(d);
@@ -315,22 +359,32 @@ tg_task tg_dataset_task(const tg_dataset *d) { return sound(d) ? d->schema.task 
 int64_t tg_dataset_rows(const tg_dataset *d) { return sound(d) ? d->rows : 0; }
 int64_t tg_dataset_features(const tg_dataset *d) { return sound(d) ? d->schema.features : 0; }
 int64_t tg_dataset_classes(const tg_dataset *d) { return sound(d) ? d->schema.classes : 0; }
-const char *tg_dataset_target_name(const tg_dataset *d) { return sound(d) ? d->schema.target : NULL; }
+const char *tg_dataset_target_name(const tg_dataset *d)
+{
+    return sound(d) ? d->schema.target : NULL;
+}
 const float *tg_dataset_x(const tg_dataset *d) { return sound(d) ? d->x : NULL; }
 
 const char *tg_dataset_feature_name(const tg_dataset *d, int64_t feature)
 {
-    return sound(d) && feature >= 0 && feature < d->schema.features ? d->schema.name[feature] : NULL;
+    return sound(d) && feature >= 0 && feature < d->schema.features ? d->schema.name[feature]
+                                                                    : NULL;
 }
 
 const char *tg_dataset_label(const tg_dataset *d, int64_t class_number)
 {
-    return sound(d) && class_number >= 0 && class_number < d->schema.classes ? d->schema.label[class_number] : NULL;
+    return sound(d) && class_number >= 0 && class_number < d->schema.classes
+               ? d->schema.label[class_number]
+               : NULL;
 }
 
-const float *tg_dataset_numbers(const tg_dataset *d) { return sound(d) && d->has_target && d->schema.task == TG_TASK_REGRESSION ? d->number : NULL; }
+const float *tg_dataset_numbers(const tg_dataset *d)
+{
+    return sound(d) && d->has_target && d->schema.task == TG_TASK_REGRESSION ? d->number : NULL;
+}
 
 const int64_t *tg_dataset_class_numbers(const tg_dataset *d)
 {
-    return sound(d) && d->has_target && d->schema.task != TG_TASK_REGRESSION ? d->class_number : NULL;
+    return sound(d) && d->has_target && d->schema.task != TG_TASK_REGRESSION ? d->class_number
+                                                                             : NULL;
 }

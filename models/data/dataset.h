@@ -58,7 +58,8 @@ typedef struct tg_source {
 } tg_source;
 
 bool tg_source_open(tg_source *s, tg_error *e, const char *path);
-int64_t tg_source_read(tg_source *s, tg_error *e, void *to, size_t bytes); /* fewer than asked for only at the end; -1: an error */
+int64_t tg_source_read(tg_source *s, tg_error *e, void *to,
+                       size_t bytes); /* fewer than asked for only at the end; -1: an error */
 void tg_source_close(tg_source *s);
 
 /* The system's text for an errno, in English. */

@@ -22,8 +22,8 @@ bool tg_source_open(tg_source *s, tg_error *e, const char *path)
     errno = 0;
     *s = (tg_source){.gz = gzopen(path, "rb"), .path = path};
     if (!s->gz) {
-        if (errno) tg_error_set(e, NULL, 0, path, TG_EIO, "%s", tg_errno_text(errno).text);
-        else tg_error_set(e, NULL, 0, path, TG_ENOMEM, "no memory to read it");
+        if (errno) tg_error_set(e, NULL, path, TG_EIO, "%s", tg_errno_text(errno).text);
+        else tg_error_set(e, NULL, path, TG_ENOMEM, "no memory to read it");
         return false;
     }
     gzbuffer(s->gz, 1 << 17);
@@ -36,13 +36,20 @@ int64_t tg_source_read(tg_source *s, tg_error *e, void *to, size_t bytes)
     while (done < bytes) {
         const size_t left = bytes - done;
         errno = 0;
-        const int got = gzread(s->gz, (char *)to + done, left > (1 << 30) ? 1 << 30 : (unsigned)left);
+        const int got =
+            gzread(s->gz, (char *)to + done, left > (1 << 30) ? 1 << 30 : (unsigned)left);
         int code = Z_OK;
-        const char *text = gzerror(s->gz, &code), *reason = text ? strrchr(text, ':') : NULL; /* zlib's text begins with the path */
+        const char *text = gzerror(s->gz, &code),
+                   *reason =
+                       text ? strrchr(text, ':') : NULL; /* zlib's text begins with the path */
         if (got < 0 || (code != Z_OK && code != Z_STREAM_END)) {
-            if (code == Z_ERRNO) tg_error_set(e, NULL, 0, s->path, TG_EIO, "%s", tg_errno_text(errno).text);
-            else if (code == Z_BUF_ERROR) tg_error_set(e, NULL, 0, s->path, TG_EFORMAT, "the compressed file is cut short");
-            else tg_error_set(e, NULL, 0, s->path, TG_EFORMAT, "not valid gzip data%s", reason ? reason : "");
+            if (code == Z_ERRNO)
+                tg_error_set(e, NULL, s->path, TG_EIO, "%s", tg_errno_text(errno).text);
+            else if (code == Z_BUF_ERROR)
+                tg_error_set(e, NULL, s->path, TG_EFORMAT, "the compressed file is cut short");
+            else
+                tg_error_set(e, NULL, s->path, TG_EFORMAT, "not valid gzip data%s",
+                             reason ? reason : "");
             return -1;
         }
         if (got == 0) break;

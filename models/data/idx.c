@@ -17,7 +17,8 @@ typedef struct idx {
 } idx;
 
 /* FOLDER/PART-KIND, or that with .gz when only this exists. */
-static void find_path(char *path, size_t room, const char *folder, const char *part, const char *kind)
+static void find_path(char *path, size_t room, const char *folder, const char *part,
+                      const char *kind)
 {
     struct stat info;
     const int n = snprintf(path, room, "%s/%s-%s", folder, part, kind);
@@ -29,29 +30,36 @@ static void find_path(char *path, size_t room, const char *folder, const char *p
 
 static bool fail(tg_dataset *d, const char *path, int64_t byte, const char *what)
 {
-    return tg_error_set(&d->error, NULL, 0, path, TG_EFORMAT, "byte %lld: %s", (long long)byte, what), false;
+    return tg_error_set(&d->error, NULL, path, TG_EFORMAT, "byte %lld: %s", (long long)byte, what),
+           false;
 }
 
 static bool read_header(tg_dataset *d, tg_source *s, idx *y, uint32_t dimensions)
 {
     unsigned char bytes[16];
     char what[160];
-    const int64_t need = 4 + 4 * (int64_t)dimensions, got = tg_source_read(s, &d->error, bytes, (size_t)need);
+    const int64_t need = 4 + 4 * (int64_t)dimensions,
+                  got = tg_source_read(s, &d->error, bytes, (size_t)need);
     if (got < 0) return false;
     uint32_t word[4] = {0};
     for (int64_t k = 0; k < got / 4; k++)
-        word[k] = (uint32_t)bytes[4 * k] << 24 | (uint32_t)bytes[4 * k + 1] << 16 | (uint32_t)bytes[4 * k + 2] << 8 | bytes[4 * k + 3];
+        word[k] = (uint32_t)bytes[4 * k] << 24 | (uint32_t)bytes[4 * k + 1] << 16 |
+                  (uint32_t)bytes[4 * k + 2] << 8 | bytes[4 * k + 3];
     if (got >= 4 && word[0] != (0x800 | dimensions)) {
-        snprintf(what, sizeof what, "the magic number is 0x%08x where 0x%08x (bytes in %u dimension%s) is expected", word[0], 0x800 | dimensions,
-                 dimensions, dimensions == 1 ? "" : "s");
+        snprintf(what, sizeof what,
+                 "the magic number is 0x%08x where 0x%08x (bytes in %u dimension%s) is expected",
+                 word[0], 0x800 | dimensions, dimensions, dimensions == 1 ? "" : "s");
         return fail(d, s->path, 0, what);
     }
     if (got < need) {
-        snprintf(what, sizeof what, "the file ends inside its header of %lld bytes", (long long)need);
+        snprintf(what, sizeof what, "the file ends inside its header of %lld bytes",
+                 (long long)need);
         return fail(d, s->path, got, what);
     }
     y->count = word[1];
-    y->pixels = dimensions == 1 ? 1 : word[2] && word[3] > MOST_PIXELS / word[2] ? -1 : (int64_t)word[2] * word[3];
+    y->pixels = dimensions == 1                              ? 1
+                : word[2] && word[3] > MOST_PIXELS / word[2] ? -1
+                                                             : (int64_t)word[2] * word[3];
     if (y->count == 0) return fail(d, s->path, 4, "there are no items");
     if (y->pixels < 1 || y->pixels > MOST_PIXELS) {
         snprintf(what, sizeof what, "images of %u x %u pixels", word[2], word[3]);
@@ -77,14 +85,17 @@ static bool read_data(tg_dataset *d, tg_source *s, idx *y, int64_t header)
         have += (size_t)got;
         if ((size_t)got < want) {
             char what[160];
-            snprintf(what, sizeof what, "the file ends here; its header promises %lld items and %lld bytes", (long long)y->count,
-                     (long long)(header + (int64_t)need));
+            snprintf(what, sizeof what,
+                     "the file ends here; its header promises %lld items and %lld bytes",
+                     (long long)y->count, (long long)(header + (int64_t)need));
             return fail(d, s->path, header + (int64_t)have, what);
         }
     }
     unsigned char extra;
     const int64_t more = tg_source_read(s, &d->error, &extra, 1);
-    if (more > 0) return fail(d, s->path, header + (int64_t)need, "the data should end here, but there is more");
+    if (more > 0)
+        return fail(d, s->path, header + (int64_t)need,
+                    "the data should end here, but there is more");
     return more == 0;
 }
 
@@ -92,13 +103,15 @@ static bool read_idx(tg_dataset *d, const char *path, uint32_t dimensions, idx *
 {
     tg_source source;
     if (!tg_source_open(&source, &d->error, path)) return false;
-    const bool ok = read_header(d, &source, y, dimensions) && read_data(d, &source, y, 4 + 4 * (int64_t)dimensions);
+    const bool ok = read_header(d, &source, y, dimensions) &&
+                    read_data(d, &source, y, 4 + 4 * (int64_t)dimensions);
     tg_source_close(&source);
     return ok;
 }
 
 /* Names and classes, the model's or new ones. */
-static bool make_schema(tg_dataset *d, const tg_schema *model, const char *image_path, const char *label_path, const idx *images, const idx *labels)
+static bool make_schema(tg_dataset *d, const tg_schema *model, const char *image_path,
+                        const char *label_path, const idx *images, const idx *labels)
 {
     char what[160];
     int64_t highest = 0, where = 0;
@@ -107,17 +120,22 @@ static bool make_schema(tg_dataset *d, const tg_schema *model, const char *image
     tg_schema *s = &d->schema;
     if (model) {
         if (images->pixels != model->features) {
-            snprintf(what, sizeof what, "images of %lld pixels for a model with %lld inputs", (long long)images->pixels, (long long)model->features);
+            snprintf(what, sizeof what, "images of %lld pixels for a model with %lld inputs",
+                     (long long)images->pixels, (long long)model->features);
             return fail(d, image_path, 8, what);
         }
         if (highest >= model->classes) {
-            snprintf(what, sizeof what, "label %lld for a model with %lld classes", (long long)highest, (long long)model->classes);
+            snprintf(what, sizeof what, "label %lld for a model with %lld classes",
+                     (long long)highest, (long long)model->classes);
             return fail(d, label_path, 8 + where, what);
         }
         return tg_schema_copy(s, &d->arena, model) ? true : (tg_dataset_no_memory(d), false);
     }
     if (highest == 0) return fail(d, label_path, 8, "all labels are 0: there is one class only");
-    *s = (tg_schema){.task = highest == 1 ? TG_TASK_BINARY : TG_TASK_MULTICLASS, .pixels = true, .features = images->pixels, .classes = highest + 1};
+    *s = (tg_schema){.task = highest == 1 ? TG_TASK_BINARY : TG_TASK_MULTICLASS,
+                     .pixels = true,
+                     .features = images->pixels,
+                     .classes = highest + 1};
     s->target = tg_arena_text(&d->arena, "label", 5);
     if (s->target && tg_schema_number_names(&s->name, &d->arena, "pixel", s->features) &&
         tg_schema_number_names(&s->label, &d->arena, "", s->classes))
@@ -139,23 +157,30 @@ static bool convert(tg_dataset *d, const idx *images, const idx *labels)
     return true;
 }
 
-tg_status tg_dataset_read_idx(tg_dataset *d, const char *folder, const char *part, const tg_mlp *model)
+tg_status tg_dataset_read_idx(tg_dataset *d, const char *folder, const char *part,
+                              const tg_mlp *model)
 {
     char image_path[4096], label_path[4096];
     if (tg_dataset_begin(d) != TG_OK) return tg_dataset_status(d);
     tg_error *e = &d->error;
-    if (!folder || !part) return tg_error_set(e, NULL, 0, "data set", TG_ENULL, "%s is NULL", folder ? "part" : "folder");
-    if (model && tg_mlp_status(model) != TG_OK) return tg_error_set(e, NULL, 0, NULL, tg_mlp_status(model), "%s", tg_mlp_message(model));
-    if (strlen(folder) + strlen(part) > 4000) return tg_error_set(e, NULL, 0, "data set", TG_EVALUE, "the folder's name is too long");
+    if (!folder || !part)
+        return tg_error_set(e, NULL, "data set", TG_ENULL, "%s is NULL",
+                            folder ? "part" : "folder");
+    if (model && tg_mlp_status(model) != TG_OK)
+        return tg_error_set(e, NULL, NULL, tg_mlp_status(model), "%s", tg_mlp_message(model));
+    if (strlen(folder) + strlen(part) > 4000)
+        return tg_error_set(e, NULL, "data set", TG_EVALUE, "the folder's name is too long");
     find_path(image_path, sizeof image_path, folder, part, "images-idx3-ubyte");
     find_path(label_path, sizeof label_path, folder, part, "labels-idx1-ubyte");
     idx images = {0}, labels = {0};
     bool ok = read_idx(d, image_path, 3, &images) && read_idx(d, label_path, 1, &labels);
     if (ok && images.count != labels.count) {
         ok = false;
-        tg_error_set(e, NULL, 0, label_path, TG_EFORMAT, "byte 4: %lld labels for %lld images", (long long)labels.count, (long long)images.count);
+        tg_error_set(e, NULL, label_path, TG_EFORMAT, "byte 4: %lld labels for %lld images",
+                     (long long)labels.count, (long long)images.count);
     }
-    ok = ok && make_schema(d, model ? tg_mlp_schema(model) : NULL, image_path, label_path, &images, &labels);
+    ok = ok && make_schema(d, model ? tg_mlp_schema(model) : NULL, image_path, label_path, &images,
+                           &labels);
     if (ok) convert(d, &images, &labels);
     tg_release(&d->allocator, images.data, images.capacity);
     tg_release(&d->allocator, labels.data, labels.capacity);

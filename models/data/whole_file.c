@@ -11,7 +11,7 @@
 
 static bool fail(tg_error *e, const char *path, const char *doing)
 {
-    tg_error_set(e, NULL, 0, path, TG_EIO, "%s: %s", doing, tg_errno_text(errno).text);
+    tg_error_set(e, NULL, path, TG_EIO, "%s: %s", doing, tg_errno_text(errno).text);
     return false;
 }
 
@@ -22,7 +22,7 @@ static bool read_to(int file, void *to, size_t bytes, tg_error *e, const char *p
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return fail(e, path, "can't read");
         if (got == 0) {
-            tg_error_set(e, NULL, 0, path, TG_EIO, "it became shorter while it was read");
+            tg_error_set(e, NULL, path, TG_EIO, "it became shorter while it was read");
             return false;
         }
         done += (size_t)got;
@@ -42,11 +42,11 @@ void *tg_whole_file_read(const char *path, const tg_allocator *a, size_t *bytes,
     if (fstat(file, &info) != 0) {
         fail(e, path, "can't read");
     } else if (!S_ISREG(info.st_mode)) {
-        tg_error_set(e, NULL, 0, path, TG_EIO, "not a regular file");
+        tg_error_set(e, NULL, path, TG_EIO, "not a regular file");
     } else {
         *bytes = (size_t)info.st_size;
         data = tg_allocate(a, *bytes);
-        if (!data) tg_error_set(e, NULL, 0, path, TG_ENOMEM, "no memory for %zu bytes", *bytes);
+        if (!data) tg_error_set(e, NULL, path, TG_ENOMEM, "no memory for %zu bytes", *bytes);
     }
     if (data && !read_to(file, data, *bytes, e, path)) {
         tg_release(a, data, *bytes);
@@ -92,7 +92,8 @@ static int open_beside(const char *path, char *name, size_t room)
     for (int k = 0; k < ATTEMPTS && file < 0 && errno == EEXIST; k++) {
         const int n = snprintf(name, room, "%s.%ld-%d.new", path, (long)getpid(), k);
         errno = ENAMETOOLONG;
-        if (n > 0 && (size_t)n < room) file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (n > 0 && (size_t)n < room)
+            file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     }
     return file;
 }
@@ -102,7 +103,7 @@ bool tg_whole_file_write(const char *path, const void *data, size_t bytes, tg_er
     struct stat info;
     char temporary[4096];
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) {
-        tg_error_set(e, NULL, 0, path, TG_EIO, "not a regular file");
+        tg_error_set(e, NULL, path, TG_EIO, "not a regular file");
         return false;
     }
     const int file = open_beside(path, temporary, sizeof temporary);

@@ -15,7 +15,8 @@
 enum { ROWS = 8, INPUTS = 3, HIDDEN = 4, STEPS = 600, SAMPLES = 60 };
 
 /* Is exactly one of the first two inputs on? The third one has nothing to do with it. No line divides the ones from the zeros, so a hidden layer is needed. */
-static const float inputs[ROWS][INPUTS] = {{0, 0, 0}, {0, 0, 1}, {0, 1, 0}, {0, 1, 1}, {1, 0, 0}, {1, 0, 1}, {1, 1, 0}, {1, 1, 1}};
+static const float inputs[ROWS][INPUTS] = {{0, 0, 0}, {0, 0, 1}, {0, 1, 0}, {0, 1, 1},
+                                           {1, 0, 0}, {1, 0, 1}, {1, 1, 0}, {1, 1, 1}};
 static const float targets[ROWS] = {0, 0, 1, 1, 1, 1, 0, 0};
 
 typedef struct net {
@@ -48,7 +49,8 @@ static void print_matrix(const char *name, const float *x, int rows, int columns
 {
     for (int i = 0; i < rows; i++) {
         printf("    %-14s", i ? "" : name);
-        for (int k = 0; k < columns; k++) printf(" %8.4f", (double)(across ? x[k * rows + i] : x[i * columns + k]));
+        for (int k = 0; k < columns; k++)
+            printf(" %8.4f", (double)(across ? x[k * rows + i] : x[i * columns + k]));
         putchar('\n');
     }
 }
@@ -70,7 +72,10 @@ static void print_curve(const double *loss, int n, double top)
         else printf("          |");
         for (int k = 0; k < n; k++) {
             const double height = loss[k] / top * HEIGHT;
-            putchar(height >= row + 1 ? ' ' : height >= row + 0.5 ? '\'' : height >= row ? '.' : ' ');
+            putchar(height >= row + 1     ? ' '
+                    : height >= row + 0.5 ? '\''
+                    : height >= row       ? '.'
+                                          : ' ');
         }
         putchar('\n');
     }
@@ -103,8 +108,10 @@ static void show_step(tg_tape *t, tg_params *ps, const net *m)
     tg_keep(t, s.kept);
     tg_keep(t, s.p);
     tg_tensor *const chain[] = {s.hidden, s.kept, s.logits, s.loss};
-    static const char *const names[] = {"sigmoid(x w1' + b1)", "dropout(that, 0.1)", "that w2' + b2", "loss"};
-    for (int k = 0; k < 4; k++) printf("    %-22s %s\n", names[k], tg_shape_text(tg_tensor_shape(chain[k])).text);
+    static const char *const names[] = {"sigmoid(x w1' + b1)", "dropout(that, 0.1)",
+                                        "that w2' + b2", "loss"};
+    for (int k = 0; k < 4; k++)
+        printf("    %-22s %s\n", names[k], tg_shape_text(tg_tensor_shape(chain[k])).text);
 
     title("2. Running. A row is an example; the third table is what dropout left of the second.");
     tg_backward(t, s.loss);
@@ -116,15 +123,18 @@ static void show_step(tg_tape *t, tg_params *ps, const net *m)
     printf("    %-14s %8.4f\n", "loss", tg_item(t, s.loss));
 
     title("3. Gradients: how the loss changes with each number.");
-    for (int k = 0; k < tg_params_count(ps); k++) print_parameter(tg_params_get(ps, k), tg_param_grad(tg_params_get(ps, k)));
+    for (int k = 0; k < tg_params_count(ps); k++)
+        print_parameter(tg_params_get(ps, k), tg_param_grad(tg_params_get(ps, k)));
 
     float value[HIDDEN];
     const double gradient = (double)((const float *)tg_param_grad(m->w2))[1];
     tg_tape_reset(t);
     tg_params_drop_grads(ps);
     memcpy(value, tg_param_data(m->w2), sizeof value);
-    const double more = loss_at(t, m, m->w2, value, 1, value[1] + 0.01F), less = loss_at(t, m, m->w2, value, 1, value[1] - 0.01F);
-    printf("    Is that so? Moving the second number of w2 by +-0.01 changes the loss from %.5f to %.5f:\n"
+    const double more = loss_at(t, m, m->w2, value, 1, value[1] + 0.01F),
+                 less = loss_at(t, m, m->w2, value, 1, value[1] - 0.01F);
+    printf("    Is that so? Moving the second number of w2 by +-0.01 changes the loss from %.5f to "
+           "%.5f:\n"
            "    a slope of %.4f, and the gradient says %.4f.\n",
            less, more, (more - less) / 0.02, gradient);
 }
@@ -161,7 +171,8 @@ static bool train(tg_tape *t, const net *m, tg_optim *o, double *loss)
 static bool ask(tg_tape *t, const net *m, const float (*x)[INPUTS], int n, float *p)
 {
     tg_tape_set_training(t, false);
-    tg_tensor *h = tg_sigmoid(t, tg_linear(t, tg_input(t, TG_F32, TG_SHAPE(n, INPUTS), x), m->w1, m->b1));
+    tg_tensor *h =
+        tg_sigmoid(t, tg_linear(t, tg_input(t, TG_F32, TG_SHAPE(n, INPUTS), x), m->w1, m->b1));
     const float *y = tg_data(t, tg_sigmoid(t, tg_linear(t, h, m->w2, m->b2)));
     if (y) memcpy(p, y, (size_t)n * sizeof *p);
     tg_tape_reset(t);
@@ -177,8 +188,9 @@ static int show_answers(tg_tape *t, const net *m)
     for (int i = 0; i < ROWS; i++) {
         const bool good = (p[i] > 0.5F) == (targets[i] > 0.5F);
         right += good;
-        printf("    %.0f %.0f %.0f   wanted %.0f   p = %.3f  %s\n", (double)inputs[i][0], (double)inputs[i][1], (double)inputs[i][2],
-               (double)targets[i], (double)p[i], good ? "right" : "wrong");
+        printf("    %.0f %.0f %.0f   wanted %.0f   p = %.3f  %s\n", (double)inputs[i][0],
+               (double)inputs[i][1], (double)inputs[i][2], (double)targets[i], (double)p[i],
+               good ? "right" : "wrong");
     }
     return right;
 }
@@ -221,10 +233,12 @@ static bool run(const char *command) { return system(command) == 0; }
 static int draw(tg_tape *t, const net *m, const double *loss, const float p[HEIGHT * WIDTH])
 {
     FILE *curve = fopen("loss.dat", "w"), *plane = fopen("plane.dat", "w");
-    for (int k = 0; curve && k < SAMPLES; k++) fprintf(curve, "%d %.6f\n", (k + 1) * STEPS / SAMPLES, loss[k]);
+    for (int k = 0; curve && k < SAMPLES; k++)
+        fprintf(curve, "%d %.6f\n", (k + 1) * STEPS / SAMPLES, loss[k]);
     for (int i = 0; plane && i < HEIGHT; i++)
         for (int k = 0; k < WIDTH; k++)
-            fprintf(plane, "%.4f %.4f %.5f\n%s", -0.25 + 1.5 * k / (WIDTH - 1), 1.25 - 1.5 * i / (HEIGHT - 1), (double)p[i * WIDTH + k],
+            fprintf(plane, "%.4f %.4f %.5f\n%s", -0.25 + 1.5 * k / (WIDTH - 1),
+                    1.25 - 1.5 * i / (HEIGHT - 1), (double)p[i * WIDTH + k],
                     k + 1 == WIDTH ? "\n" : "");
     const bool written = curve && plane && !ferror(curve) && !ferror(plane);
     if (curve) fclose(curve);
@@ -234,11 +248,14 @@ static int draw(tg_tape *t, const net *m, const double *loss, const float p[HEIG
         fprintf(stderr, "tapegrad-demo: can't write the pictures: %s\n", tg_tape_message(t));
         return 1;
     }
-    if (run("command -v dot >/dev/null") && run("dot -Tsvg -o step.svg step.dot")) printf("    step.svg: the recorded step, forward and backward\n");
+    if (run("command -v dot >/dev/null") && run("dot -Tsvg -o step.svg step.dot"))
+        printf("    step.svg: the recorded step, forward and backward\n");
     else printf("    step.dot: the recorded step; Graphviz would draw it\n");
     if (run("command -v gnuplot >/dev/null") &&
-        run("gnuplot -e \"set terminal svg; set key off; set output 'loss.svg'; set xlabel 'step'; set ylabel 'loss'; "
-            "plot 'loss.dat' with lines lw 2; set output 'plane.svg'; set xlabel 'first input'; set ylabel 'second input'; "
+        run("gnuplot -e \"set terminal svg; set key off; set output 'loss.svg'; set xlabel 'step'; "
+            "set ylabel 'loss'; "
+            "plot 'loss.dat' with lines lw 2; set output 'plane.svg'; set xlabel 'first input'; "
+            "set ylabel 'second input'; "
             "set cbrange [0:1]; set size ratio -1; plot 'plane.dat' with image\""))
         printf("    loss.svg, plane.svg: the curve and the plane\n");
     else printf("    loss.dat, plane.dat: the curve and the plane; gnuplot would draw them\n");
@@ -251,8 +268,10 @@ static int demo(tg_params *ps, tg_tape *t, tg_optim *o, const net *m, bool pictu
 {
     double loss[SAMPLES];
     static float plane[HEIGHT * WIDTH];
-    printf("A net learns whether exactly one of its first two inputs is on. (The third input is a distraction.)\n"
-           "    3 inputs -> 4 hidden, sigmoid, dropout 0.1 -> 1 output; binary cross-entropy; %lld parameters\n",
+    printf("A net learns whether exactly one of its first two inputs is on. (The third input is a "
+           "distraction.)\n"
+           "    3 inputs -> 4 hidden, sigmoid, dropout 0.1 -> 1 output; binary cross-entropy; %lld "
+           "parameters\n",
            (long long)tg_params_elements(ps));
     show_step(t, ps, m);
     title("4. Training: Adam, all eight examples a step. The mean loss, in steps of ten:");
@@ -262,8 +281,8 @@ static int demo(tg_params *ps, tg_tape *t, tg_optim *o, const net *m, bool pictu
     title("6. Its answer everywhere: dark is 1, the corners are the examples.");
     if (trained && ask_plane(t, m, plane)) show_plane(plane);
     const tg_plan_stats stats = tg_tape_plan_stats(t);
-    printf("\n    %llu evaluations so far, %llu of them with a new plan.\n", (unsigned long long)(stats.hits + stats.misses),
-           (unsigned long long)stats.misses);
+    printf("\n    %llu evaluations so far, %llu of them with a new plan.\n",
+           (unsigned long long)(stats.hits + stats.misses), (unsigned long long)stats.misses);
     if (pictures && trained) {
         title("7. Pictures");
         if (draw(t, m, loss, plane) != 0) return 1;
@@ -276,22 +295,27 @@ static int demo(tg_params *ps, tg_tape *t, tg_optim *o, const net *m, bool pictu
 int main(int n, char **word)
 {
     if (n > 2 || (n == 2 && word[1][0] == '-')) {
-        printf("usage: tapegrad-demo [FOLDER]\n\nTrains a tiny net and shows every step; with a folder, leaves pictures there.\n");
+        printf("usage: tapegrad-demo [FOLDER]\n\nTrains a tiny net and shows every step; with a "
+               "folder, leaves pictures there.\n");
         return n == 2 && !strcmp(word[1], "--help") ? 0 : 2;
     }
     if (n == 2 && chdir(word[1]) != 0) {
         fprintf(stderr, "tapegrad-demo: %s: no such folder\n", word[1]);
         return 1;
     }
-    tg_params *ps = tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .allocator = program_allocator(), .seed = 1});
-    tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .allocator = program_allocator(), .seed = 1});
-    const tg_init from_inputs = {TG_LINEAR_DEFAULT, INPUTS, 0}, from_hidden = {TG_LINEAR_DEFAULT, HIDDEN, 0};
+    tg_params *ps = tg_params_new(&(tg_params_options){
+        .size = sizeof(tg_params_options), .allocator = program_allocator(), .seed = 1});
+    tg_tape *t = tg_tape_new(&(tg_tape_options){
+        .size = sizeof(tg_tape_options), .allocator = program_allocator(), .seed = 1});
+    const tg_init from_inputs = {TG_LINEAR_DEFAULT, INPUTS, 0},
+                  from_hidden = {TG_LINEAR_DEFAULT, HIDDEN, 0};
     net m;
     m.w1 = tg_param_new(ps, "w1", TG_F32, TG_SHAPE(HIDDEN, INPUTS), from_inputs);
     m.b1 = tg_param_new(ps, "b1", TG_F32, TG_SHAPE(HIDDEN), from_inputs);
     m.w2 = tg_param_new(ps, "w2", TG_F32, TG_SHAPE(1, HIDDEN), from_hidden);
     m.b2 = tg_param_new(ps, "b2", TG_F32, TG_SHAPE(1), from_hidden);
-    tg_optim *o = tg_adam_new(ps, &(tg_adam_options){.size = sizeof(tg_adam_options), .learning_rate = 0.05});
+    tg_optim *o =
+        tg_adam_new(ps, &(tg_adam_options){.size = sizeof(tg_adam_options), .learning_rate = 0.05});
     const int status = demo(ps, t, o, &m, n == 2);
     tg_optim_free(o);
     tg_tape_free(t);

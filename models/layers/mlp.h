@@ -4,7 +4,7 @@
 
 #include "../data/dataset.h"
 
-typedef tg_tensor *(*tg_activation_fn)(tg_tape *t, const char *file, int line, tg_tensor *x);
+typedef tg_tensor *(*tg_activation_fn)(tg_tape *t, const char *where, tg_tensor *x);
 
 /* What is subtracted from features and target, and by what the rest is divided. */
 typedef struct tg_scaling {
@@ -63,7 +63,8 @@ bool tg_batch_reserve(tg_mlp *m, tg_batch *b, int64_t rows);
 void tg_batch_free(const tg_mlp *m, tg_batch *b);
 
 /* Gathers n rows of d: row[0..n), or first, first + 1, ... when row is NULL. Targets come along if d has any. */
-void tg_batch_gather(const tg_mlp *m, tg_batch *b, const tg_dataset *d, int64_t n, const int64_t *row, int64_t first);
+void tg_batch_gather(const tg_mlp *m, tg_batch *b, const tg_dataset *d, int64_t n,
+                     const int64_t *row, int64_t first);
 
 /* The gathered batch as inputs of a tape. */
 tg_tensor *tg_batch_x(const tg_mlp *m, const tg_batch *b, tg_tape *t, int64_t n);
@@ -79,7 +80,8 @@ typedef struct tg_scores {
 } tg_scores;
 
 /* Adds a batch: its outputs [n, outputs], and its mean loss. */
-void tg_scores_add(tg_scores *s, const tg_mlp *m, const tg_batch *b, int64_t n, const float *output, double loss);
+void tg_scores_add(tg_scores *s, const tg_mlp *m, const tg_batch *b, int64_t n, const float *output,
+                   double loss);
 tg_metrics tg_scores_metrics(const tg_scores *s, const tg_mlp *m);
 
 /* Whether the data set can be used with the net: TG_OK, or why not (in m's error). */

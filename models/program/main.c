@@ -21,8 +21,11 @@ static int open_pair(const request *r, pair *p)
     tg_mlp_set_threads(p->m, threads_of(r));
     p->d = tg_dataset_new(program_allocator());
     if (is_folder(r->data)) tg_dataset_read_idx(p->d, r->data, "t10k", p->m);
-    else tg_dataset_read_csv(p->d, r->data, &(tg_csv_options){.size = sizeof(tg_csv_options), .model = p->m});
-    return tg_dataset_status(p->d) == TG_OK ? DONE : complain(FAILED, "%s", tg_dataset_message(p->d));
+    else
+        tg_dataset_read_csv(p->d, r->data,
+                            &(tg_csv_options){.size = sizeof(tg_csv_options), .model = p->m});
+    return tg_dataset_status(p->d) == TG_OK ? DONE
+                                            : complain(FAILED, "%s", tg_dataset_message(p->d));
 }
 
 static void close_pair(pair *p)
@@ -74,7 +77,8 @@ static int predict(const request *r)
         const int64_t rows = tg_dataset_rows(p.d);
         float *y = calloc((size_t)rows, (size_t)tg_mlp_prediction_width(p.m) * sizeof *y);
         if (!y) status = complain(FAILED, "no memory for %lld predictions", (long long)rows);
-        else if (tg_predict(p.m, p.d, y) != TG_OK) status = complain(FAILED, "%s", tg_mlp_message(p.m));
+        else if (tg_predict(p.m, p.d, y) != TG_OK)
+            status = complain(FAILED, "%s", tg_mlp_message(p.m));
         else print_predictions(p.m, rows, y);
         free(y);
     }
@@ -95,7 +99,8 @@ static void print_confusion_json(const tg_mlp *m, const int64_t *count)
     printf("],\"confusion\":[");
     for (int64_t a = 0; a < classes; a++) {
         printf(a ? ",[" : "[");
-        for (int64_t k = 0; k < classes; k++) printf(k ? ",%lld" : "%lld", (long long)count[a * classes + k]);
+        for (int64_t k = 0; k < classes; k++)
+            printf(k ? ",%lld" : "%lld", (long long)count[a * classes + k]);
         putchar(']');
     }
     putchar(']');
@@ -114,7 +119,8 @@ static void print_confusion(const tg_mlp *m, const int64_t *count)
     }
 }
 
-static void print_evaluation(const request *r, const tg_mlp *m, const tg_metrics *y, const int64_t *count)
+static void print_evaluation(const request *r, const tg_mlp *m, const tg_metrics *y,
+                             const int64_t *count)
 {
     const bool classes = tg_mlp_classes(m) > 0;
     if (r->json) {
@@ -131,7 +137,8 @@ static void print_evaluation(const request *r, const tg_mlp *m, const tg_metrics
         printf("loss %.4f  accuracy %.4f  (%lld rows)\n", y->loss, y->accuracy, (long long)y->rows);
         if (tg_mlp_classes(m) <= 30) print_confusion(m, count);
     } else {
-        printf("loss %.4f  R2 %.4f  RMSE %.4g  (%lld rows)\n", y->loss, y->r2, y->rmse, (long long)y->rows);
+        printf("loss %.4f  R2 %.4f  RMSE %.4g  (%lld rows)\n", y->loss, y->r2, y->rmse,
+               (long long)y->rows);
     }
 }
 
@@ -144,7 +151,8 @@ static int evaluate(const request *r)
         int64_t *count = calloc(classes * classes + 1, sizeof *count);
         tg_metrics y;
         if (!count) status = complain(FAILED, "no memory for a table of %zu classes", classes);
-        else if (tg_evaluate(p.m, p.d, &y, count) != TG_OK) status = complain(FAILED, "%s", tg_mlp_message(p.m));
+        else if (tg_evaluate(p.m, p.d, &y, count) != TG_OK)
+            status = complain(FAILED, "%s", tg_mlp_message(p.m));
         else print_evaluation(r, p.m, &y, count);
         free(count);
     }
@@ -161,8 +169,13 @@ static int ops(const request *r)
     const tg_op_info *const *list = tg_ops_list(&n);
     for (int k = 0; k < n; k++) {
         char order[32];
-        snprintf(order, sizeof order, list[k]->order < 0 ? "any order" : list[k]->order == 0 ? "not differentiable" : "order %d", list[k]->order);
-        printf("%-22s %s\n%-22s shapes: %s; differentiable: %s\n", list[k]->name, list[k]->formula, "", list[k]->shapes, order);
+        snprintf(order, sizeof order,
+                 list[k]->order < 0    ? "any order"
+                 : list[k]->order == 0 ? "not differentiable"
+                                       : "order %d",
+                 list[k]->order);
+        printf("%-22s %s\n%-22s shapes: %s; differentiable: %s\n", list[k]->name, list[k]->formula,
+               "", list[k]->shapes, order);
     }
     printf("%d ops\n", n);
     return DONE;
@@ -180,7 +193,8 @@ static tg_tensor *record_step(tg_tape *t, const tg_mlp *m)
     float *zeros = calloc((size_t)(ROWS * width), sizeof *zeros);
     if (!zeros) return NULL;
     tg_tensor *x = tg_input(t, TG_F32, TG_SHAPE(ROWS, width), zeros);
-    tg_tensor *target = indices ? tg_input(t, TG_I64, TG_SHAPE(ROWS), zero_class) : tg_input(t, TG_F32, TG_SHAPE(ROWS, 1), zeros);
+    tg_tensor *target = indices ? tg_input(t, TG_I64, TG_SHAPE(ROWS), zero_class)
+                                : tg_input(t, TG_F32, TG_SHAPE(ROWS, 1), zeros);
     free(zeros);
     return tg_mlp_loss(t, m, tg_mlp_output(t, m, x), target);
 }
@@ -199,11 +213,15 @@ static int write_graph(tg_tape *t, tg_tensor *loss)
 {
     const char *folder = getenv("TMPDIR");
     char path[4096];
-    const int n = snprintf(path, sizeof path, "%s/tapegrad-XXXXXX", folder && *folder ? folder : "/tmp");
+    const int n =
+        snprintf(path, sizeof path, "%s/tapegrad-XXXXXX", folder && *folder ? folder : "/tmp");
     const int file = n > 0 && (size_t)n < sizeof path ? mkstemp(path) : -1;
-    if (file < 0) return complain(FAILED, "can't make a temporary file in %s", folder ? folder : "/tmp");
+    if (file < 0)
+        return complain(FAILED, "can't make a temporary file in %s", folder ? folder : "/tmp");
     close(file);
-    const int status = tg_write_dot(t, path, loss) == TG_OK ? copy_to_output(path) : complain(FAILED, "%s", tg_tape_message(t));
+    const int status = tg_write_dot(t, path, loss) == TG_OK
+                           ? copy_to_output(path)
+                           : complain(FAILED, "%s", tg_tape_message(t));
     unlink(path);
     return status;
 }
@@ -215,7 +233,8 @@ static int graph(const request *r)
     if (tg_mlp_status(m) != TG_OK) {
         status = complain(FAILED, "%s", tg_mlp_message(m));
     } else {
-        tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .allocator = program_allocator()});
+        tg_tape *t = tg_tape_new(
+            &(tg_tape_options){.size = sizeof(tg_tape_options), .allocator = program_allocator()});
         tg_tensor *loss = record_step(t, m);
         status = loss ? write_graph(t, loss) : complain(FAILED, "%s", tg_tape_message(t));
         tg_tape_free(t);
@@ -240,21 +259,30 @@ static const struct command {
     int (*run)(const request *r);
     bool threads; /* it computes, on several of them */
 } commands[] = {
-    {"train", parse_train, train, true}, {"predict", parse_predict, predict, true}, {"evaluate", parse_evaluate, evaluate, true},
-    {"ops", parse_nothing, ops, false},  {"graph", parse_graph, graph, false},
+    {"train", parse_train, train, true},          {"predict", parse_predict, predict, true},
+    {"evaluate", parse_evaluate, evaluate, true}, {"ops", parse_nothing, ops, false},
+    {"graph", parse_graph, graph, false},
 };
 
 /* A full disk shows when the last of the output is written. */
 static int finish(int status)
 {
-    if ((fflush(stdout) != 0 || ferror(stdout)) && status == DONE) return complain(FAILED, "writing the output failed");
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == DONE)
+        return complain(FAILED, "writing the output failed");
     return status;
 }
 
 int main(int n, char **word)
 {
-    request r = {.validation = -1, .lr = -1, .momentum = -1, .weight_decay = -1, .n_hidden = 2, .hidden = {64, 32}};
-    if (n < 2) return complain(USAGE, "a command is missing: train, predict, evaluate, ops or graph; `tapegrad --help` says more");
+    request r = {.validation = -1,
+                 .lr = -1,
+                 .momentum = -1,
+                 .weight_decay = -1,
+                 .n_hidden = 2,
+                 .hidden = {64, 32}};
+    if (n < 2)
+        return complain(USAGE, "a command is missing: train, predict, evaluate, ops or graph; "
+                               "`tapegrad --help` says more");
     if (!strcmp(word[1], "--help") || !strcmp(word[1], "-h") || !strcmp(word[1], "help")) {
         print_help();
         return finish(DONE);
@@ -268,8 +296,12 @@ int main(int n, char **word)
         if (strcmp(word[1], commands[k].name) != 0) continue;
         bool helped = false;
         const int status = commands[k].parse(n - 2, word + 2, &r, &helped);
-        if (status == DONE && !helped && commands[k].threads && threads_of(&r) > 1) wait_without_spinning(word);
+        if (status == DONE && !helped && commands[k].threads && threads_of(&r) > 1)
+            wait_without_spinning(word);
         return finish(status == DONE && !helped ? commands[k].run(&r) : status);
     }
-    return complain(USAGE, "'%s' is no command: train, predict, evaluate, ops or graph; `tapegrad --help` says more", word[1]);
+    return complain(
+        USAGE,
+        "'%s' is no command: train, predict, evaluate, ops or graph; `tapegrad --help` says more",
+        word[1]);
 }

@@ -35,7 +35,9 @@ static bool whole_value(const char *name, const char *text, int64_t low, int64_t
     errno = 0;
     *y = strtoll(text, &end, 10);
     if (end != text && !*end && !errno && *y >= low && *y <= high) return true;
-    return complain(0, "%s: '%s' is not a whole number from %lld to %lld", name, text, (long long)low, (long long)high), false;
+    return complain(0, "%s: '%s' is not a whole number from %lld to %lld", name, text,
+                    (long long)low, (long long)high),
+           false;
 }
 
 static bool hidden_value(const char *text, request *r)
@@ -46,9 +48,14 @@ static bool hidden_value(const char *text, request *r)
         char *end = NULL;
         errno = 0;
         const long long size = strtoll(at, &end, 10);
-        const bool good = end != at && !errno && size >= 1 && size <= INT32_MAX && (*end == ',' || !*end);
-        if (!good) return complain(0, "--hidden: '%s' is not a list of sizes such as 64,32 (or none)", text), false;
-        if (r->n_hidden == MOST_LAYERS) return complain(0, "--hidden: more than %d layers", MOST_LAYERS), false;
+        const bool good =
+            end != at && !errno && size >= 1 && size <= INT32_MAX && (*end == ',' || !*end);
+        if (!good)
+            return complain(0, "--hidden: '%s' is not a list of sizes such as 64,32 (or none)",
+                            text),
+                   false;
+        if (r->n_hidden == MOST_LAYERS)
+            return complain(0, "--hidden: more than %d layers", MOST_LAYERS), false;
         r->hidden[r->n_hidden++] = size;
         if (!*end) return true;
         at = end + 1;
@@ -68,26 +75,72 @@ static bool listed(const char *name, const char *list)
 
 typedef bool option_fn(const char *name, const char *text, request *r);
 
-static bool set_target(const char *name, const char *text, request *r) { return (void)name, r->target = text, true; }
-static bool set_test(const char *name, const char *text, request *r) { return (void)name, r->test = text, true; }
-static bool set_split(const char *name, const char *text, request *r) { return (void)name, r->split = text, true; }
-static bool set_save(const char *name, const char *text, request *r) { return (void)name, r->save = text, true; }
-static bool set_history(const char *name, const char *text, request *r) { return (void)name, r->history = text, true; }
-static bool set_hidden(const char *name, const char *text, request *r) { return (void)name, hidden_value(text, r); }
-static bool set_json(const char *name, const char *text, request *r) { return (void)name, (void)text, r->json = true; }
-static bool set_quiet(const char *name, const char *text, request *r) { return (void)name, (void)text, r->quiet = true; }
-static bool set_plain(const char *name, const char *text, request *r) { return (void)name, (void)text, r->no_standardize = true; }
-static bool set_lr(const char *name, const char *text, request *r) { return real_value(name, text, 0, 1e6, &r->lr); }
-static bool set_momentum(const char *name, const char *text, request *r) { return real_value(name, text, 0, 1, &r->momentum); }
-static bool set_decay(const char *name, const char *text, request *r) { return real_value(name, text, 0, 1e6, &r->weight_decay); }
-static bool set_dropout(const char *name, const char *text, request *r) { return real_value(name, text, 0, 1, &r->dropout); }
-static bool set_batch(const char *name, const char *text, request *r) { return whole_value(name, text, 1, INT32_MAX, &r->batch); }
-static bool set_epochs(const char *name, const char *text, request *r) { return whole_value(name, text, 1, INT32_MAX, &r->epochs); }
+static bool set_target(const char *name, const char *text, request *r)
+{
+    return (void)name, r->target = text, true;
+}
+static bool set_test(const char *name, const char *text, request *r)
+{
+    return (void)name, r->test = text, true;
+}
+static bool set_split(const char *name, const char *text, request *r)
+{
+    return (void)name, r->split = text, true;
+}
+static bool set_save(const char *name, const char *text, request *r)
+{
+    return (void)name, r->save = text, true;
+}
+static bool set_history(const char *name, const char *text, request *r)
+{
+    return (void)name, r->history = text, true;
+}
+static bool set_hidden(const char *name, const char *text, request *r)
+{
+    return (void)name, hidden_value(text, r);
+}
+static bool set_json(const char *name, const char *text, request *r)
+{
+    return (void)name, (void)text, r->json = true;
+}
+static bool set_quiet(const char *name, const char *text, request *r)
+{
+    return (void)name, (void)text, r->quiet = true;
+}
+static bool set_plain(const char *name, const char *text, request *r)
+{
+    return (void)name, (void)text, r->no_standardize = true;
+}
+static bool set_lr(const char *name, const char *text, request *r)
+{
+    return real_value(name, text, 0, 1e6, &r->lr);
+}
+static bool set_momentum(const char *name, const char *text, request *r)
+{
+    return real_value(name, text, 0, 1, &r->momentum);
+}
+static bool set_decay(const char *name, const char *text, request *r)
+{
+    return real_value(name, text, 0, 1e6, &r->weight_decay);
+}
+static bool set_dropout(const char *name, const char *text, request *r)
+{
+    return real_value(name, text, 0, 1, &r->dropout);
+}
+static bool set_batch(const char *name, const char *text, request *r)
+{
+    return whole_value(name, text, 1, INT32_MAX, &r->batch);
+}
+static bool set_epochs(const char *name, const char *text, request *r)
+{
+    return whole_value(name, text, 1, INT32_MAX, &r->epochs);
+}
 
 static bool set_validation(const char *name, const char *text, request *r)
 {
     if (!real_value(name, text, 0, 1, &r->validation)) return false;
-    return r->validation < 1 || (complain(0, "%s: nothing would be left for training", name), false);
+    return r->validation < 1 ||
+           (complain(0, "%s: nothing would be left for training", name), false);
 }
 
 static bool set_seed(const char *name, const char *text, request *r)
@@ -109,25 +162,30 @@ static bool set_threads(const char *name, const char *text, request *r)
 static bool set_task(const char *name, const char *text, request *r)
 {
     r->task = tg_task_of(text);
-    return r->task != TG_TASK_COUNT || (complain(0, "%s: '%s' is none of auto, binary, multiclass, regression", name, text), false);
+    return r->task != TG_TASK_COUNT ||
+           (complain(0, "%s: '%s' is none of auto, binary, multiclass, regression", name, text),
+            false);
 }
 
 static bool set_loss(const char *name, const char *text, request *r)
 {
     r->loss = tg_head_of(text);
-    return r->loss != TG_HEAD_COUNT || (complain(0, "%s: '%s' is none of auto, bce, mse, cross_entropy", name, text), false);
+    return r->loss != TG_HEAD_COUNT ||
+           (complain(0, "%s: '%s' is none of auto, bce, mse, cross_entropy", name, text), false);
 }
 
 static bool set_optimizer(const char *name, const char *text, request *r)
 {
     r->sgd = !strcmp(text, "sgd");
-    return r->sgd || !strcmp(text, "adam") || (complain(0, "%s: '%s' is none of sgd, adam", name, text), false);
+    return r->sgd || !strcmp(text, "adam") ||
+           (complain(0, "%s: '%s' is none of sgd, adam", name, text), false);
 }
 
 static bool set_activation(const char *name, const char *text, request *r)
 {
     r->activation = text;
-    return listed(text, tg_activation_names()) || (complain(0, "%s: '%s' is none of %s", name, text, tg_activation_names()), false);
+    return listed(text, tg_activation_names()) ||
+           (complain(0, "%s: '%s' is none of %s", name, text, tg_activation_names()), false);
 }
 
 typedef struct option {
@@ -141,9 +199,12 @@ static const option train_options[] = {
     {"--task", "TASK", set_task, "auto, binary, multiclass or regression; default: auto"},
     {"--test", "FILE", set_test, "another CSV file to test on"},
     {"--split", "FILE", set_split, "one line a row: 0 to train on it, 1 to test on it"},
-    {"--validation", "FRACTION", set_validation, "hold rows out at random; default without a test set: 0.2; 0: none"},
-    {"--hidden", "SIZES", set_hidden, "sizes of the hidden layers; default: 64,32; none: a linear model"},
-    {"--activation", "NAME", set_activation, "relu (default), leaky_relu, elu, gelu, silu, sigmoid, tanh, ..."},
+    {"--validation", "FRACTION", set_validation,
+     "hold rows out at random; default without a test set: 0.2; 0: none"},
+    {"--hidden", "SIZES", set_hidden,
+     "sizes of the hidden layers; default: 64,32; none: a linear model"},
+    {"--activation", "NAME", set_activation,
+     "relu (default), leaky_relu, elu, gelu, silu, sigmoid, tanh, ..."},
     {"--dropout", "P", set_dropout, "probability behind each hidden layer; default: 0"},
     {"--loss", "LOSS", set_loss, "auto (default), bce, mse or cross_entropy"},
     {"--optimizer", "NAME", set_optimizer, "sgd or adam (default)"},
@@ -174,8 +235,10 @@ static const option predict_options[] = {
 
 /* ---------------------------------------------------------------- commands */
 
-static const char common_text[] = "DATA.csv has a header line, numbers, and a target: labels or numbers. IDX-FOLDER holds train-images-idx3-ubyte,\n"
-                                  "train-labels-idx1-ubyte and the t10k pair, plain or .gz; the t10k pair is the test set.\n";
+static const char common_text[] =
+    "DATA.csv has a header line, numbers, and a target: labels or numbers. IDX-FOLDER holds "
+    "train-images-idx3-ubyte,\n"
+    "train-labels-idx1-ubyte and the t10k pair, plain or .gz; the t10k pair is the test set.\n";
 
 void print_help(void)
 {
@@ -183,10 +246,12 @@ void print_help(void)
            "    tapegrad train DATA.csv|IDX-FOLDER [options]   train a net, test it, save it\n"
            "    tapegrad predict MODEL DATA.csv                predictions as CSV\n"
            "    tapegrad evaluate MODEL DATA.csv [--json]      loss and scores\n"
-           "    tapegrad ops                                   every op: formula, shapes, how often it can be differentiated\n"
+           "    tapegrad ops                                   every op: formula, shapes, how "
+           "often it can be differentiated\n"
            "    tapegrad graph MODEL                           the training step as Graphviz text\n"
            "    tapegrad --version\n\n"
-           "%s\n`tapegrad COMMAND --help` says more. Exit status: 0 done, 1 it failed, 2 the command line is wrong.\n",
+           "%s\n`tapegrad COMMAND --help` says more. Exit status: 0 done, 1 it failed, 2 the "
+           "command line is wrong.\n",
            common_text);
 }
 
@@ -196,7 +261,8 @@ static void print_usage(const char *usage, const char *about, const option *opti
     if (n) printf("\n");
     for (int k = 0; k < n; k++) {
         char left[64];
-        snprintf(left, sizeof left, "%s%s%s", options[k].name, options[k].value ? " " : "", options[k].value ? options[k].value : "");
+        snprintf(left, sizeof left, "%s%s%s", options[k].name, options[k].value ? " " : "",
+                 options[k].value ? options[k].value : "");
         printf("  %-23s %s\n", left, options[k].help);
     }
 }
@@ -208,12 +274,13 @@ static const option *find(const option *options, int n, const char *word, const 
     const size_t length = equals ? (size_t)(equals - word) : strlen(word);
     *value = equals ? equals + 1 : NULL;
     for (int k = 0; k < n; k++)
-        if (strlen(options[k].name) == length && !memcmp(options[k].name, word, length)) return &options[k];
+        if (strlen(options[k].name) == length && !memcmp(options[k].name, word, length))
+            return &options[k];
     return NULL;
 }
 
-static int parse(const char *usage, const char *about, const option *options, int n_options, int n, char **word, const char **place[2], request *r,
-                 bool *helped)
+static int parse(const char *usage, const char *about, const option *options, int n_options, int n,
+                 char **word, const char **place[2], request *r, bool *helped)
 {
     int placed = 0;
     const int places = !place[0] ? 0 : !place[1] ? 1 : 2;
@@ -227,7 +294,8 @@ static int parse(const char *usage, const char *about, const option *options, in
         if (!only_places && !strcmp(w, "--")) {
             only_places = true;
         } else if (only_places || w[0] != '-' || !w[1]) {
-            if (placed == places) return complain(USAGE, "'%s' is one word too many\nusage: tapegrad %s", w, usage);
+            if (placed == places)
+                return complain(USAGE, "'%s' is one word too many\nusage: tapegrad %s", w, usage);
             *place[placed++] = w;
         } else {
             const option *o = find(options, n_options, w, &value);
@@ -247,11 +315,13 @@ static int parse(const char *usage, const char *about, const option *options, in
 int parse_train(int n, char **word, request *r, bool *helped)
 {
     const char **place[2] = {&r->data, NULL};
-    const int status = parse("train DATA.csv|IDX-FOLDER [options]", common_text, OPTIONS(train_options), n, word, place, r, helped);
+    const int status = parse("train DATA.csv|IDX-FOLDER [options]", common_text,
+                             OPTIONS(train_options), n, word, place, r, helped);
     if (status != DONE || *helped) return status;
     if ((r->test != NULL) + (r->split != NULL) + (r->validation >= 0) > 1)
         return complain(USAGE, "only one of --test, --split and --validation can be used");
-    if (r->momentum >= 0 && !r->sgd) return complain(USAGE, "--momentum belongs to --optimizer sgd");
+    if (r->momentum >= 0 && !r->sgd)
+        return complain(USAGE, "--momentum belongs to --optimizer sgd");
     return DONE;
 }
 
@@ -259,7 +329,8 @@ int parse_predict(int n, char **word, request *r, bool *helped)
 {
     const char **place[2] = {&r->model, &r->data};
     return parse("predict MODEL DATA.csv|IDX-FOLDER [options]",
-                 "Prints a CSV file: for classes the predicted label and the probability of each, for a regression the number.\n"
+                 "Prints a CSV file: for classes the predicted label and the probability of each, "
+                 "for a regression the number.\n"
                  "Columns are found by name; those that the model doesn't know are skipped.\n",
                  OPTIONS(predict_options), n, word, place, r, helped);
 }
@@ -267,19 +338,24 @@ int parse_predict(int n, char **word, request *r, bool *helped)
 int parse_evaluate(int n, char **word, request *r, bool *helped)
 {
     const char **place[2] = {&r->model, &r->data};
-    return parse("evaluate MODEL DATA.csv|IDX-FOLDER [--json]", "Prints loss and scores of a model on data with targets.\n",
+    return parse("evaluate MODEL DATA.csv|IDX-FOLDER [--json]",
+                 "Prints loss and scores of a model on data with targets.\n",
                  OPTIONS(evaluate_options), n, word, place, r, helped);
 }
 
 int parse_graph(int n, char **word, request *r, bool *helped)
 {
     const char **place[2] = {&r->model, NULL};
-    return parse("graph MODEL", "Prints the training step, forward and backward, as Graphviz text: tapegrad graph MODEL | dot -Tsvg > step.svg\n",
+    return parse("graph MODEL",
+                 "Prints the training step, forward and backward, as Graphviz text: tapegrad graph "
+                 "MODEL | dot -Tsvg > step.svg\n",
                  NULL, 0, n, word, place, r, helped);
 }
 
 int parse_nothing(int n, char **word, request *r, bool *helped)
 {
     const char **place[2] = {NULL, NULL};
-    return parse("ops", "Prints every op: its formula, its shapes, how often it can be differentiated.\n", NULL, 0, n, word, place, r, helped);
+    return parse("ops",
+                 "Prints every op: its formula, its shapes, how often it can be differentiated.\n",
+                 NULL, 0, n, word, place, r, helped);
 }

@@ -13,7 +13,10 @@ static inline const tg_allocator *program_allocator(void)
     return &jemalloc;
 }
 
-static inline double program_bytes_allocated(void) { return (double)tg_jemalloc_stats_now().allocated; }
+static inline double program_bytes_allocated(void)
+{
+    return (double)tg_jemalloc_stats_now().allocated;
+}
 #else
 /* NULL: the library's default, the C library's. */
 static inline const tg_allocator *program_allocator(void) { return NULL; }

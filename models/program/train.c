@@ -41,7 +41,10 @@ typedef struct display {
     FILE *history;
 } display;
 
-static double score(const display *d, const tg_metrics *m) { return d->regression ? m->r2 : m->accuracy; }
+static double score(const display *d, const tg_metrics *m)
+{
+    return d->regression ? m->r2 : m->accuracy;
+}
 
 static bool on_batch(const tg_progress *p, void *user)
 {
@@ -51,8 +54,9 @@ static bool on_batch(const tg_progress *p, void *user)
     if (!d->terminal || now - d->drawn < 0.05) return true;
     d->drawn = now;
     const int full = (int)(WIDTH * p->batch / p->batches);
-    fprintf(stderr, "\repoch %lld/%lld [%.*s%.*s] loss %.4f ", (long long)p->epoch, (long long)p->epochs, full, "##############################",
-            WIDTH - full, "..............................", p->loss);
+    fprintf(stderr, "\repoch %lld/%lld [%.*s%.*s] loss %.4f ", (long long)p->epoch,
+            (long long)p->epochs, full, "##############################", WIDTH - full,
+            "..............................", p->loss);
     return true;
 }
 
@@ -68,14 +72,20 @@ static bool on_epoch(const tg_epoch *e, void *user)
     display *d = user;
     const char *name = d->regression ? "R2" : "accuracy";
     if (d->history) {
-        fprintf(d->history, "%lld,%.9g,%.9g,", (long long)e->epoch, e->train.loss, score(d, &e->train));
-        if (e->validation.rows) fprintf(d->history, "%.9g,%.9g,%.3f\n", e->validation.loss, score(d, &e->validation), e->seconds);
+        fprintf(d->history, "%lld,%.9g,%.9g,", (long long)e->epoch, e->train.loss,
+                score(d, &e->train));
+        if (e->validation.rows)
+            fprintf(d->history, "%.9g,%.9g,%.3f\n", e->validation.loss, score(d, &e->validation),
+                    e->seconds);
         else fprintf(d->history, ",,%.3f\n", e->seconds);
     }
     if (d->r->quiet || !shown(d, e->epoch)) return true;
-    fprintf(stderr, "%sepoch %*lld/%lld  loss %.4f  %s %.4f", d->terminal ? "\r\033[K" : "", d->epochs > 99 ? 3 : 2, (long long)e->epoch,
-            (long long)d->epochs, e->train.loss, name, score(d, &e->train));
-    if (e->validation.rows) fprintf(stderr, "  %s loss %.4f  %s %.4f", d->held, e->validation.loss, name, score(d, &e->validation));
+    fprintf(stderr, "%sepoch %*lld/%lld  loss %.4f  %s %.4f", d->terminal ? "\r\033[K" : "",
+            d->epochs > 99 ? 3 : 2, (long long)e->epoch, (long long)d->epochs, e->train.loss, name,
+            score(d, &e->train));
+    if (e->validation.rows)
+        fprintf(stderr, "  %s loss %.4f  %s %.4f", d->held, e->validation.loss, name,
+                score(d, &e->validation));
     fprintf(stderr, "  %.1f s\n", e->seconds);
     return true;
 }
@@ -94,26 +104,37 @@ static void free_parts(parts *p)
     tg_dataset_free(p->all);
 }
 
-static int data_failed(const tg_dataset *d) { return complain(FAILED, "%s", tg_dataset_message(d)); }
+static int data_failed(const tg_dataset *d)
+{
+    return complain(FAILED, "%s", tg_dataset_message(d));
+}
 
 /* Reads the training data and divides it when it has to serve for testing too. */
 static int read_data(const request *r, parts *p)
 {
     const bool images = is_folder(r->data);
     p->all = p->train = tg_dataset_new(program_allocator());
-    if (images && (r->test || r->split || r->target)) return complain(USAGE, "--test, --split and --target are for CSV files");
+    if (images && (r->test || r->split || r->target))
+        return complain(USAGE, "--test, --split and --target are for CSV files");
     if (images) tg_dataset_read_idx(p->all, r->data, "train", NULL);
-    else tg_dataset_read_csv(p->all, r->data, &(tg_csv_options){.size = sizeof(tg_csv_options), .target = r->target, .task = r->task});
+    else
+        tg_dataset_read_csv(p->all, r->data,
+                            &(tg_csv_options){.size = sizeof(tg_csv_options),
+                                              .target = r->target,
+                                              .task = r->task});
     if (tg_dataset_status(p->all) != TG_OK) return data_failed(p->all);
     if (images && r->task != TG_TASK_AUTO && r->task != tg_dataset_task(p->all))
-        return complain(FAILED, "%s: the task is %s", r->data, tg_task_name(tg_dataset_task(p->all)));
+        return complain(FAILED, "%s: the task is %s", r->data,
+                        tg_task_name(tg_dataset_task(p->all)));
     const double fraction = r->validation >= 0 ? r->validation : r->test || images ? 0 : 0.2;
     p->held_name = "test";
     if (r->split) {
-        if (tg_dataset_split_file(p->all, r->split, &p->train, &p->held) != TG_OK) p->train = p->all;
+        if (tg_dataset_split_file(p->all, r->split, &p->train, &p->held) != TG_OK)
+            p->train = p->all;
     } else if (fraction > 0) {
         p->held_name = "validation";
-        if (tg_dataset_split_random(p->all, fraction, r->seed, &p->train, &p->held) != TG_OK) p->train = p->all;
+        if (tg_dataset_split_random(p->all, fraction, r->seed, &p->train, &p->held) != TG_OK)
+            p->train = p->all;
     }
     return tg_dataset_status(p->all) == TG_OK ? DONE : data_failed(p->all);
 }
@@ -125,7 +146,9 @@ static int read_test(const request *r, const tg_mlp *m, parts *p)
     if (p->held || (!r->test && !images)) return DONE;
     p->held = tg_dataset_new(program_allocator());
     if (images) tg_dataset_read_idx(p->held, r->data, "t10k", m);
-    else tg_dataset_read_csv(p->held, r->test, &(tg_csv_options){.size = sizeof(tg_csv_options), .model = m});
+    else
+        tg_dataset_read_csv(p->held, r->test,
+                            &(tg_csv_options){.size = sizeof(tg_csv_options), .model = m});
     return tg_dataset_status(p->held) == TG_OK ? DONE : data_failed(p->held);
 }
 
@@ -167,7 +190,8 @@ static void print_metrics(const display *d, const char *name, const tg_metrics *
     printf(",\"rows\":%lld}", (long long)m->rows);
 }
 
-static void print_results(const display *d, const tg_mlp *m, const tg_metrics *trained, const tg_metrics *held, double took)
+static void print_results(const display *d, const tg_mlp *m, const tg_metrics *trained,
+                          const tg_metrics *held, double took)
 {
     const long long parameters = (long long)tg_params_elements(tg_mlp_params(m));
     if (d->r->json) {
@@ -175,15 +199,20 @@ static void print_results(const display *d, const tg_mlp *m, const tg_metrics *t
         print_metrics(d, "train", trained);
         putchar(',');
         print_metrics(d, "test", held);
-        printf(",\"seconds\":%.3f,\"parameters\":%lld,\"task\":\"%s\",\"epochs\":%lld,\"seed\":%llu,\"held_out\":", took, parameters,
-               tg_task_name(tg_mlp_task(m)), (long long)d->epochs, (unsigned long long)d->r->seed);
+        printf(",\"seconds\":%.3f,\"parameters\":%lld,\"task\":\"%s\",\"epochs\":%lld,\"seed\":%"
+               "llu,\"held_out\":",
+               took, parameters, tg_task_name(tg_mlp_task(m)), (long long)d->epochs,
+               (unsigned long long)d->r->seed);
         print_text(held->rows ? d->held : "none");
         puts("}");
         return;
     }
     const char *name = d->regression ? "R2" : "accuracy";
-    printf("%-11s loss %.4f  %s %.4f  (%lld rows)\n", "train", trained->loss, name, score(d, trained), (long long)trained->rows);
-    if (held->rows) printf("%-11s loss %.4f  %s %.4f  (%lld rows)\n", d->held, held->loss, name, score(d, held), (long long)held->rows);
+    printf("%-11s loss %.4f  %s %.4f  (%lld rows)\n", "train", trained->loss, name,
+           score(d, trained), (long long)trained->rows);
+    if (held->rows)
+        printf("%-11s loss %.4f  %s %.4f  (%lld rows)\n", d->held, held->loss, name, score(d, held),
+               (long long)held->rows);
     printf("%lld parameters, %.1f s\n", parameters, took);
 }
 
@@ -192,10 +221,17 @@ static void print_results(const display *d, const tg_mlp *m, const tg_metrics *t
 static tg_optim *make_optimizer(const request *r, tg_mlp *m)
 {
     const double decay = r->weight_decay > 0 ? r->weight_decay : 0, usual = r->sgd ? 0.01 : 0.001;
-    const double rate = r->lr < 0 ? usual : r->lr > 0 ? r->lr : 1e-300; /* 0 would mean the optimizer's own default */
-    const tg_sgd_options sgd = {.size = sizeof sgd, .learning_rate = rate, .momentum = r->momentum > 0 ? r->momentum : 0, .weight_decay = decay};
-    const tg_adam_options adam = {.size = sizeof adam, .learning_rate = rate, .weight_decay = decay};
-    tg_optim *y = r->sgd ? tg_sgd_new(tg_mlp_params(m), &sgd) : tg_adam_new(tg_mlp_params(m), &adam);
+    const double rate = r->lr < 0   ? usual
+                        : r->lr > 0 ? r->lr
+                                    : 1e-300; /* 0 would mean the optimizer's own default */
+    const tg_sgd_options sgd = {.size = sizeof sgd,
+                                .learning_rate = rate,
+                                .momentum = r->momentum > 0 ? r->momentum : 0,
+                                .weight_decay = decay};
+    const tg_adam_options adam = {
+        .size = sizeof adam, .learning_rate = rate, .weight_decay = decay};
+    tg_optim *y =
+        r->sgd ? tg_sgd_new(tg_mlp_params(m), &sgd) : tg_adam_new(tg_mlp_params(m), &adam);
     tg_optim_set_threads(y, threads_of(r));
     return y;
 }
@@ -206,7 +242,8 @@ static int open_history(const request *r, display *d)
     d->history = fopen(r->history, "w");
     if (!d->history) return complain(FAILED, "%s: can't be written", r->history);
     const char *name = d->regression ? "r2" : "accuracy";
-    fprintf(d->history, "epoch,train_loss,train_%s,%s_loss,%s_%s,seconds\n", name, d->held, d->held, name);
+    fprintf(d->history, "epoch,train_loss,train_%s,%s_loss,%s_%s,seconds\n", name, d->held, d->held,
+            name);
     return DONE;
 }
 
@@ -214,7 +251,8 @@ static int close_history(const request *r, display *d, int status)
 {
     if (!d->history) return status;
     const bool bad = ferror(d->history);
-    if ((fclose(d->history) != 0 || bad) && status == DONE) return complain(FAILED, "%s: writing failed", r->history);
+    if ((fclose(d->history) != 0 || bad) && status == DONE)
+        return complain(FAILED, "%s: writing failed", r->history);
     return status;
 }
 
@@ -251,7 +289,8 @@ static void describe(const request *r, const tg_mlp *m, const parts *p, const di
     const int64_t *hidden;
     const int n = tg_mlp_hidden(m, &hidden);
     fprintf(stderr, "%s: %lld rows to train on, ", r->data, (long long)tg_dataset_rows(p->train));
-    if (p->held) fprintf(stderr, "%lld held out (%s), ", (long long)tg_dataset_rows(p->held), d->held);
+    if (p->held)
+        fprintf(stderr, "%lld held out (%s), ", (long long)tg_dataset_rows(p->held), d->held);
     else fprintf(stderr, "none held out, ");
     fprintf(stderr, "%s; net %lld", tg_task_name(tg_mlp_task(m)), (long long)tg_mlp_inputs(m));
     for (int k = 0; k < n; k++) fprintf(stderr, "-%lld", (long long)hidden[k]);

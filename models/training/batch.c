@@ -1,5 +1,5 @@
 /* Rows on their way into the net: standardisation, gathering, recording as inputs. */
-#define TG_HERE NULL, 0
+#define TG_HERE NULL
 #include <math.h>
 #include <string.h>
 
@@ -37,8 +37,10 @@ tg_status tg_scaling_learn(tg_mlp *m, const tg_dataset *d)
     tg_scaling *s = &m->scaling;
     if (s->known) return TG_OK;
     if (!d->schema.pixels) {
-        if (!tg_scaling_reserve(m)) return tg_error_set(&m->error, NULL, 0, "fit", TG_ENOMEM, "no memory");
-        for (int64_t k = 0; k < m->inputs; k++) moments(d->x + k, d->rows, m->inputs, &s->mean[k], &s->std[k]);
+        if (!tg_scaling_reserve(m))
+            return tg_error_set(&m->error, NULL, "fit", TG_ENOMEM, "no memory");
+        for (int64_t k = 0; k < m->inputs; k++)
+            moments(d->x + k, d->rows, m->inputs, &s->mean[k], &s->std[k]);
     }
     if (m->head == TG_HEAD_MSE) moments(d->number, d->rows, 1, &s->target_mean, &s->target_std);
     s->known = true;
@@ -53,12 +55,14 @@ bool tg_batch_reserve(tg_mlp *m, tg_batch *b, int64_t rows)
     tg_batch_free(m, b);
     const size_t n = (size_t)rows;
     *b = (tg_batch){.capacity = rows, .features = m->inputs};
-    if (n <= (size_t)PTRDIFF_MAX / sizeof(double) / (size_t)m->inputs) b->x = tg_allocate(&m->allocator, n * (size_t)m->inputs * sizeof *b->x);
+    if (n <= (size_t)PTRDIFF_MAX / sizeof(double) / (size_t)m->inputs)
+        b->x = tg_allocate(&m->allocator, n * (size_t)m->inputs * sizeof *b->x);
     b->number = tg_allocate(&m->allocator, n * sizeof *b->number);
     b->class_number = tg_allocate(&m->allocator, n * sizeof *b->class_number);
     if (b->x && b->number && b->class_number) return true;
     tg_batch_free(m, b);
-    tg_error_set(&m->error, NULL, 0, "mlp", TG_ENOMEM, "no memory for a batch of %lld rows", (long long)rows);
+    tg_error_set(&m->error, NULL, "mlp", TG_ENOMEM, "no memory for a batch of %lld rows",
+                 (long long)rows);
     return false;
 }
 
@@ -71,7 +75,8 @@ void tg_batch_free(const tg_mlp *m, tg_batch *b)
     *b = (tg_batch){0};
 }
 
-void tg_batch_gather(const tg_mlp *m, tg_batch *b, const tg_dataset *d, int64_t n, const int64_t *row, int64_t first)
+void tg_batch_gather(const tg_mlp *m, tg_batch *b, const tg_dataset *d, int64_t n,
+                     const int64_t *row, int64_t first)
 {
     const int64_t width = m->inputs;
     const tg_scaling *s = &m->scaling;
@@ -80,7 +85,8 @@ void tg_batch_gather(const tg_mlp *m, tg_batch *b, const tg_dataset *d, int64_t 
         const float *x = d->x + from * width;
         float *y = b->x + i * width;
         if (s->mean) {
-            for (int64_t k = 0; k < width; k++) y[k] = (float)(((double)x[k] - s->mean[k]) / s->std[k]);
+            for (int64_t k = 0; k < width; k++)
+                y[k] = (float)(((double)x[k] - s->mean[k]) / s->std[k]);
         } else {
             memcpy(y, x, (size_t)width * sizeof *y);
         }
@@ -94,10 +100,14 @@ void tg_batch_gather(const tg_mlp *m, tg_batch *b, const tg_dataset *d, int64_t 
     }
 }
 
-tg_tensor *tg_batch_x(const tg_mlp *m, const tg_batch *b, tg_tape *t, int64_t n) { return tg_input_borrow(t, TG_F32, TG_SHAPE(n, m->inputs), b->x); }
+tg_tensor *tg_batch_x(const tg_mlp *m, const tg_batch *b, tg_tape *t, int64_t n)
+{
+    return tg_input_borrow(t, TG_F32, TG_SHAPE(n, m->inputs), b->x);
+}
 
 tg_tensor *tg_batch_target(const tg_mlp *m, const tg_batch *b, tg_tape *t, int64_t n)
 {
-    if (m->head == TG_HEAD_CROSS_ENTROPY) return tg_input_borrow(t, TG_I64, TG_SHAPE(n), b->class_number);
+    if (m->head == TG_HEAD_CROSS_ENTROPY)
+        return tg_input_borrow(t, TG_I64, TG_SHAPE(n), b->class_number);
     return tg_input_borrow(t, TG_F32, TG_SHAPE(n, 1), b->number);
 }

@@ -41,7 +41,8 @@ static char *find_digest(char *header, size_t n)
 static void digest_of(const void *file, size_t n, char digits[DIGEST + 1])
 {
     const XXH128_hash_t hash = XXH3_128bits(file, n);
-    snprintf(digits, DIGEST + 1, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64, (uint64_t)hash.low64);
+    snprintf(digits, DIGEST + 1, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64,
+             (uint64_t)hash.low64);
 }
 
 static void put_length(unsigned char *bytes, uint64_t n)
@@ -68,7 +69,10 @@ static bool put_json(json_t *metadata, const char *key, json_t *value)
     return ok;
 }
 
-static bool put_text(json_t *metadata, const char *key, const char *text) { return json_object_set_new(metadata, key, json_string(text)) == 0; }
+static bool put_text(json_t *metadata, const char *key, const char *text)
+{
+    return json_object_set_new(metadata, key, json_string(text)) == 0;
+}
 
 static bool put_number(json_t *metadata, const char *key, uint64_t number)
 {
@@ -107,21 +111,28 @@ static json_t *scaling_object(const tg_mlp *m)
 {
     const tg_scaling *s = &m->scaling;
     if (!s->known) return json_null();
-    return json_pack("{s:o, s:o, s:f, s:f}", "mean", real_list(s->mean, m->inputs), "std", real_list(s->std, m->inputs), "target_mean",
-                     s->target_mean, "target_std", s->target_std);
+    return json_pack("{s:o, s:o, s:f, s:f}", "mean", real_list(s->mean, m->inputs), "std",
+                     real_list(s->std, m->inputs), "target_mean", s->target_mean, "target_std",
+                     s->target_std);
 }
 
 static json_t *metadata_object(const tg_mlp *m)
 {
     const tg_schema *s = &m->schema;
     json_t *y = json_object();
-    bool ok = y && put_text(y, "format", format_name) && put_text(y, "checksum", "00000000000000000000000000000000");
-    ok = ok && put_text(y, "task", tg_task_name(s->task)) && put_text(y, "loss", tg_head_name(m->head)) && put_text(y, "activation", m->activation);
-    ok = ok && put_json(y, "hidden", size_list(m->hidden, m->n_hidden)) && put_json(y, "dropout", json_real(m->dropout));
-    ok = ok && put_json(y, "features", text_list(s->name, s->features)) && put_json(y, "pixels", json_boolean(s->pixels));
-    ok = ok && put_text(y, "target", s->target) && put_json(y, "labels", text_list(s->label, s->classes));
+    bool ok = y && put_text(y, "format", format_name) &&
+              put_text(y, "checksum", "00000000000000000000000000000000");
+    ok = ok && put_text(y, "task", tg_task_name(s->task)) &&
+         put_text(y, "loss", tg_head_name(m->head)) && put_text(y, "activation", m->activation);
+    ok = ok && put_json(y, "hidden", size_list(m->hidden, m->n_hidden)) &&
+         put_json(y, "dropout", json_real(m->dropout));
+    ok = ok && put_json(y, "features", text_list(s->name, s->features)) &&
+         put_json(y, "pixels", json_boolean(s->pixels));
+    ok = ok && put_text(y, "target", s->target) &&
+         put_json(y, "labels", text_list(s->label, s->classes));
     ok = ok && put_json(y, "standardization", scaling_object(m));
-    ok = ok && put_number(y, "seed", m->seed) && put_number(y, "steps", m->steps) && put_number(y, "rounds", m->rounds);
+    ok = ok && put_number(y, "seed", m->seed) && put_number(y, "steps", m->steps) &&
+         put_number(y, "rounds", m->rounds);
     if (ok) return y;
     json_decref(y);
     return NULL;
@@ -139,7 +150,8 @@ static char *header_text(const tg_mlp *m, size_t *data_bytes)
         const tg_tensor *p = tg_params_get(m->params, k);
         const tg_shape shape = tg_tensor_shape(p);
         const size_t bytes = (size_t)tg_tensor_count(p) * sizeof(float);
-        json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", size_list(shape.dim, shape.ndim), "data_offsets", (json_int_t)at,
+        json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape",
+                                  size_list(shape.dim, shape.ndim), "data_offsets", (json_int_t)at,
                                   (json_int_t)(at + bytes));
         ok = json_object_set_new(header, tg_param_name(p), entry) == 0;
         at += bytes;
@@ -154,11 +166,12 @@ static char *header_text(const tg_mlp *m, size_t *data_bytes)
 
 static tg_status save_failed(tg_mlp *m, const char *path, tg_status status, const char *what)
 {
-    return tg_error_set(&m->error, NULL, 0, path, status, "%s", what);
+    return tg_error_set(&m->error, NULL, path, status, "%s", what);
 }
 
 /* Lays the file out in memory: length, header with spaces behind it, data, checksum. */
-static void lay_out(const tg_mlp *m, unsigned char *file, size_t bytes, const char *header, size_t header_bytes)
+static void lay_out(const tg_mlp *m, unsigned char *file, size_t bytes, const char *header,
+                    size_t header_bytes)
 {
     char *text = (char *)file + LENGTH_BYTES, digits[DIGEST + 1];
     put_length(file, header_bytes);
@@ -183,7 +196,8 @@ tg_status tg_mlp_save(tg_mlp *m, const char *path)
     size_t data_bytes = 0;
     char *header = header_text(m, &data_bytes);
     if (!header) return save_failed(m, path, TG_ENOMEM, "no memory to save the model");
-    const size_t unpadded = LENGTH_BYTES + strlen(header), start = (unpadded + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN;
+    const size_t unpadded = LENGTH_BYTES + strlen(header),
+                 start = (unpadded + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN;
     unsigned char *file = tg_allocate(&m->allocator, start + data_bytes);
     if (!file) {
         save_failed(m, path, TG_ENOMEM, "no memory to save the model");
@@ -221,35 +235,45 @@ static bool bad(loader *l, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    tg_error_setv(&l->m->error, NULL, 0, l->path, TG_EFORMAT, format, arguments);
+    tg_error_setv(&l->m->error, NULL, l->path, TG_EFORMAT, format, arguments);
     va_end(arguments);
     return false;
 }
 
 static bool no_memory(loader *l)
 {
-    tg_error_set(&l->m->error, NULL, 0, l->path, TG_ENOMEM, "no memory to load the model");
+    tg_error_set(&l->m->error, NULL, l->path, TG_ENOMEM, "no memory to load the model");
     return false;
 }
 
 /* Length and JSON. */
 static bool read_header(loader *l)
 {
-    if (l->bytes < LENGTH_BYTES) return bad(l, "%zu bytes are no model: a safetensors file begins with 8 bytes of header length", l->bytes);
+    if (l->bytes < LENGTH_BYTES)
+        return bad(
+            l, "%zu bytes are no model: a safetensors file begins with 8 bytes of header length",
+            l->bytes);
     const uint64_t length = get_length(l->file);
-    if (length < 2 || length > MOST_HEADER) return bad(l, "not a model: its first 8 bytes are not the length of a safetensors header");
-    if (length > l->bytes - LENGTH_BYTES) return bad(l, "cut short: %zu bytes, but the header alone takes %" PRIu64, l->bytes, length + LENGTH_BYTES);
+    if (length < 2 || length > MOST_HEADER)
+        return bad(l, "not a model: its first 8 bytes are not the length of a safetensors header");
+    if (length > l->bytes - LENGTH_BYTES)
+        return bad(l, "cut short: %zu bytes, but the header alone takes %" PRIu64, l->bytes,
+                   length + LENGTH_BYTES);
     l->header = (char *)l->file + LENGTH_BYTES;
     l->header_bytes = (size_t)length;
     l->data = l->file + LENGTH_BYTES + length;
     l->data_bytes = l->bytes - LENGTH_BYTES - (size_t)length;
     json_error_t e;
     l->json = json_loadb(l->header, l->header_bytes, JSON_REJECT_DUPLICATES, &e);
-    if (!l->json) return bad(l, "not a model: the header is not JSON: %s at byte %d", e.text, LENGTH_BYTES + e.position);
+    if (!l->json)
+        return bad(l, "not a model: the header is not JSON: %s at byte %d", e.text,
+                   LENGTH_BYTES + e.position);
     l->metadata = json_object_get(l->json, "__metadata__");
     const char *format = json_string_value(json_object_get(l->metadata, "format"));
-    if (!format) return bad(l, "not a tapegrad model: the header has no __metadata__ with a format");
-    if (strcmp(format, format_name) != 0) return bad(l, "the format is '%.60s' where '%s' is expected", format, format_name);
+    if (!format)
+        return bad(l, "not a tapegrad model: the header has no __metadata__ with a format");
+    if (strcmp(format, format_name) != 0)
+        return bad(l, "the format is '%.60s' where '%s' is expected", format, format_name);
     return true;
 }
 
@@ -277,7 +301,8 @@ static bool get_number(loader *l, const char *key, uint64_t *y)
     if (!text) return false;
     errno = 0;
     *y = strtoull(text, &end, 10);
-    return (*text && strspn(text, "0123456789") == strlen(text) && !errno) || bad(l, "metadata '%s' is not a number", key);
+    return (*text && strspn(text, "0123456789") == strlen(text) && !errno) ||
+           bad(l, "metadata '%s' is not a number", key);
 }
 
 static bool get_text_list(loader *l, const char *key, json_t **list, const char ***texts)
@@ -289,7 +314,8 @@ static bool get_text_list(loader *l, const char *key, json_t **list, const char 
     *texts = tg_arena_take(&l->m->arena, n * sizeof **texts);
     if (!*texts) return no_memory(l);
     for (size_t k = 0; k < n; k++)
-        if (!((*texts)[k] = json_string_value(json_array_get(*list, k)))) return bad(l, "metadata '%s' holds something that is no text", key);
+        if (!((*texts)[k] = json_string_value(json_array_get(*list, k))))
+            return bad(l, "metadata '%s' holds something that is no text", key);
     return true;
 }
 
@@ -297,10 +323,12 @@ static bool get_text_list(loader *l, const char *key, json_t **list, const char 
 static bool get_real_list(loader *l, const char *key, const json_t *list, bool positive, double **y)
 {
     const size_t n = (size_t)l->sizes[0];
-    if (!json_is_array(list) || json_array_size(list) != n) return bad(l, "the standardization's '%s' is not a list of %zu numbers", key, n);
+    if (!json_is_array(list) || json_array_size(list) != n)
+        return bad(l, "the standardization's '%s' is not a list of %zu numbers", key, n);
     for (size_t k = 0; k < n; k++) {
         const json_t *x = json_array_get(list, k);
-        if (!json_is_number(x) || (positive && !(json_number_value(x) > 0))) return bad(l, "the standardization's '%s' holds a wrong number", key);
+        if (!json_is_number(x) || (positive && !(json_number_value(x) > 0)))
+            return bad(l, "the standardization's '%s' holds a wrong number", key);
         (*y)[k] = json_number_value(x);
     }
     return true;
@@ -311,17 +339,24 @@ static bool read_schema(loader *l, tg_schema *s, tg_head *head)
 {
     const char *task = get_text(l, "task"), *loss = get_text(l, "loss");
     json_t *pixels = get_json(l, "pixels");
-    *s = (tg_schema){.task = tg_task_of(task), .pixels = json_is_true(pixels), .target = get_text(l, "target")};
+    *s = (tg_schema){
+        .task = tg_task_of(task), .pixels = json_is_true(pixels), .target = get_text(l, "target")};
     *head = tg_head_of(loss);
     json_decref(pixels);
     if (!task || !loss || !pixels || !s->target) return false;
-    if (!get_text_list(l, "features", &l->features, &s->name) || !get_text_list(l, "labels", &l->labels, &s->label)) return false;
+    if (!get_text_list(l, "features", &l->features, &s->name) ||
+        !get_text_list(l, "labels", &l->labels, &s->label))
+        return false;
     s->features = (int64_t)json_array_size(l->features);
     s->classes = (int64_t)json_array_size(l->labels);
-    const bool fits = s->task == TG_TASK_REGRESSION ? s->classes == 0 && *head == TG_HEAD_MSE
-                      : s->task == TG_TASK_BINARY   ? s->classes == 2 && (*head == TG_HEAD_BCE || *head == TG_HEAD_CROSS_ENTROPY)
-                                                    : s->task == TG_TASK_MULTICLASS && s->classes >= 2 && *head == TG_HEAD_CROSS_ENTROPY;
-    if (!fits) return bad(l, "task '%.60s', loss '%.60s' and %" PRId64 " labels do not fit together", task, loss, s->classes);
+    const bool fits =
+        s->task == TG_TASK_REGRESSION ? s->classes == 0 && *head == TG_HEAD_MSE
+        : s->task == TG_TASK_BINARY
+            ? s->classes == 2 && (*head == TG_HEAD_BCE || *head == TG_HEAD_CROSS_ENTROPY)
+            : s->task == TG_TASK_MULTICLASS && s->classes >= 2 && *head == TG_HEAD_CROSS_ENTROPY;
+    if (!fits)
+        return bad(l, "task '%.60s', loss '%.60s' and %" PRId64 " labels do not fit together", task,
+                   loss, s->classes);
     return s->features > 0 || bad(l, "the model has no features");
 }
 
@@ -329,7 +364,8 @@ static bool read_sizes(loader *l, const tg_schema *s, tg_head head)
 {
     l->hidden = get_json(l, "hidden");
     if (!l->hidden) return false;
-    if (!json_is_array(l->hidden) || json_array_size(l->hidden) > 1000) return bad(l, "metadata 'hidden' is not a list of sizes");
+    if (!json_is_array(l->hidden) || json_array_size(l->hidden) > 1000)
+        return bad(l, "metadata 'hidden' is not a list of sizes");
     const int n = (int)json_array_size(l->hidden);
     l->layers = n + 1;
     l->sizes = tg_arena_take(&l->m->arena, ((size_t)n + 2) * sizeof *l->sizes);
@@ -338,7 +374,8 @@ static bool read_sizes(loader *l, const tg_schema *s, tg_head head)
     l->sizes[n + 1] = head == TG_HEAD_CROSS_ENTROPY ? s->classes : 1;
     for (int k = 0; k < n; k++) {
         const json_t *size = json_array_get(l->hidden, (size_t)k);
-        if (!json_is_integer(size) || json_integer_value(size) < 1 || json_integer_value(size) > INT32_MAX)
+        if (!json_is_integer(size) || json_integer_value(size) < 1 ||
+            json_integer_value(size) > INT32_MAX)
             return bad(l, "metadata 'hidden' holds a wrong size");
         l->sizes[k + 1] = json_integer_value(size);
     }
@@ -351,23 +388,32 @@ static bool check_tensor(loader *l, const char *name, tg_shape shape, size_t *at
     const json_t *entry = json_object_get(l->json, name);
     if (!entry) return bad(l, "there is no tensor '%s'", name);
     const char *dtype = json_string_value(json_object_get(entry, "dtype"));
-    if (!dtype || strcmp(dtype, "F32") != 0) return bad(l, "tensor '%s' has dtype '%.20s' where F32 is expected", name, dtype ? dtype : "");
+    if (!dtype || strcmp(dtype, "F32") != 0)
+        return bad(l, "tensor '%s' has dtype '%.20s' where F32 is expected", name,
+                   dtype ? dtype : "");
     const json_t *sizes = json_object_get(entry, "shape");
     bool same = json_is_array(sizes) && json_array_size(sizes) == (size_t)shape.ndim;
     for (int k = 0; same && k < shape.ndim; k++) {
         const json_t *size = json_array_get(sizes, (size_t)k);
         same = json_is_integer(size) && json_integer_value(size) == shape.dim[k];
     }
-    if (!same) return bad(l, "tensor '%s' does not have the shape %s that the layers' sizes ask for", name, tg_shape_text(shape).text);
+    if (!same)
+        return bad(l, "tensor '%s' does not have the shape %s that the layers' sizes ask for", name,
+                   tg_shape_text(shape).text);
     const int64_t count = tg_shape_count(shape);
-    const json_t *offsets = json_object_get(entry, "data_offsets"), *from = json_array_get(offsets, 0), *to = json_array_get(offsets, 1);
-    if (json_array_size(offsets) != 2 || !json_is_integer(from) || !json_is_integer(to)) return bad(l, "tensor '%s' has no data_offsets", name);
+    const json_t *offsets = json_object_get(entry, "data_offsets"),
+                 *from = json_array_get(offsets, 0), *to = json_array_get(offsets, 1);
+    if (json_array_size(offsets) != 2 || !json_is_integer(from) || !json_is_integer(to))
+        return bad(l, "tensor '%s' has no data_offsets", name);
     if (count < 0 || (uint64_t)count > (l->data_bytes - *at) / sizeof(float))
         return bad(l, "cut short: the data ends before the end of tensor '%s'", name);
     const size_t end = *at + (size_t)count * sizeof(float);
     if (json_integer_value(from) != (json_int_t)*at || json_integer_value(to) != (json_int_t)end)
-        return bad(l, "tensor '%s' lies at %lld to %lld where %zu to %zu is expected: tensors must not overlap or leave gaps", name,
-                   (long long)json_integer_value(from), (long long)json_integer_value(to), *at, end);
+        return bad(l,
+                   "tensor '%s' lies at %lld to %lld where %zu to %zu is expected: tensors must "
+                   "not overlap or leave gaps",
+                   name, (long long)json_integer_value(from), (long long)json_integer_value(to),
+                   *at, end);
     *at = end;
     return true;
 }
@@ -378,11 +424,14 @@ static bool check_tensors(loader *l)
     for (int k = 0; k < l->layers; k++) {
         char name[40];
         snprintf(name, sizeof name, "layer%d.weight", k);
-        if (!check_tensor(l, name, tg_shape_of(2, (const int64_t[]){l->sizes[k + 1], l->sizes[k]}), &at)) return false;
+        if (!check_tensor(l, name, tg_shape_of(2, (const int64_t[]){l->sizes[k + 1], l->sizes[k]}),
+                          &at))
+            return false;
         snprintf(name, sizeof name, "layer%d.bias", k);
         if (!check_tensor(l, name, tg_shape_of(1, &l->sizes[k + 1]), &at)) return false;
     }
-    if (json_object_size(l->json) != 2 * (size_t)l->layers + 1) return bad(l, "there are tensors that do not belong to the model");
+    if (json_object_size(l->json) != 2 * (size_t)l->layers + 1)
+        return bad(l, "there are tensors that do not belong to the model");
     if (at != l->data_bytes) return bad(l, "%zu bytes behind the last tensor", l->data_bytes - at);
     return true;
 }
@@ -405,16 +454,20 @@ static bool read_scaling(loader *l)
     if (!l->scaling) return false;
     *s = (tg_scaling){.target_std = 1};
     if (json_is_null(l->scaling)) return true;
-    const json_t *mean = json_object_get(l->scaling, "mean"), *std = json_object_get(l->scaling, "std");
-    const json_t *target_mean = json_object_get(l->scaling, "target_mean"), *target_std = json_object_get(l->scaling, "target_std");
-    if (!json_is_number(target_mean) || !json_is_number(target_std) || !(json_number_value(target_std) > 0))
+    const json_t *mean = json_object_get(l->scaling, "mean"),
+                 *std = json_object_get(l->scaling, "std");
+    const json_t *target_mean = json_object_get(l->scaling, "target_mean"),
+                 *target_std = json_object_get(l->scaling, "target_std");
+    if (!json_is_number(target_mean) || !json_is_number(target_std) ||
+        !(json_number_value(target_std) > 0))
         return bad(l, "the standardization has no target_mean and target_std");
     s->known = true;
     s->target_mean = json_number_value(target_mean);
     s->target_std = json_number_value(target_std);
     if (json_is_null(mean) && json_is_null(std)) return true;
     if (!tg_scaling_reserve(l->m)) return no_memory(l);
-    return get_real_list(l, "mean", mean, false, &s->mean) && get_real_list(l, "std", std, true, &s->std);
+    return get_real_list(l, "mean", mean, false, &s->mean) &&
+           get_real_list(l, "std", std, true, &s->std);
 }
 
 static bool read_values(loader *l)
@@ -447,11 +500,14 @@ static bool build(loader *l, const tg_schema *schema, tg_head head)
     if (!o.activation || !dropout) return false;
     if (!number) return bad(l, "metadata 'dropout' is not a number");
     uint64_t steps, rounds;
-    if (!get_number(l, "seed", &o.seed) || !get_number(l, "steps", &steps) || !get_number(l, "rounds", &rounds)) return false;
+    if (!get_number(l, "seed", &o.seed) || !get_number(l, "steps", &steps) ||
+        !get_number(l, "rounds", &rounds))
+        return false;
     if (tg_mlp_build(l->m, schema, &o) != TG_OK) {
         const tg_error reason = l->m->error;
         l->m->error = (tg_error){TG_OK, ""};
-        tg_error_set(&l->m->error, NULL, 0, l->path, reason.status == TG_ENOMEM ? TG_ENOMEM : TG_EFORMAT, "%s", reason.message);
+        tg_error_set(&l->m->error, NULL, l->path,
+                     reason.status == TG_ENOMEM ? TG_ENOMEM : TG_EFORMAT, "%s", reason.message);
         return false;
     }
     l->m->steps = steps;
@@ -463,7 +519,9 @@ static bool load(loader *l)
 {
     tg_schema schema;
     tg_head head;
-    if (!read_header(l) || !read_schema(l, &schema, &head) || !read_sizes(l, &schema, head) || !check_tensors(l) || !check_digest(l)) return false;
+    if (!read_header(l) || !read_schema(l, &schema, &head) || !read_sizes(l, &schema, head) ||
+        !check_tensors(l) || !check_digest(l))
+        return false;
     return build(l, &schema, head);
 }
 
@@ -472,7 +530,7 @@ tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator)
     tg_mlp *m = tg_mlp_blank(allocator);
     if (!m) return NULL;
     if (!path) {
-        tg_error_set(&m->error, NULL, 0, "load", TG_ENULL, "path is NULL");
+        tg_error_set(&m->error, NULL, "load", TG_ENULL, "path is NULL");
         return m;
     }
     loader l = {.m = m, .path = path};

@@ -1,6 +1,6 @@
 /* The trainer. */
 #define _POSIX_C_SOURCE 200809L
-#define TG_HERE NULL, 0
+#define TG_HERE NULL
 #include <math.h>
 #include <time.h>
 
@@ -29,14 +29,20 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static tg_status fail(tg_mlp *m, tg_status status, const char *what) { return tg_error_set(&m->error, NULL, 0, "fit", status, "%s", what); }
+static tg_status fail(tg_mlp *m, tg_status status, const char *what)
+{
+    return tg_error_set(&m->error, NULL, "fit", status, "%s", what);
+}
 
 static tg_status check(tg_mlp *m, const tg_dataset *data, const tg_fit_options *o)
 {
     if (tg_mlp_accepts(m, data, true, "fit") != TG_OK) return m->error.status;
-    if (o->validation && tg_mlp_accepts(m, o->validation, true, "fit: validation") != TG_OK) return m->error.status;
-    if (o->epochs < 0 || o->epochs > INT32_MAX) return fail(m, TG_EVALUE, "options.epochs is out of range");
-    if (o->batch < 0 || o->batch > INT32_MAX) return fail(m, TG_EVALUE, "options.batch is out of range");
+    if (o->validation && tg_mlp_accepts(m, o->validation, true, "fit: validation") != TG_OK)
+        return m->error.status;
+    if (o->epochs < 0 || o->epochs > INT32_MAX)
+        return fail(m, TG_EVALUE, "options.epochs is out of range");
+    if (o->batch < 0 || o->batch > INT32_MAX)
+        return fail(m, TG_EVALUE, "options.batch is out of range");
     return TG_OK;
 }
 
@@ -47,17 +53,23 @@ static tg_status begin(trainer *r)
     if (!r->o.epochs) r->o.epochs = 10;
     if (!r->o.batch) r->o.batch = 32;
     if (r->o.batch > r->data->rows) r->o.batch = r->data->rows;
-    if (tg_scaling_learn(m, r->data) != TG_OK || !tg_batch_reserve(m, &r->batch, r->o.batch)) return m->error.status;
-    const tg_tape_options tape = {
-        .size = sizeof tape, .allocator = &m->allocator, .seed = m->seed, .stream = TG_STREAM_DROPOUT, .threads = m->threads};
+    if (tg_scaling_learn(m, r->data) != TG_OK || !tg_batch_reserve(m, &r->batch, r->o.batch))
+        return m->error.status;
+    const tg_tape_options tape = {.size = sizeof tape,
+                                  .allocator = &m->allocator,
+                                  .seed = m->seed,
+                                  .stream = TG_STREAM_DROPOUT,
+                                  .threads = m->threads};
     r->tape = tg_tape_new(&tape);
     tg_tape_set_step(r->tape, m->steps);
     r->optimizer = r->o.optimizer ? r->o.optimizer : (r->own = tg_adam_new(m->params, NULL));
     if (r->own) tg_optim_set_threads(r->own, m->threads);
     void *history = m->history;
-    bool ok = tg_grow(&m->allocator, &history, &m->history_capacity, m->epochs + (size_t)r->o.epochs, sizeof *m->history);
+    bool ok = tg_grow(&m->allocator, &history, &m->history_capacity,
+                      m->epochs + (size_t)r->o.epochs, sizeof *m->history);
     m->history = history;
-    if (ok && !r->o.no_shuffle) ok = (r->order = tg_allocate(&m->allocator, (size_t)r->data->rows * sizeof *r->order));
+    if (ok && !r->o.no_shuffle)
+        ok = (r->order = tg_allocate(&m->allocator, (size_t)r->data->rows * sizeof *r->order));
     return ok && r->tape && r->optimizer ? TG_OK : fail(m, TG_ENOMEM, "no memory");
 }
 
@@ -84,11 +96,13 @@ static tg_status step(trainer *r, int64_t first, int64_t n, tg_scores *scores)
     if (tg_tape_status(t) != TG_OK) return fail(m, tg_tape_status(t), tg_tape_message(t));
     if (!isfinite(value)) {
         tg_params_drop_grads(m->params);
-        return tg_error_set(&m->error, NULL, 0, "fit", TG_ENONFINITE, "the loss became %s in epoch %lld; a smaller learning rate may help",
+        return tg_error_set(&m->error, NULL, "fit", TG_ENONFINITE,
+                            "the loss became %s in epoch %lld; a smaller learning rate may help",
                             isnan(value) ? "NaN" : "infinite", (long long)m->epochs + 1);
     }
     tg_optim_step(r->optimizer);
-    if (tg_optim_status(r->optimizer) != TG_OK) return fail(m, tg_optim_status(r->optimizer), tg_optim_message(r->optimizer));
+    if (tg_optim_status(r->optimizer) != TG_OK)
+        return fail(m, tg_optim_status(r->optimizer), tg_optim_message(r->optimizer));
     tg_scores_add(scores, m, &r->batch, n, y, value);
     tg_tape_reset(t);
     m->steps++;
@@ -103,7 +117,8 @@ static tg_status epoch(trainer *r, tg_scores *scores)
     if (r->order) tg_shuffle(tg_random_key(m->seed, TG_STREAM_ORDER), m->rounds, rows, r->order);
     m->rounds++;
     for (int64_t first = 0; first < rows && !r->stopped; first += size) {
-        if (step(r, first, rows - first < size ? rows - first : size, scores) != TG_OK) return m->error.status;
+        if (step(r, first, rows - first < size ? rows - first : size, scores) != TG_OK)
+            return m->error.status;
         const tg_progress progress = {.epoch = (int64_t)m->epochs - r->epochs_before + 1,
                                       .epochs = r->o.epochs,
                                       .batch = first / size + 1,
@@ -122,7 +137,8 @@ static tg_status train(trainer *r)
         if (epoch(r, &scores) != TG_OK) return m->error.status;
         if (scores.rows < r->data->rows) break;
         tg_epoch done = {.epoch = (int64_t)m->epochs + 1, .train = tg_scores_metrics(&scores, m)};
-        if (r->o.validation && tg_evaluate(m, r->o.validation, &done.validation, NULL) != TG_OK) return m->error.status;
+        if (r->o.validation && tg_evaluate(m, r->o.validation, &done.validation, NULL) != TG_OK)
+            return m->error.status;
         done.seconds = seconds() - r->start;
         m->history[m->epochs++] = done;
         if (r->o.on_epoch && !r->o.on_epoch(&done, r->o.user)) r->stopped = true;
@@ -134,7 +150,8 @@ tg_status tg_fit(tg_mlp *m, const tg_dataset *data, const tg_fit_options *option
 {
     trainer r = {.m = m, .data = data, .start = seconds()};
     if (!m || m->error.status != TG_OK) return tg_mlp_status(m);
-    if (!tg_options_read(&r.o, sizeof r.o, options)) return fail(m, TG_EVALUE, "options.size is wrong");
+    if (!tg_options_read(&r.o, sizeof r.o, options))
+        return fail(m, TG_EVALUE, "options.size is wrong");
     if (check(m, data, &r.o) != TG_OK) return m->error.status;
     r.epochs_before = (int64_t)m->epochs;
     if (begin(&r) == TG_OK) train(&r);

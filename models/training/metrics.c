@@ -1,5 +1,5 @@
 /* Loss and scores, batch by batch. */
-#define TG_HERE NULL, 0
+#define TG_HERE NULL
 #include <math.h>
 #include <string.h>
 
@@ -14,19 +14,22 @@ static int64_t predicted_class(const tg_mlp *m, const float *output)
     return best;
 }
 
-void tg_scores_add(tg_scores *s, const tg_mlp *m, const tg_batch *b, int64_t n, const float *output, double loss)
+void tg_scores_add(tg_scores *s, const tg_mlp *m, const tg_batch *b, int64_t n, const float *output,
+                   double loss)
 {
     s->loss += loss * (double)n;
     for (int64_t i = 0; i < n; i++) {
         s->rows++;
         if (m->head == TG_HEAD_MSE) {
             /* Welford 1962 */
-            const double y = (double)b->number[i], residual = y - (double)output[i], before = y - s->mean;
+            const double y = (double)b->number[i], residual = y - (double)output[i],
+                         before = y - s->mean;
             s->residual += residual * residual;
             s->mean += before / (double)s->rows;
             s->deviation += before * (y - s->mean);
         } else {
-            const int64_t predicted = predicted_class(m, output + i * m->outputs), actual = b->class_number[i];
+            const int64_t predicted = predicted_class(m, output + i * m->outputs),
+                          actual = b->class_number[i];
             s->correct += predicted == actual;
             if (s->confusion) s->confusion[actual * m->schema.classes + predicted]++;
         }
@@ -48,10 +51,12 @@ tg_metrics tg_scores_metrics(const tg_scores *s, const tg_mlp *m)
 
 /* ---------------------------------------------------------------- which data fits */
 
-static tg_status differs(tg_mlp *m, const char *caller, const char *what, int64_t k, const char *given, const char *expected)
+static tg_status differs(tg_mlp *m, const char *caller, const char *what, int64_t k,
+                         const char *given, const char *expected)
 {
-    return tg_error_set(&m->error, NULL, 0, caller, TG_EVALUE, "%s %lld of the data is '%.60s' where the model has '%.60s'", what, (long long)k,
-                        given, expected);
+    return tg_error_set(&m->error, NULL, caller, TG_EVALUE,
+                        "%s %lld of the data is '%.60s' where the model has '%.60s'", what,
+                        (long long)k, given, expected);
 }
 
 tg_status tg_mlp_accepts(tg_mlp *m, const tg_dataset *d, bool targets, const char *caller)
@@ -59,24 +64,32 @@ tg_status tg_mlp_accepts(tg_mlp *m, const tg_dataset *d, bool targets, const cha
     if (!m) return TG_ENOMEM;
     if (m->error.status != TG_OK) return m->error.status;
     tg_error *e = &m->error;
-    if (!d) return tg_error_set(e, NULL, 0, caller, TG_ENULL, "the data set is NULL");
-    if (d->error.status != TG_OK) return tg_error_set(e, NULL, 0, NULL, d->error.status, "%s", d->error.message);
-    if (!d->filled || d->rows == 0) return tg_error_set(e, NULL, 0, caller, TG_ESTATE, "the data set has no rows");
+    if (!d) return tg_error_set(e, NULL, caller, TG_ENULL, "the data set is NULL");
+    if (d->error.status != TG_OK)
+        return tg_error_set(e, NULL, NULL, d->error.status, "%s", d->error.message);
+    if (!d->filled || d->rows == 0)
+        return tg_error_set(e, NULL, caller, TG_ESTATE, "the data set has no rows");
     const tg_schema *s = &d->schema, *own = &m->schema;
     if (s->features != own->features)
-        return tg_error_set(e, NULL, 0, caller, TG_ESHAPE, "the data has %lld features, the model %lld", (long long)s->features,
+        return tg_error_set(e, NULL, caller, TG_ESHAPE,
+                            "the data has %lld features, the model %lld", (long long)s->features,
                             (long long)own->features);
     for (int64_t k = 0; k < s->features; k++)
-        if (strcmp(s->name[k], own->name[k]) != 0) return differs(m, caller, "feature", k, s->name[k], own->name[k]);
+        if (strcmp(s->name[k], own->name[k]) != 0)
+            return differs(m, caller, "feature", k, s->name[k], own->name[k]);
     if (!targets) return TG_OK;
-    if (!d->has_target) return tg_error_set(e, NULL, 0, caller, TG_EFORMAT, "the data has no column '%.60s'", own->target);
+    if (!d->has_target)
+        return tg_error_set(e, NULL, caller, TG_EFORMAT, "the data has no column '%.60s'",
+                            own->target);
     if ((s->task == TG_TASK_REGRESSION) != (own->task == TG_TASK_REGRESSION))
-        return tg_error_set(e, NULL, 0, caller, TG_EVALUE, "the data's task is %s, the model's %s", tg_task_name(s->task), tg_task_name(own->task));
+        return tg_error_set(e, NULL, caller, TG_EVALUE, "the data's task is %s, the model's %s",
+                            tg_task_name(s->task), tg_task_name(own->task));
     if (s->classes > own->classes)
-        return tg_error_set(e, NULL, 0, caller, TG_ESHAPE, "the data has %lld classes, the model %lld", (long long)s->classes,
-                            (long long)own->classes);
+        return tg_error_set(e, NULL, caller, TG_ESHAPE, "the data has %lld classes, the model %lld",
+                            (long long)s->classes, (long long)own->classes);
     for (int64_t k = 0; k < s->classes; k++)
-        if (strcmp(s->label[k], own->label[k]) != 0) return differs(m, caller, "class", k, s->label[k], own->label[k]);
+        if (strcmp(s->label[k], own->label[k]) != 0)
+            return differs(m, caller, "class", k, s->label[k], own->label[k]);
     return TG_OK;
 }
 
@@ -88,9 +101,13 @@ enum { EVALUATION_BATCH = 256 };
 static tg_status prepare(tg_mlp *m)
 {
     if (!m->evaluator) {
-        const tg_tape_options options = {.size = sizeof options, .allocator = &m->allocator, .threads = m->threads, .evaluation = true};
+        const tg_tape_options options = {.size = sizeof options,
+                                         .allocator = &m->allocator,
+                                         .threads = m->threads,
+                                         .evaluation = true};
         m->evaluator = tg_tape_new(&options);
-        if (!m->evaluator) return tg_error_set(&m->error, NULL, 0, "mlp", TG_ENOMEM, "no memory for a tape");
+        if (!m->evaluator)
+            return tg_error_set(&m->error, NULL, "mlp", TG_ENOMEM, "no memory for a tape");
     }
     return tg_batch_reserve(m, &m->batch, EVALUATION_BATCH) ? TG_OK : m->error.status;
 }
@@ -99,7 +116,8 @@ static tg_status prepare(tg_mlp *m)
 static tg_status finish(tg_mlp *m, const char *caller)
 {
     if (tg_tape_status(m->evaluator) != TG_OK)
-        tg_error_set(&m->error, NULL, 0, caller, tg_tape_status(m->evaluator), "%s", tg_tape_message(m->evaluator));
+        tg_error_set(&m->error, NULL, caller, tg_tape_status(m->evaluator), "%s",
+                     tg_tape_message(m->evaluator));
     tg_tape_reset(m->evaluator);
     tg_tape_clear_error(m->evaluator);
     return m->error.status;
@@ -109,12 +127,14 @@ tg_status tg_evaluate(tg_mlp *m, const tg_dataset *d, tg_metrics *metrics, int64
 {
     if (metrics) *metrics = (tg_metrics){.loss = NAN, .accuracy = NAN, .r2 = NAN, .rmse = NAN};
     if (tg_mlp_accepts(m, d, true, "evaluate") != TG_OK) return tg_mlp_status(m);
-    if (!metrics) return tg_error_set(&m->error, NULL, 0, "evaluate", TG_ENULL, "metrics is NULL");
+    if (!metrics) return tg_error_set(&m->error, NULL, "evaluate", TG_ENULL, "metrics is NULL");
     if (prepare(m) != TG_OK) return m->error.status;
     tg_scores scores = {.confusion = m->schema.classes ? confusion : NULL};
-    if (scores.confusion) memset(confusion, 0, (size_t)(m->schema.classes * m->schema.classes) * sizeof *confusion);
+    if (scores.confusion)
+        memset(confusion, 0, (size_t)(m->schema.classes * m->schema.classes) * sizeof *confusion);
     tg_tape *t = m->evaluator;
-    for (int64_t first = 0; first < d->rows && tg_tape_status(t) == TG_OK; first += EVALUATION_BATCH) {
+    for (int64_t first = 0; first < d->rows && tg_tape_status(t) == TG_OK;
+         first += EVALUATION_BATCH) {
         const int64_t n = d->rows - first < EVALUATION_BATCH ? d->rows - first : EVALUATION_BATCH;
         tg_batch_gather(m, &m->batch, d, n, NULL, first);
         tg_tensor *output = tg_mlp_output(t, m, tg_batch_x(m, &m->batch, t, n));
@@ -139,7 +159,8 @@ static void predictions(const tg_mlp *m, int64_t n, const float *result, float *
             y[2 * i + 1] = result[i];
         }
     } else if (m->head == TG_HEAD_MSE) {
-        for (int64_t i = 0; i < n; i++) y[i] = (float)((double)result[i] * m->scaling.target_std + m->scaling.target_mean);
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (float)((double)result[i] * m->scaling.target_std + m->scaling.target_mean);
     } else {
         memcpy(y, result, (size_t)(n * m->outputs) * sizeof *y);
     }
@@ -148,10 +169,11 @@ static void predictions(const tg_mlp *m, int64_t n, const float *result, float *
 tg_status tg_predict(tg_mlp *m, const tg_dataset *d, float *y)
 {
     if (tg_mlp_accepts(m, d, false, "predict") != TG_OK) return tg_mlp_status(m);
-    if (!y) return tg_error_set(&m->error, NULL, 0, "predict", TG_ENULL, "y is NULL");
+    if (!y) return tg_error_set(&m->error, NULL, "predict", TG_ENULL, "y is NULL");
     if (prepare(m) != TG_OK) return m->error.status;
     tg_tape *t = m->evaluator;
-    for (int64_t first = 0; first < d->rows && tg_tape_status(t) == TG_OK; first += EVALUATION_BATCH) {
+    for (int64_t first = 0; first < d->rows && tg_tape_status(t) == TG_OK;
+         first += EVALUATION_BATCH) {
         const int64_t n = d->rows - first < EVALUATION_BATCH ? d->rows - first : EVALUATION_BATCH;
         tg_batch_gather(m, &m->batch, d, n, NULL, first);
         tg_tensor *result = tg_mlp_output(t, m, tg_batch_x(m, &m->batch, t, n));

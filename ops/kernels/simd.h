@@ -148,9 +148,15 @@ INLINE vec vec_load(const T *p) { return *(const vec_anywhere *)p; }
 INLINE void vec_store(T *p, vec v) { *(vec_anywhere *)p = v; }
 INLINE vec vec_set(T x) { return VEC_SET(x); }
 INLINE vec vec_fma(vec a, vec b, vec c) { return VEC_FMA(a, b, c); } /* a b + c */
-INLINE vec vec_select(vec_int m, vec a, vec b) { return (vec)((m & (vec_int)a) | (~m & (vec_int)b)); }
+INLINE vec vec_select(vec_int m, vec a, vec b)
+{
+    return (vec)((m & (vec_int)a) | (~m & (vec_int)b));
+}
 
-INLINE T fma_one(T a, T b, T c) { return FUSED ? (T)BY_DTYPE(__builtin_fmaf, __builtin_fma)(a, b, c) : a * b + c; }
+INLINE T fma_one(T a, T b, T c)
+{
+    return FUSED ? (T)BY_DTYPE(__builtin_fmaf, __builtin_fma)(a, b, c) : a * b + c;
+}
 
 /* The first n lanes, 0 <= n <= LANES. Memory behind the others is neither read nor written; they
  * load as 0. */

@@ -25,8 +25,10 @@ INLINE vec quarters(const T *p, int64_t apart)
 #if LANES * (F64 + 1) == 8
     return BY_DTYPE(JOIN_4, JOIN_2)(*first, *second);
 #else
-    const quarter *third = (const quarter *)(p + 2 * apart), *fourth = (const quarter *)(p + 3 * apart);
-    return BY_DTYPE(JOIN_8, JOIN_4)(BY_DTYPE(JOIN_4, JOIN_2)(*first, *second), BY_DTYPE(JOIN_4, JOIN_2)(*third, *fourth));
+    const quarter *third = (const quarter *)(p + 2 * apart),
+                  *fourth = (const quarter *)(p + 3 * apart);
+    return BY_DTYPE(JOIN_8, JOIN_4)(BY_DTYPE(JOIN_4, JOIN_2)(*first, *second),
+                                    BY_DTYPE(JOIN_4, JOIN_2)(*third, *fourth));
 #endif
 #endif
 }
@@ -70,7 +72,8 @@ INLINE void turn_square(const T *x, int64_t x_row, T *y, int64_t y_row, const in
         turned[0] = ONE_LOW(v[0], v[1]);
         turned[1] = ONE_HIGH(v[0], v[1]);
 #else
-        const vec low01 = ONE_LOW(v[0], v[1]), high01 = ONE_HIGH(v[0], v[1]), low23 = ONE_LOW(v[2], v[3]), high23 = ONE_HIGH(v[2], v[3]);
+        const vec low01 = ONE_LOW(v[0], v[1]), high01 = ONE_HIGH(v[0], v[1]),
+                  low23 = ONE_LOW(v[2], v[3]), high23 = ONE_HIGH(v[2], v[3]);
         turned[0] = TWO_LOW(low01, low23);
         turned[1] = TWO_HIGH(low01, low23);
         turned[2] = TWO_LOW(high01, high23);
@@ -85,7 +88,8 @@ INLINE void turn_square(const T *x, int64_t x_row, T *y, int64_t y_row, const in
 }
 
 /* y[j][i] = x[i][j] for rows i and columns j. A square that is not whole is turned in a buffer. */
-static inline void turn(int64_t rows, int64_t columns, const T *x, int64_t x_row, T *y, int64_t y_row)
+static inline void turn(int64_t rows, int64_t columns, const T *x, int64_t x_row, T *y,
+                        int64_t y_row)
 {
     T from[LANES * LANES], to[LANES * LANES];
     for (int64_t i = 0; i < rows; i += LANES) {
@@ -100,9 +104,12 @@ static inline void turn(int64_t rows, int64_t columns, const T *x, int64_t x_row
             }
             const int few_columns = (int)(columns - j < LANES ? columns - j : LANES);
             const mask in_columns = mask_first(few_columns);
-            for (int r = 0; r < LANES; r++) vec_store(from + r * LANES, r < few_rows ? vec_load_part(square + r * x_row, in_columns) : (vec){0});
+            for (int r = 0; r < LANES; r++)
+                vec_store(from + r * LANES,
+                          r < few_rows ? vec_load_part(square + r * x_row, in_columns) : (vec){0});
             turn_square(from, LANES, to, LANES, 1, in_rows);
-            for (int c = 0; c < few_columns; c++) vec_store_part(turned + c * y_row, in_rows, vec_load(to + c * LANES));
+            for (int c = 0; c < few_columns; c++)
+                vec_store_part(turned + c * y_row, in_rows, vec_load(to + c * LANES));
         }
     }
 }
