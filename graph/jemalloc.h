@@ -26,16 +26,25 @@
 extern "C" {
 #endif
 
+/* The flags for an alignment, a power of two. jemalloc's own macro for it wants ffs, which
+ * strict C11 does not declare. */
+static inline int tg_jemalloc_flags(size_t align)
+{
+    int log2 = 0;
+    while ((size_t)1 << log2 < align) log2++;
+    return MALLOCX_LG_ALIGN(log2);
+}
+
 static inline void *tg_jemalloc_allocate(void *user, size_t bytes, size_t align)
 {
     (void)user;
-    return mallocx(bytes, MALLOCX_ALIGN(align));
+    return mallocx(bytes, tg_jemalloc_flags(align));
 }
 
 static inline void tg_jemalloc_release(void *user, void *block, size_t bytes, size_t align)
 {
     (void)user;
-    sdallocx(block, bytes, MALLOCX_ALIGN(align));
+    sdallocx(block, bytes, tg_jemalloc_flags(align));
 }
 
 static inline tg_allocator tg_jemalloc(void)
