@@ -2,243 +2,7 @@
  * maximum and sum follow the tiles (Dao et al. 2022). Scores lie transposed, [keys, queries], so that every step of the softmax is an elementwise
  * one over queries. The gradient recomputes the tiles. With p the softmax, dp = gy v^T and ds = p (dp - sum of gy y over the row): gq = s ds k, gk
  * = s ds^T q, gv = p^T gy. */
-#include "folds.h"
-#include "math.h"
-#include <string.h>
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-#endif
-
-enum { QUERIES = 64, KEYS = 64, ROWS = 8, LEAST_GROUPS = 8, MOST_GROUPS = 64 };
-
-/* An operand [..., rows, columns] of any strides. */
-typedef struct operand {
-    int64_t row, column, step[TG_MAX_DIMS];
-} operand;
-
-/* Everything but where the data lies: prepared once. */
-typedef struct problem {
-    size_t element;
-    int batch_dims;
-    int64_t batch[TG_MAX_DIMS], batches;
-    int64_t n, m, d, e; /* queries, keys, sizes of a key and of a value */
-    int64_t queries, keys, key,
-        value;      /* of a block, padded to whole vectors and rows of the product's kernel */
-    int64_t blocks; /* of queries in a batch */
-    int64_t groups, group_bytes; /* of work that share scratch memory */
-    operand q, k, v, y, gy, mask;
-    bool causal, masked;
-    double scale;
-} problem;
-
-/* What a block works on: all row-major, padded with zeros. */
-typedef struct block {
-    void *q, *q_turned, *gy,
-        *gy_turned;      /* [queries, key], [d, queries], [queries, value], [e, queries] */
-    void *k, *v;         /* [keys, key], [keys, value] */
-    void *score, *slope; /* [keys, queries] */
-    void *sum;           /* [queries, value], or [queries, key] */
-    void *tile;          /* [keys, key or value] */
-    void *top, *shift, *total, *factor; /* [queries] */
-} block;
-
-static int64_t lowest(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t padded(int64_t size, int64_t unit) { return (size + unit - 1) / unit * unit; }
-
-static int64_t lanes_of(int build, size_t element)
-{
-    return (build == TG_BUILD_AVX512 ? 64 : build == TG_BUILD_AVX2 ? 32 : 16) / (int64_t)element;
-}
-
-static operand operand_of(const tg_array *x)
-{
-    const int d = x->shape.ndim;
-    operand o = {.row = x->stride[d - 2], .column = x->stride[d - 1]};
-    for (int k = 0; k < d - 2; k++) o.step[k] = x->stride[k];
-    return o;
-}
-
-static int64_t offset_of(const problem *p, const operand *o, int64_t batch)
-{
-    int64_t offset = 0;
-    for (int d = p->batch_dims - 1; d >= 0; d--) {
-        offset += batch % p->batch[d] * o->step[d];
-        batch /= p->batch[d];
-    }
-    return offset;
-}
-
-/* Takes the next `count` elements of scratch memory. */
-static void *take(const problem *p, char *memory, int64_t *at, int64_t count)
-{
-    void *start = memory ? memory + *at : NULL;
-    *at += padded(count * (int64_t)p->element, 64);
-    return start;
-}
-
-static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
-{
-    int64_t at = 0;
-    const int64_t width = p->key > p->value ? p->key : p->value;
-    *b = (block){0};
-    b->q_turned = take(p, memory, &at, p->d * p->queries);
-    b->k = take(p, memory, &at, p->keys * p->key);
-    b->v = take(p, memory, &at, p->keys * p->value);
-    b->score = take(p, memory, &at, p->keys * p->queries);
-    b->sum = take(p, memory, &at, p->queries * width);
-    b->top = take(p, memory, &at, p->queries);
-    b->shift = take(p, memory, &at, p->queries);
-    b->total = take(p, memory, &at, p->queries);
-    b->factor = take(p, memory, &at, p->queries);
-    if (!gradient) return at;
-    b->q = take(p, memory, &at, p->queries * p->key);
-    b->gy = take(p, memory, &at, p->queries * p->value);
-    b->gy_turned = take(p, memory, &at, p->e * p->queries);
-    b->slope = take(p, memory, &at, p->keys * p->queries);
-    b->tile = take(p, memory, &at, p->keys * width);
-    return at;
-}
-
-/* ---------------------------------------------------------------- kernels */
-
-#define MADD_TG_BUILD_BASE_float(a, b, c) ((a) * (b) + (c))
-#define MADD_TG_BUILD_BASE_double(a, b, c) ((a) * (b) + (c))
-#define MADD_TG_BUILD_AVX2_float(a, b, c) _mm256_fmadd_ps(a, b, c)
-#define MADD_TG_BUILD_AVX2_double(a, b, c) _mm256_fmadd_pd(a, b, c)
-#define MADD_TG_BUILD_AVX512_float(a, b, c) _mm512_fmadd_ps(a, b, c)
-#define MADD_TG_BUILD_AVX512_double(a, b, c) _mm512_fmadd_pd(a, b, c)
-
-/* c = a b, or c += a b: a is [m, k] with any strides, b and c have n columns in rows ldb and ldc apart; m is a multiple of ROWS, n of a vector. */
-#define PRODUCT(fn, TARGET, BUILD, T)                                                            \
-    typedef T vector_##fn __attribute__((vector_size(BUILD == TG_BUILD_AVX512 ? 64               \
-                                                     : BUILD == TG_BUILD_AVX2 ? 32               \
-                                                                              : 16),             \
-                                         aligned(sizeof(T)), may_alias));                        \
-    TARGET TG_ALWAYS_INLINE void rows_##fn(const int R, const int P, int64_t k, const T *a,      \
-                                           int64_t row, int64_t column, const T *b, int64_t ldb, \
-                                           T *c, int64_t ldc, bool add)                          \
-    {                                                                                            \
-        enum { LANES = sizeof(vector_##fn) / sizeof(T) };                                        \
-        vector_##fn sum[ROWS][2];                                                                \
-        for (int r = 0; r < R; r++)                                                              \
-            for (int s = 0; s < P; s++) {                                                        \
-                sum[r][s] = (vector_##fn){0};                                                    \
-                if (add) sum[r][s] = *(const vector_##fn *)(c + r * ldc + s * LANES);            \
-            }                                                                                    \
-        for (int64_t i = 0; i < k; i++, a += column, b += ldb) {                                 \
-            vector_##fn v[2];                                                                    \
-            for (int s = 0; s < P; s++) v[s] = *(const vector_##fn *)(b + s * LANES);            \
-            for (int r = 0; r < R; r++) {                                                        \
-                const vector_##fn factor = a[r * row] - (vector_##fn){0};                        \
-                for (int s = 0; s < P; s++)                                                      \
-                    sum[r][s] = MADD_##BUILD##_##T(factor, v[s], sum[r][s]);                     \
-            }                                                                                    \
-        }                                                                                        \
-        for (int r = 0; r < R; r++)                                                              \
-            for (int s = 0; s < P; s++) *(vector_##fn *)(c + r * ldc + s * LANES) = sum[r][s];   \
-    }                                                                                            \
-    TARGET static void product_##fn(int64_t m, int64_t n, int64_t k, const T *a, int64_t row,    \
-                                    int64_t column, const T *b, int64_t ldb, T *c, int64_t ldc,  \
-                                    bool add)                                                    \
-    {                                                                                            \
-        enum {                                                                                   \
-            LANES = sizeof(vector_##fn) / sizeof(T),                                             \
-            R = BUILD == TG_BUILD_AVX512 ? ROWS : ROWS / 2                                       \
-        };                                                                                       \
-        int64_t j = 0;                                                                           \
-        for (; j + 2 * LANES <= n; j += 2 * LANES)                                               \
-            for (int64_t i = 0; i < m; i += R)                                                   \
-                rows_##fn(R, 2, k, a + i * row, row, column, b + j, ldb, c + i * ldc + j, ldc,   \
-                          add);                                                                  \
-        for (; j < n; j += LANES)                                                                \
-            for (int64_t i = 0; i < m; i += R)                                                   \
-                rows_##fn(R, 1, k, a + i * row, row, column, b + j, ldb, c + i * ldc + j, ldc,   \
-                          add);                                                                  \
-    }
-
-/* Rows of an operand, times scale, to row-major memory `width` wide with `rows` rows in all; and the same turned. */
-#define PACK(fn, TARGET, BUILD, T)                                                             \
-    TARGET static void pack_##fn(const T *x, const operand *o, int64_t count, int64_t columns, \
-                                 T scale, int64_t rows, int64_t width, T *y)                   \
-    {                                                                                          \
-        for (int64_t i = 0; i < count; i++) {                                                  \
-            const T *from = x + i * o->row;                                                    \
-            T *to = y + i * width;                                                             \
-            if (o->column == 1) TG_EACH(j, 0, columns, to[j] = from[j] * scale)                \
-            else                                                                               \
-                for (int64_t j = 0; j < columns; j++) to[j] = from[j * o->column] * scale;     \
-            TG_EACH(j, columns, width, to[j] = 0)                                              \
-        }                                                                                      \
-        TG_EACH(i, count *width, rows *width, y[i] = 0)                                        \
-    }                                                                                          \
-    TARGET static void turn_##fn(const T *x, const operand *o, int64_t count, int64_t columns, \
-                                 T scale, int64_t rows, T *y)                                  \
-    {                                                                                          \
-        for (int64_t j = 0; j < columns; j++) {                                                \
-            for (int64_t i = 0; i < count; i++)                                                \
-                y[j * rows + i] = x[i * o->row + j * o->column] * scale;                       \
-            for (int64_t i = count; i < rows; i++) y[j * rows + i] = 0;                        \
-        }                                                                                      \
-    }
-
-/* Scores of the tile's keys first .. first + count - 1 against the block's queries; -inf for what is excluded. */
-#define SCORES(fn, TARGET, BUILD, T)                                                                                             \
-    TARGET static void scores_##fn(const problem *p, const block *b, int64_t query,                                              \
-                                   int64_t queries, int64_t first, int64_t count,                                                \
-                                   const uint8_t *mask)                                                                          \
-    {                                                                                                                            \
-        T *score = (T *)b->score;                                                                                                \
-        product_##fn(p->keys, p->queries, p->d, (const T *)b->k, p->key, 1,                                                      \
-                     (const T *)b->q_turned, p->queries, score, p->queries, false);                                              \
-        for (int64_t j = 0; j < count; j++) {                                                                                    \
-            T *s = score + j * p->queries;                                                                                       \
-            const int64_t before = p->causal ? lowest(first + j - query, p->queries) : 0;                                        \
-            for (int64_t i = 0; i < before; i++) s[i] = -INFINITY;                                                               \
-            if (!mask) continue;                                                                                                 \
-            const uint8_t *allowed = mask + query * p->mask.row + (first + j) * p->mask.column;                                  \
-            for (int64_t i = 0; i < queries; i++)                                                                                \
-                s[i] = allowed[i * p->mask.row] ? s[i] : -INFINITY;                                                              \
-        }                                                                                                                        \
-        TG_EACH(i, count * p->queries, p->keys * p->queries, score[i] = -INFINITY)                                               \
-    }                                                                                                                            \
-    /* One long loop of e^x: for the short ones over a row of queries the loop itself costs as much. */                          \
-    TARGET static void exponentials_##fn(const problem *p, T *score, const T *shift)                                             \
-    {                                                                                                                            \
-        enum { build = BUILD };                                                                                                  \
-        for (int64_t j = 0; j < p->keys; j++) {                                                                                  \
-            T *s = score + j * p->queries;                                                                                       \
-            TG_EACH(i, 0, p->queries, s[i] -= shift[i])                                                                          \
-        }                                                                                                                        \
-        const int64_t count = p->keys * p->queries;                                                                              \
-        TG_EACH(i, 0, count, score[i] = EXP(score[i]))                                                                           \
-    }                                                                                                                            \
-    /* The scores become e^(score - top), with top the maximum so far; factor gets what earlier sums are to be multiplied by. */ \
-    TARGET static void follow_##fn(const problem *p, const block *b, bool start)                                                 \
-    {                                                                                                                            \
-        enum { build = BUILD };                                                                                                  \
-        const int64_t width = p->queries;                                                                                        \
-        T *score = (T *)b->score, *top = (T *)b->top, *total = (T *)b->total,                                                    \
-          *factor = (T *)b->factor, *shift = (T *)b->shift;                                                                      \
-        if (start) TG_EACH(i, 0, width, top[i] = -INFINITY; total[i] = 0)                                                        \
-        TG_EACH(i, 0, width, factor[i] = top[i])                                                                                 \
-        for (int64_t j = 0; j < p->keys; j++) {                                                                                  \
-            const T *s = score + j * width;                                                                                      \
-            TG_EACH(i, 0, width, top[i] = s[i] > top[i] ? s[i] : top[i])                                                         \
-        }                                                                                                                        \
-        TG_EACH(i, 0, width, shift[i] = top[i] == -INFINITY ? 0 : top[i];                                                        \
-                factor[i] = EXP(factor[i] - shift[i]); total[i] *= factor[i])                                                    \
-        exponentials_##fn(p, score, shift);                                                                                      \
-        for (int64_t j = 0; j < p->keys; j++) {                                                                                  \
-            const T *s = score + j * width;                                                                                      \
-            TG_EACH(i, 0, width, total[i] += s[i])                                                                               \
-        }                                                                                                                        \
-    }                                                                                                                            \
-    /* How many keys a block of queries can see. */                                                                              \
-    TARGET TG_ALWAYS_INLINE int64_t seen_##fn(const problem *p, int64_t query, int64_t queries)                                  \
-    {                                                                                                                            \
-        return p->causal ? lowest(p->m, query + queries) : p->m;                                                                 \
-    }
+#include "attention_tiles.h"
 
 #define FORWARD(fn, TARGET, BUILD, T)                                                             \
     TARGET static void forward_##fn(const tg_call *c, const problem *p, const block *b,           \
@@ -253,24 +17,29 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
             p->masked ? (const uint8_t *)c->x[3].data + offset_of(p, &p->mask, batch) : NULL;     \
         T *y = (T *)c->y->data + (batch * p->n + query) * p->e, *sum = (T *)b->sum,               \
           *factor = (T *)b->factor;                                                               \
-        const T *total = (const T *)b->total;                                                     \
+        const T *total = (const T *)b->total, *any = (const T *)b->any;                           \
         const int64_t seen = seen_##fn(p, query, queries);                                        \
         turn_##fn(q, &p->q, queries, p->d, (T)p->scale, p->queries, (T *)b->q_turned);            \
         for (int64_t first = 0; first < seen; first += KEYS) {                                    \
-            const int64_t count = lowest(KEYS, p->m - first);                                     \
-            pack_##fn(k + first * p->k.row, &p->k, count, p->d, 1, p->keys, p->key, (T *)b->k);   \
-            pack_##fn(v + first * p->v.row, &p->v, count, p->e, 1, p->keys, p->value, (T *)b->v); \
-            scores_##fn(p, b, query, queries, first, count, mask);                                \
+            const meeting a = {query, queries, first, lowest(KEYS, p->m - first), mask};          \
+            pack_##fn(k + first * p->k.row, &p->k, a.count, p->d, 1, p->keys, p->key, (T *)b->k); \
+            pack_##fn(v + first * p->v.row, &p->v, a.count, p->e, 1, p->keys, p->value,           \
+                      (T *)b->v);                                                                 \
+            const bool cleaned = clean_##fn(p, (T *)b->v, a.count * p->value);                    \
+            scores_##fn(p, b, &a);                                                                \
             follow_##fn(p, b, first == 0);                                                        \
             for (int64_t i = 0; first > 0 && i < p->queries; i++) {                               \
                 T *row = sum + i * p->value;                                                      \
                 TG_EACH(j, 0, p->value, row[j] *= factor[i])                                      \
             }                                                                                     \
-            product_##fn(p->queries, p->value, count, (const T *)b->score, 1, p->queries,         \
+            product_##fn(p->queries, p->value, a.count, (const T *)b->score, 1, p->queries,       \
                          (const T *)b->v, p->value, sum, p->value, first > 0);                    \
+            if (cleaned)                                                                          \
+                restore_##fn(p, &a, true, v + first * p->v.row, &p->v, p->e, 1,                   \
+                             (const T *)b->score, sum, p->value);                                 \
         }                                                                                         \
         for (int64_t i = 0; i < queries; i++) {                                                   \
-            const T *row = sum + i * p->value, inverse = 1 / total[i];                            \
+            const T *row = sum + i * p->value, inverse = any[i] > 0 ? 1 / total[i] : 0;           \
             T *to = y + i * p->e;                                                                 \
             TG_EACH(j, 0, p->e, to[j] = row[j] * inverse)                                         \
         }                                                                                         \
@@ -330,23 +99,25 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
             pack_##fn(gy + query * p->gy.row, &p->gy, queries, p->e, 1, width, p->value,           \
                       (T *)b->gy);                                                                 \
             for (int64_t first = 0; first < seen; first += KEYS) {                                 \
-                const int64_t count = lowest(KEYS, p->m - first);                                  \
-                pack_##fn(k + first * p->k.row, &p->k, count, p->d, 1, p->keys, p->key,            \
+                const meeting a = {query, queries, first, lowest(KEYS, p->m - first), mask};       \
+                pack_##fn(k + first * p->k.row, &p->k, a.count, p->d, 1, p->keys, p->key,          \
                           (T *)b->k);                                                              \
-                scores_##fn(p, b, query, queries, first, count, mask);                             \
+                scores_##fn(p, b, &a);                                                             \
                 follow_##fn(p, b, first == 0);                                                     \
             }                                                                                      \
             TG_EACH(i, 0, width, total[i] = 1 / total[i];                                          \
                     top[i] = top[i] == -INFINITY ? 0 : top[i])                                     \
             levels_##fn(p, y + query * p->y.row, (const T *)b->gy, queries, level);                \
+            const bool clean_q = clean_##fn(p, (T *)b->q, queries * p->key),                       \
+                       clean_gy = clean_##fn(p, (T *)b->gy, queries * p->value);                   \
             for (int64_t first = 0; first < seen; first += KEYS) {                                 \
-                const int64_t count = lowest(KEYS, p->m - first);                                  \
-                pack_##fn(v + first * p->v.row, &p->v, count, p->e, 1, p->keys, p->value,          \
+                const meeting a = {query, queries, first, lowest(KEYS, p->m - first), mask};       \
+                pack_##fn(v + first * p->v.row, &p->v, a.count, p->e, 1, p->keys, p->value,        \
                           (T *)b->v);                                                              \
                 if (seen > KEYS) {                                                                 \
-                    pack_##fn(k + first * p->k.row, &p->k, count, p->d, 1, p->keys, p->key,        \
+                    pack_##fn(k + first * p->k.row, &p->k, a.count, p->d, 1, p->keys, p->key,      \
                               (T *)b->k);                                                          \
-                    scores_##fn(p, b, query, queries, first, count, mask);                         \
+                    scores_##fn(p, b, &a);                                                         \
                     exponentials_##fn(p, score, top);                                              \
                 }                                                                                  \
                 product_##fn(p->keys, width, p->e, (const T *)b->v, p->value, 1,                   \
@@ -355,14 +126,25 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
                     T *s = score + j * width, *z = slope + j * width;                              \
                     TG_EACH(i, 0, width, s[i] *= total[i]; z[i] = s[i] * (z[i] - level[i]))        \
                 }                                                                                  \
+                select_##fn(p, &a, score, slope);                                                  \
                 product_##fn(p->keys, p->value, queries, score, width, 1, (const T *)b->gy,        \
                              p->value, tile, p->value, false);                                     \
-                add_##fn(tile, p->value, count, p->e, gv + first * p->e);                          \
+                if (clean_gy)                                                                      \
+                    restore_##fn(p, &a, false, gy + query * p->gy.row, &p->gy, p->e, 1, score,     \
+                                 tile, p->value);                                                  \
+                add_##fn(tile, p->value, a.count, p->e, gv + first * p->e);                        \
                 product_##fn(p->keys, p->key, queries, slope, width, 1, (const T *)b->q, p->key,   \
                              tile, p->key, false);                                                 \
-                add_##fn(tile, p->key, count, p->d, gk + first * p->d);                            \
-                product_##fn(width, p->key, count, slope, 1, width, (const T *)b->k, p->key, sum,  \
-                             p->key, first > 0);                                                   \
+                if (clean_q)                                                                       \
+                    restore_##fn(p, &a, false, q + query * p->q.row, &p->q, p->d, (T)p->scale,     \
+                                 slope, tile, p->key);                                             \
+                add_##fn(tile, p->key, a.count, p->d, gk + first * p->d);                          \
+                const bool clean_k = clean_##fn(p, (T *)b->k, a.count * p->key);                   \
+                product_##fn(width, p->key, a.count, slope, 1, width, (const T *)b->k, p->key,     \
+                             sum, p->key, first > 0);                                              \
+                if (clean_k)                                                                       \
+                    restore_##fn(p, &a, true, k + first * p->k.row, &p->k, p->d, 1, slope, sum,    \
+                                 p->key);                                                          \
             }                                                                                      \
             for (int64_t i = 0; i < queries; i++) {                                                \
                 T *to = gq + (query + i) * p->d;                                                   \
@@ -371,11 +153,12 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
         }                                                                                          \
     }
 
-#define ALL(name, TARGET, BUILD, T) \
-    PRODUCT(name, TARGET, BUILD, T) \
-    PACK(name, TARGET, BUILD, T)    \
-    SCORES(name, TARGET, BUILD, T)  \
-    FORWARD(name, TARGET, BUILD, T) \
+#define ALL(name, TARGET, BUILD, T)   \
+    PRODUCT(name, TARGET, BUILD, T)   \
+    PACK(name, TARGET, BUILD, T)      \
+    SCORES(name, TARGET, BUILD, T)    \
+    SELECTION(name, TARGET, BUILD, T) \
+    FORWARD(name, TARGET, BUILD, T)   \
     GRADIENT(name, TARGET, BUILD, T)
 TG_EACH_BUILD(ALL, f32, float)
 TG_EACH_BUILD(ALL, f64, double)
@@ -584,33 +367,46 @@ static tg_tensor *through_softmax(tg_tape *t, const char *where, tg_tensor *p, t
     return tg_mul(t, p, tg_sub(t, a, tg_sum(t, tg_mul(t, p, a), TG_AXES(-1), true)));
 }
 
-/* The softmax of the scores, composed. */
+/* The softmax of the scores, composed, and 0 where `allowed` is. Nothing reaches the derivatives from there: a row without keys is the softmax of zeros. */
 static tg_tensor *weights(tg_tape *t, const char *where, tg_tensor *q, tg_tensor *k,
-                          tg_tensor *mask, bool causal, double scale)
+                          tg_tensor *allowed, double scale)
 {
     tg_tensor *score = tg_scale(t, times_turned(t, TG_HERE, q, k), scale);
-    if (mask || causal) {
-        const int64_t attrs[] = {causal};
-        const tg_shape shape = tg_tensor_shape(score);
-        tg_tensor *all = mask ? mask : tg_expand(t, tg_constant(t, TG_U8, 1), shape);
-        tg_tensor *allowed = tg_apply_at(t, TG_HERE, &attention_allowed, 1, &all, 1, attrs);
-        score =
-            tg_where(t, allowed, score, tg_expand(t, tg_constant_like(t, score, -INFINITY), shape));
-    }
-    return tg_softmax(t, score, -1);
+    if (!allowed) return tg_softmax(t, score, -1);
+    tg_tensor *zero = tg_constant_like(t, score, 0);
+    tg_tensor *some =
+        tg_greater(t, tg_sum(t, allowed, TG_AXES(-1), true), tg_constant(t, TG_I64, 0));
+    tg_tensor *hidden = tg_where(t, some, tg_constant_like(t, score, -INFINITY), zero);
+    return tg_where(t, allowed, tg_softmax(t, tg_where(t, allowed, score, hidden), -1), zero);
+}
+
+/* x [..., m, columns] with zeros for the keys that no query sees: only there 0 times an element would do harm at every order. */
+static tg_tensor *seen_rows(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *allowed)
+{
+    if (!allowed) return x;
+    tg_tensor *some =
+        tg_greater(t, tg_sum(t, allowed, TG_AXES(-2), true), tg_constant(t, TG_I64, 0));
+    return tg_where(t, turned(t, TG_HERE, some), x, tg_constant_like(t, x, 0));
 }
 
 /* With a, b, c the gradients of gq, gk, gv and w = s (a k^T + q b^T), what is differentiated is sum(w ds) + sum(p gy c^T), ds = p (dp - sum p dp):
  * dp gets m = p (w - sum p w), p gets w (dp - sum p dp) - dp sum p w + gy c^T. */
 static void gradient_vjp(TG_VJP)
 {
-    tg_tensor *q = x[0], *k = x[1], *v = x[2], *g = x[4], *part[3];
+    tg_tensor *q = x[0], *g = x[4], *part[3], *allowed = NULL;
     separate(t, TG_HERE, gy, x, part);
+    if (n_in > 5 || attrs[0]) {
+        tg_shape scores = tg_tensor_shape(q);
+        scores.dim[scores.ndim - 1] = tg_tensor_shape(x[1]).dim[scores.ndim - 2];
+        tg_tensor *all = n_in > 5 ? x[5] : tg_expand(t, tg_constant(t, TG_U8, 1), scores);
+        allowed = tg_apply_at(t, TG_HERE, &attention_allowed, 1, &all, 1, attrs);
+    }
+    tg_tensor *k = seen_rows(t, TG_HERE, x[1], allowed), *v = seen_rows(t, TG_HERE, x[2], allowed);
     tg_tensor *a = part[0], *b = part[1], *c = part[2];
     const int64_t d =
         tg_tensor_shape(q).ndim > 0 ? tg_tensor_shape(q).dim[tg_tensor_shape(q).ndim - 1] : 0;
     const double s = d > 0 ? 1 / sqrt((double)d) : 1;
-    tg_tensor *p = weights(t, TG_HERE, q, k, n_in > 5 ? x[5] : NULL, attrs[0] != 0, s);
+    tg_tensor *p = weights(t, TG_HERE, q, k, allowed, s);
     tg_tensor *dp = times_turned(t, TG_HERE, g, v), *ds = through_softmax(t, TG_HERE, p, dp);
     tg_tensor *w =
         tg_scale(t, tg_add(t, times_turned(t, TG_HERE, a, k), times_turned(t, TG_HERE, q, b)), s);

@@ -371,8 +371,9 @@ TG_OP(layer_norm, (tg_tensor *x, int dims, tg_tensor *w, tg_tensor *b, double ep
 #define tg_layer_norm(t, x, dims, w, b, eps) TG_CALL(layer_norm, t, x, dims, w, b, eps)
 
 /* y = softmax(q k^T / sqrt(d)) v: q [..., n, d], k [..., m, d], v [..., m, e] -> [..., n, e]; leading sizes broadcast. mask is u8, broadcast to [..., n, m], 0
- * for keys that a query does not see, or NULL; causal: query i sees keys 0..i. A query that sees no key gives NaN, as do its gradients; m = 0
- * gives zeros. No scores are stored but by second derivatives, which form all of them. */
+ * for keys that a query does not see, or NULL; causal: query i sees keys 0..i. What a query does not see is left out, not multiplied by 0: NaN and
+ * infinity in such keys and values reach neither its row of y nor its gradients (in second and higher derivatives: if no query sees them). A query
+ * that sees no key gives zeros and has zero gradients. No scores are stored but by second derivatives, which form all of them. */
 TG_OP(attention, (tg_tensor *q, tg_tensor *k, tg_tensor *v, tg_tensor *mask, bool causal), (q, k, v, mask, causal))
 #define tg_attention(t, q, k, v, mask, causal) TG_CALL(attention, t, q, k, v, mask, causal)
 

@@ -138,20 +138,93 @@ Test(semantics_attention, a_long_sequence_with_large_scores)
     }
 }
 
-Test(semantics_attention, a_query_that_sees_nothing_gives_nan_and_no_other_does)
+Test(semantics_attention, a_query_that_sees_nothing_gives_zeros_and_has_zero_gradients)
 {
     EACH_BUILD
     {
         tg_tensor *q = INPUT(TG_SHAPE(2, 1), 1, 2), *k = INPUT(TG_SHAPE(3, 1), 0, 0, NAN),
-                  *v = INPUT(TG_SHAPE(3, 2), 1, 2, 3, 4, 5, 6);
+                  *v = INPUT(TG_SHAPE(3, 2), 1, 2, 3, 4, INFINITY, 6);
         const uint8_t seen[] = {0, 0, 0, 1, 1, 0};
         tg_tensor *y = tg_attention(t, q, k, v, tg_input(t, TG_U8, TG_SHAPE(2, 3), seen), false);
-        EXPECT(y, NAN, NAN, 2, 3);
-        EXPECT(tg_attention(t, q, tg_slice(t, k, 0, 0, 2, 1), tg_slice(t, v, 0, 0, 2, 1),
-                            tg_constant(t, TG_U8, 1), true),
-               1, 2, 2, 3);
-        EXPECT(GRAD(y, v), NAN, NAN, NAN, NAN, NAN, NAN);
+        EXPECT(y, 0, 0, 2, 3);
+        EXPECT(GRAD(y, v), .5, .5, .5, .5, 0, 0);
+        EXPECT(GRAD(y, k), -2, 2, 0);
+        EXPECT(GRAD(y, q), 0, 0);
+        tg_tensor *again = GRAD(tg_square(t, GRAD(tg_square(t, y), k)), v);
+        EXPECT(tg_slice(t, again, 0, 2, 3, 1), 0, 0);
     }
+}
+
+/* NaN and infinity in q, k, v and the gradient that arrives, where nobody meets them. */
+Test(semantics_attention, what_a_query_does_not_see_is_left_out)
+{
+    EACH_BUILD
+    {
+        /* causal: query 0 sees key 0, query 1 keys 0 and 1; nobody sees key 2 */
+        tg_tensor *q = INPUT(TG_SHAPE(2, 1), 1, NAN), *k = INPUT(TG_SHAPE(3, 1), 3, INFINITY, NAN),
+                  *v = INPUT(TG_SHAPE(3, 1), 5, NAN, -INFINITY);
+        tg_tensor *y = tg_attention(t, q, k, v, NULL, true);
+        EXPECT(y, 5, NAN);
+        tg_tensor *clean = INPUT(TG_SHAPE(2, 1), 1, 2), *values = INPUT(TG_SHAPE(3, 1), 5, 7, NAN);
+        tg_tensor *seed = INPUT(TG_SHAPE(2, 1), 1, NAN), *x[] = {clean, k, values}, *g[3];
+        const uint8_t seen[] = {1, 0, 0, 0, 1, 0};
+        tg_tensor *mask = tg_input(t, TG_U8, TG_SHAPE(2, 3), seen);
+        tg_grad(t, tg_attention(t, clean, k, values, mask, true), seed, 3, x, g, false);
+        EXPECT(tg_slice(t, g[0], 0, 0, 1, 1), 0);
+        EXPECT(tg_slice(t, g[1], 0, 0, 1, 1), 0);
+        EXPECT(tg_slice(t, g[1], 0, 2, 3, 1), 0);
+        EXPECT(g[2], 1, NAN, 0);
+    }
+}
+
+/* Values and derivatives with padding equal those without it, of any order: here three, over several tiles. */
+Test(semantics_attention, padding_reaches_no_derivative)
+{
+    enum { N = 70, M = 150, KEPT = 130 };
+    for (int causal = 0; causal < 2; causal++) EACH_BUILD
+        {
+            if (dtype == TG_F32) continue;
+            uint64_t state = 3;
+            uint8_t seen[M];
+            for (int j = 0; j < M; j++) seen[j] = j < KEPT;
+            tg_tensor *q = random_input(t, dtype, TG_SHAPE(N, 2), &state);
+            tg_tensor *k = random_input(t, dtype, TG_SHAPE(KEPT, 2), &state),
+                      *v = random_input(t, dtype, TG_SHAPE(KEPT, 2), &state);
+            double rubbish[2 * (M - KEPT)];
+            for (int i = 0; i < 2 * (M - KEPT); i++)
+                rubbish[i] = i % 3 == 0 ? NAN : i % 3 == 1 ? INFINITY : 1e300;
+            tg_tensor *pad = tg_input(t, dtype, TG_SHAPE(M - KEPT, 2), rubbish);
+            tg_tensor *mask = tg_input(t, TG_U8, TG_SHAPE(M), seen);
+            tg_tensor *result[2][3];
+            for (int padded = 0; padded < 2; padded++) {
+                tg_tensor *keys = padded ? tg_concat(t, 2, ((tg_tensor *[]){k, pad}), 0) : k;
+                tg_tensor *values = padded ? tg_concat(t, 2, ((tg_tensor *[]){v, pad}), 0) : v;
+                tg_tensor *y = tg_attention(t, q, keys, values, padded ? mask : NULL, causal);
+                tg_tensor *first = GRAD(tg_square(t, y), keys);
+                tg_tensor *second = GRAD(tg_square(t, first), q);
+                result[padded][0] = y;
+                result[padded][1] = second;
+                result[padded][2] = tg_slice(t, GRAD(tg_square(t, second), values), 0, 0, KEPT, 1);
+                if (padded) {
+                    double zeros[2 * (M - KEPT)] = {0};
+                    tg_tensor *rest = tg_slice(t, first, 0, KEPT, M, 1);
+                    semantics_expect(__LINE__, t, rest, 2 * (M - KEPT), zeros);
+                    rest = tg_slice(t, GRAD(tg_square(t, second), values), 0, KEPT, M, 1);
+                    semantics_expect(__LINE__, t, rest, 2 * (M - KEPT), zeros);
+                }
+            }
+            for (int r = 0; r < 3; r++) {
+                const double *is = tg_data(t, result[1][r]), *want = tg_data(t, result[0][r]);
+                cr_assert(is && want, "%s", tg_tape_message(t));
+                double size = 1;
+                for (int64_t i = 0; i < tg_tensor_count(result[0][r]); i++)
+                    size = fmax(size, fabs(want[i]));
+                for (int64_t i = 0; i < tg_tensor_count(result[0][r]); i++)
+                    cr_expect(fabs(is[i] - want[i]) <= 1e-12 * size,
+                              "causal %d, result %d, element %lld: %g instead of %g", causal, r,
+                              (long long)i, is[i], want[i]);
+            }
+        }
 }
 
 Test(semantics_attention, the_first_tile_may_be_hidden)
