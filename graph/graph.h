@@ -30,6 +30,14 @@
 #define TG_PRINTF(text, first)
 #endif
 
+/* Behind the fields of options, which initializers may leave out: C++ compilers
+ * warn of that unless a field says its own value. */
+#if defined(__cplusplus) && __cplusplus >= 201402L
+#define TG_ZERO = {}
+#else
+#define TG_ZERO
+#endif
+
 #define TG_VERSION_MAJOR 0
 #define TG_VERSION_MINOR 1
 #define TG_VERSION_PATCH 0
@@ -158,19 +166,25 @@ typedef enum tg_isa { TG_ISA_AUTO, TG_ISA_BASE, TG_ISA_AVX2, TG_ISA_AVX512 } tg_
 
 /* Zero in every field means the default. Set size = sizeof(tg_tape_options), as every option struct here wants. */
 typedef struct tg_tape_options {
-    size_t size;
-    const tg_allocator *allocator;
-    uint64_t seed;   /* of the tape's random numbers */
-    uint64_t stream; /* tapes that run side by side with one seed take different streams */
-    int threads; /* 0 and 1: the caller's thread only; at most 1024. Never changes a result: all compute in the
-                               * caller's floating-point environment (rounding mode, flush-to-zero) */
-    bool evaluation; /* start in evaluation mode instead of training mode */
-    bool
-        node_by_node; /* run each node by itself: the debug mode; results are bitwise the same (of a NaN: that it is one) */
-    bool
-        trace_nonfinite; /* fail with TG_ENONFINITE at the first node that makes a NaN or an infinity (implies node_by_node) */
-    tg_isa isa;          /* force a kernel build; falls back to the best that the processor has */
-    int64_t plan_cache_nodes; /* bound of the plan cache, in nodes over all plans; 0: 4 million */
+    size_t size TG_ZERO;
+    const tg_allocator *allocator TG_ZERO;
+    uint64_t seed TG_ZERO;   /* of the tape's random numbers */
+    uint64_t stream TG_ZERO; /* tapes that run side by side with one seed take different streams */
+    /* 0 and 1: the caller's thread only; at most 1024. Never changes a result: all
+     * compute in the caller's floating-point environment (rounding mode,
+     * flush-to-zero). */
+    int threads TG_ZERO;
+    bool evaluation TG_ZERO; /* start in evaluation mode instead of training mode */
+    /* Run each node by itself: the debug mode. Results are bitwise the same (of a
+     * NaN: that it is one). */
+    bool node_by_node TG_ZERO;
+    /* Fail with TG_ENONFINITE at the first node that makes a NaN or an infinity
+     * (implies node_by_node). */
+    bool trace_nonfinite TG_ZERO;
+    /* Force a kernel build; falls back to the best that the processor has. */
+    tg_isa isa TG_ZERO;
+    /* Bound of the plan cache, in nodes over all plans; 0: 4 million. */
+    int64_t plan_cache_nodes TG_ZERO;
 } tg_tape_options;
 
 /* A new tape; options may be NULL. Free it with tg_tape_free (NULL allowed). NULL when memory is short, or when an option
@@ -300,15 +314,16 @@ typedef enum tg_init_kind {
 /* fan_in is the product of all sizes but the first, fan_out of all but the second (a weight is [out, in, ...]); both want two or more
  * dimensions unless a gives the fan. */
 typedef struct tg_init {
-    tg_init_kind kind;
-    double a, b;
+    tg_init_kind kind TG_ZERO;
+    double a TG_ZERO, b TG_ZERO;
 } tg_init;
 
 typedef struct tg_params_options {
-    size_t size;
-    const tg_allocator *allocator;
-    uint64_t
-        seed; /* of the initial values: each parameter draws from a stream of its own, numbered in order of creation */
+    size_t size TG_ZERO;
+    const tg_allocator *allocator TG_ZERO;
+    /* Of the initial values: each parameter draws from a stream of its own, numbered
+     * in order of creation. */
+    uint64_t seed TG_ZERO;
 } tg_params_options;
 
 /* A set of named parameters. Errors stick to the set as they do to a tape. Free it after every tape that read it was reset or freed. */
@@ -359,25 +374,27 @@ typedef tg_tensor *(*tg_function)(tg_tape *t, tg_tensor *const *x, int n, void *
 
 /* One f64 input. */
 typedef struct tg_check_input {
-    tg_shape shape;
-    const double *data;
-    bool constant; /* given to the function, not differentiated */
+    tg_shape shape TG_ZERO;
+    const double *data TG_ZERO;
+    bool constant TG_ZERO; /* given to the function, not differentiated */
 } tg_check_input;
 
 typedef struct tg_gradcheck_options {
-    size_t size;
-    double
-        relative; /* tolerance |analytic - numeric| <= absolute + relative * max(|analytic|, |numeric|) + rounding, the last being
-                            * 8 DBL_EPSILON |f| / step; 0: 1e-6 */
-    double absolute; /* 0: 1e-8 */
-    double
-        step; /* the step for x is step * max(1, |x|); 0: 6e-6, near the optimum eps^(1/3) of central differences */
-    int64_t
-        full_jacobian; /* largest number of Jacobian entries checked one by one; beyond, random directions; 0: 4096 */
-    int directions;        /* how many random directions; 0: 8 */
-    bool first_order_only; /* skip the gradient of the gradient */
-    uint64_t seed;         /* of directions and upstream gradients */
-    int threads;           /* of the tape used; 0: 1 */
+    size_t size TG_ZERO;
+    /* Tolerance |analytic - numeric| <= absolute + relative * max(|analytic|,
+     * |numeric|) + rounding, the last being 8 DBL_EPSILON |f| / step; 0: 1e-6. */
+    double relative TG_ZERO;
+    double absolute TG_ZERO; /* 0: 1e-8 */
+    /* The step for x is step * max(1, |x|); 0: 6e-6, near the optimum eps^(1/3) of
+     * central differences. */
+    double step TG_ZERO;
+    /* Largest number of Jacobian entries checked one by one; beyond, random
+     * directions; 0: 4096. */
+    int64_t full_jacobian TG_ZERO;
+    int directions TG_ZERO;        /* how many random directions; 0: 8 */
+    bool first_order_only TG_ZERO; /* skip the gradient of the gradient */
+    uint64_t seed TG_ZERO;         /* of directions and upstream gradients */
+    int threads TG_ZERO;           /* of the tape used; 0: 1 */
 } tg_gradcheck_options;
 
 typedef struct tg_gradcheck_report {

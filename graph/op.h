@@ -150,23 +150,24 @@ enum {
 };
 
 struct tg_op {
-    size_t size;      /* sizeof(tg_op) */
-    const char *name; /* as in messages: "matmul" */
-    int n_in;         /* operands; -1: any number */
-    unsigned flags;
-    bool (*rule)(tg_rule *r); /* required for view and kernel ops */
-    const tg_spans *span;
-    const tg_folds *fold;
+    size_t size TG_ZERO;      /* sizeof(tg_op) */
+    const char *name TG_ZERO; /* as in messages: "matmul" */
+    int n_in TG_ZERO;         /* operands; -1: any number */
+    unsigned flags TG_ZERO;
+    bool (*rule)(tg_rule *r) TG_ZERO; /* required for view and kernel ops */
+    const tg_spans *span TG_ZERO;
+    const tg_folds *fold TG_ZERO;
     /* Fills y->data (by offsetting x->data) and y->stride for y->shape; false when it can't be a view of this x (then x is copied to
      * contiguous memory first, for which it must succeed). */
-    bool (*view)(const tg_array *x, tg_array *y, int n_attrs, const int64_t *attrs);
-    void (*kernel)(const tg_call *c);
-    int64_t (*scratch)(const tg_call *c); /* bytes; data pointers are not set yet. NULL: none */
+    bool (*view)(const tg_array *x, tg_array *y, int n_attrs, const int64_t *attrs) TG_ZERO;
+    void (*kernel)(const tg_call *c) TG_ZERO;
+    /* Bytes; data pointers are not set yet. NULL: none. */
+    int64_t (*scratch)(const tg_call *c) TG_ZERO;
     /* What the kernel would otherwise work out anew at each call from shapes, strides and attributes: written once, when the plan is made, to
      * `prepared` bytes that live as long as the plan. Data pointers are not set yet. NULL: nothing. */
-    size_t prepared;
-    void (*prepare)(const tg_call *c, void *prepared);
-    void (*vjp)(TG_VJP); /* NULL: not differentiable */
+    size_t prepared TG_ZERO;
+    void (*prepare)(const tg_call *c, void *prepared) TG_ZERO;
+    void (*vjp)(TG_VJP) TG_ZERO; /* NULL: not differentiable */
 };
 
 /* Records op on n_in operands with n_attrs attributes (copied). x may be an array of the caller's stack. */

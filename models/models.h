@@ -52,12 +52,12 @@ TG_API tg_status tg_dataset_status(const tg_dataset *d);    /* the sticky status
 TG_API const char *tg_dataset_message(const tg_dataset *d); /* "" without an error */
 
 typedef struct tg_csv_options {
-    size_t size;
-    const char *target; /* the target column's name; NULL: the last column */
-    tg_task task;       /* TG_TASK_AUTO: see tg_dataset_read_csv */
+    size_t size TG_ZERO;
+    const char *target TG_ZERO; /* the target column's name; NULL: the last column */
+    tg_task task TG_ZERO;       /* TG_TASK_AUTO: see tg_dataset_read_csv */
     /* Read the file for this model: its feature columns, found by name in any order, and its target, task and labels; other columns
      * are skipped, and the target column may be missing. Overrides the fields above. */
-    const tg_mlp *model;
+    const tg_mlp *model TG_ZERO;
 } tg_csv_options;
 
 /* Reads a CSV file (RFC 4180: comma, double quotes, LF or CRLF; a byte order mark is skipped; plain or gzip). The first line holds the column
@@ -140,17 +140,17 @@ TG_API const char *tg_head_name(tg_head head);
 TG_API tg_head tg_head_of(const char *name);
 
 typedef struct tg_mlp_options {
-    size_t size;
-    const tg_allocator *allocator;
-    int64_t inputs, outputs; /* only without data: then both are required */
-    int n_hidden;            /* how many hidden layers; 0: a linear model */
-    const int64_t *hidden;   /* their sizes */
-    const char *activation;  /* after each hidden layer; NULL: "relu" */
-    double dropout;          /* probability after each activation */
-    tg_head head;            /* without data: AUTO is refused */
-    bool no_standardize;     /* use features, and the target of a regression, as they are */
-    uint64_t seed; /* of the initial values, the dropout masks and the order of the rows */
-    int threads;   /* of the tapes it uses; 0: 1. Never changes a result */
+    size_t size TG_ZERO;
+    const tg_allocator *allocator TG_ZERO;
+    int64_t inputs TG_ZERO, outputs TG_ZERO; /* only without data: then both are required */
+    int n_hidden TG_ZERO;                    /* how many hidden layers; 0: a linear model */
+    const int64_t *hidden TG_ZERO;           /* their sizes */
+    const char *activation TG_ZERO;          /* after each hidden layer; NULL: "relu" */
+    double dropout TG_ZERO;                  /* probability after each activation */
+    tg_head head TG_ZERO;                    /* without data: AUTO is refused */
+    bool no_standardize TG_ZERO; /* use features, and the target of a regression, as they are */
+    uint64_t seed TG_ZERO; /* of the initial values, the dropout masks and the order of the rows */
+    int threads TG_ZERO;   /* of the tapes it uses; 0: 1. Never changes a result */
 } tg_mlp_options;
 
 /* A net for the features and classes (or numbers) of data. Its parameters are layer0.weight, layer0.bias, layer1.weight, ... It keeps no pointer to
@@ -209,16 +209,16 @@ typedef struct tg_progress {
 } tg_progress;
 
 typedef struct tg_fit_options {
-    size_t size;
-    tg_optim *optimizer; /* of tg_mlp_params(m); NULL: Adam with PyTorch's defaults */
-    int64_t epochs;      /* 0: 10 */
-    int64_t batch;       /* rows a step; 0: 32. The last batch of an epoch holds what is left */
-    bool no_shuffle;     /* take the rows in their order */
-    const tg_dataset *validation; /* evaluated after each epoch; may be NULL */
+    size_t size TG_ZERO;
+    tg_optim *optimizer TG_ZERO; /* of tg_mlp_params(m); NULL: Adam with PyTorch's defaults */
+    int64_t epochs TG_ZERO;      /* 0: 10 */
+    int64_t batch TG_ZERO;   /* rows a step; 0: 32. The last batch of an epoch holds what is left */
+    bool no_shuffle TG_ZERO; /* take the rows in their order */
+    const tg_dataset *validation TG_ZERO; /* evaluated after each epoch; may be NULL */
     /* Called after each epoch and after each step; returning false ends the training, which is no error. Either may be NULL. */
-    bool (*on_epoch)(const tg_epoch *epoch, void *user);
-    bool (*on_batch)(const tg_progress *progress, void *user);
-    void *user;
+    bool (*on_epoch)(const tg_epoch *epoch, void *user) TG_ZERO;
+    bool (*on_batch)(const tg_progress *progress, void *user) TG_ZERO;
+    void *user TG_ZERO;
 } tg_fit_options;
 
 /* Trains m. The first call takes mean and (population) standard deviation of the training rows' features, which m remembers; a constant column gets

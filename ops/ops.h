@@ -20,12 +20,12 @@ typedef enum tg_reduction { TG_REDUCE_MEAN, TG_REDUCE_SUM, TG_REDUCE_NONE } tg_r
 
 /* How a convolution walks over [n, c, h, w]; first h's, then w's number. A stride, dilation or number of groups of 0 means 1. */
 typedef struct tg_conv {
-    int64_t stride[2], padding[2], dilation[2], groups;
+    int64_t stride[2] TG_ZERO, padding[2] TG_ZERO, dilation[2] TG_ZERO, groups TG_ZERO;
 } tg_conv;
 
 /* The windows of a pooling, likewise; a stride of 0 means the kernel's size. */
 typedef struct tg_pool {
-    int64_t kernel[2], stride[2], padding[2], dilation[2];
+    int64_t kernel[2] TG_ZERO, stride[2] TG_ZERO, padding[2] TG_ZERO, dilation[2] TG_ZERO;
 } tg_pool;
 
 /* For tg_slice: no bound. For losses: no ignored index. */

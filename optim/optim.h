@@ -38,12 +38,12 @@ typedef struct tg_optim tg_optim;
  *     p = p - learning_rate v,  with nesterov: p - learning_rate (d + momentum v),  without momentum: p - learning_rate d
  * State: "momentum", when there is any. Ranges: all finite and >= 0, dampening <= 1; nesterov wants a momentum and no dampening. */
 typedef struct tg_sgd_options {
-    size_t size;
-    double learning_rate; /* 0: 1e-3 */
-    double momentum;
-    double dampening;
-    double weight_decay;
-    bool nesterov;
+    size_t size TG_ZERO;
+    double learning_rate TG_ZERO; /* 0: 1e-3 */
+    double momentum TG_ZERO;
+    double dampening TG_ZERO;
+    double weight_decay TG_ZERO;
+    bool nesterov TG_ZERO;
 } tg_sgd_options;
 
 TG_API tg_optim *tg_sgd_new_at(tg_params *ps, const char *where, const tg_sgd_options *options);
@@ -56,14 +56,14 @@ TG_API tg_optim *tg_sgd_new_at(tg_params *ps, const char *where, const tg_sgd_op
  *     p = p - learning_rate / (1 - beta1^k) m / (sqrt(w) / sqrt(1 - beta2^k) + eps)
  * State: "mean", "square", and "largest" with amsgrad. Ranges: all finite and >= 0, betas below 1. */
 typedef struct tg_adam_options {
-    size_t size;
-    double learning_rate; /* 0: 1e-3 */
-    double beta1;         /* 0: 0.9 */
-    double beta2;         /* 0: 0.999 */
-    double eps;           /* 0: 1e-8 */
-    double weight_decay;
-    bool decoupled;
-    bool amsgrad;
+    size_t size TG_ZERO;
+    double learning_rate TG_ZERO; /* 0: 1e-3 */
+    double beta1 TG_ZERO;         /* 0: 0.9 */
+    double beta2 TG_ZERO;         /* 0: 0.999 */
+    double eps TG_ZERO;           /* 0: 1e-8 */
+    double weight_decay TG_ZERO;
+    bool decoupled TG_ZERO;
+    bool amsgrad TG_ZERO;
 } tg_adam_options;
 
 TG_API tg_optim *tg_adam_new_at(tg_params *ps, const char *where, const tg_adam_options *options);
@@ -149,19 +149,21 @@ typedef struct tg_update {
 typedef void (*tg_update_fn)(const tg_update *u);
 
 typedef struct tg_optim_rule {
-    size_t size;         /* sizeof(tg_optim_rule) */
-    const char *name;    /* as in messages: "sgd" */
-    size_t options_size; /* bytes of options that the optimizer copies; 0: none */
-    int n_slots;
-    const char *slot[TG_OPTIM_SLOTS]; /* their names: unique, not "step" */
-    bool whole; /* update sees whole parameters, never parts: for rules that are not elementwise */
-    const char *(*check)(const void *options); /* NULL, or what is wrong with them. May be NULL */
+    size_t size TG_ZERO;         /* sizeof(tg_optim_rule) */
+    const char *name TG_ZERO;    /* as in messages: "sgd" */
+    size_t options_size TG_ZERO; /* bytes of options that the optimizer copies; 0: none */
+    int n_slots TG_ZERO;
+    const char *slot[TG_OPTIM_SLOTS] TG_ZERO; /* their names: unique, not "step" */
+    /* update sees whole parameters, never parts: for rules that are not elementwise. */
+    bool whole TG_ZERO;
+    /* NULL, or what is wrong with the options. May be NULL. */
+    const char *(*check)(const void *options)TG_ZERO;
     /* The coefficients of a parameter's step-th step (from 1), written to c[TG_OPTIM_COEFFICIENTS] in double; they may depend on nothing
      * but the arguments. May be NULL. */
-    void (*prepare)(const void *options, double learning_rate, int64_t step, double *c);
+    void (*prepare)(const void *options, double learning_rate, int64_t step, double *c) TG_ZERO;
     /* By dtype (TG_F32, TG_F64) and build; a missing build falls back to the one before it, and a dtype without any is TG_EDTYPE. Parts may be
      * updated in any order, on several threads. */
-    tg_update_fn update[TG_F64 + 1][TG_BUILD_COUNT];
+    tg_update_fn update[TG_F64 + 1][TG_BUILD_COUNT] TG_ZERO;
 } tg_optim_rule;
 
 /* The rule and the options are copied; the strings that the rule points to must stay. */
