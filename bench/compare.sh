@@ -1,10 +1,11 @@
 #!/bin/sh
-# The workloads W1 to W9 in tapegrad and, when it is installed, in PyTorch: in one run, taking turns, so that what else the machine does meets both.
+# The workloads W1 to W9 in tapegrad, with jemalloc and with the C library's allocator, and, when it is installed, in PyTorch: in one run, taking turns, so
+# that what else the machine does meets all. The table is jemalloc's; where the C library's allocator differs by more than 3%, a second line shows it.
 # Installs nothing. The limits of the machine are measured first.
 #
 #     sh bench/compare.sh [--rounds N] [--quick] [--json FILE] [w1 w2 ...]
 #
-# PYTHON names the interpreter that has PyTorch (/usr/bin/python3), BENCH a tapegrad-bench that is built already.
+# PYTHON names the interpreter that has PyTorch (/usr/bin/python3), BENCH a tapegrad-bench that is built already, beside its tapegrad-bench-c.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 rounds=3
@@ -17,7 +18,7 @@ while [ $# -gt 0 ]; do
     --json) json=$2 && shift ;;
     --quick) quick=--quick rounds=1 ;;
     w[1-9]) workloads="$workloads $1" ;;
-    *) sed -n '2,7s/^# \{0,1\}//p' "$0" && exit 2 ;;
+    *) sed -n '2,8s/^# \{0,1\}//p' "$0" && exit 2 ;;
     esac
     shift
 done
@@ -68,6 +69,8 @@ for w in $workloads; do
     while [ "$round" -le "$rounds" ]; do
         echo "--- $w, round $round of $rounds"
         "$bench" "$w" $quick --limits "$scratch/limits.json" --json "$scratch/$w.ours.$round.json" || exit 1
+        echo "--- $w, round $round of $rounds, with the C library's allocator"
+        "$bench-c" "$w" $quick --limits "$scratch/limits.json" --json "$scratch/$w.plain.$round.json" || exit 1
         if [ -n "$peer" ] && [ -f "$here/torch/$w.py" ]; then
             case $w in
             w9)
@@ -93,7 +96,7 @@ set --
 round=1
 while [ "$round" -le "$rounds" ]; do
     set -- "$@" --round
-    for side in ours peer; do
+    for side in ours plain peer; do
         for w in $workloads; do
             for file in "$scratch/$w.$side.$round.json" "$scratch/$w.$side.two.$round.json"; do
                 if [ -f "$file" ]; then set -- "$@" "--$side" "$file"; fi

@@ -16,8 +16,8 @@ static const char usage[] =
     "  ops            every op, forward and backward\n"
     "  w1 ... w9      a workload; `workloads` runs all\n"
     "  process NAME COMMAND ...   time and memory of a command; it comes last\n"
-    "  report --round --ours FILE --peer FILE --round ...   medians side by side; bench/compare.sh "
-    "uses it\n";
+    "  report --round --ours FILE --plain FILE --peer FILE --round ...   medians side by side; "
+    "bench/compare.sh uses it\n";
 
 static void workloads(void);
 static void workload_names(void);

@@ -1,7 +1,9 @@
-/* The figures of this library and of a peer, from several runs of each, side by side: medians over the runs, and the median of the runs' ratios. */
+/* The figures of this library and of a peer, from several runs of each, side by side: medians over the runs, and the median of the runs' ratios. A line
+ * more shows this library with the C library's allocator, where that differs. */
 #include "bench.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,7 +81,31 @@ static const json_t *same(const json_t *figures, const json_t *wanted)
     return NULL;
 }
 
-static json_t *compare(const runs *ours, const runs *peer, const json_t *first)
+/* One figure with the other allocator. */
+static void compare_plain(const runs *ours, const runs *plain, const json_t *first, double scale,
+                          const char *unit, json_t *out)
+{
+    const double worth_a_line = 0.03;
+    double own[MOST_RUNS], times[MOST_RUNS];
+    int n = 0;
+    for (int k = 0; k < ours->n && k < plain->n; k++) {
+        const json_t *with = same(ours->figures[k], first),
+                     *without = same(plain->figures[k], first);
+        if (!with || !without) continue;
+        own[n] = value_of(without);
+        times[n] = own[n] / value_of(with);
+        n++;
+    }
+    if (!n) return;
+    const double value = timing_of(own, n).median * scale, ratio = timing_of(times, n).median;
+    json_object_set_new(out, "c_allocator_median", json_real(value));
+    json_object_set_new(out, "c_allocator_ratio", json_real(ratio));
+    if (fabs(ratio - 1) > worth_a_line)
+        printf("    with the C library's allocator           %10.4g %-3s   %.2f of it\n", value,
+               unit, ratio);
+}
+
+static json_t *compare(const runs *ours, const runs *plain, const runs *peer, const json_t *first)
 {
     double own[MOST_RUNS], other[MOST_RUNS], ratio[MOST_RUNS], share[MOST_RUNS];
     int n = 0, n_other = 0, n_ratio = 0;
@@ -127,13 +153,14 @@ static json_t *compare(const runs *ours, const runs *peer, const json_t *first)
         json_object_set_new(out, "target_ratio", json_real(wanted));
     }
     printf("\n");
+    compare_plain(ours, plain, first, scale, unit, out);
     return out;
 }
 
-/* report [--json FILE] [--limits FILE] --round --ours FILE ... --peer FILE ... --round ... */
+/* report [--json FILE] [--limits FILE] --round --ours FILE ... --plain FILE ... --peer FILE ... --round ... */
 int bench_report(int argc, char **argv)
 {
-    runs ours = {0}, peer = {0};
+    runs ours = {0}, plain = {0}, peer = {0};
     const char *json = NULL;
     json_t *limits = NULL;
     bool any_peer = false;
@@ -141,6 +168,7 @@ int bench_report(int argc, char **argv)
         if (strcmp(argv[k], "--round") == 0) {
             die_unless(ours.n < MOST_RUNS, "too many rounds");
             ours.figures[ours.n++] = json_array();
+            plain.figures[plain.n++] = json_array();
             peer.figures[peer.n++] = json_array();
             continue;
         }
@@ -150,6 +178,8 @@ int bench_report(int argc, char **argv)
         else if (strcmp(option, "--limits") == 0) limits = read_json(path);
         else if (strcmp(option, "--ours") == 0)
             add_figures(ours.n ? ours.figures[ours.n - 1] : NULL, path);
+        else if (strcmp(option, "--plain") == 0)
+            add_figures(plain.n ? plain.figures[plain.n - 1] : NULL, path);
         else if (strcmp(option, "--peer") == 0)
             add_figures(peer.n ? peer.figures[peer.n - 1] : NULL, path);
         else return 2;
@@ -161,7 +191,7 @@ int bench_report(int argc, char **argv)
     json_t *all = json_array(), *entry;
     size_t k;
     json_array_foreach(ours.figures[0], k, entry)
-        json_array_append_new(all, compare(&ours, &peer, entry));
+        json_array_append_new(all, compare(&ours, &plain, &peer, entry));
     json_t *root =
         json_pack("{s:O?, s:o}", "limits", json_object_get(limits, "limits"), "figures", all);
     const int status = json && json_dump_file(root, json, JSON_INDENT(1)) != 0;
@@ -170,6 +200,7 @@ int bench_report(int argc, char **argv)
     json_decref(limits);
     for (int r = 0; r < ours.n; r++) {
         json_decref(ours.figures[r]);
+        json_decref(plain.figures[r]);
         json_decref(peer.figures[r]);
     }
     return status;

@@ -11,8 +11,13 @@ scratch=$(mktemp -d)
 export TSAN_OPTIONS=ignore_noninstrumented_modules=1
 trap 'rm -rf "$scratch"' EXIT
 
+"$bench-c" w1 --quick --json "$scratch/plain.json"
 "$bench" ops w1 --quick --filter add --json "$scratch/ours.json"
-"$bench" report --round --ours "$scratch/ours.json" --peer "$scratch/ours.json" --json "$scratch/report.json" >"$scratch/table"
+sed 's/"median": \([0-9]\)/"median": 9\1/' "$scratch/ours.json" >"$scratch/slower.json"
+"$bench" report --round --ours "$scratch/ours.json" --plain "$scratch/slower.json" --peer "$scratch/ours.json" --json "$scratch/report.json" >"$scratch/table"
+grep -q "with the C library's allocator" "$scratch/table"
+"$bench" report --round --ours "$scratch/ours.json" --plain "$scratch/ours.json" >"$scratch/same"
+if grep -q "with the C library's allocator" "$scratch/same"; then exit 1; fi
 for name in ops.add.65536.forward ops.add.65536.both w1.n100.recorded w1.n4.replayed; do
     grep -q "\"$name\"" "$scratch/report.json"
     grep -q "^$name " "$scratch/table"
