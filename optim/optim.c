@@ -1,4 +1,5 @@
 /* What all optimizers share: errors, state, the step. */
+#include <fenv.h>
 #include <math.h>
 #include <string.h>
 
@@ -262,15 +263,26 @@ static void run_piece(const tg_optim *o, const piece *k)
 
 static void run(const tg_optim *o)
 {
-    enum { WORTH_THREADS = 65536 }; /* elements; starting threads costs a few microseconds */
     const int64_t n = (int64_t)o->n_pieces;
+#ifdef _OPENMP
+    enum { WORTH_THREADS = 65536 }; /* elements; starting threads costs a few microseconds */
     int64_t elements = 0;
     for (int64_t k = 0; k < n; k++) elements += o->pieces[k].n;
-    if (o->threads == 1 || elements < WORTH_THREADS) {
-        for (int64_t k = 0; k < n; k++) run_piece(o, &o->pieces[k]);
+    if (o->threads > 1 && elements >= WORTH_THREADS) {
+        fenv_t callers; /* rounding and flush-to-zero: every thread takes them over, as in a run */
+        fegetenv(&callers);
+#pragma omp parallel num_threads(o->threads)
+        {
+            fenv_t own;
+            fegetenv(&own);
+            fesetenv(&callers);
+#pragma omp for schedule(dynamic, 4)
+            for (int64_t k = 0; k < n; k++) run_piece(o, &o->pieces[k]);
+            fesetenv(&own);
+        }
         return;
     }
-#pragma omp parallel for num_threads(o->threads) schedule(dynamic, 4)
+#endif
     for (int64_t k = 0; k < n; k++) run_piece(o, &o->pieces[k]);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <tapegrad/ops.h>
+#include <tapegrad/optim.h>
 #if defined(__SSE__)
 #include <xmmintrin.h>
 #endif
@@ -240,22 +241,24 @@ Test(threads, the_number_may_change_before_a_replay)
     model_free(m);
 }
 
-/* The same bits with 1 and 4 threads in the environment that holds now, and others than `usual` ones if it matters here. */
-static void same_in_this_environment(const model *m, const char *name, const result *usual)
+/* ---------------------------------------------------------------- the caller's floating-point environment */
+
+/* Some work with so many threads in the environment that holds now: bytes to be compared and freed. */
+typedef void *work_fn(int threads, size_t *bytes);
+
+static void same_in_this_environment(work_fn *work, const char *name, const void *usual)
 {
-    tg_tape *one = tape_with(1), *four = tape_with(4);
-    result *want = run_once(one, m, ROWS, 0), *is = run_once(four, m, ROWS, 0);
-    cr_expect(memcmp(want, is, sizeof *want) == 0, "%s: 4 threads give other bits than 1", name);
+    size_t bytes;
+    void *want = work(1, &bytes), *is = work(4, &bytes);
+    cr_expect(memcmp(want, is, bytes) == 0, "%s: 4 threads give other bits than 1", name);
     if (usual)
-        cr_expect(memcmp(want, usual, sizeof *want) != 0,
-                  "%s changes nothing, so this test shows nothing", name);
-    tg_tape_free(one);
-    tg_tape_free(four);
+        cr_expect(memcmp(want, usual, bytes) != 0, "%s changes nothing, so this test shows nothing",
+                  name);
     free(want);
     free(is);
 }
 
-Test(threads, all_compute_in_the_callers_floating_point_environment)
+static void same_in_every_environment(work_fn *work)
 {
     static const struct {
         const char *name;
@@ -267,29 +270,71 @@ Test(threads, all_compute_in_the_callers_floating_point_environment)
 #ifdef FE_DOWNWARD
         {"rounding downwards", FE_DOWNWARD},
 #endif
-#ifdef FE_TOWARDZERO
-        {"rounding towards zero", FE_TOWARDZERO},
-#endif
+        {"rounding to the nearest", FE_TONEAREST},
     };
-    model *m = model_new();
-    for (int i = 0; i < ROWS * COLUMNS; i++) m->x[i] *= 1e-37f;
-    tg_tape *t = tape_with(1);
-    result *usual = run_once(t, m, ROWS, 0);
-    tg_tape_free(t);
-    same_in_this_environment(m, "the usual environment", NULL);
+    size_t bytes;
+    void *usual = work(4, &bytes);
     for (size_t k = 0; k < sizeof modes / sizeof *modes; k++) {
         cr_assert_eq(fesetround(modes[k].mode), 0);
-        same_in_this_environment(m, modes[k].name, usual);
-        fesetround(FE_TONEAREST);
+        same_in_this_environment(work, modes[k].name, modes[k].mode == FE_TONEAREST ? NULL : usual);
     }
 #if defined(__SSE__)
     enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x40 };
     const unsigned before = _mm_getcsr();
     _mm_setcsr(before | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
-    same_in_this_environment(m, "flush-to-zero", usual);
+    same_in_this_environment(work, "flush-to-zero", usual);
     _mm_setcsr(before);
 #endif
-    same_in_this_environment(m, "the usual environment again", NULL);
     free(usual);
+}
+
+/* Terms from the smallest normal numbers downwards, in gradients that are sums and are normal. */
+static void *gradients(int threads, size_t *bytes)
+{
+    model *m = model_new();
+    for (int i = 0; i < ROWS * COLUMNS; i++) m->x[i] *= 1e-34f;
+    tg_tape *t = tape_with(threads);
+    result *r = run_once(t, m, ROWS, 0);
+    tg_tape_free(t);
     model_free(m);
+    *bytes = sizeof *r;
+    return r;
+}
+
+Test(threads, all_of_a_run_compute_in_the_callers_floating_point_environment)
+{
+    same_in_every_environment(gradients);
+}
+
+static void *updates(int threads, size_t *bytes)
+{
+    enum { N = 200000 };
+    tg_params *ps =
+        tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .seed = 3});
+    tg_tensor *w =
+        tg_param_new(ps, "w", TG_F32, TG_SHAPE(N), (tg_init){.kind = TG_NORMAL, .b = 1e-37});
+    tg_optim *o = tg_sgd_new(
+        ps,
+        &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.37, .momentum = 0.9});
+    tg_optim_set_threads(o, threads);
+    tg_tape *t = tape_with(1);
+    for (int step = 0; step < 2; step++) {
+        tg_backward(t, tg_sum(t, tg_square(t, tg_scale(t, w, 0.7)), TG_ALL_AXES, false));
+        tg_optim_step(o);
+        tg_tape_reset(t);
+    }
+    expect_ok(t);
+    cr_expect_eq(tg_optim_status(o), TG_OK, "%s", tg_optim_message(o));
+    *bytes = N * sizeof(float);
+    void *y = malloc(*bytes);
+    memcpy(y, tg_param_data(w), *bytes);
+    tg_tape_free(t);
+    tg_optim_free(o);
+    tg_params_free(ps);
+    return y;
+}
+
+Test(threads, all_of_an_update_compute_in_the_callers_floating_point_environment)
+{
+    same_in_every_environment(updates);
 }
