@@ -3,7 +3,9 @@
 
 #include <fenv.h>
 #include <math.h>
+#ifdef _OPENMP
 #include <omp.h>
+#endif
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -430,12 +432,38 @@ static void finish_fold(const tg_run *run, const tg_group *group, const tg_fold_
     }
 }
 
+#ifdef _OPENMP
 /* Every thread of a run computes as the caller's does (rounding, flush-to-zero), or the bits would tell who computed what. Afterwards it has its own ways
  * back: other code of the process may use the same workers. */
 static void enter_environment(const tg_run *run, fenv_t *own)
 {
     fegetenv(own);
     fesetenv(&run->environment);
+}
+#endif
+
+/* Without OpenMP the caller's thread does everything. */
+static void run_units(const tg_run *run, const tg_group *group, int threads)
+{
+#ifdef _OPENMP
+    if (threads > 1) {
+#pragma omp parallel num_threads(threads)
+        {
+            worker w;
+            fenv_t own;
+            enter_environment(run, &own);
+            start_worker(&w, run, group, omp_get_thread_num());
+#pragma omp for schedule(static)
+            for (int64_t unit = 0; unit < group->units; unit++) run_unit(&w, unit);
+            fesetenv(&own);
+        }
+        return;
+    }
+#endif
+    (void)threads;
+    worker w;
+    start_worker(&w, run, group, 0);
+    for (int64_t unit = 0; unit < group->units; unit++) run_unit(&w, unit);
 }
 
 /* Less than this many element operations are not worth waking threads for. */
@@ -451,23 +479,7 @@ static void run_group(const tg_run *run, const tg_group *group)
         return;
     }
     int64_t work = group->count * (int64_t)(group->n_instructions + group->n_folds);
-    int threads = (int)least(run->t->threads, group->units);
-    if (threads > 1 && work >= WORTH_THREADS) {
-#pragma omp parallel num_threads(threads)
-        {
-            worker w;
-            fenv_t own;
-            enter_environment(run, &own);
-            start_worker(&w, run, group, omp_get_thread_num());
-#pragma omp for schedule(static)
-            for (int64_t unit = 0; unit < group->units; unit++) run_unit(&w, unit);
-            fesetenv(&own);
-        }
-    } else {
-        worker w;
-        start_worker(&w, run, group, 0);
-        for (int64_t unit = 0; unit < group->units; unit++) run_unit(&w, unit);
-    }
+    run_units(run, group, work >= WORTH_THREADS ? (int)least(run->t->threads, group->units) : 1);
     for (uint32_t k = 0; k < group->n_folds; k++) finish_fold(run, group, &group->folds[k]);
 }
 
@@ -476,7 +488,8 @@ static void run_group(const tg_run *run, const tg_group *group)
 void tg_parallel(const tg_call *c, int64_t parts,
                  void (*part)(const tg_call *c, void *user, int64_t k), void *user)
 {
-    int threads = (int)least(c->threads, parts);
+#ifdef _OPENMP
+    const int threads = (int)least(c->threads, parts);
     if (threads > 1) {
 #pragma omp parallel num_threads(threads)
         {
@@ -486,9 +499,10 @@ void tg_parallel(const tg_call *c, int64_t parts,
             for (int64_t k = 0; k < parts; k++) part(c, user, k);
             fesetenv(&own);
         }
-    } else {
-        for (int64_t k = 0; k < parts; k++) part(c, user, k);
+        return;
     }
+#endif
+    for (int64_t k = 0; k < parts; k++) part(c, user, k);
 }
 
 static void gather_operand(const tg_plan *plan, const tg_operand *o)

@@ -104,6 +104,11 @@ headers_alone() # prefix: each header can be included first, and by strict compi
     done
 }
 
+initializers() # prefix
+{
+    c++ -std=c++20 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -I"$1/include" tests/cpp_initializers.cpp
+}
+
 # nm's options, library: defined names are the library's own.
 only_tg()
 {
@@ -124,6 +129,11 @@ no_jemalloc() # prefix
         ! grep -r jemalloc "$1" --include='*.pc' --include='*.cmake'
 }
 
+needs_nothing() # a lean library: but libc and libm
+{
+    needed=$(readelf -d "$1" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p') && [ -n "$needed" ] && ! echo "$needed" | grep -Ev '^lib(c|m)\.so'
+}
+
 hardened() # a library or program
 {
     readelf -dW "$1" | grep -q 'BIND_NOW' && readelf -lW "$1" | grep -q GNU_RELRO && nm -D "$1" | grep -q __stack_chk_fail
@@ -133,7 +143,9 @@ variant release
 variant dev
 variant clang -DTG_WITH_CBLAS=OFF -DTG_WITH_DNNL=OFF -DTG_TEST_JEMALLOC=ON
 variant tsan
+variant lean
 
+check "the lean library needs libc and libm only" needs_nothing build/lean/libtapegrad.so
 check "the code is in the format of .clang-format" formatted
 check "the shared library exports tg_ names only" only_tg -D --defined-only build/release/libtapegrad.so
 check "the static library defines tg_ names only" only_tg -g --defined-only build/release/libtapegrad.a
@@ -142,6 +154,7 @@ for file in libtapegrad.so tapegrad; do check "$file is hardened" hardened build
 if check "the library can be installed" cmake --install build/release --prefix "$scratch/prefix"; then
     check "no installed library brings jemalloc" no_jemalloc "$scratch/prefix"
     check "every public header stands alone, in C and C++" headers_alone "$scratch/prefix"
+    check "C++ may leave out what the README leaves out" initializers "$scratch/prefix"
     for language in c c++ jemalloc; do
         for kind in shared static; do
             for way in pkg-config cmake; do

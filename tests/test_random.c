@@ -132,3 +132,23 @@ Test(random, an_element_depends_on_its_index_alone)
         }
     }
 }
+
+/* Recorded from the full build: every build draws the same numbers, wherever its hash function comes from. */
+Test(random, initial_values_are_the_recorded_ones)
+{
+    static const float uniform[4] = {-0x1.f9fb32p-1F, 0x1.029838p-1F, 0x1.2d8758p-3F,
+                                     0x1.add0cp-1F},
+                       normal[4] = {-0x1.311276p-7F, 0x1.4df054p-2F, 0x1.02a644p+0F,
+                                    -0x1.4e63e8p-3F};
+    tg_params *ps =
+        tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .seed = 42});
+    tg_tensor *u =
+        tg_param_new(ps, "u", TG_F32, TG_SHAPE(4), (tg_init){.kind = TG_UNIFORM, .a = -1, .b = 1});
+    tg_tensor *n = tg_param_new(ps, "n", TG_F32, TG_SHAPE(4), (tg_init){.kind = TG_NORMAL, .b = 1});
+    cr_assert_eq(tg_params_status(ps), TG_OK, "%s", tg_params_message(ps));
+    for (int k = 0; k < 4; k++) {
+        cr_expect_eq(((const float *)tg_param_data(u))[k], uniform[k]);
+        cr_expect_eq(((const float *)tg_param_data(n))[k], normal[k]);
+    }
+    tg_params_free(ps);
+}

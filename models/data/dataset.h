@@ -2,8 +2,6 @@
 #ifndef TG_DATASET_H
 #define TG_DATASET_H
 
-#include <zlib.h>
-
 #include <tapegrad/models.h>
 
 #include "../../graph/memory.h"
@@ -53,7 +51,7 @@ tg_status tg_dataset_no_memory(tg_dataset *d);
 /* ---------------------------------------------------------------- reading files, plain or gzip: file.c */
 
 typedef struct tg_source {
-    gzFile gz;
+    void *file;
     const char *path;
 } tg_source;
 
@@ -62,7 +60,7 @@ int64_t tg_source_read(tg_source *s, tg_error *e, void *to,
                        size_t bytes); /* fewer than asked for only at the end; -1: an error */
 void tg_source_close(tg_source *s);
 
-/* The system's text for an errno, in English. */
+/* The system's text for an errno, in English: whole_file.c */
 tg_text tg_errno_text(int number);
 
 #endif

@@ -4,10 +4,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+tg_text tg_errno_text(int number)
+{
+    tg_text text;
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (c) snprintf(text.text, sizeof text.text, "%s", strerror_l(number, c));
+    else snprintf(text.text, sizeof text.text, "system error %d", number);
+    if (c) freelocale(c);
+    return text;
+}
 
 static bool fail(tg_error *e, const char *path, const char *doing)
 {

@@ -1,0 +1,22 @@
+/* What a lean library leaves out: it is there, and says so. */
+#include "../layers/mlp.h"
+
+tg_status tg_dataset_read_csv(tg_dataset *d, const char *path, const tg_csv_options *options)
+{
+    (void)options;
+    if (tg_dataset_begin(d) != TG_OK) return tg_dataset_status(d);
+    return tg_error_set(&d->error, NULL, path, TG_ESTATE, "built without libcsv");
+}
+
+tg_status tg_mlp_save(tg_mlp *m, const char *path)
+{
+    if (!m || m->error.status != TG_OK) return tg_mlp_status(m);
+    return tg_error_set(&m->error, NULL, path, TG_ESTATE, "built without jansson");
+}
+
+tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator)
+{
+    tg_mlp *m = tg_mlp_blank(allocator);
+    if (m) tg_error_set(&m->error, NULL, path, TG_ESTATE, "built without jansson");
+    return m;
+}
