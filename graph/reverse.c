@@ -2,6 +2,7 @@
 #define TG_HERE where
 
 #include "base.h"
+#include "mutate.h"
 #include "tape.h"
 
 #include <string.h>
@@ -145,10 +146,13 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
     if (n_attrs) memcpy(attrs, tg_node_attrs(t, &v), (size_t)n_attrs * sizeof *attrs);
     tg_tensor **gx = x + v.n_in;
     for (uint32_t k = 0; k < v.n_in; k++) x[k] = tg_handle(t, tg_node_inputs(t, &v)[k]);
+    const tg_pulled pulled = {t, where, v.op, t->n, (int)v.n_in, x, tg_handle(t, node), attrs, gy};
     v.op->vjp(t, where, (int)v.n_in, x, tg_handle(t, node), attrs, gy, gx);
     for (uint32_t k = 0; k < v.n_in && !t->error.status; k++) {
         uint32_t in = x[k]->id;
-        if (!(p->flags[in - p->low] & CARRIES)) continue;
+        bool carries = p->flags[in - p->low] & CARRIES;
+        gx[k] = tg_mutate(&pulled, (int)k, gx[k], carries);
+        if (!carries) continue;
         if (!gx[k] && !is_float(t, in)) {
             p->cut = node + 1;
         } else if (!gx[k]) {

@@ -139,10 +139,13 @@ tg_tensor *tg_elu_at(tg_tape *t, const char *where, tg_tensor *x, double alpha)
 }
 
 RECORD(leaky_relu, (tg_leaky_relu)(t, x[0], 0.01))
+RECORD(falling_relu, (tg_leaky_relu)(t, x[0], -0.5))
 ELEMENT_1(leaky_relu, x < 0 ? 0.01 * x : x)
+ELEMENT_1(falling_relu, x < 0 ? -0.5 * x : x)
 static const tg_sample samples_leaky_relu[] = {
     SAMPLE("below", 0, 1, record_leaky_relu, element_leaky_relu, REAL(-2, -0.1)),
     SAMPLE("above", 0, 1, record_leaky_relu, element_leaky_relu, REAL(0.1, 2)),
+    SAMPLE("below, falling", 0, 1, record_falling_relu, element_falling_relu, REAL(-2, -0.1)),
     SAMPLE("all", TG_NOT_SMOOTH, 1, record_leaky_relu, element_leaky_relu, REAL(-2, 2))};
 TG_INFO(leaky_relu, "y = x for x > 0, else slope x", "any", -1, samples_leaky_relu)
 

@@ -80,22 +80,14 @@ TG_INFO(neg, "y = -x", "any", -1, samples_neg)
 
 /* ---------------------------------------------------------------- a number times x, x plus a number
  *
- * As mul and add, under their own names in messages. */
+ * As mul and add, under their own names in messages. Nobody has a handle to the number, so there is no gradient in it. */
 
 static const tg_spans scale_span = {{TG_BUILDS(mul_f32), TG_BUILDS(mul_f64), {0}, {0}}};
 TG_MAP_2(offset_span, a + b)
 
 static const tg_op scale, offset;
-static void scale_vjp(TG_VJP)
-{
-    gx[0] = tg_apply_2(t, where, &scale, gy, x[1]);
-    gx[1] = tg_mul(t, gy, x[0]);
-}
-static void offset_vjp(TG_VJP)
-{
-    gx[0] = gy;
-    gx[1] = gy;
-}
+static void scale_vjp(TG_VJP) { gx[0] = tg_apply_2(t, where, &scale, gy, x[1]); }
+static void offset_vjp(TG_VJP) { gx[0] = gy; }
 static const tg_op scale = OP_2("scale", scale_span, scale_vjp);
 static const tg_op offset = OP_2("offset", offset_span, offset_vjp);
 

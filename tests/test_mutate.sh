@@ -1,0 +1,23 @@
+#!/bin/sh
+# Every derivative rule is reached by a check, and every mutant of every rule dies: tests/mutate.c.
+# On builds without sanitizers: those have nothing to
+# find here that the unit tests don't give them, and take minutes.
+set -eu
+build=$1
+grep -q '^TG_SANITIZE:STRING=.' "$build/CMakeCache.txt" && echo "a build with sanitizers" && exit 77
+tool=$build/tapegrad-mutate
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+"$tool" rules | sort -u >"$scratch/reached"
+nm "$tool" | awk '$3 == "main" || $3 ~ /vjp$/ { print $1, $3 }' >"$scratch/symbols"
+main=$(awk '$2 == "main" { print $1 }' "$scratch/symbols")
+while read -r address name; do
+    [ "$name" = main ] || echo "$((0x$address - 0x$main)) $name"
+done <"$scratch/symbols" | sort >"$scratch/rules"
+awk 'NR == FNR { reached[$1] = 1; next }
+    { n++ }
+    !($1 in reached) { print $2 " is reached by no check"; bad = 1 }
+    END { exit bad || n < 90 }' "$scratch/reached" "$scratch/rules"
+
+"$tool"
