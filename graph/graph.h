@@ -302,8 +302,8 @@ typedef enum tg_init_kind {
     TG_ZEROS,
     TG_ONES,
     TG_CONSTANT, /* a */
-    TG_UNIFORM,  /* in [a, b) */
-    TG_NORMAL,   /* mean a, standard deviation b */
+    TG_UNIFORM,  /* in [a, b), a < b */
+    TG_NORMAL,   /* mean a, standard deviation b > 0, in the parameter's dtype */
     TG_XAVIER_UNIFORM, /* gain a (0: 1): U(-r, r), r = gain sqrt(6 / (fan_in + fan_out)); Glorot and Bengio 2010 */
     TG_XAVIER_NORMAL, /* N(0, gain^2 2 / (fan_in + fan_out)) */
     TG_HE_UNIFORM,    /* gain a (0: sqrt 2): U(-r, r), r = gain sqrt(3 / fan_in); He et al. 2015 */

@@ -135,8 +135,8 @@ static const char *plan_init(tg_init init, tg_dtype dtype, tg_shape shape, recip
         return "the constant is NaN or beyond the dtype's range";
     if (kind == TG_UNIFORM && !(a < b && isfinite(b - a)))
         return "a uniform distribution needs finite bounds a < b";
-    if (kind == TG_NORMAL && !(isfinite(a) && isfinite(b) && b >= 0))
-        return "a normal distribution needs a finite mean and a finite deviation >= 0";
+    if (kind == TG_NORMAL && !(isfinite(a) && isfinite(b) && b > 0))
+        return "a normal distribution needs a finite mean a and a finite deviation b > 0";
     if (gained && !(isfinite(a) && a >= 0)) return "the gain must be finite and >= 0";
     if (kind == TG_LINEAR_DEFAULT && !(isfinite(a) && a >= 0))
         return "the fan must be finite and >= 0";

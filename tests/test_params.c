@@ -157,6 +157,8 @@ Test(params, ranges_of_initialisers_are_checked)
     refused("w", TG_F64, m, (tg_init){TG_UNIFORM, -DBL_MAX, DBL_MAX}, TG_EVALUE, "a < b");
     refused("w", TG_F32, m, (tg_init){TG_UNIFORM, NAN, 1}, TG_EVALUE, "a < b");
     refused("w", TG_F32, m, (tg_init){TG_NORMAL, 0, -1}, TG_EVALUE, "deviation");
+    refused("w", TG_F32, m, (tg_init){.kind = TG_NORMAL}, TG_EVALUE, "deviation b > 0");
+    refused("w", TG_F32, m, (tg_init){TG_NORMAL, 0, 1e-50}, TG_EVALUE, "deviation b > 0");
     refused("w", TG_F32, m, (tg_init){TG_NORMAL, NAN, 1}, TG_EVALUE, "mean");
     refused("w", TG_F32, m, (tg_init){TG_NORMAL, 0, INFINITY}, TG_EVALUE, "deviation");
     for (int kind = TG_XAVIER_UNIFORM; kind <= TG_HE_NORMAL; kind++) {
