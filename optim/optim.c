@@ -308,6 +308,10 @@ tg_status tg_optim_step(tg_optim *o)
 
 static const char *const step_slot = "step";
 
+/* Rules compute with the number of steps in double, exact up to here; from here no process counts
+ * on to where int64_t ends. */
+static const int64_t most_steps = (int64_t)1 << 53;
+
 int tg_optim_state_count(const tg_optim *o)
 {
     return o && !o->unusable ? (int)o->n_histories * (o->rule.n_slots + 1) : 0;
@@ -346,9 +350,10 @@ static tg_status set_slot(tg_optim *o, const tg_param *p, int slot, const tg_opt
         return tg_error_set(&o->error, NULL, what, TG_ENULL,
                             "the data of state \"%s\" of \"%s\" is NULL", state->slot, p->name);
     if (is_step) memcpy(&steps, state->data, sizeof steps);
-    if (steps < 0)
+    if (steps < 0 || steps > most_steps)
         return tg_error_set(&o->error, NULL, what, TG_EVALUE,
-                            "state \"step\" of \"%s\" is negative", p->name);
+                            "state \"step\" of \"%s\" is %lld, not in 0 .. 2^53", p->name,
+                            (long long)steps);
     if (!cover_params(o) || !remember(o, p))
         return tg_error_set(&o->error, NULL, what, TG_ENOMEM, "no memory for the state of \"%s\"",
                             p->name);

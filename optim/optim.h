@@ -108,7 +108,7 @@ TG_API int tg_optim_state_count(const tg_optim *o);
 TG_API bool tg_optim_state_get(const tg_optim *o, int index, tg_optim_state *out);
 
 /* Copies an entry into an optimizer of the same rule. After all entries of another one were set, both take the same steps. TG_EVALUE for an
- * unknown parameter or slot, or a negative step; TG_EDTYPE, TG_ESHAPE when it does not fit the parameter. */
+ * unknown parameter or slot, or a step outside 0 .. 2^53; TG_EDTYPE, TG_ESHAPE when it does not fit the parameter. */
 TG_API tg_status tg_optim_state_set(tg_optim *o, const tg_optim_state *state);
 
 /* ---------------------------------------------------------------- making your own

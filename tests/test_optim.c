@@ -457,7 +457,7 @@ static void state_refused(tg_optim_state s, tg_status status)
 Test(optim, state_that_does_not_fit_is_refused)
 {
     const double two[2] = {1, 2};
-    const int64_t minus = -1;
+    const int64_t minus = -1, most = (int64_t)1 << 53, more = most + 1, last = INT64_MAX;
     state_refused((tg_optim_state){"w", "momentum", TG_F64, TG_SHAPE(2), two}, TG_OK);
     state_refused((tg_optim_state){"v", "momentum", TG_F64, TG_SHAPE(2), two}, TG_EVALUE);
     state_refused((tg_optim_state){"w", "mean", TG_F64, TG_SHAPE(2), two}, TG_EVALUE);
@@ -466,6 +466,9 @@ Test(optim, state_that_does_not_fit_is_refused)
     state_refused((tg_optim_state){"w", "momentum", TG_F64, TG_SHAPE(2), NULL}, TG_ENULL);
     state_refused((tg_optim_state){"w", "step", TG_F64, TG_SCALAR, two}, TG_EDTYPE);
     state_refused((tg_optim_state){"w", "step", TG_I64, TG_SCALAR, &minus}, TG_EVALUE);
+    state_refused((tg_optim_state){"w", "step", TG_I64, TG_SCALAR, &most}, TG_OK);
+    state_refused((tg_optim_state){"w", "step", TG_I64, TG_SCALAR, &more}, TG_EVALUE);
+    state_refused((tg_optim_state){"w", "step", TG_I64, TG_SCALAR, &last}, TG_EVALUE);
     state_refused((tg_optim_state){NULL, "step", TG_I64, TG_SCALAR, &minus}, TG_ENULL);
 }
 
