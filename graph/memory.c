@@ -198,9 +198,12 @@ int tg_build_best(void)
 #if defined(__GNUC__) && defined(__x86_64__)
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                       __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    return avx2 && avx512 ? TG_BUILD_AVX512 : avx2 ? TG_BUILD_AVX2 : TG_BUILD_BASE;
+#if !defined(TG_NO_AVX512)
+    if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return TG_BUILD_AVX512;
+#endif
+    return avx2 ? TG_BUILD_AVX2 : TG_BUILD_BASE;
 #else
     return TG_BUILD_BASE;
 #endif

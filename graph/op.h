@@ -233,8 +233,8 @@ typedef struct tg_op_info {
     const char *name;
     const char *formula; /* "y = max(x, 0)" */
     const char *shapes;  /* "any" or "[..., n, k] x [..., k, m] -> [..., n, m]" */
-    int order; /* how often it can be differentiated: 0, 1, or -1 for any number of times */
-    int n_samples;
+    int order;     /* how often it can be differentiated: 0, 1, or -1 for any number of times */
+    int n_samples; /* 0 in a lean library that was built without tests */
     const tg_sample *samples;
 } tg_op_info;
 
@@ -260,13 +260,23 @@ typedef struct tg_op_info {
         target("avx2,fma,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
 #endif
 #define TG_ON_AVX(...) __VA_ARGS__
+#if defined(TG_NO_AVX512) /* as in a lean library */
+#define TG_ON_AVX512(...)
+#define TG_BUILDS(name)                       \
+    {                                         \
+        name##_base, name##_avx2, name##_avx2 \
+    }
+#else
+#define TG_ON_AVX512(...) __VA_ARGS__
 #define TG_BUILDS(name)                         \
     {                                           \
         name##_base, name##_avx2, name##_avx512 \
     }
+#endif
 #else
 #define TG_TARGET_BASE
 #define TG_ON_AVX(...)
+#define TG_ON_AVX512(...)
 #define TG_BUILDS(name)                       \
     {                                         \
         name##_base, name##_base, name##_base \
@@ -285,7 +295,7 @@ typedef struct tg_op_info {
 #define TG_EACH_BUILD(DEFINE, name, ...)                                       \
     DEFINE(name##_base, TG_TARGET_BASE, TG_BUILD_BASE, __VA_ARGS__)            \
     TG_ON_AVX(DEFINE(name##_avx2, TG_TARGET_AVX2, TG_BUILD_AVX2, __VA_ARGS__)) \
-    TG_ON_AVX(DEFINE(name##_avx512, TG_TARGET_AVX512, TG_BUILD_AVX512, __VA_ARGS__))
+    TG_ON_AVX512(DEFINE(name##_avx512, TG_TARGET_AVX512, TG_BUILD_AVX512, __VA_ARGS__))
 
 /* R is the result's C type. */
 #define TG_SPAN_1(fn, TARGET, BUILD, R, A, ...)                                       \

@@ -174,6 +174,7 @@ typedef struct weight_sum {
 #undef TARGET
 #undef WIDE
 
+#if !defined(TG_NO_AVX512)
 #define TARGET TG_TARGET_AVX512
 #define WIDE 4
 #define T float
@@ -194,6 +195,7 @@ typedef struct weight_sum {
 #define MADD(a, b, c) _mm512_fmadd_pd(a, b, c)
 #include "conv_lanes.h"
 #undef TARGET
+#endif
 #endif
 
 typedef void (*part_function)(const tg_call *c, void *user, int64_t part);

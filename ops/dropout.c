@@ -61,7 +61,8 @@ static void words_base(const draw *d, uint64_t block, int64_t blocks, uint32_t *
 #define FIRST_8(a, b) __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
 #define SECOND_8(a, b) __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
 WORDS(words_avx2, TG_TARGET_AVX2, 4, PRODUCT_4, FIRST_4, SECOND_4, 0, 2, 1, 3)
-WORDS(words_avx512, TG_TARGET_AVX512, 8, PRODUCT_8, FIRST_8, SECOND_8, 0, 4, 1, 5, 2, 6, 3, 7)
+TG_ON_AVX512(WORDS(words_avx512, TG_TARGET_AVX512, 8, PRODUCT_8, FIRST_8, SECOND_8, 0, 4, 1, 5, 2,
+                   6, 3, 7))
 #endif
 
 /* With p = 1 every word is at most `last`; the infinite scale that goes with it is never used. */
@@ -92,7 +93,7 @@ WORDS(words_avx512, TG_TARGET_AVX512, 8, PRODUCT_8, FIRST_8, SECOND_8, 0, 4, 1, 
 #define DROP_BUILDS(fn, T)                                                   \
     DROP(fn##_base, TG_TARGET_BASE, TG_BUILD_BASE, words_base, T)            \
     TG_ON_AVX(DROP(fn##_avx2, TG_TARGET_AVX2, TG_BUILD_AVX2, words_avx2, T)) \
-    TG_ON_AVX(DROP(fn##_avx512, TG_TARGET_AVX512, TG_BUILD_AVX512, words_avx512, T))
+    TG_ON_AVX512(DROP(fn##_avx512, TG_TARGET_AVX512, TG_BUILD_AVX512, words_avx512, T))
 DROP_BUILDS(drop_f32, float)
 DROP_BUILDS(drop_f64, double)
 

@@ -35,14 +35,20 @@
         return tg_apply_2(t, where, &op, a, b);                                          \
     }
 
+/* Samples are for what checks and measures ops: a lean library built without tests keeps none. */
+#if defined(TG_NO_SAMPLES)
+#define TG_KEPT(sample_array) 0 * TG_COUNT(sample_array), .samples = NULL
+#else
+#define TG_KEPT(sample_array) TG_COUNT(sample_array), .samples = sample_array
+#endif
+
 /* The tg_op_info of an op, from its samples: an array of tg_sample. */
-#define TG_INFO(op, formula_text, shapes_text, times, sample_array)       \
-    extern const tg_op_info tg_info_##op;                                 \
-    const tg_op_info tg_info_##op = {.name = #op,                         \
-                                     .formula = formula_text,             \
-                                     .shapes = shapes_text,               \
-                                     .order = times,                      \
-                                     .n_samples = TG_COUNT(sample_array), \
-                                     .samples = sample_array};
+#define TG_INFO(op, formula_text, shapes_text, times, sample_array) \
+    extern const tg_op_info tg_info_##op;                           \
+    const tg_op_info tg_info_##op = {.name = #op,                   \
+                                     .formula = formula_text,       \
+                                     .shapes = shapes_text,         \
+                                     .order = times,                \
+                                     .n_samples = TG_KEPT(sample_array)};
 
 #endif

@@ -134,6 +134,15 @@ needs_nothing() # a lean library: but libc and libm
     needed=$(readelf -d "$1" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p') && [ -n "$needed" ] && ! echo "$needed" | grep -Ev '^lib(c|m)\.so'
 }
 
+embedded() # builds the lean library as those who embed it do; it must stay small
+{
+    cmake --preset lean -B build/embedded -DTG_WERROR=ON -DBUILD_TESTING=OFF && cmake --build build/embedded --target tapegrad || return 1
+    needs_nothing build/embedded/libtapegrad.so && strip -o "$scratch/embedded.so" build/embedded/libtapegrad.so || return 1
+    size=$(wc -c <"$scratch/embedded.so")
+    echo "$size bytes"
+    [ "$size" -le 900000 ]
+}
+
 hardened() # a library or program
 {
     readelf -dW "$1" | grep -q 'BIND_NOW' && readelf -lW "$1" | grep -q GNU_RELRO && nm -D "$1" | grep -q __stack_chk_fail
@@ -145,7 +154,7 @@ variant clang -DTG_WITH_CBLAS=OFF -DTG_WITH_DNNL=OFF -DTG_TEST_JEMALLOC=ON
 variant tsan
 variant lean
 
-check "the lean library needs libc and libm only" needs_nothing build/lean/libtapegrad.so
+check "the lean library needs libc and libm only, and has at most 900 KB" embedded
 check "the code is in the format of .clang-format" formatted
 check "the shared library exports tg_ names only" only_tg -D --defined-only build/release/libtapegrad.so
 check "the static library defines tg_ names only" only_tg -g --defined-only build/release/libtapegrad.a
