@@ -507,7 +507,7 @@ static void reference(const tg_array *x, const tg_array *mask, bool causal, tg_a
             sum += weight;
             for (int64_t c = 0; c < e; c++) to[row * e + c] += weight * values[j * e + c];
         }
-        for (int64_t c = 0; c < e && m > 0; c++) to[row * e + c] /= sum;
+        for (int64_t c = 0; c < e && sum > 0; c++) to[row * e + c] /= sum;
     }
 }
 
