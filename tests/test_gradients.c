@@ -119,6 +119,36 @@ Test(gradients, derivatives_of_any_order)
     tg_tape_free(t);
 }
 
+Test(gradients, a_gradient_starts_from_one_element_or_a_seed)
+{
+    tg_params *ps = tg_params_new(NULL);
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *p = tg_param_new(ps, "p", TG_F64, TG_SHAPE(1), ones), *g,
+              *y = tg_expand(t, tg_scale(t, p, 3), TG_SHAPE(2));
+    cr_expect_eq(tg_backward(t, tg_scale(t, p, 3)), TG_OK, "%s", tg_tape_message(t));
+    cr_expect_eq(*gradient_of(p), 3);
+
+    cr_expect_eq(tg_backward(t, y), TG_ESHAPE);
+    tg_tape_clear_error(t);
+    cr_expect_eq(tg_grad(t, y, NULL, 1, &p, &g, false), TG_ESHAPE);
+    tg_tape_clear_error(t);
+    cr_expect_eq(tg_grad(t, y, tg_constant(t, TG_F64, 1), 1, &p, &g, false), TG_ESHAPE);
+    tg_tape_clear_error(t);
+    tg_tensor *sum = tg_sum(t, y, TG_ALL_AXES, false);
+    cr_expect_eq(
+        tg_grad(t, sum, tg_input(t, TG_F64, TG_SHAPE(1), ((double[]){1})), 1, &p, &g, false),
+        TG_ESHAPE, "a seed [1] for a result []");
+    tg_tape_clear_error(t);
+
+    cr_expect_eq(
+        tg_grad(t, y, tg_input(t, TG_F64, TG_SHAPE(2), ((double[]){1, 10})), 1, &p, &g, false),
+        TG_OK, "%s", tg_tape_message(t));
+    cr_expect_eq(tg_item(t, g), 33);
+    expect_ok(t);
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
+
 Test(gradients, equal_inputs_stay_two_inputs)
 {
     tg_tape *t = tg_tape_new(NULL);

@@ -17,6 +17,17 @@ Test(semantics_matmul, an_inner_size_of_0_gives_zeros)
     }
 }
 
+/* Of the sum of x x: each row's sum along the columns of x, and each column's along its rows. */
+Test(semantics_matmul, one_matrix_as_both_operands_accumulates)
+{
+    EACH_BUILD
+    {
+        tg_tensor *x = INPUT(TG_SHAPE(2, 2), 1, 2, 3, 4), *y = tg_matmul(t, x, x);
+        EXPECT(y, 7, 10, 15, 22);
+        EXPECT(GRAD(y, x), 3 + 4, 7 + 4, 3 + 6, 7 + 6);
+    }
+}
+
 Test(semantics_matmul, empty_results)
 {
     EACH_BUILD

@@ -66,6 +66,17 @@ Test(reduce, the_infinity_norm_splits_ties)
     }
 }
 
+/* PyTorch's gradient is 0 at NaN. */
+Test(reduce, the_1_norm_keeps_nan)
+{
+    EACH_BUILD
+    {
+        tg_tensor *x = INPUT(TG_SHAPE(3), 2, NAN, -3), *y = tg_norm(t, x, 1, TG_ALL_AXES, false);
+        EXPECT(y, NAN);
+        EXPECT(semantics_grad(t, y, x), 1, NAN, -1);
+    }
+}
+
 Test(reduce, a_product_with_zeros_has_exact_gradients)
 {
     EACH_BUILD
