@@ -138,6 +138,48 @@ Test(checkpoint, a_saved_model_comes_back_bit_by_bit)
     folder_free(&f);
 }
 
+/* What the program of that version wrote and predicted. */
+Test(checkpoint, files_of_version_0_1_still_load)
+{
+    static const struct {
+        const char *file, *rows;
+        int n;
+        double want[9];
+    } old[] = {
+        {"tests/checkpoints/iris-0.1.safetensors",
+         "sepal_length_cm,sepal_width_cm,petal_length_cm,petal_width_cm\n"
+         "5.1,3.5,1.4,0.2\n4.9,3,1.4,0.2\n4.7,3.2,1.3,0.2\n",
+         9,
+         {0.404569358, 0.209024191, 0.386406481, 0.354020745, 0.241203651, 0.40477559, 0.380895168,
+          0.223323077, 0.395781755}},
+        {"tests/checkpoints/diabetes-0.1.safetensors",
+         "age,sex,bmi,bp,s1,s2,s3,s4,s5,s6\n"
+         "59,2,32.1,101,157,93.2,38,4,4.8598,87\n48,1,21.6,87,183,103.2,70,3,3.8918,69\n"
+         "72,2,30.5,93,156,93.6,41,4,4.6728,85\n",
+         3,
+         {195.331406, 99.1986237, 176.80275}},
+    };
+    folder f = folder_new();
+    for (size_t k = 0; k < sizeof old / sizeof *old; k++) {
+        float y[9];
+        tg_mlp *m = tg_mlp_load(old[k].file, NULL);
+        cr_assert_eq(tg_mlp_status(m), TG_OK, "%s", tg_mlp_message(m));
+        tg_dataset *d = tg_dataset_new(NULL);
+        tg_dataset_read_csv(d, folder_text(&f, "rows.csv", old[k].rows),
+                            &(tg_csv_options){.size = sizeof(tg_csv_options), .model = m});
+        cr_assert_eq(tg_dataset_rows(d), 3, "%s", tg_dataset_message(d));
+        cr_assert_eq(tg_mlp_prediction_width(m) * 3, old[k].n);
+        cr_assert_eq(tg_predict(m, d, y), TG_OK, "%s", tg_mlp_message(m));
+        for (int i = 0; i < old[k].n; i++)
+            cr_expect(fabs((double)y[i] - old[k].want[i]) <= 1e-6 * old[k].want[i],
+                      "%s, number %d: %.9g instead of %.9g", old[k].file, i, (double)y[i],
+                      old[k].want[i]);
+        tg_dataset_free(d);
+        tg_mlp_free(m);
+    }
+    folder_free(&f);
+}
+
 Test(checkpoint, saving_again_gives_the_same_file)
 {
     folder f = folder_new();
