@@ -9,8 +9,8 @@
  *
  * The mutants of gx[k]: its sign turned; times 1.001; a term dropped (one of the two of a sum,
  * else all of it); the rule given x[k] and another operand of the same type, or x[k] and y, in each
- * other's place; and detached, so that the derivative itself has no derivative. What is the same
- * expression as before, or zero, is no mutant.
+ * other's place; detached, or made from detached operands, so that the derivative is right and its
+ * own derivative is not. What is the same expression as before, or zero, is no mutant.
  *
  * They are tried on every smooth sample of every op: on the op itself (its first and second
  * derivative), on one number made of its gradient (second and third), on the same for
@@ -40,11 +40,12 @@ typedef enum mutation {
     SWAPPED,
     SWAPPED_Y,
     DETACHED,
+    FROZEN,
     MUTATIONS
 } mutation;
 static const char *const mutation_name[] = {
-    "sign",           "factor 1.001", "dropped term", "dropped other term", "swapped operand",
-    "swapped with y", "detached"};
+    "sign",           "factor 1.001", "dropped term",     "dropped other term", "swapped operand",
+    "swapped with y", "detached",     "operands detached"};
 
 /* One gx[k] of one op. */
 typedef struct site {
@@ -111,18 +112,30 @@ static bool is_zero(const tg_tensor *x)
     return v->op == &tg_op_constant && x->tape->leaf[x->tape->origin[x->id].leaf].value == 0;
 }
 
+/* More than any op of a sample takes. */
+enum { MOST_OPERANDS = 64 };
+
 /* gx[k] of the rule when x[k] and *other have changed places. NULL when the rule does not care. */
 static tg_tensor *swapped(const tg_pulled *p, int k, tg_tensor *gx, int other)
 {
-    enum { MOST = 64 };
-    tg_tensor *x[MOST], *g[MOST] = {NULL}, *y = p->y;
-    if (p->n_in > MOST) return NULL;
+    tg_tensor *x[MOST_OPERANDS], *g[MOST_OPERANDS] = {NULL}, *y = p->y;
+    if (p->n_in > MOST_OPERANDS) return NULL;
     memcpy(x, p->x, (size_t)p->n_in * sizeof *x);
     tg_tensor **place = other < 0 ? &y : &x[other], *kept = x[k];
     if (kept == *place || node_of(kept)->type != node_of(*place)->type) return NULL;
     x[k] = *place;
     *place = kept;
     p->op->vjp(p->t, p->where, p->n_in, x, y, p->attrs, p->gy, g);
+    return !g[k] || same(gx, g[k], p->first) ? NULL : g[k];
+}
+
+/* gx[k] of the rule when all that it sees but gy is detached. NULL when the rule does not care. */
+static tg_tensor *frozen(const tg_pulled *p, int k, tg_tensor *gx)
+{
+    tg_tensor *x[MOST_OPERANDS], *g[MOST_OPERANDS] = {NULL};
+    if (p->n_in > MOST_OPERANDS) return NULL;
+    for (int i = 0; i < p->n_in; i++) x[i] = (tg_detach)(p->t, p->x[i]);
+    p->op->vjp(p->t, p->where, p->n_in, x, (tg_detach)(p->t, p->y), p->attrs, p->gy, g);
     return !g[k] || same(gx, g[k], p->first) ? NULL : g[k];
 }
 
@@ -156,6 +169,7 @@ static tg_tensor *mutated(const tg_pulled *p, int k, tg_tensor *gx, mutation m)
         }
         return NULL;
     case SWAPPED_Y: return swapped(p, k, gx, -1);
+    case FROZEN: return frozen(p, k, gx);
     default: return (tg_detach)(t, gx);
     }
 }
@@ -472,6 +486,42 @@ static const struct {
     {"layer_norm", 2, SWAPPED},
     /* a for b in -2 a b */
     {"tanh_gradient", 1, SWAPPED},
+    /* the operands only choose, or compare, or count: nothing passes back through that */
+    {"abs", 0, FROZEN},
+    {"relu", 0, FROZEN},
+    {"relu_gate", 0, FROZEN},
+    {"relu6", 0, FROZEN},
+    {"relu6_gate", 0, FROZEN},
+    {"hardtanh", 0, FROZEN},
+    {"hardtanh_gate", 0, FROZEN},
+    {"leaky_relu", 0, FROZEN},
+    {"leaky_relu_gate", 0, FROZEN},
+    {"maximum", 0, FROZEN},
+    {"maximum", 1, FROZEN},
+    {"greater_gate", 0, FROZEN},
+    {"minimum", 0, FROZEN},
+    {"minimum", 1, FROZEN},
+    {"clamp", 0, FROZEN},
+    {"order_gate", 0, FROZEN},
+    {"where", 1, FROZEN},
+    {"where", 2, FROZEN},
+    {"max", 0, FROZEN},
+    {"min", 0, FROZEN},
+    {"max_pool2d", 0, FROZEN},
+    {"max_pool_spread", 1, FROZEN},
+    {"max_pool_pick", 1, FROZEN},
+    {"gather", 0, FROZEN},
+    {"scatter_add", 2, FROZEN},
+    {"index_select", 0, FROZEN},
+    {"index_add", 0, FROZEN},
+    {"embedding", 0, FROZEN},
+    {"nll_loss", 0, FROZEN},
+    {"nll_grad", 0, FROZEN},
+    /* the operand is a constant that nobody has a handle to */
+    {"scale", 0, FROZEN},
+    {"dropout", 0, FROZEN},
+    /* a sum of gy over rows, taken from a kernel that also makes the other gradients */
+    {"layer_norm", 2, FROZEN},
     /* v for y: the gradient of v is the softmax's transpose times gy, in which neither stands */
     {"attention", 2, SWAPPED_Y},
 };
