@@ -1,11 +1,9 @@
 /* The tape as a drawing: Graphviz text of the recording and, if asked for, of the backward pass that it would get. */
 #define _POSIX_C_SOURCE 200809L
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
+#include <stdlib.h>
 
+#include "file.h"
 #include "tape.h"
 
 /* Text inside a quoted Graphviz string. */
@@ -64,48 +62,26 @@ static void put_tape(FILE *out, const tg_tape *t, uint32_t forward, uint32_t los
     fputs("}\n", out);
 }
 
-/* A new file beside `path`, whose name goes to `temporary`. */
-static FILE *open_beside(const char *path, char *temporary, size_t size)
+/* The picture is made in memory, where only memory can fail, and written in one piece. */
+static tg_status write_file(tg_tape *t, const char *where, const char *path, uint32_t forward,
+                            uint32_t loss, uint32_t n, const uint32_t *leaves, tg_tensor *const *gx)
 {
-    for (int k = 0; k < 100; k++) {
-        snprintf(temporary, size, "%s.%ld-%d.tmp", path, (long)getpid(), k);
-        const int descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (descriptor >= 0) {
-            FILE *out = fdopen(descriptor, "w");
-            if (out) return out;
-            close(descriptor);
-            unlink(temporary);
-            return NULL;
-        }
-        if (errno != EEXIST) return NULL;
-    }
-    return NULL;
-}
-
-/* Everything is on the disk before the name changes hands. */
-static bool close_and_rename(FILE *out, const char *temporary, const char *path)
-{
-    bool ok = fflush(out) == 0 && !ferror(out) && fsync(fileno(out)) == 0;
-    ok = fclose(out) == 0 && ok;
-    ok = ok && rename(temporary, path) == 0;
-    if (!ok) {
-        const int why = errno;
-        unlink(temporary);
-        errno = why;
-    }
-    return ok;
-}
-
-static tg_status write_file(tg_tape *t, const char *where, const char *path, char *temporary,
-                            size_t size, uint32_t forward, uint32_t loss, uint32_t n,
-                            const uint32_t *leaves, tg_tensor *const *gx)
-{
-    FILE *out = open_beside(path, temporary, size);
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
     if (out) put_tape(out, t, forward, loss, n, leaves, gx);
-    if (out && close_and_rename(out, temporary, path)) return TG_OK;
-    char why[128] = "";
-    if (strerror_r(errno, why, sizeof why) != 0) why[0] = 0;
-    return tg_tape_fail(t, where, "write_dot", TG_EIO, "%s: %s", path, why);
+    const bool drawn = out && !ferror(out);
+    if (!out || fclose(out) != 0 || !drawn) {
+        free(text);
+        return tg_tape_fail(t, where, "write_dot", TG_ENOMEM, "no memory");
+    }
+    tg_file target;
+    const bool ok = tg_file_begin(&target, path) &&
+                    (tg_file_put(&target, text, bytes), tg_file_finish(&target));
+    free(text);
+    return ok ? TG_OK
+              : tg_tape_fail(t, where, "write_dot", TG_EIO, "%s: %s", path,
+                             tg_errno_text(target.error).text);
 }
 
 /* What tg_backward would compute, recorded behind the forward pass. */
@@ -135,11 +111,8 @@ static tg_status draw(tg_tape *t, const char *where, tg_arena *memory, const cha
                       tg_tensor *loss)
 {
     const uint32_t forward = t->n;
-    const size_t size = strlen(path) + 64;
     uint32_t n = 0, *leaves = NULL, low = 1, high = 0;
     tg_tensor **gx = NULL;
-    char *temporary = tg_arena_take(memory, size);
-    if (!temporary) return tg_tape_fail(t, where, "write_dot", TG_ENOMEM, "no memory");
     if (loss) {
         if (record_backward(t, where, memory, loss, &n, &leaves, &gx)) return tg_tape_status(t);
         uint32_t *targets = tg_arena_take(memory, n * sizeof *targets), n_targets = 0;
@@ -148,8 +121,8 @@ static tg_status draw(tg_tape *t, const char *where, tg_arena *memory, const cha
             if (gx[k]) targets[n_targets++] = gx[k]->id;
         if (tg_mark_live(t, n_targets, targets, false, &low, &high)) return tg_tape_status(t);
     }
-    const tg_status status = write_file(t, where, path, temporary, size, forward,
-                                        loss ? loss->id : UINT32_MAX, n, leaves, gx);
+    const tg_status status =
+        write_file(t, where, path, forward, loss ? loss->id : UINT32_MAX, n, leaves, gx);
     tg_clear_live(t, low, high);
     return status;
 }

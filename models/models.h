@@ -245,10 +245,13 @@ TG_API tg_status tg_predict(tg_mlp *m, const tg_dataset *data, float *y);
 
 /* Writes m to one safetensors file: an 8-byte little-endian length, a JSON header of that length, then the parameters. Under __metadata__ the header
  * holds all else that a prediction needs (sizes, activation, task, names, labels, standardisation) and a checksum (XXH3, 128 bits) over
- * the whole file. The file is written beside path, synced, then renamed: path holds the old file or the new one, never half of one. */
+ * the whole file. The file is written beside path, synced, then renamed: path holds the old file or the new one, never half of one. A symbolic
+ * link is written through, the mode of an existing file is kept, and what a killed writer left beside path is removed. What is no regular file,
+ * such as /dev/stdout, is written directly. */
 TG_API tg_status tg_mlp_save(tg_mlp *m, const char *path);
 
-/* Reads such a file. Anything that is not exactly as tg_mlp_save writes it is TG_EFORMAT with the reason. NULL only when memory is
+/* Reads such a file. Anything that is not as tg_mlp_save writes it is TG_EFORMAT with the reason: unknown or
+ * missing keys, equal names or labels, a deviation that is no normal number, spaces and the spelling of numbers aside. NULL only when memory is
  * short: check tg_mlp_status. */
 TG_API tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator);
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <math.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -361,6 +362,33 @@ Test(checkpoint, headers_that_contradict_themselves_are_refused)
          "\"standardization\":\"{\\\"target_mean\\\":0,\\\"target_std\\\":1,\\\"mean\\\":[1,2],"
          "\\\"std\\\":[1,0]}\"",
          "the standardization's 'std' holds a wrong number"},
+        {"\"standardization\":\"null\"",
+         "\"standardization\":\"{\\\"target_mean\\\":0,\\\"target_std\\\":1,\\\"mean\\\":[1,2],"
+         "\\\"std\\\":[1,1e-310]}\"",
+         "the standardization's 'std' holds a wrong number"},
+        {"\"standardization\":\"null\"",
+         "\"standardization\":\"{\\\"target_mean\\\":0,\\\"target_std\\\":5e-324,\\\"mean\\\":null,"
+         "\\\"std\\\":null}\"",
+         "the standardization has no target_mean and target_std"},
+        {"\"standardization\":\"null\"",
+         "\"standardization\":\"{\\\"target_mean\\\":0.0,\\\"target_std\\\":1.0,\\\"mean\\\":null,"
+         "\\\"std\\\":null,\\\"max\\\":1}\"",
+         "metadata 'standardization' is not as a model of this version has it"},
+        {"[\\\"0\\\",\\\"1\\\"", "[\\\"0\\\",\\\"0\\\"", "labels 0 and 1 are both '0'"},
+        {"[\\\"x0\\\",\\\"x1\\\"]", "[\\\"x1\\\",\\\"x1\\\"]", "features 0 and 1 are both 'x1'"},
+        {"\"pixels\":\"false\"", "\"pixels\":\"0\"",
+         "metadata 'pixels' is not as a model of this version has it"},
+        {"\"pixels\":\"false\"", "\"pixels\":\"\\\"no\\\"\"",
+         "metadata 'pixels' is not as a model of this version has it"},
+        {"\"seed\":\"5\"", "\"seed\":\"05\"",
+         "metadata 'seed' is not as a model of this version has it"},
+        {"\"seed\":\"5\"", "\"seed\":\"5\",\"sead\":\"5\"",
+         "metadata 'sead' is not as a model of this version has it"},
+        {"\"seed\":\"5\"", "\"seed\":\"5\",\"sead\":{}",
+         "metadata 'sead' is not as a model of this version has it"},
+        {"\"dtype\":\"F32\",\"shape\":[3,2]",
+         "\"dtype\":\"F32\",\"device\":\"cpu\",\"shape\":[3,2]",
+         "the entry of tensor 'layer0.weight' holds more than dtype, shape and data_offsets"},
         {"\"checksum\"", "\"checksun\"", "the metadata has no checksum"},
         {"{\"__metadata__\"", "[\"__metadata__\"", "not a model: the header is not JSON"},
     };
@@ -422,7 +450,7 @@ Test(checkpoint, a_failed_save_leaves_the_old_file_and_no_other)
     cr_assert_not_null(strstr(tg_mlp_message(m), "none/m: can't write: No such file or directory"));
     tg_mlp_clear_error(m);
     cr_assert_eq(tg_mlp_save(m, f.path), TG_EIO); /* a folder */
-    cr_assert_not_null(strstr(tg_mlp_message(m), "not a regular file"));
+    cr_assert_not_null(strstr(tg_mlp_message(m), "can't write: Is a directory"));
     tg_mlp_clear_error(m);
     cr_assert_eq(tg_mlp_save(m, NULL), TG_ENULL);
     tg_mlp_clear_error(m);
@@ -455,6 +483,41 @@ Test(checkpoint, a_disk_that_fills_up_leaves_the_old_file_and_no_other)
     tg_mlp_free(m);
     cr_assert_eq(remove(f.file), 0);
     cr_assert_eq(rmdir(f.path), 0); /* nothing else was left there */
+}
+
+static long json_asked, json_fail_at;
+
+static void *json_allocate(size_t bytes)
+{
+    return ++json_asked == json_fail_at ? NULL : malloc(bytes);
+}
+
+Test(checkpoint, a_save_without_memory_for_json_leaves_the_old_file)
+{
+    folder f = folder_new();
+    tg_mlp *m = small_model(1);
+    cr_assert_eq(tg_mlp_save(m, folder_file(&f, "m")), TG_OK);
+    size_t before_bytes, after_bytes;
+    unsigned char *before = read_file(f.file, &before_bytes);
+    json_set_alloc_funcs(json_allocate, free);
+    bool met = true;
+    for (long at = 1; met; at++) {
+        json_asked = 0, json_fail_at = at;
+        const tg_status status = tg_mlp_save(m, f.file);
+        met = json_asked >= at;
+        json_fail_at = 0;
+        tg_mlp_clear_error(m);
+        unsigned char *after = read_file(f.file, &after_bytes);
+        cr_expect(status == TG_OK || (met && status == TG_ENOMEM), "allocation %ld: %s", at,
+                  tg_status_name(status));
+        cr_expect(before_bytes == after_bytes && !memcmp(before, after, before_bytes),
+                  "allocation %ld of jansson's spoils the file", at);
+        free(after);
+    }
+    json_set_alloc_funcs(malloc, free);
+    free(before);
+    tg_mlp_free(m);
+    folder_free(&f);
 }
 
 Test(checkpoint, every_failing_allocation_is_reported_and_nothing_leaks)

@@ -60,7 +60,4 @@ int64_t tg_source_read(tg_source *s, tg_error *e, void *to,
                        size_t bytes); /* fewer than asked for only at the end; -1: an error */
 void tg_source_close(tg_source *s);
 
-/* The system's text for an errno, in English: whole_file.c */
-tg_text tg_errno_text(int number);
-
 #endif

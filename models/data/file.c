@@ -3,6 +3,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "../../graph/file.h"
 #include "dataset.h"
 
 bool tg_source_open(tg_source *s, tg_error *e, const char *path)

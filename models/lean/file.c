@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "../../graph/file.h"
 #include "../data/dataset.h"
 
 bool tg_source_open(tg_source *s, tg_error *e, const char *path)

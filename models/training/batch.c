@@ -1,5 +1,6 @@
 /* Rows on their way into the net: standardisation, gathering, recording as inputs. */
 #define TG_HERE NULL
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@ bool tg_scaling_reserve(tg_mlp *m)
     return m->scaling.mean && m->scaling.std;
 }
 
-/* Mean and population standard deviation of a column of n numbers, `stride` apart; deviation 1 for a constant column, whatever rounding makes of its mean. */
+/* Mean and population standard deviation of a column of n numbers, `stride` apart; deviation 1 for a column that is constant but for rounding. */
 static void moments(const float *x, int64_t n, int64_t stride, double *mean, double *std)
 {
     double sum = 0, squares = 0;
@@ -29,7 +30,7 @@ static void moments(const float *x, int64_t n, int64_t stride, double *mean, dou
         squares += difference * difference;
     }
     *std = sqrt(squares / (double)n);
-    if (!(*std > 0)) *std = 1;
+    if (!(*std >= DBL_MIN)) *std = 1;
 }
 
 tg_status tg_scaling_learn(tg_mlp *m, const tg_dataset *d)

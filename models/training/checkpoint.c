@@ -1,6 +1,7 @@
 /* Models as files: safetensors with all else that a model is in its __metadata__. Values there are texts by the format's rules; lists and numbers are
  * JSON within the text. */
 #include <errno.h>
+#include <float.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -10,6 +11,7 @@
 #include <xxhash.h>
 
 #include "../layers/mlp.h"
+#include "../data/texts.h"
 #include "../data/whole_file.h"
 
 enum { LENGTH_BYTES = 8, DIGEST = 32, MOST_HEADER = 100 << 20, DATA_ALIGN = 64 };
@@ -81,21 +83,25 @@ static bool put_number(json_t *metadata, const char *key, uint64_t number)
     return put_text(metadata, key, text);
 }
 
+/* Appends value, which is taken over; NULL and a list that can't grow give up the list. */
+static json_t *append(json_t *list, json_t *value)
+{
+    if (json_array_append_new(list, value) == 0) return list;
+    json_decref(list);
+    return NULL;
+}
+
 static json_t *text_list(const char *const *text, int64_t n)
 {
     json_t *list = json_array();
-    for (int64_t k = 0; list && k < n; k++) {
-        if (json_array_append_new(list, json_string(text[k])) == 0) continue;
-        json_decref(list);
-        list = NULL;
-    }
+    for (int64_t k = 0; list && k < n; k++) list = append(list, json_string(text[k]));
     return list;
 }
 
 static json_t *size_list(const int64_t *size, int64_t n)
 {
     json_t *list = json_array();
-    for (int64_t k = 0; list && k < n; k++) json_array_append_new(list, json_integer(size[k]));
+    for (int64_t k = 0; list && k < n; k++) list = append(list, json_integer(size[k]));
     return list;
 }
 
@@ -103,7 +109,7 @@ static json_t *real_list(const double *x, int64_t n)
 {
     if (!x) return json_null();
     json_t *list = json_array();
-    for (int64_t k = 0; list && k < n; k++) json_array_append_new(list, json_real(x[k]));
+    for (int64_t k = 0; list && k < n; k++) list = append(list, json_real(x[k]));
     return list;
 }
 
@@ -138,13 +144,11 @@ static json_t *metadata_object(const tg_mlp *m)
     return NULL;
 }
 
-/* The header as text; *data_bytes gets the size of what follows. Free with free. */
-static char *header_text(const tg_mlp *m, size_t *data_bytes)
+/* The whole header; *data_bytes gets the size of what follows it. */
+static json_t *header_object(const tg_mlp *m, size_t *data_bytes)
 {
-    json_t *header = json_object(), *metadata = metadata_object(m);
-    bool ok = header && metadata;
-    if (ok) ok = json_object_set_new(header, "__metadata__", metadata) == 0;
-    else json_decref(metadata);
+    json_t *header = json_object();
+    bool ok = header && json_object_set_new(header, "__metadata__", metadata_object(m)) == 0;
     size_t at = 0;
     for (int k = 0; ok && k < tg_params_count(m->params); k++) {
         const tg_tensor *p = tg_params_get(m->params, k);
@@ -157,7 +161,16 @@ static char *header_text(const tg_mlp *m, size_t *data_bytes)
         at += bytes;
     }
     *data_bytes = at;
-    char *text = ok ? json_dumps(header, JSON_COMPACT) : NULL;
+    if (ok) return header;
+    json_decref(header);
+    return NULL;
+}
+
+/* The header as text, to be freed with free. */
+static char *header_text(const tg_mlp *m, size_t *data_bytes)
+{
+    json_t *header = header_object(m, data_bytes);
+    char *text = header ? json_dumps(header, JSON_COMPACT) : NULL;
     json_decref(header);
     return text;
 }
@@ -327,7 +340,7 @@ static bool get_real_list(loader *l, const char *key, const json_t *list, bool p
         return bad(l, "the standardization's '%s' is not a list of %zu numbers", key, n);
     for (size_t k = 0; k < n; k++) {
         const json_t *x = json_array_get(list, k);
-        if (!json_is_number(x) || (positive && !(json_number_value(x) > 0)))
+        if (!json_is_number(x) || (positive && !(json_number_value(x) >= DBL_MIN)))
             return bad(l, "the standardization's '%s' holds a wrong number", key);
         (*y)[k] = json_number_value(x);
     }
@@ -459,7 +472,7 @@ static bool read_scaling(loader *l)
     const json_t *target_mean = json_object_get(l->scaling, "target_mean"),
                  *target_std = json_object_get(l->scaling, "target_std");
     if (!json_is_number(target_mean) || !json_is_number(target_std) ||
-        !(json_number_value(target_std) > 0))
+        !(json_number_value(target_std) >= DBL_MIN))
         return bad(l, "the standardization has no target_mean and target_std");
     s->known = true;
     s->target_mean = json_number_value(target_mean);
@@ -515,6 +528,79 @@ static bool build(loader *l, const tg_schema *schema, tg_head head)
     return read_scaling(l) && read_values(l);
 }
 
+/* ---------------------------------------------------------------- nothing else in the header */
+
+/* Metadata keys whose texts are JSON themselves, and may be spelt in more than one way. */
+static const char *const json_keys[] = {"hidden", "dropout", "features",
+                                        "pixels", "labels",  "standardization"};
+
+/* The metadata with those texts replaced by what they say. NULL: no memory. */
+static json_t *meaning(const json_t *metadata)
+{
+    json_t *y = json_copy((json_t *)(uintptr_t)metadata);
+    for (size_t k = 0; y && k < sizeof json_keys / sizeof json_keys[0]; k++) {
+        const char *text = json_string_value(json_object_get(metadata, json_keys[k]));
+        if (text &&
+            json_object_set_new(y, json_keys[k], json_loads(text, JSON_DECODE_ANY, NULL)) == 0)
+            continue;
+        json_decref(y);
+        y = NULL;
+    }
+    return y;
+}
+
+/* Names the first key of a that b lacks or has with another value. */
+static const char *first_difference(json_t *a, json_t *b)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(a, key, value) if (!json_equal(value, json_object_get(b, key))) return key;
+    return NULL;
+}
+
+/* A header that says what the model made from it would not say again has something in it that is wrong, or that we don't know. */
+static bool check_round_trip(loader *l)
+{
+    size_t bytes = 0;
+    json_t *again = header_object(l->m, &bytes);
+    json_t *read = meaning(l->metadata), *written = meaning(json_object_get(again, "__metadata__"));
+    bool ok = again && read && written && json_object_del(read, "checksum") == 0 &&
+              json_object_del(written, "checksum") == 0;
+    if (!ok) {
+        no_memory(l);
+    } else {
+        const char *unknown = first_difference(read, written), *tensor = NULL;
+        json_object_del(again, "__metadata__");
+        json_object_del(l->json, "__metadata__");
+        l->metadata = NULL;
+        tensor = first_difference(l->json, again);
+        if (unknown)
+            ok = bad(l, "metadata '%.60s' is not as a model of this version has it", unknown);
+        else if (tensor)
+            ok = bad(l, "the entry of tensor '%.60s' holds more than dtype, shape and data_offsets",
+                     tensor);
+    }
+    json_decref(read);
+    json_decref(written);
+    json_decref(again);
+    return ok;
+}
+
+static bool check_unlike(loader *l, const char *what, const char *const *text, int64_t n)
+{
+    tg_texts set = {.allocator = &l->m->allocator};
+    bool ok = true;
+    for (int64_t k = 0; ok && k < n; k++) {
+        const int64_t number = tg_texts_add(&set, text[k], strlen(text[k]));
+        if (number < 0) ok = no_memory(l);
+        else if (number != k)
+            ok = bad(l, "%s %lld and %lld are both '%.60s'", what, (long long)number, (long long)k,
+                     text[k]);
+    }
+    tg_texts_free(&set);
+    return ok;
+}
+
 static bool load(loader *l)
 {
     tg_schema schema;
@@ -522,7 +608,10 @@ static bool load(loader *l)
     if (!read_header(l) || !read_schema(l, &schema, &head) || !read_sizes(l, &schema, head) ||
         !check_tensors(l) || !check_digest(l))
         return false;
-    return build(l, &schema, head);
+    if (!check_unlike(l, "features", schema.name, schema.features) ||
+        !check_unlike(l, "labels", schema.label, schema.classes))
+        return false;
+    return build(l, &schema, head) && check_round_trip(l);
 }
 
 tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator)
