@@ -1,5 +1,6 @@
 /* Parameters: named values that outlive tapes, their initial values, their gradients. */
 #include "params.h"
+#include "text.h"
 
 #include <float.h>
 #include <math.h>
@@ -77,25 +78,13 @@ static bool reserve(tg_params *ps)
     return true;
 }
 
-/* Well-formed UTF-8 (RFC 3629) without control characters: what files and messages can carry. */
+/* UTF-8 without control characters: what files and messages can carry. */
 static bool printable(const char *text)
 {
-    const unsigned char *c = (const unsigned char *)text;
-    while (*c) {
-        const int more = *c < 0x80                 ? 0
-                         : *c >= 0xC2 && *c < 0xE0 ? 1
-                         : *c >= 0xE0 && *c < 0xF0 ? 2
-                         : *c >= 0xF0 && *c < 0xF5 ? 3
-                                                   : -1;
-        if (more < 0 || *c < 0x20 || *c == 0x7F) return false;
-        if ((*c == 0xE0 && c[1] < 0xA0) || (*c == 0xED && c[1] > 0x9F) ||
-            (*c == 0xF0 && c[1] < 0x90) || (*c == 0xF4 && c[1] > 0x8F))
-            return false;
-        for (int k = 1; k <= more; k++)
-            if ((c[k] & 0xC0) != 0x80) return false;
-        c += 1 + more;
-    }
-    return true;
+    const size_t n = strlen(text);
+    for (size_t k = 0; k < n; k++)
+        if ((unsigned char)text[k] < 0x20 || text[k] == 0x7F) return false;
+    return tg_utf8(text, n);
 }
 
 /* ---------------------------------------------------------------- initial values */

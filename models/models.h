@@ -25,6 +25,7 @@ extern "C" {
 #endif
 
 typedef struct tg_dataset tg_dataset;
+typedef struct tg_schema tg_schema; /* what columns and classes mean; a model has one */
 typedef struct tg_mlp tg_mlp;
 
 /* What is to be learnt: one of two classes, one of several, or a number. */
@@ -51,28 +52,59 @@ TG_API void tg_dataset_free(tg_dataset *d);                 /* NULL allowed */
 TG_API tg_status tg_dataset_status(const tg_dataset *d);    /* the sticky status */
 TG_API const char *tg_dataset_message(const tg_dataset *d); /* "" without an error */
 
+/* What happens where a value is missing: an empty field, "?", NA, N/A, NaN, null or none. */
+typedef enum tg_missing {
+    TG_MISSING_REFUSE, /* an error with line and column */
+    TG_MISSING_SKIP,   /* the row is left out */
+    TG_MISSING_MEAN, /* the mean of the file's other values in the column; a model keeps it for the data it predicts */
+    TG_MISSING_MEDIAN, /* their median */
+    TG_MISSING_VALUE   /* options.fill */
+} tg_missing;
+
+/* A column is named by its name or, where no column has that name, by its number: 1 is the first one, -1 the last one. */
 typedef struct tg_csv_options {
     size_t size TG_ZERO;
-    const char *target TG_ZERO; /* the target column's name; NULL: the last column */
+    const char *target TG_ZERO; /* the target's column; NULL: the last one */
     tg_task task TG_ZERO;       /* TG_TASK_AUTO: see tg_dataset_read_csv */
-    /* Read the file for this model: its feature columns, found by name in any order, and its target, task and labels; other columns
-     * are skipped, and the target column may be missing. Overrides the fields above. */
-    const tg_mlp *model TG_ZERO;
+    /* Read the file for this model (tg_mlp_schema): its feature columns, found by name in any order, and its target, task, labels, levels and
+     * fillings; other columns are skipped, and the target may be missing. Overrides target, task, skip, categorical and refuse_ids. */
+    const tg_schema *schema TG_ZERO;
+    char delimiter TG_ZERO; /* 0: guessed among comma, semicolon, tab and pipe */
+    char comment TG_ZERO;   /* lines that begin with it are left out; 0: there are none */
+    bool decimal_comma
+        TG_ZERO; /* numbers have one; without a comma as delimiter it is understood anyway */
+    bool no_header TG_ZERO; /* the first line is data: columns are named by their numbers */
+    bool header TG_ZERO;    /* the first line is a header, though its fields are numbers */
+    const char *const *skip TG_ZERO; /* columns to leave out */
+    int n_skip TG_ZERO;
+    /* Columns of texts: each different text becomes a feature COLUMN=TEXT that is 0 or 1. */
+    const char *const *categorical TG_ZERO;
+    int n_categorical TG_ZERO;
+    tg_missing missing TG_ZERO; /* in features; a row without a target is left out or refused */
+    double fill TG_ZERO;        /* for TG_MISSING_VALUE */
+    bool refuse_ids TG_ZERO;    /* refuse a feature whose values are whole numbers, all different */
 } tg_csv_options;
 
-/* Reads a CSV file (RFC 4180: comma, double quotes, LF or CRLF; a byte order mark is skipped; plain or gzip). The first line holds the column
- * names, unique and not empty. All columns but the target are features and must hold finite numbers, in C notation whatever the locale.
- * The task AUTO becomes regression when every target is a number and they are not all whole, or there are more than 20 different ones; else
- * binary for two different targets, multiclass for more. Labels are numbered in numeric order when all are numbers, else in byte order.
- * TG_EIO when reading fails, TG_EFORMAT when the content is wrong. */
+/* Reads a CSV file (RFC 4180: double quotes, LF or CRLF; a byte order mark and blank lines are skipped; plain or gzip), a row at a time: what is
+ * kept is 8 bytes a value while reading, and afterwards 4, or 12 if a column holds numbers that are not the same in f32. The first line
+ * holds the column names, unique and not empty, but for an index in front, which is left out; lines may end with a delimiter. A first
+ * line of numbers (the target aside) is refused: `header` or `no_header` says which of the two it is. Features must be finite numbers, in C
+ * notation whatever the locale.
+ *
+ * The task AUTO becomes regression when every target is a number and they are not all whole, or there are more than 20 different ones, unless these
+ * run from 0 or 1 without gaps, are 1,000 at most, and each stands in 10 rows or more; else binary for two different targets, multiclass for
+ * more. tg_dataset_note says what was taken, and why. Labels are numbered in numeric order when all are numbers, else in byte order.
+ *
+ * TG_EIO when reading fails, TG_EFORMAT when the content is wrong. Messages and notes name options as the command line does: --no-header is
+ * no_header. */
 TG_API tg_status tg_dataset_read_csv(tg_dataset *d, const char *path,
                                      const tg_csv_options *options);
 
 /* Reads PART-images-idx3-ubyte and PART-labels-idx1-ubyte from a folder, plain or with .gz, PART being "train" or "t10k": the format of MNIST
  * (LeCun, Cortes, Burges 1998). One feature a pixel, divided by 255, named "pixel0" and so on; labels "0", "1", ... up to the largest one.
- * model may be NULL; given, sizes and labels must fit it. Messages about the content name the byte. */
+ * schema may be NULL; given (tg_mlp_schema), sizes and labels must fit it. Messages about the content name the byte. */
 TG_API tg_status tg_dataset_read_idx(tg_dataset *d, const char *folder, const char *part,
-                                     const tg_mlp *model);
+                                     const tg_schema *schema);
 
 /* Copies arrays: x [rows, features], and target [rows]: class numbers (whole and not negative) or the numbers to regress. features is at least 1;
  * task must not be AUTO. Features are named "x0", "x1", ..., the target "y". */
@@ -97,6 +129,9 @@ TG_API int64_t tg_dataset_features(const tg_dataset *d);
 TG_API const char *tg_dataset_feature_name(const tg_dataset *d, int64_t feature);
 TG_API const char *tg_dataset_target_name(const tg_dataset *d);
 TG_API int64_t tg_dataset_classes(const tg_dataset *d); /* 0 for a regression */
+/* What reading decided, a line for each thing, for people to see: the delimiter, columns left out, target and task with the reasons. */
+TG_API int64_t tg_dataset_notes(const tg_dataset *d);
+TG_API const char *tg_dataset_note(const tg_dataset *d, int64_t note);
 TG_API const char *tg_dataset_label(const tg_dataset *d, int64_t class_number);
 TG_API const float *tg_dataset_x(const tg_dataset *d); /* [rows, features] */
 TG_API const float *
@@ -164,6 +199,8 @@ TG_API void tg_mlp_set_threads(tg_mlp *m, int threads); /* out of range is TG_EV
 
 TG_API tg_params *
 tg_mlp_params(const tg_mlp *m); /* owned by m; NULL for NULL or a net that could not be made */
+/* What its data looks like, for readers of data; of a net in error one that they refuse. Valid until m is freed. */
+TG_API const tg_schema *tg_mlp_schema(const tg_mlp *m);
 TG_API tg_task tg_mlp_task(const tg_mlp *m);
 TG_API tg_head tg_mlp_head(const tg_mlp *m);
 TG_API int64_t tg_mlp_inputs(const tg_mlp *m);
@@ -254,6 +291,31 @@ TG_API tg_status tg_mlp_save(tg_mlp *m, const char *path);
  * missing keys, equal names or labels, a deviation that is no normal number, spaces and the spelling of numbers aside. NULL only when memory is
  * short: check tg_mlp_status. */
 TG_API tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator);
+
+/* ---------------------------------------------------------------- parameters of any program
+ *
+ * Plain safetensors files, which PyTorch and others read and write. */
+
+typedef struct tg_params_file_options {
+    size_t size;
+    /* A parameter's name in the file, which must stay valid until it is called again; NULL: leave the parameter out. Without a function names are
+     * the same. Is called several times for each parameter. */
+    const char *(*name)(const char *parameter, void *user);
+    void *user;
+    bool
+        partial; /* loading: what the file lacks keeps its value, and what belongs to no parameter is left */
+} tg_params_file_options;
+
+/* Writes all parameters to one file, f64 before f32; the file is replaced as by tg_mlp_save. Errors stick to ps: TG_EIO, TG_ENOMEM, TG_EVALUE for
+ * names that meet. */
+TG_API tg_status tg_params_save(tg_params *ps, const char *path,
+                                const tg_params_file_options *options);
+
+/* Reads parameters: f32 ones from F32, F16 or BF16, f64 ones from F64. A path that ends with ".json" is an index of sharded files beside it.
+ * Everything is checked before the first parameter changes: the file by the format's rules, names, shapes (TG_ESHAPE) and, unless partial is set, that
+ * file and ps have the same tensors; TG_EFORMAT says what is wrong. Only a read that fails half-way leaves some parameters new and others old. */
+TG_API tg_status tg_params_load(tg_params *ps, const char *path,
+                                const tg_params_file_options *options);
 
 /* ---------------------------------------------------------------- the same without source positions, for other languages */
 

@@ -166,8 +166,9 @@ Test(checkpoint, files_of_version_0_1_still_load)
         tg_mlp *m = tg_mlp_load(old[k].file, NULL);
         cr_assert_eq(tg_mlp_status(m), TG_OK, "%s", tg_mlp_message(m));
         tg_dataset *d = tg_dataset_new(NULL);
-        tg_dataset_read_csv(d, folder_text(&f, "rows.csv", old[k].rows),
-                            &(tg_csv_options){.size = sizeof(tg_csv_options), .model = m});
+        tg_dataset_read_csv(
+            d, folder_text(&f, "rows.csv", old[k].rows),
+            &(tg_csv_options){.size = sizeof(tg_csv_options), .schema = tg_mlp_schema(m)});
         cr_assert_eq(tg_dataset_rows(d), 3, "%s", tg_dataset_message(d));
         cr_assert_eq(tg_mlp_prediction_width(m) * 3, old[k].n);
         cr_assert_eq(tg_predict(m, d, y), TG_OK, "%s", tg_mlp_message(m));

@@ -51,7 +51,7 @@ for command in train predict evaluate ops graph; do
 done
 run 0 train --help
 for option in target task test split validation hidden activation dropout loss optimizer lr momentum weight-decay batch epochs seed threads no-standardize \
-    save history json quiet; do
+    save history json quiet delimiter decimal-comma comment header no-header skip categorical missing refuse-ids; do
     out "^  --$option "
 done
 run 2 train
@@ -131,6 +131,60 @@ run 0 train $data/breast_cancer.csv --test $data/breast_cancer.csv --epochs 5 --
     --hidden 8 --activation tanh --dropout .2 --batch 16 --no-standardize --task binary --loss cross_entropy
 out '"test":{.*"rows":569}'
 run 0 train --epochs=1 --quiet -- $data/wine.csv
+
+# ---------------------------------------------------------------- CSV as people have it, and what was made of it
+
+printf 'id;d;b;y\n1;2,5;x;u\n2;?;z;v\n3;1;x;u\n4;0,5;z;v\n5;1;x;u\n6;2;x;v\n' >"$scratch/people.csv"
+run 0 train "$scratch/people.csv" --epochs 1 --validation 0 --skip id --categorical b --missing median --save "$scratch/people.model"
+err 'people.csv: fields are separated by a semicolon; --delimiter says otherwise'
+err 'people.csv: 1 missing values are filled with'
+err "people.csv: the target is 'y' (the last column; --target names another); the task is binary: its values are texts, 2 different ones"
+run 0 predict "$scratch/people.model" "$scratch/people.csv"
+lines 7 "$scratch/out"
+run 1 train "$scratch/people.csv" --refuse-ids --skip b --missing skip
+err "column 'id' is an id"
+printf '1,2,u\n2,3,v\n3,4,u\n' >"$scratch/bare.csv"
+run 1 train "$scratch/bare.csv"
+err -- '--no-header if this line is data, --header if it holds names'
+run 0 train "$scratch/bare.csv" --no-header --target -1 --epochs 1 --quiet --validation 0
+out '(3 rows)'
+silent err
+run 2 train x --delimiter ab
+run 2 train x --missing some
+run 2 train x --header --no-header
+err 'opposites'
+
+# ---------------------------------------------------------------- what may be written over
+
+cp $data/iris.csv "$scratch/mine.csv"
+ln "$scratch/mine.csv" "$scratch/other-name"
+ln -s "$scratch/mine.csv" "$scratch/link"
+for place in "$scratch/mine.csv" "$scratch/other-name" "$scratch/link"; do
+    run 1 train "$scratch/mine.csv" --epochs 1 --save "$place"
+    err "save: $place is one of the files that are read"
+    run 1 train "$scratch/mine.csv" --epochs 1 --history "$place"
+    err "history: $place is one of the files that are read"
+done
+run 1 train $data/iris.csv --split "$scratch/mine.csv" --save "$scratch/mine.csv"
+err 'is one of the files that are read'
+cmp -s $data/iris.csv "$scratch/mine.csv" || fail "the data was overwritten"
+run 1 train $data/iris.csv --epochs 1 --save "$scratch/mine.csv"
+err 'mine.csv is there already, and is not a model'
+run 1 train $data/iris.csv --epochs 1 --history "$scratch/iris.model"
+err 'iris.model is there already, and is not a history'
+run 1 train $data/iris.csv --epochs 1 --save "$scratch/new" --history "$scratch/new"
+err 'name one file'
+run 1 train $data/iris.csv --epochs 100000 --save "$scratch/none/model"
+silent out
+run 0 train $data/iris.csv --epochs 1 --quiet --save "$scratch/iris.model" --history "$scratch/iris.csv"
+lines 2 "$scratch/iris.csv"
+"$program" train $data/iris.csv --epochs 1 --quiet --save /dev/stdout >"$scratch/piped" 2>"$scratch/err" || fail "--save /dev/stdout"
+head -c 44 "$scratch/piped" | grep -aq __metadata__ || fail "no model in standard output"
+"$program" train $data/iris.csv --epochs 1 --quiet --save /dev/full >"$scratch/out" 2>"$scratch/err"
+[ $? -eq 1 ] || fail "a full device went unnoticed"
+err "/dev/full: can't write: No space left on device"
+[ -c /dev/full ] || fail "/dev/full was replaced"
+run 0 train $data/iris.csv --split $data/iris.split --epochs 30 --seed 1 --quiet --save "$scratch/iris.model"
 
 # ---------------------------------------------------------------- predict and evaluate
 

@@ -200,10 +200,11 @@ Test(data, bad_csv_is_reported_with_file_line_and_column)
         {.text = "a,b\n", .message = "data.csv: no rows behind the header"},
         {.text = "a,b", .message = "data.csv: no rows behind the header"},
         {.text = "5.1,3.5,0\n4.9,3,0\n",
-         .message = "data.csv:1: a header line with column names is needed, but every field here "
-                    "is a number"},
+         .message = "data.csv:1: every field here but the target's is a number: --no-header if "
+                    "this line is data, --header if it holds names"},
         {.text = "a\n1\n",
-         .message = "data.csv:1: one column only: at least one feature and the target are needed"},
+         .message = "data.csv:1: one column only: at least one feature and the target are needed, "
+                    "with a comma, semicolon, tab or pipe between"},
         {.text = "a,,c\n1,2,3\n", .message = "data.csv:1: column 2 has no name"},
         {.text = "a,b,a\n1,2,3\n", .message = "data.csv:1: columns 1 and 3 have the same name 'a'"},
         {.text = "a,b,c\n1,2,x\n",
@@ -219,11 +220,15 @@ Test(data, bad_csv_is_reported_with_file_line_and_column)
         {.text = "a,b\n1.2.3,x\n", .message = "data.csv:2: column 'a': not a number: '1.2.3'"},
         {.text = "a,b\n1e,x\n", .message = "data.csv:2: column 'a': not a number: '1e'"},
         {.text = "a;b,c\n\"1,5\",x\n", .message = "data.csv:2: column 'a;b': not a number: '1,5'"},
-        {.text = "a,b\n,x\n", .message = "data.csv:2: column 'a': empty"},
-        {.text = "a,b\n1,\n", .message = "data.csv:2: column 'b': empty"},
-        {.text = "a,b\nnan,x\n", .message = "data.csv:2: column 'a': not a finite number: 'nan'"},
+        {.text = "a,b\n,x\n",
+         .message = "data.csv:2: column 'a': empty: --missing says what to do"},
+        {.text = "a,b\n1,\n",
+         .message = "data.csv:2: column 'b': empty: --missing skip leaves such rows out"},
+        {.text = "a,b\nnan,x\n",
+         .message = "data.csv:2: column 'a': a missing value, 'nan': --missing says what to do"},
         {.text = "a,b\n-Inf,x\n", .message = "data.csv:2: column 'a': not a finite number: '-Inf'"},
-        {.text = "a,b\nNA,x\n", .message = "data.csv:2: column 'a': not a finite number: 'NA'"},
+        {.text = "a,b\nNA,x\n",
+         .message = "data.csv:2: column 'a': a missing value, 'NA': --missing says what to do"},
         {.text = "a,b\n1e39,x\n",
          .message = "data.csv:2: column 'a': beyond the range of f32: '1e39'"},
         {.text = "a,b\n1e999,x\n",
@@ -631,7 +636,8 @@ static tg_mlp *model_of(const char *text)
 Test(data, a_model_finds_its_columns_by_name_and_its_labels)
 {
     tg_mlp *m = model_of("a,b,kind\n1,2,x\n3,4,y\n5,6,z\n");
-    tg_dataset *d = csv("id,kind,b,note,a\nu,z,20,\"m,n\",10\nv,x,40,,30\n", CSV(.model = m));
+    tg_dataset *d =
+        csv("id,kind,b,note,a\nu,z,20,\"m,n\",10\nv,x,40,,30\n", CSV(.schema = tg_mlp_schema(m)));
     cr_assert_eq(tg_dataset_status(d), TG_OK, "%s", tg_dataset_message(d));
     const float x[] = {10, 20, 30, 40};
     const int64_t y[] = {2, 0};
@@ -639,15 +645,15 @@ Test(data, a_model_finds_its_columns_by_name_and_its_labels)
     cr_assert_arr_eq(tg_dataset_class_numbers(d), y, sizeof y);
     cr_assert_eq(tg_dataset_classes(d), 3);
     tg_dataset_free(d);
-    d = csv("a,b\n1,2\n", CSV(.model = m));
+    d = csv("a,b\n1,2\n", CSV(.schema = tg_mlp_schema(m)));
     cr_assert_eq(tg_dataset_status(d), TG_OK, "%s", tg_dataset_message(d));
     cr_assert_null(tg_dataset_class_numbers(d));
     tg_dataset_free(d);
-    d = csv("a,kind\n1,x\n", CSV(.model = m));
+    d = csv("a,kind\n1,x\n", CSV(.schema = tg_mlp_schema(m)));
     cr_assert_not_null(
         strstr(tg_dataset_message(d), "data.csv:1: no column 'b', which the model needs"));
     tg_dataset_free(d);
-    d = csv("a,b,kind\n1,2,x\n3,4,w\n", CSV(.model = m));
+    d = csv("a,b,kind\n1,2,x\n3,4,w\n", CSV(.schema = tg_mlp_schema(m)));
     cr_assert_not_null(
         strstr(tg_dataset_message(d),
                "data.csv:3: column 'kind': 'w' is none of the model's 3 classes 'x' ... 'z'"));
@@ -664,14 +670,15 @@ Test(data, images_must_fit_the_model)
     tg_mlp *m = tg_mlp_new(d, NULL);
     tg_dataset_free(d);
     d = tg_dataset_new(NULL);
-    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", m), TG_OK, "%s", tg_dataset_message(d));
+    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", tg_mlp_schema(m)), TG_OK, "%s",
+                 tg_dataset_message(d));
     tg_dataset_free(d);
     unsigned char labels[sizeof three_labels];
     memcpy(labels, three_labels, sizeof labels);
     labels[9] = 3;
     folder_write(&f, "train-labels-idx1-ubyte", labels, sizeof labels);
     d = tg_dataset_new(NULL);
-    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", m), TG_EFORMAT);
+    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", tg_mlp_schema(m)), TG_EFORMAT);
     cr_assert_not_null(
         strstr(tg_dataset_message(d),
                "train-labels-idx1-ubyte: byte 9: label 3 for a model with 3 classes"),
@@ -681,7 +688,7 @@ Test(data, images_must_fit_the_model)
     unsigned char *images = idx_images(3, 3, 3, &bytes);
     folder_write(&f, "train-images-idx3-ubyte", images, bytes);
     d = tg_dataset_new(NULL);
-    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", m), TG_EFORMAT);
+    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", tg_mlp_schema(m)), TG_EFORMAT);
     cr_assert_not_null(
         strstr(tg_dataset_message(d),
                "train-images-idx3-ubyte: byte 8: images of 9 pixels for a model with 8 inputs"),

@@ -41,6 +41,9 @@ void tg_dataset_free(tg_dataset *d)
     tg_release(&d->allocator, d->x, d->x_capacity * sizeof *d->x);
     tg_release(&d->allocator, d->number, d->number_capacity * sizeof *d->number);
     tg_release(&d->allocator, d->class_number, d->class_capacity * sizeof *d->class_number);
+    tg_release(&d->allocator, d->exact, d->exact_capacity * sizeof *d->exact);
+    tg_release(&d->allocator, d->exact_number, d->exact_number_capacity * sizeof *d->exact_number);
+    tg_release(&d->allocator, d->note, d->note_capacity * sizeof *d->note);
     tg_arena_free(&d->arena);
     const tg_allocator a = d->allocator;
     tg_release(&a, d, sizeof *d);
@@ -86,7 +89,52 @@ tg_status tg_dataset_reserve(tg_dataset *d, int64_t rows)
     return ok ? TG_OK : tg_dataset_no_memory(d);
 }
 
+static bool reserve_f64(tg_dataset *d, double **array, size_t *capacity, size_t n)
+{
+    void *y = *array;
+    const bool ok = tg_grow(&d->allocator, &y, capacity, n ? n : 1, sizeof **array);
+    *array = y;
+    return ok;
+}
+
+bool tg_dataset_reserve_exact(tg_dataset *d)
+{
+    const size_t width = (size_t)d->schema.features, rows = (size_t)d->rows;
+    return (!width || rows <= (size_t)PTRDIFF_MAX / sizeof(double) / width) &&
+           reserve_f64(d, &d->exact, &d->exact_capacity, rows * width);
+}
+
+bool tg_dataset_reserve_exact_numbers(tg_dataset *d)
+{
+    return reserve_f64(d, &d->exact_number, &d->exact_number_capacity, (size_t)d->rows);
+}
+
+bool tg_dataset_add_note(tg_dataset *d, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    void *list = d->note;
+    const char *copy = tg_arena_text(&d->arena, text, strlen(text));
+    const bool ok =
+        copy && tg_grow(&d->allocator, &list, &d->note_capacity, d->notes + 1, sizeof *d->note);
+    d->note = list;
+    if (ok) d->note[d->notes++] = copy;
+    return ok;
+}
+
 /* ---------------------------------------------------------------- schemas */
+
+const tg_schema tg_schema_in_error = {.target = NULL};
+
+bool tg_schema_usable(const tg_schema *s, tg_error *e)
+{
+    return s->target ||
+           (tg_error_set(e, NULL, "data set", TG_ESTATE, "the model to read for is in error"),
+            false);
+}
 
 char *tg_arena_text(tg_arena *arena, const char *text, size_t n)
 {
@@ -102,7 +150,8 @@ static bool copy_texts(const char ***to, tg_arena *arena, const char *const *fro
     const char **list = tg_arena_take(arena, (size_t)n * sizeof *list);
     if (!list) return false;
     for (int64_t k = 0; k < n; k++)
-        if (!(list[k] = tg_arena_text(arena, from[k], strlen(from[k])))) return false;
+        if (from[k] && !(list[k] = tg_arena_text(arena, from[k], strlen(from[k])))) return false;
+        else if (!from[k]) list[k] = NULL;
     *to = list;
     return true;
 }
@@ -111,8 +160,17 @@ bool tg_schema_copy(tg_schema *to, tg_arena *arena, const tg_schema *from)
 {
     *to = *from;
     to->target = tg_arena_text(arena, from->target, strlen(from->target));
-    return to->target && copy_texts(&to->name, arena, from->name, from->features) &&
-           copy_texts(&to->label, arena, from->label, from->classes);
+    bool ok = to->target && copy_texts(&to->name, arena, from->name, from->features) &&
+              copy_texts(&to->label, arena, from->label, from->classes);
+    if (ok && from->column)
+        ok = copy_texts(&to->column, arena, from->column, from->features) &&
+             copy_texts(&to->level, arena, from->level, from->features);
+    if (!ok || !from->fill) return ok;
+    const size_t bytes = (size_t)from->features * sizeof *from->fill;
+    double *fill = tg_arena_take(arena, bytes);
+    if (fill) memcpy(fill, from->fill, bytes);
+    to->fill = fill;
+    return fill;
 }
 
 bool tg_schema_number_names(const char ***names, tg_arena *arena, const char *prefix, int64_t n)
@@ -204,6 +262,12 @@ tg_dataset *tg_dataset_select(const tg_dataset *d, int64_t n, const int64_t *row
         return y;
     }
     if (tg_dataset_reserve(y, n) != TG_OK) return y;
+    y->rows = n;
+    if ((d->exact && !tg_dataset_reserve_exact(y)) ||
+        (d->exact_number && !tg_dataset_reserve_exact_numbers(y))) {
+        tg_dataset_no_memory(y);
+        return y;
+    }
     const size_t width = (size_t)d->schema.features;
     for (int64_t i = 0; i < n; i++) {
         if (row[i] < 0 || row[i] >= d->rows) {
@@ -212,11 +276,14 @@ tg_dataset *tg_dataset_select(const tg_dataset *d, int64_t n, const int64_t *row
             return y;
         }
         memcpy(y->x + (size_t)i * width, d->x + (size_t)row[i] * width, width * sizeof *y->x);
+        if (d->exact)
+            memcpy(y->exact + (size_t)i * width, d->exact + (size_t)row[i] * width,
+                   width * sizeof *y->exact);
         if (!d->has_target) continue;
+        if (d->exact_number) y->exact_number[i] = d->exact_number[row[i]];
         if (d->schema.task == TG_TASK_REGRESSION) y->number[i] = d->number[row[i]];
         else y->class_number[i] = d->class_number[row[i]];
     }
-    y->rows = n;
     y->has_target = d->has_target;
     return y;
 }
@@ -307,10 +374,10 @@ static bool split_byte(tg_dataset *d, const char *path, split_reader *r, int64_t
 static bool split_rows(tg_dataset *d, tg_source *s, split_reader *r, int64_t *row)
 {
     char chunk[4096];
-    for (;;) {
+    for (bool first = true;; first = false) {
         const int64_t got = tg_source_read(s, &d->error, chunk, sizeof chunk);
         if (got < 0) return false;
-        for (int64_t k = 0; k < got; k++)
+        for (int64_t k = first ? (int64_t)tg_byte_order_mark(chunk, (size_t)got) : 0; k < got; k++)
             if (!split_byte(d, s->path, r, row, (unsigned char)chunk[k])) return false;
         if (got < (int64_t)sizeof chunk) break;
     }
@@ -376,6 +443,13 @@ const char *tg_dataset_label(const tg_dataset *d, int64_t class_number)
     return sound(d) && class_number >= 0 && class_number < d->schema.classes
                ? d->schema.label[class_number]
                : NULL;
+}
+
+int64_t tg_dataset_notes(const tg_dataset *d) { return sound(d) ? (int64_t)d->notes : 0; }
+
+const char *tg_dataset_note(const tg_dataset *d, int64_t note)
+{
+    return note >= 0 && note < tg_dataset_notes(d) ? d->note[note] : NULL;
 }
 
 const float *tg_dataset_numbers(const tg_dataset *d)

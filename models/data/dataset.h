@@ -7,14 +7,20 @@
 #include "../../graph/memory.h"
 
 /* What columns and classes mean: shared by data sets and the models made from them. Texts live in the owner's arena. */
-typedef struct tg_schema {
+struct tg_schema {
     tg_task task;
     bool pixels; /* features are image points in 0..1, which are not standardised */
     int64_t features, classes;
     const char **name; /* [features] */
     const char *target;
     const char **label; /* [classes] */
-} tg_schema;
+    /* How features follow from columns; NULL: each is the number in the column of its name. */
+    const char **column; /* [features] */
+    const char *
+        *level; /* [features] the column's text for which the feature is 1; NULL: it is a number */
+    const double *
+        fill; /* [features] what a missing number becomes, NaN: it is refused; of a level any number allows a missing text */
+};
 
 struct tg_dataset {
     tg_allocator allocator;
@@ -27,6 +33,10 @@ struct tg_dataset {
     float *number;                                      /* [rows], for a regression */
     int64_t *class_number;                              /* [rows], for classes */
     size_t x_capacity, number_capacity, class_capacity; /* in elements */
+    double *exact, *exact_number; /* x and number, when they are not the same in f32; else NULL */
+    size_t exact_capacity, exact_number_capacity;
+    const char **note; /* what a reader decided; in the arena */
+    size_t notes, note_capacity;
 };
 
 bool tg_schema_copy(tg_schema *to, tg_arena *arena, const tg_schema *from); /* false: no memory */
@@ -37,8 +47,9 @@ bool tg_schema_number_names(const char ***names, tg_arena *arena, const char *pr
 /* A copy of n bytes with a 0 behind them; NULL: no memory. */
 char *tg_arena_text(tg_arena *arena, const char *text, size_t n);
 
-/* The model's schema and errors, for the readers; mlp.c */
-const tg_schema *tg_mlp_schema(const tg_mlp *m);
+/* Whether a schema can be read for: that of a model in error has no target. e gets the reason. */
+bool tg_schema_usable(const tg_schema *s, tg_error *e);
+extern const tg_schema tg_schema_in_error;
 
 /* Makes an empty d ready to be filled: the status that stands when it can't be. */
 tg_status tg_dataset_begin(tg_dataset *d);
@@ -47,6 +58,13 @@ tg_status tg_dataset_begin(tg_dataset *d);
 tg_status tg_dataset_reserve(tg_dataset *d, int64_t rows);
 
 tg_status tg_dataset_no_memory(tg_dataset *d);
+
+/* Makes room for exact and exact_number of d's rows. false: no memory, without an error. */
+bool tg_dataset_reserve_exact(tg_dataset *d);
+bool tg_dataset_reserve_exact_numbers(tg_dataset *d);
+
+/* Says something about how the data was read: tg_dataset_note. false: no memory, without an error. */
+bool tg_dataset_add_note(tg_dataset *d, const char *format, ...) TG_PRINTF(2, 3);
 
 /* ---------------------------------------------------------------- reading files, plain or gzip: file.c */
 
@@ -59,5 +77,8 @@ bool tg_source_open(tg_source *s, tg_error *e, const char *path);
 int64_t tg_source_read(tg_source *s, tg_error *e, void *to,
                        size_t bytes); /* fewer than asked for only at the end; -1: an error */
 void tg_source_close(tg_source *s);
+
+/* How many bytes a UTF-8 byte order mark takes at the start of a text: 3 or 0. */
+size_t tg_byte_order_mark(const char *text, size_t n);
 
 #endif

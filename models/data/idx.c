@@ -158,7 +158,7 @@ static bool convert(tg_dataset *d, const idx *images, const idx *labels)
 }
 
 tg_status tg_dataset_read_idx(tg_dataset *d, const char *folder, const char *part,
-                              const tg_mlp *model)
+                              const tg_schema *schema)
 {
     char image_path[4096], label_path[4096];
     if (tg_dataset_begin(d) != TG_OK) return tg_dataset_status(d);
@@ -166,8 +166,7 @@ tg_status tg_dataset_read_idx(tg_dataset *d, const char *folder, const char *par
     if (!folder || !part)
         return tg_error_set(e, NULL, "data set", TG_ENULL, "%s is NULL",
                             folder ? "part" : "folder");
-    if (model && tg_mlp_status(model) != TG_OK)
-        return tg_error_set(e, NULL, NULL, tg_mlp_status(model), "%s", tg_mlp_message(model));
+    if (schema && !tg_schema_usable(schema, e)) return e->status;
     if (strlen(folder) + strlen(part) > 4000)
         return tg_error_set(e, NULL, "data set", TG_EVALUE, "the folder's name is too long");
     find_path(image_path, sizeof image_path, folder, part, "images-idx3-ubyte");
@@ -179,8 +178,7 @@ tg_status tg_dataset_read_idx(tg_dataset *d, const char *folder, const char *par
         tg_error_set(e, NULL, label_path, TG_EFORMAT, "byte 4: %lld labels for %lld images",
                      (long long)labels.count, (long long)images.count);
     }
-    ok = ok && make_schema(d, model ? tg_mlp_schema(model) : NULL, image_path, label_path, &images,
-                           &labels);
+    ok = ok && make_schema(d, schema, image_path, label_path, &images, &labels);
     if (ok) convert(d, &images, &labels);
     tg_release(&d->allocator, images.data, images.capacity);
     tg_release(&d->allocator, labels.data, labels.capacity);

@@ -56,6 +56,11 @@ static bool append(tg_texts *s, const char *text, size_t n)
     return true;
 }
 
+int64_t tg_texts_find(const tg_texts *s, const char *text, size_t n)
+{
+    return s->slots ? s->slot[find(s, text, n)] - 1 : -1;
+}
+
 int64_t tg_texts_add(tg_texts *s, const char *text, size_t n)
 {
     if (2 * (s->count + 1) > s->slots && !widen(s)) return -1;

@@ -17,6 +17,7 @@ typedef struct tg_texts {
 
 /* The number of a text of n bytes, which is added if it is new; -1: no memory. */
 int64_t tg_texts_add(tg_texts *s, const char *text, size_t n);
+int64_t tg_texts_find(const tg_texts *s, const char *text, size_t n); /* its number, or -1 */
 const char *tg_texts_get(const tg_texts *s, int64_t number);
 void tg_texts_free(tg_texts *s);
 

@@ -311,7 +311,10 @@ const char *tg_mlp_message(const tg_mlp *m)
 {
     return m ? m->error.message : "no memory for the net";
 }
-const tg_schema *tg_mlp_schema(const tg_mlp *m) { return &m->schema; }
+const tg_schema *tg_mlp_schema(const tg_mlp *m)
+{
+    return m && m->error.status == TG_OK ? &m->schema : &tg_schema_in_error;
+}
 tg_params *tg_mlp_params(const tg_mlp *m) { return m ? m->params : NULL; }
 tg_task tg_mlp_task(const tg_mlp *m) { return m ? m->schema.task : TG_TASK_AUTO; }
 tg_head tg_mlp_head(const tg_mlp *m) { return m ? m->head : TG_HEAD_AUTO; }

@@ -20,10 +20,7 @@ static int open_pair(const request *r, pair *p)
     if (tg_mlp_status(p->m) != TG_OK) return complain(FAILED, "%s", tg_mlp_message(p->m));
     tg_mlp_set_threads(p->m, threads_of(r));
     p->d = tg_dataset_new(program_allocator());
-    if (is_folder(r->data)) tg_dataset_read_idx(p->d, r->data, "t10k", p->m);
-    else
-        tg_dataset_read_csv(p->d, r->data,
-                            &(tg_csv_options){.size = sizeof(tg_csv_options), .model = p->m});
+    read_data(r, p->d, r->data, "t10k", tg_mlp_schema(p->m));
     return tg_dataset_status(p->d) == TG_OK ? DONE
                                             : complain(FAILED, "%s", tg_dataset_message(p->d));
 }

@@ -14,14 +14,15 @@
 /* Exit statuses. */
 enum { DONE = 0, FAILED = 1, USAGE = 2 };
 
-enum { MOST_LAYERS = 100 };
+enum { MOST_LAYERS = 100, MOST_COLUMNS = 200 };
 
 /* Everything that can be asked for on a command line. */
 typedef struct request {
     const char *data, *model;
-    const char *target, *test, *split, *save, *history;
+    const char *test, *split, *save, *history;
+    tg_csv_options csv; /* how CSV files are read; its lists are these */
+    const char *skip[MOST_COLUMNS], *categorical[MOST_COLUMNS];
     double validation; /* negative: not given */
-    tg_task task;
     tg_head loss;
     int n_hidden;
     int64_t hidden[MOST_LAYERS];
@@ -45,6 +46,13 @@ int parse_evaluate(int n, char **word, request *r, bool *helped);
 int parse_graph(int n, char **word, request *r, bool *helped);
 int parse_nothing(int n, char **word, request *r, bool *helped);
 void print_help(void);
+
+/* data.c: reads a CSV file or a folder of images: `part` of it, for a model when a schema is given. */
+void read_data(const request *r, tg_dataset *d, const char *path, const char *part,
+               const tg_schema *schema);
+
+/* outputs.c: whether --save and --history can be written, and may be. */
+int check_outputs(const request *r);
 
 /* train.c */
 int train(const request *r);

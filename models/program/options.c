@@ -77,7 +77,7 @@ typedef bool option_fn(const char *name, const char *text, request *r);
 
 static bool set_target(const char *name, const char *text, request *r)
 {
-    return (void)name, r->target = text, true;
+    return (void)name, r->csv.target = text, true;
 }
 static bool set_test(const char *name, const char *text, request *r)
 {
@@ -161,8 +161,8 @@ static bool set_threads(const char *name, const char *text, request *r)
 
 static bool set_task(const char *name, const char *text, request *r)
 {
-    r->task = tg_task_of(text);
-    return r->task != TG_TASK_COUNT ||
+    r->csv.task = tg_task_of(text);
+    return r->csv.task != TG_TASK_COUNT ||
            (complain(0, "%s: '%s' is none of auto, binary, multiclass, regression", name, text),
             false);
 }
@@ -188,14 +188,108 @@ static bool set_activation(const char *name, const char *text, request *r)
            (complain(0, "%s: '%s' is none of %s", name, text, tg_activation_names()), false);
 }
 
+/* ---------------------------------------------------------------- how CSV files are read */
+
+static bool set_header(const char *name, const char *text, request *r)
+{
+    return (void)name, (void)text, r->csv.header = true;
+}
+static bool set_no_header(const char *name, const char *text, request *r)
+{
+    return (void)name, (void)text, r->csv.no_header = true;
+}
+static bool set_comma(const char *name, const char *text, request *r)
+{
+    return (void)name, (void)text, r->csv.decimal_comma = true;
+}
+static bool set_no_ids(const char *name, const char *text, request *r)
+{
+    return (void)name, (void)text, r->csv.refuse_ids = true;
+}
+
+static bool set_delimiter(const char *name, const char *text, request *r)
+{
+    static const struct {
+        const char *name;
+        char character;
+    } names[] = {{"comma", ','}, {"semicolon", ';'}, {"tab", '\t'},
+                 {"\\t", '\t'},  {"pipe", '|'},      {"space", ' '}};
+    r->csv.delimiter = text[0];
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
+        if (!strcmp(text, names[k].name)) return r->csv.delimiter = names[k].character, true;
+    return (text[0] && !text[1] && text[0] != '"') ||
+           (complain(0, "%s: '%s' is not one character, nor comma, semicolon, tab, pipe or space",
+                     name, text),
+            false);
+}
+
+static bool set_comment(const char *name, const char *text, request *r)
+{
+    r->csv.comment = text[0];
+    return (text[0] && !text[1]) ||
+           (complain(0, "%s: '%s' is not one character", name, text), false);
+}
+
+static bool set_missing(const char *name, const char *text, request *r)
+{
+    static const char *const names[] = {"refuse", "skip", "mean", "median"};
+    for (int k = 0; k < 4; k++)
+        if (!strcmp(text, names[k])) return r->csv.missing = (tg_missing)k, true;
+    char *end = NULL;
+    r->csv.missing = TG_MISSING_VALUE;
+    r->csv.fill = strtod(text, &end);
+    return (end != text && !*end && isfinite(r->csv.fill)) ||
+           (complain(0, "%s: '%s' is none of refuse, skip, mean, median, nor a number", name, text),
+            false);
+}
+
+/* Columns apart by commas, added to a list. */
+static bool columns(const char *name, char *text, const char **list, int *n)
+{
+    for (char *end; text; text = end) {
+        if (*n == MOST_COLUMNS)
+            return complain(0, "%s: more than %d columns", name, MOST_COLUMNS), false;
+        end = strchr(text, ',');
+        if (end) *end++ = 0;
+        list[(*n)++] = text;
+    }
+    return true;
+}
+
+/* The words of a command line may be changed. */
+static bool set_skip(const char *name, const char *text, request *r)
+{
+    return columns(name, (char *)(uintptr_t)text, r->skip, &r->csv.n_skip);
+}
+
+static bool set_categorical(const char *name, const char *text, request *r)
+{
+    return columns(name, (char *)(uintptr_t)text, r->categorical, &r->csv.n_categorical);
+}
+
 typedef struct option {
     const char *name, *value; /* value NULL: the option stands alone */
     option_fn *set;
     const char *help;
 } option;
 
+/* How a CSV file is written; predict and evaluate need to know too. */
+/* clang-format off */
+#define FORMAT_OPTIONS \
+    {"--delimiter", "C", set_delimiter, "between fields; default: guessed among , ; tab |"}, \
+    {"--decimal-comma", NULL, set_comma, "numbers have decimal commas"}, \
+    {"--comment", "C", set_comment, "lines that begin with it are left out"}, \
+    {"--header", NULL, set_header, "the first line holds names, though they are numbers"}, \
+    {"--no-header", NULL, set_no_header, "the first line is data; columns are named 1, 2, ..."}
+/* clang-format on */
+
 static const option train_options[] = {
-    {"--target", "NAME", set_target, "the target's column; default: the last one"},
+    {"--target", "COLUMN", set_target, "name or number of the target; default: the last column"},
+    FORMAT_OPTIONS,
+    {"--skip", "COLUMNS", set_skip, "leave these out: names or numbers, commas between"},
+    {"--categorical", "COLUMNS", set_categorical, "each of their texts becomes a feature"},
+    {"--missing", "WHAT", set_missing, "refuse (default), skip the row, mean, median or a number"},
+    {"--refuse-ids", NULL, set_no_ids, "refuse columns of whole numbers that are all different"},
     {"--task", "TASK", set_task, "auto, binary, multiclass or regression; default: auto"},
     {"--test", "FILE", set_test, "another CSV file to test on"},
     {"--split", "FILE", set_split, "one line a row: 0 to train on it, 1 to test on it"},
@@ -223,11 +317,14 @@ static const option train_options[] = {
 };
 
 static const option evaluate_options[] = {
+    FORMAT_OPTIONS,
+    {"--missing", "WHAT", set_missing, "refuse (default) or skip the row; a model may fill"},
     {"--threads", "N", set_threads, "default: all cores"},
     {"--json", NULL, set_json, "print one JSON object, on one line"},
 };
 
 static const option predict_options[] = {
+    FORMAT_OPTIONS,
     {"--threads", "N", set_threads, "default: all cores"},
 };
 
@@ -320,6 +417,8 @@ int parse_train(int n, char **word, request *r, bool *helped)
     if (status != DONE || *helped) return status;
     if ((r->test != NULL) + (r->split != NULL) + (r->validation >= 0) > 1)
         return complain(USAGE, "only one of --test, --split and --validation can be used");
+    if (r->csv.header && r->csv.no_header)
+        return complain(USAGE, "--header and --no-header are opposites");
     if (r->momentum >= 0 && !r->sgd)
         return complain(USAGE, "--momentum belongs to --optimizer sgd");
     return DONE;

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../graph/file.h"
 #include "main.h"
 
 static double seconds(void)
@@ -37,8 +38,8 @@ typedef struct display {
     bool regression;
     const char *held; /* what the held-out rows are called */
     int64_t epochs;
-    double drawn; /* when the bar was drawn last */
-    FILE *history;
+    double drawn;     /* when the bar was drawn last */
+    tg_file *history; /* NULL: none is wanted */
 } display;
 
 static double score(const display *d, const tg_metrics *m)
@@ -67,18 +68,21 @@ static bool shown(const display *d, int64_t epoch)
     return epoch == 1 || epoch == d->epochs || epoch % every == 0;
 }
 
+static void put_history(display *d, const tg_epoch *e)
+{
+    char line[200], held[100] = ",";
+    if (e->validation.rows)
+        snprintf(held, sizeof held, "%.9g,%.9g", e->validation.loss, score(d, &e->validation));
+    const int n = snprintf(line, sizeof line, "%lld,%.9g,%.9g,%s,%.3f\n", (long long)e->epoch,
+                           e->train.loss, score(d, &e->train), held, e->seconds);
+    tg_file_put(d->history, line, (size_t)n);
+}
+
 static bool on_epoch(const tg_epoch *e, void *user)
 {
     display *d = user;
     const char *name = d->regression ? "R2" : "accuracy";
-    if (d->history) {
-        fprintf(d->history, "%lld,%.9g,%.9g,", (long long)e->epoch, e->train.loss,
-                score(d, &e->train));
-        if (e->validation.rows)
-            fprintf(d->history, "%.9g,%.9g,%.3f\n", e->validation.loss, score(d, &e->validation),
-                    e->seconds);
-        else fprintf(d->history, ",,%.3f\n", e->seconds);
-    }
+    if (d->history) put_history(d, e);
     if (d->r->quiet || !shown(d, e->epoch)) return true;
     fprintf(stderr, "%sepoch %*lld/%lld  loss %.4f  %s %.4f", d->terminal ? "\r\033[K" : "",
             d->epochs > 99 ? 3 : 2, (long long)e->epoch, (long long)d->epochs, e->train.loss, name,
@@ -110,20 +114,15 @@ static int data_failed(const tg_dataset *d)
 }
 
 /* Reads the training data and divides it when it has to serve for testing too. */
-static int read_data(const request *r, parts *p)
+static int read_parts(const request *r, parts *p)
 {
     const bool images = is_folder(r->data);
     p->all = p->train = tg_dataset_new(program_allocator());
-    if (images && (r->test || r->split || r->target))
+    if (images && (r->test || r->split || r->csv.target))
         return complain(USAGE, "--test, --split and --target are for CSV files");
-    if (images) tg_dataset_read_idx(p->all, r->data, "train", NULL);
-    else
-        tg_dataset_read_csv(p->all, r->data,
-                            &(tg_csv_options){.size = sizeof(tg_csv_options),
-                                              .target = r->target,
-                                              .task = r->task});
+    read_data(r, p->all, r->data, "train", NULL);
     if (tg_dataset_status(p->all) != TG_OK) return data_failed(p->all);
-    if (images && r->task != TG_TASK_AUTO && r->task != tg_dataset_task(p->all))
+    if (images && r->csv.task != TG_TASK_AUTO && r->csv.task != tg_dataset_task(p->all))
         return complain(FAILED, "%s: the task is %s", r->data,
                         tg_task_name(tg_dataset_task(p->all)));
     const double fraction = r->validation >= 0 ? r->validation : r->test || images ? 0 : 0.2;
@@ -145,10 +144,7 @@ static int read_test(const request *r, const tg_mlp *m, parts *p)
     const bool images = is_folder(r->data);
     if (p->held || (!r->test && !images)) return DONE;
     p->held = tg_dataset_new(program_allocator());
-    if (images) tg_dataset_read_idx(p->held, r->data, "t10k", m);
-    else
-        tg_dataset_read_csv(p->held, r->test,
-                            &(tg_csv_options){.size = sizeof(tg_csv_options), .model = m});
+    read_data(r, p->held, images ? r->data : r->test, "t10k", tg_mlp_schema(m));
     return tg_dataset_status(p->held) == TG_OK ? DONE : data_failed(p->held);
 }
 
@@ -236,24 +232,26 @@ static tg_optim *make_optimizer(const request *r, tg_mlp *m)
     return y;
 }
 
-static int open_history(const request *r, display *d)
+static int open_history(const request *r, display *d, tg_file *history)
 {
     if (!r->history) return DONE;
-    d->history = fopen(r->history, "w");
-    if (!d->history) return complain(FAILED, "%s: can't be written", r->history);
+    if (!tg_file_begin(history, r->history))
+        return complain(FAILED, "%s: can't write: %s", r->history,
+                        tg_errno_text(history->error).text);
+    char line[200];
     const char *name = d->regression ? "r2" : "accuracy";
-    fprintf(d->history, "epoch,train_loss,train_%s,%s_loss,%s_%s,seconds\n", name, d->held, d->held,
-            name);
+    const int n = snprintf(line, sizeof line, "epoch,train_loss,train_%s,%s_loss,%s_%s,seconds\n",
+                           name, d->held, d->held, name);
+    tg_file_put(d->history = history, line, (size_t)n);
     return DONE;
 }
 
-static int close_history(const request *r, display *d, int status)
+/* What was learnt before a failure is worth keeping too. */
+static int close_history(const request *r, const display *d, int status)
 {
-    if (!d->history) return status;
-    const bool bad = ferror(d->history);
-    if ((fclose(d->history) != 0 || bad) && status == DONE)
-        return complain(FAILED, "%s: writing failed", r->history);
-    return status;
+    if (!d->history || tg_file_finish(d->history) || status != DONE) return status;
+    return complain(FAILED, "%s: can't write: %s", r->history,
+                    tg_errno_text(d->history->error).text);
 }
 
 static int fit(const request *r, tg_mlp *m, const parts *p, display *d)
@@ -286,6 +284,8 @@ static int fit(const request *r, tg_mlp *m, const parts *p, display *d)
 
 static void describe(const request *r, const tg_mlp *m, const parts *p, const display *d)
 {
+    for (int64_t k = 0; k < tg_dataset_notes(p->all); k++)
+        fprintf(stderr, "%s: %s\n", r->data, tg_dataset_note(p->all, k));
     const int64_t *hidden;
     const int n = tg_mlp_hidden(m, &hidden);
     fprintf(stderr, "%s: %lld rows to train on, ", r->data, (long long)tg_dataset_rows(p->train));
@@ -310,7 +310,8 @@ static int with_model(const request *r, tg_mlp *m, parts *p)
                            : is_folder(r->data) ? 5
                                                 : 100};
     if (!r->quiet) describe(r, m, p, &d);
-    status = open_history(r, &d);
+    tg_file history;
+    status = open_history(r, &d, &history);
     if (status == DONE) status = fit(r, m, p, &d);
     return close_history(r, &d, status);
 }
@@ -318,7 +319,8 @@ static int with_model(const request *r, tg_mlp *m, parts *p)
 int train(const request *r)
 {
     parts p = {0};
-    int status = read_data(r, &p);
+    int status = check_outputs(r);
+    if (status == DONE) status = read_parts(r, &p);
     if (status == DONE) {
         const tg_mlp_options o = {.size = sizeof o,
                                   .allocator = program_allocator(),

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <float.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,8 @@
 #include <xxhash.h>
 
 #include "../layers/mlp.h"
+#include "../data/bytes.h"
+#include "../data/json.h"
 #include "../data/texts.h"
 #include "../data/whole_file.h"
 
@@ -21,13 +22,7 @@ static const char checksum_key[] = "\"checksum\":\"";
 /* safetensors is little-endian throughout; swapping is its own inverse. */
 static void swap_on_big_endian(void *data, size_t words)
 {
-    const uint16_t probe = 1;
-    unsigned char first, *bytes = data;
-    memcpy(&first, &probe, 1);
-    for (size_t k = 0; !first && k < words; k++, bytes += 4) {
-        const unsigned char a = bytes[0], b = bytes[1];
-        bytes[0] = bytes[3], bytes[1] = bytes[2], bytes[2] = b, bytes[3] = a;
-    }
+    if (!tg_is_little_endian()) tg_swap_bytes(data, words, sizeof(float));
 }
 
 /* The place of the 32 digits in a header: a quoted key can't occur inside a JSON text, where quotes are escaped. NULL: there is none. */
@@ -47,18 +42,6 @@ static void digest_of(const void *file, size_t n, char digits[DIGEST + 1])
              (uint64_t)hash.low64);
 }
 
-static void put_length(unsigned char *bytes, uint64_t n)
-{
-    for (int k = 0; k < LENGTH_BYTES; k++) bytes[k] = (unsigned char)(n >> (8 * k));
-}
-
-static uint64_t get_length(const unsigned char *bytes)
-{
-    uint64_t n = 0;
-    for (int k = 0; k < LENGTH_BYTES; k++) n |= (uint64_t)bytes[k] << (8 * k);
-    return n;
-}
-
 /* ---------------------------------------------------------------- saving: the header */
 
 /* Puts value, as JSON text, under a key of the metadata. Takes value over. */
@@ -66,7 +49,7 @@ static bool put_json(json_t *metadata, const char *key, json_t *value)
 {
     char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     const bool ok = text && json_object_set_new(metadata, key, json_string(text)) == 0;
-    free(text);
+    tg_json_free(text);
     json_decref(value);
     return ok;
 }
@@ -94,7 +77,8 @@ static json_t *append(json_t *list, json_t *value)
 static json_t *text_list(const char *const *text, int64_t n)
 {
     json_t *list = json_array();
-    for (int64_t k = 0; list && k < n; k++) list = append(list, json_string(text[k]));
+    for (int64_t k = 0; list && k < n; k++)
+        list = append(list, text[k] ? json_string(text[k]) : json_null());
     return list;
 }
 
@@ -109,7 +93,8 @@ static json_t *real_list(const double *x, int64_t n)
 {
     if (!x) return json_null();
     json_t *list = json_array();
-    for (int64_t k = 0; list && k < n; k++) list = append(list, json_real(x[k]));
+    for (int64_t k = 0; list && k < n; k++)
+        list = append(list, isnan(x[k]) ? json_null() : json_real(x[k]));
     return list;
 }
 
@@ -137,6 +122,10 @@ static json_t *metadata_object(const tg_mlp *m)
     ok = ok && put_text(y, "target", s->target) &&
          put_json(y, "labels", text_list(s->label, s->classes));
     ok = ok && put_json(y, "standardization", scaling_object(m));
+    if (s->column)
+        ok = ok && put_json(y, "columns", text_list(s->column, s->features)) &&
+             put_json(y, "levels", text_list(s->level, s->features));
+    if (s->fill) ok = ok && put_json(y, "fill", real_list(s->fill, s->features));
     ok = ok && put_number(y, "seed", m->seed) && put_number(y, "steps", m->steps) &&
          put_number(y, "rounds", m->rounds);
     if (ok) return y;
@@ -166,7 +155,7 @@ static json_t *header_object(const tg_mlp *m, size_t *data_bytes)
     return NULL;
 }
 
-/* The header as text, to be freed with free. */
+/* The header as text, to be given to tg_json_free. */
 static char *header_text(const tg_mlp *m, size_t *data_bytes)
 {
     json_t *header = header_object(m, data_bytes);
@@ -187,7 +176,7 @@ static void lay_out(const tg_mlp *m, unsigned char *file, size_t bytes, const ch
                     size_t header_bytes)
 {
     char *text = (char *)file + LENGTH_BYTES, digits[DIGEST + 1];
-    put_length(file, header_bytes);
+    tg_put_le64(file, header_bytes);
     memset(text, ' ', header_bytes);
     memcpy(text, header, strlen(header));
     unsigned char *data = file + LENGTH_BYTES + header_bytes;
@@ -221,7 +210,7 @@ tg_status tg_mlp_save(tg_mlp *m, const char *path)
         tg_whole_file_write(path, file, start + data_bytes, &m->error);
     }
     tg_release(&m->allocator, file, start + data_bytes);
-    free(header);
+    tg_json_free(header);
     return m->error.status;
 }
 
@@ -237,7 +226,7 @@ typedef struct loader {
     const unsigned char *data;
     size_t data_bytes;
     json_t *json, *metadata; /* metadata is borrowed from json */
-    json_t *features, *labels, *hidden, *scaling;
+    json_t *features, *labels, *columns, *levels, *hidden, *scaling;
     double dropout;
     int64_t *sizes; /* of all layers: inputs, hidden ..., outputs; in m's arena */
     int layers;
@@ -266,7 +255,7 @@ static bool read_header(loader *l)
         return bad(
             l, "%zu bytes are no model: a safetensors file begins with 8 bytes of header length",
             l->bytes);
-    const uint64_t length = get_length(l->file);
+    const uint64_t length = tg_get_le64(l->file);
     if (length < 2 || length > MOST_HEADER)
         return bad(l, "not a model: its first 8 bytes are not the length of a safetensors header");
     if (length > l->bytes - LENGTH_BYTES)
@@ -318,7 +307,8 @@ static bool get_number(loader *l, const char *key, uint64_t *y)
            bad(l, "metadata '%s' is not a number", key);
 }
 
-static bool get_text_list(loader *l, const char *key, json_t **list, const char ***texts)
+/* Texts, and where `gaps` allows them nulls, which become NULL. The list must live as long as they do. */
+static bool get_text_list(loader *l, const char *key, bool gaps, json_t **list, const char ***texts)
 {
     *list = get_json(l, key);
     if (!*list) return false;
@@ -326,9 +316,12 @@ static bool get_text_list(loader *l, const char *key, json_t **list, const char 
     const size_t n = json_array_size(*list);
     *texts = tg_arena_take(&l->m->arena, n * sizeof **texts);
     if (!*texts) return no_memory(l);
-    for (size_t k = 0; k < n; k++)
-        if (!((*texts)[k] = json_string_value(json_array_get(*list, k))))
+    for (size_t k = 0; k < n; k++) {
+        const json_t *text = json_array_get(*list, k);
+        (*texts)[k] = json_string_value(text);
+        if (!(*texts)[k] && !(gaps && json_is_null(text)))
             return bad(l, "metadata '%s' holds something that is no text", key);
+    }
     return true;
 }
 
@@ -347,6 +340,42 @@ static bool get_real_list(loader *l, const char *key, const json_t *list, bool p
     return true;
 }
 
+/* Which columns and texts the features come from; only a model that needs to know has these. */
+static bool read_columns(loader *l, tg_schema *s)
+{
+    if (!json_object_get(l->metadata, "columns")) return true;
+    if (!get_text_list(l, "columns", false, &l->columns, &s->column) ||
+        !get_text_list(l, "levels", true, &l->levels, &s->level))
+        return false;
+    const size_t n = (size_t)s->features;
+    if (json_array_size(l->columns) != n || json_array_size(l->levels) != n)
+        return bad(l, "there is not one column and level for each feature");
+    for (size_t k = 0; k < n; k++)
+        if (!s->level[k] && strcmp(s->column[k], s->name[k]) != 0)
+            return bad(l, "feature '%.60s' is the number of another column", s->name[k]);
+    return true;
+}
+
+static bool read_fill(loader *l, tg_schema *s)
+{
+    if (!json_object_get(l->metadata, "fill")) return true;
+    const size_t n = (size_t)s->features;
+    json_t *list = get_json(l, "fill");
+    double *fill = tg_arena_take(&l->m->arena, n * sizeof *fill);
+    bool ok = list && (fill || no_memory(l));
+    if (ok && (!json_is_array(list) || json_array_size(list) != n))
+        ok = bad(l, "metadata 'fill' is not a list of %zu numbers", n);
+    for (size_t k = 0; ok && k < n; k++) {
+        const json_t *x = json_array_get(list, k);
+        fill[k] = json_is_null(x) ? NAN : json_number_value(x);
+        if (!json_is_null(x) && !json_is_number(x))
+            ok = bad(l, "metadata 'fill' holds something that is no number");
+    }
+    json_decref(list);
+    s->fill = fill;
+    return ok;
+}
+
 /* Task, names and sizes, which must agree with each other. */
 static bool read_schema(loader *l, tg_schema *s, tg_head *head)
 {
@@ -357,8 +386,8 @@ static bool read_schema(loader *l, tg_schema *s, tg_head *head)
     *head = tg_head_of(loss);
     json_decref(pixels);
     if (!task || !loss || !pixels || !s->target) return false;
-    if (!get_text_list(l, "features", &l->features, &s->name) ||
-        !get_text_list(l, "labels", &l->labels, &s->label))
+    if (!get_text_list(l, "features", false, &l->features, &s->name) ||
+        !get_text_list(l, "labels", false, &l->labels, &s->label))
         return false;
     s->features = (int64_t)json_array_size(l->features);
     s->classes = (int64_t)json_array_size(l->labels);
@@ -370,7 +399,8 @@ static bool read_schema(loader *l, tg_schema *s, tg_head *head)
     if (!fits)
         return bad(l, "task '%.60s', loss '%.60s' and %" PRId64 " labels do not fit together", task,
                    loss, s->classes);
-    return s->features > 0 || bad(l, "the model has no features");
+    return s->features > 0 ? read_columns(l, s) && read_fill(l, s)
+                           : bad(l, "the model has no features");
 }
 
 static bool read_sizes(loader *l, const tg_schema *s, tg_head head)
@@ -532,7 +562,8 @@ static bool build(loader *l, const tg_schema *schema, tg_head head)
 
 /* Metadata keys whose texts are JSON themselves, and may be spelt in more than one way. */
 static const char *const json_keys[] = {"hidden", "dropout", "features",
-                                        "pixels", "labels",  "standardization"};
+                                        "pixels", "labels",  "columns",
+                                        "levels", "fill",    "standardization"};
 
 /* The metadata with those texts replaced by what they say. NULL: no memory. */
 static json_t *meaning(const json_t *metadata)
@@ -540,7 +571,7 @@ static json_t *meaning(const json_t *metadata)
     json_t *y = json_copy((json_t *)(uintptr_t)metadata);
     for (size_t k = 0; y && k < sizeof json_keys / sizeof json_keys[0]; k++) {
         const char *text = json_string_value(json_object_get(metadata, json_keys[k]));
-        if (text &&
+        if (!text ||
             json_object_set_new(y, json_keys[k], json_loads(text, JSON_DECODE_ANY, NULL)) == 0)
             continue;
         json_decref(y);
@@ -630,6 +661,8 @@ tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator)
     }
     json_decref(l.features);
     json_decref(l.labels);
+    json_decref(l.columns);
+    json_decref(l.levels);
     json_decref(l.hidden);
     json_decref(l.scaling);
     json_decref(l.json);
