@@ -71,8 +71,8 @@ typedef struct tg_csv_options {
     const tg_schema *schema TG_ZERO;
     char delimiter TG_ZERO; /* 0: guessed among comma, semicolon, tab and pipe */
     char comment TG_ZERO;   /* lines that begin with it are left out; 0: there are none */
-    bool decimal_comma
-        TG_ZERO; /* numbers have one; without a comma as delimiter it is understood anyway */
+    /* Numbers have a decimal comma; without a comma as delimiter one is understood anyway. */
+    bool decimal_comma TG_ZERO;
     bool no_header TG_ZERO; /* the first line is data: columns are named by their numbers */
     bool header TG_ZERO;    /* the first line is a header, though its fields are numbers */
     const char *const *skip TG_ZERO; /* columns to leave out */
