@@ -100,9 +100,10 @@ typedef struct tg_csv_options {
 TG_API tg_status tg_dataset_read_csv(tg_dataset *d, const char *path,
                                      const tg_csv_options *options);
 
-/* Reads PART-images-idx3-ubyte and PART-labels-idx1-ubyte from a folder, plain or with .gz, PART being "train" or "t10k": the format of MNIST
- * (LeCun, Cortes, Burges 1998). One feature a pixel, divided by 255, named "pixel0" and so on; labels "0", "1", ... up to the largest one.
- * schema may be NULL; given (tg_mlp_schema), sizes and labels must fit it. Messages about the content name the byte. */
+/* Reads PART-images-idx3-ubyte and PART-labels-idx1-ubyte from a folder, plain or with .gz, PART being "train" or "t10k" (or "test"): the format of
+ * MNIST (LeCun, Cortes, Burges 1998). ".idx" for "-idx" and a prefix such as "emnist-letters-" are understood. One feature a pixel, divided by
+ * 255, named "pixel0" and so on; labels "0", "1", ... up to the largest one. schema may be NULL; given (tg_mlp_schema), sizes and labels
+ * must fit it, and there may be no labels. Messages about the content name the byte. */
 TG_API tg_status tg_dataset_read_idx(tg_dataset *d, const char *folder, const char *part,
                                      const tg_schema *schema);
 
@@ -138,6 +139,75 @@ TG_API const float *
 tg_dataset_numbers(const tg_dataset *d); /* [rows]; NULL unless it is a regression with targets */
 TG_API const int64_t *tg_dataset_class_numbers(
     const tg_dataset *d); /* [rows]; NULL unless there are classes and targets */
+
+/* ---------------------------------------------------------------- scaling
+ *
+ * y = (x - shift) / divisor for each feature, in f64 and rounded once: for any model. tg_mlp scales by itself. */
+
+typedef enum tg_scaling_kind {
+    TG_SCALING_STANDARD, /* to mean 0 and (population) standard deviation 1 */
+    TG_SCALING_MIN_MAX   /* to the range 0 to 1 */
+} tg_scaling_kind;
+
+typedef struct tg_scaler tg_scaler;
+
+/* NULL only when memory is short; what else is wrong sticks to it. */
+TG_API tg_scaler *tg_scaler_new(tg_scaling_kind kind, int64_t features,
+                                const tg_allocator *allocator);
+TG_API void tg_scaler_free(tg_scaler *s);                 /* NULL allowed */
+TG_API tg_status tg_scaler_status(const tg_scaler *s);    /* TG_ENOMEM for NULL */
+TG_API const char *tg_scaler_message(const tg_scaler *s); /* "" without an error */
+
+/* Takes shift and divisor from [rows, features] finite numbers, f32 or f64, or from a data set's features; anew at each call. The divisor of a
+ * constant feature is 1. */
+TG_API tg_status tg_scaler_learn(tg_scaler *s, int64_t rows, tg_dtype dtype, const void *x);
+TG_API tg_status tg_scaler_learn_dataset(tg_scaler *s, const tg_dataset *d);
+
+/* Gives back what was learnt before: divisors must be positive normal numbers. The accessors are NULL until something was learnt or set. */
+TG_API tg_status tg_scaler_set(tg_scaler *s, const double *shift, const double *divisor);
+TG_API int64_t tg_scaler_features(const tg_scaler *s);
+TG_API const double *tg_scaler_shift(const tg_scaler *s);
+TG_API const double *tg_scaler_divisor(const tg_scaler *s);
+
+/* [rows, features] numbers of one type to another; x and y may be the same array of one type. Undoing gives x back up to rounding. */
+TG_API tg_status tg_scaler_apply(tg_scaler *s, int64_t rows, tg_dtype from, const void *x,
+                                 tg_dtype to, void *y);
+TG_API tg_status tg_scaler_undo(tg_scaler *s, int64_t rows, tg_dtype from, const void *x,
+                                tg_dtype to, void *y);
+
+/* ---------------------------------------------------------------- arrays of NumPy
+ *
+ * Named arrays in their order: f32, f64, i64 or u8, row-major. Errors stick to the object. */
+
+typedef struct tg_arrays tg_arrays;
+
+TG_API tg_arrays *tg_arrays_new(const tg_allocator *allocator); /* NULL when memory is short */
+TG_API void tg_arrays_free(tg_arrays *s);                       /* NULL allowed */
+TG_API tg_status tg_arrays_status(const tg_arrays *s);          /* TG_ENOMEM for NULL */
+TG_API const char *tg_arrays_message(const tg_arrays *s);       /* "" without an error */
+
+/* Adds a copy of an array. The name must be UTF-8 and new. */
+TG_API tg_status tg_arrays_add(tg_arrays *s, const char *name, tg_dtype dtype, tg_shape shape,
+                               const void *data);
+
+/* Adds what a file holds: the array of an NPY file (versions 1.0 to 3.0), named "", or those of an NPZ archive (stored or deflated, up to 4 GB).
+ * Booleans and unsigned bytes become u8, other integers i64, floats of 2 and 4 bytes f32, of 8 f64; either byte order and either order of
+ * the axes. Records, objects, dates, complex numbers and texts are refused, and so is u64 beyond i64: TG_EFORMAT. The file is in memory
+ * while it is read. */
+TG_API tg_status tg_arrays_read(tg_arrays *s, const char *path);
+
+/* Writes one array as NPY 1.0, or all of them as an archive of stored members, which NumPy reads; an array is NAME.npy there. The file is replaced
+ * as by tg_mlp_save; TG_EVALUE for what a zip archive can't hold. */
+TG_API tg_status tg_arrays_write_npy(tg_arrays *s, const char *path, int64_t k);
+TG_API tg_status tg_arrays_write_npz(tg_arrays *s, const char *path);
+
+/* Accessors: 0, -1 or NULL for an object in error and out of range. Pointers stay valid until s is freed; the data is aligned to 64 bytes. */
+TG_API int64_t tg_arrays_count(const tg_arrays *s);
+TG_API int64_t tg_arrays_find(const tg_arrays *s, const char *name); /* -1: there is none */
+TG_API const char *tg_arrays_name(const tg_arrays *s, int64_t k);
+TG_API tg_dtype tg_arrays_dtype(const tg_arrays *s, int64_t k); /* TG_DTYPE_COUNT out of range */
+TG_API tg_shape tg_arrays_shape(const tg_arrays *s, int64_t k); /* ndim -1 out of range */
+TG_API const void *tg_arrays_data(const tg_arrays *s, int64_t k);
 
 /* ---------------------------------------------------------------- layers */
 

@@ -540,6 +540,52 @@ Test(data, idx_images_are_read_plain_and_gzipped)
     folder_free(&f);
 }
 
+Test(data, idx_files_go_by_several_names)
+{
+    static const char *const names[][2] = {
+        {"train-images.idx3-ubyte", "train-labels.idx1-ubyte"},
+        {"emnist-letters-train-images-idx3-ubyte", "emnist-letters-train-labels-idx1-ubyte"}};
+    for (int k = 0; k < 2; k++) {
+        folder f = folder_new();
+        size_t bytes;
+        unsigned char *images = idx_images(3, 2, 4, &bytes);
+        folder_write(&f, names[k][0], images, bytes);
+        folder_write(&f, names[k][1], three_labels, sizeof three_labels);
+        tg_dataset *d = tg_dataset_new(NULL);
+        tg_dataset_read_idx(d, f.path, "train", NULL);
+        check_idx(d);
+        tg_dataset_free(d);
+        folder_write(&f, "other-train-images-idx3-ubyte", images, bytes);
+        d = tg_dataset_new(NULL);
+        cr_expect_eq(tg_dataset_read_idx(d, f.path, "train", NULL), TG_EFORMAT);
+        cr_expect_not_null(
+            strstr(tg_dataset_message(d), "several files are called train-images-idx3-ubyte"));
+        tg_dataset_free(d);
+        free(images);
+        folder_free(&f);
+    }
+}
+
+Test(data, images_without_labels_are_read_for_a_model)
+{
+    folder f = folder_new();
+    write_idx(&f);
+    tg_dataset *d = tg_dataset_new(NULL);
+    tg_dataset_read_idx(d, f.path, "train", NULL);
+    tg_mlp *m = tg_mlp_new(d, &(tg_mlp_options){.size = sizeof(tg_mlp_options)});
+    tg_dataset_free(d);
+    cr_assert_eq(remove(folder_file(&f, "train-labels-idx1-ubyte")), 0);
+    d = tg_dataset_new(NULL);
+    float y[9];
+    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", tg_mlp_schema(m)), TG_OK, "%s",
+                 tg_dataset_message(d));
+    cr_expect_null(tg_dataset_class_numbers(d));
+    cr_expect_eq(tg_predict(m, d, y), TG_OK, "%s", tg_mlp_message(m));
+    tg_dataset_free(d);
+    tg_mlp_free(m);
+    folder_free(&f);
+}
+
 static void expect_idx_error(folder *f, tg_status status, const char *message)
 {
     tg_dataset *d = tg_dataset_new(NULL);

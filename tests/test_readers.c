@@ -237,6 +237,30 @@ Test(readers, mutants_of_parameters_are_read_or_refused, .timeout = 600)
     folder_free(&f);
 }
 
+static tg_status read_arrays(const char *path)
+{
+    tg_arrays *s = tg_arrays_new(&allocator);
+    tg_arrays_read(s, path);
+    const tg_status status = tg_arrays_status(s);
+    tg_arrays_free(s);
+    return status;
+}
+
+Test(readers, mutants_of_arrays_are_read_or_refused, .timeout = 600)
+{
+    folder f = folder_new();
+    unsigned char file[ROOM];
+    tg_arrays *s = tg_arrays_new(NULL);
+    tg_arrays_add(s, "a", TG_F32, TG_SHAPE(2, 3), (const float[]){1, 2, 3, 4, 5, 6});
+    tg_arrays_add(s, "b", TG_I64, TG_SHAPE(2), (const int64_t[]){1, 2});
+    cr_assert_eq(tg_arrays_write_npy(s, folder_file(&f, "x"), 0), TG_OK);
+    campaign("npy", "x.npy", file, load_bytes(f.file, file), read_arrays);
+    cr_assert_eq(tg_arrays_write_npz(s, f.file), TG_OK);
+    campaign("npz", "x.npz", file, load_bytes(f.file, file), read_arrays);
+    tg_arrays_free(s);
+    folder_free(&f);
+}
+
 /* Images and labels in one file for the mutants: the folder gets both. */
 enum { IMAGES = 16 + 3 * 4, LABELS = 8 + 3 };
 static const unsigned char idx[IMAGES + LABELS] = {0,  0,  8, 3, 0, 0, 0, 3, 0, 0, 0, 2, 0,

@@ -38,4 +38,22 @@ static inline void tg_swap_bytes(void *data, size_t n, size_t size)
         }
 }
 
+/* A half: 1 sign, 5 exponent and 10 fraction bits; every one of them is an f32. */
+static inline float tg_half(uint16_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x8000) << 16;
+    uint32_t exponent = h >> 10 & 31, fraction = h & 0x3FF, bits = sign;
+    if (exponent == 31) {
+        bits = sign | 0x7F800000 | fraction << 13;
+    } else if (exponent) {
+        bits = sign | (exponent + 112) << 23 | fraction << 13;
+    } else if (fraction) {
+        for (exponent = 113; !(fraction & 0x400); exponent--) fraction <<= 1;
+        bits = sign | exponent << 23 | (fraction & 0x3FF) << 13;
+    }
+    float y;
+    memcpy(&y, &bits, sizeof y);
+    return y;
+}
+
 #endif

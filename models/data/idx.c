@@ -1,6 +1,7 @@
 /* Reading images and labels in the IDX format: two zero bytes, the type (8: bytes), the number of dimensions, each size as a big-endian 32-bit number, the
  * data. */
 #define _POSIX_C_SOURCE 200809L
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,21 +17,53 @@ typedef struct idx {
     size_t capacity;
 } idx;
 
-/* FOLDER/PART-KIND, or that with .gz when only this exists. */
-static void find_path(char *path, size_t room, const char *folder, const char *part,
-                      const char *kind)
-{
-    struct stat info;
-    const int n = snprintf(path, room, "%s/%s-%s", folder, part, kind);
-    if (n > 0 && (size_t)n + 4 < room && stat(path, &info) != 0) {
-        strcpy(path + n, ".gz");
-        if (stat(path, &info) != 0) path[n] = 0;
-    }
-}
-
 static bool fail(tg_dataset *d, const char *path, int64_t byte, const char *what)
 {
     return tg_error_set(&d->error, NULL, path, TG_EFORMAT, "byte %lld: %s", (long long)byte, what),
+           false;
+}
+
+/* Whether a file is called PART-KIND, with -idx or .idx as it is spelt, behind a prefix that ends with a dash or none (EMNIST's), plain or .gz. */
+static bool is_called(const char *name, const char *part, const char *kind)
+{
+    char plain[300];
+    const size_t n = strlen(name), gz = n > 3 && !strcmp(name + n - 3, ".gz") ? 3 : 0,
+                 expected = strlen(part) + 1 + strlen(kind);
+    if (n >= sizeof plain || n - gz < expected) return false;
+    memcpy(plain, name, n - gz);
+    plain[n - gz] = 0;
+    char *dot = strstr(plain, ".idx");
+    if (dot) *dot = '-';
+    const char *at = plain + n - gz - expected;
+    return !strncmp(at, part, strlen(part)) && at[strlen(part)] == '-' &&
+           !strcmp(at + strlen(part) + 1, kind) && (at == plain || at[-1] == '-');
+}
+
+/* The file of that kind: by its usual name, plain before .gz, or else the only one that is called so. When there is none, path is the usual
+ * name. false: there are several. */
+static bool find_path(tg_dataset *d, char *path, size_t room, const char *folder, const char *part,
+                      const char *kind)
+{
+    struct stat info;
+    const int usual = snprintf(path, room, "%s/%s-%s", folder, part, kind);
+    if (stat(path, &info) == 0) return true;
+    strcpy(path + usual, ".gz");
+    if (stat(path, &info) == 0) return true;
+    path[usual] = 0;
+    int found = 0;
+    DIR *list = opendir(folder);
+    for (const struct dirent *entry; list && (entry = readdir(list));) {
+        const size_t start = strlen(folder), n = strlen(entry->d_name);
+        if (!is_called(entry->d_name, part, kind) || start + n + 2 > room) continue;
+        path[start] = '/';
+        memcpy(path + start + 1, entry->d_name, n + 1);
+        found++;
+    }
+    if (list) closedir(list);
+    if (found < 2) return true;
+    return tg_error_set(&d->error, NULL, folder, TG_EFORMAT,
+                        "several files are called %s-%s: each needs a folder of its own", part,
+                        kind),
            false;
 }
 
@@ -153,7 +186,7 @@ static bool convert(tg_dataset *d, const idx *images, const idx *labels)
         else d->class_number[i] = labels->data[i];
     }
     d->rows = images->count;
-    d->has_target = true;
+    d->has_target = labels->count > 0;
     return true;
 }
 
@@ -169,11 +202,15 @@ tg_status tg_dataset_read_idx(tg_dataset *d, const char *folder, const char *par
     if (schema && !tg_schema_usable(schema, e)) return e->status;
     if (strlen(folder) + strlen(part) > 4000)
         return tg_error_set(e, NULL, "data set", TG_EVALUE, "the folder's name is too long");
-    find_path(image_path, sizeof image_path, folder, part, "images-idx3-ubyte");
-    find_path(label_path, sizeof label_path, folder, part, "labels-idx1-ubyte");
     idx images = {0}, labels = {0};
-    bool ok = read_idx(d, image_path, 3, &images) && read_idx(d, label_path, 1, &labels);
-    if (ok && images.count != labels.count) {
+    struct stat info;
+    bool ok = find_path(d, image_path, sizeof image_path, folder, part, "images-idx3-ubyte") &&
+              find_path(d, label_path, sizeof label_path, folder, part, "labels-idx1-ubyte") &&
+              read_idx(d, image_path, 3, &images);
+    /* A model can say what images without labels show. */
+    const bool alone = ok && schema && stat(label_path, &info) != 0;
+    ok = ok && (alone || read_idx(d, label_path, 1, &labels));
+    if (ok && !alone && images.count != labels.count) {
         ok = false;
         tg_error_set(e, NULL, label_path, TG_EFORMAT, "byte 4: %lld labels for %lld images",
                      (long long)labels.count, (long long)images.count);

@@ -236,29 +236,12 @@ bool tg_safetensors_has_shape(const tg_safetensors *s, int64_t tensor, tg_shape 
     return same;
 }
 
-/* A half is 1 sign, 5 exponent and 10 fraction bits; every one of them is an f32. */
-static float from_half(uint16_t h)
-{
-    const uint32_t sign = (uint32_t)(h & 0x8000) << 16;
-    uint32_t exponent = h >> 10 & 31, fraction = h & 0x3FF, bits;
-    if (exponent == 31) bits = sign | 0x7F800000 | fraction << 13;
-    else if (exponent) bits = sign | (exponent + 112) << 23 | fraction << 13;
-    else if (!fraction) bits = sign;
-    else {
-        for (exponent = 113; !(fraction & 0x400); exponent--) fraction <<= 1;
-        bits = sign | exponent << 23 | (fraction & 0x3FF) << 13;
-    }
-    float y;
-    memcpy(&y, &bits, sizeof y);
-    return y;
-}
-
 static void widen(const unsigned char *from, size_t n, bool half, float *to)
 {
     for (size_t k = 0; k < n; k++) {
         const uint16_t h = (uint16_t)(from[2 * k] | from[2 * k + 1] << 8);
         const uint32_t bits = (uint32_t)h << 16;
-        if (half) to[k] = from_half(h);
+        if (half) to[k] = tg_half(h);
         else memcpy(&to[k], &bits, sizeof bits);
     }
 }

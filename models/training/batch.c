@@ -1,9 +1,8 @@
 /* Rows on their way into the net: standardisation, gathering, recording as inputs. */
 #define TG_HERE NULL
-#include <float.h>
-#include <math.h>
 #include <string.h>
 
+#include "../data/scaler.h"
 #include "../layers/mlp.h"
 
 /* ---------------------------------------------------------------- standardisation */
@@ -15,33 +14,6 @@ bool tg_scaling_reserve(tg_mlp *m)
     return m->scaling.mean && m->scaling.std;
 }
 
-/* Numbers that are kept as f32, or as f64 because they are not the same in f32. */
-typedef struct numbers {
-    const float *narrow;
-    const double *wide; /* NULL: narrow has them */
-} numbers;
-
-static double at(numbers x, int64_t k) { return x.wide ? x.wide[k] : (double)x.narrow[k]; }
-
-/* Mean and population standard deviation of a column of n numbers, `stride` apart from `first` on; deviation 1 for a column that is constant but for
- * rounding. */
-static void moments(numbers x, int64_t first, int64_t n, int64_t stride, double *mean, double *std)
-{
-    double sum = 0, squares = 0;
-    bool constant = true;
-    for (int64_t i = 0; i < n; i++) {
-        sum += at(x, first + i * stride);
-        constant = constant && at(x, first + i * stride) == at(x, first);
-    }
-    *mean = constant ? at(x, first) : sum / (double)n;
-    for (int64_t i = 0; i < n; i++) {
-        const double difference = at(x, first + i * stride) - *mean;
-        squares += difference * difference;
-    }
-    *std = sqrt(squares / (double)n);
-    if (!(*std >= DBL_MIN)) *std = 1;
-}
-
 tg_status tg_scaling_learn(tg_mlp *m, const tg_dataset *d)
 {
     tg_scaling *s = &m->scaling;
@@ -50,11 +22,12 @@ tg_status tg_scaling_learn(tg_mlp *m, const tg_dataset *d)
         if (!tg_scaling_reserve(m))
             return tg_error_set(&m->error, NULL, "fit", TG_ENOMEM, "no memory");
         for (int64_t k = 0; k < m->inputs; k++)
-            moments((numbers){d->x, d->exact}, k, d->rows, m->inputs, &s->mean[k], &s->std[k]);
+            tg_moments((tg_numbers){d->x, d->exact}, k, d->rows, m->inputs, &s->mean[k],
+                       &s->std[k]);
     }
     if (m->head == TG_HEAD_MSE)
-        moments((numbers){d->number, d->exact_number}, 0, d->rows, 1, &s->target_mean,
-                &s->target_std);
+        tg_moments((tg_numbers){d->number, d->exact_number}, 0, d->rows, 1, &s->target_mean,
+                   &s->target_std);
     s->known = true;
     return TG_OK;
 }
@@ -92,20 +65,20 @@ void tg_batch_gather(const tg_mlp *m, tg_batch *b, const tg_dataset *d, int64_t 
 {
     const int64_t width = m->inputs;
     const tg_scaling *s = &m->scaling;
-    const numbers features = {d->x, d->exact}, target = {d->number, d->exact_number};
+    const tg_numbers features = {d->x, d->exact}, target = {d->number, d->exact_number};
     for (int64_t i = 0; i < n; i++) {
         const int64_t from = row ? row[i] : first + i;
         const float *x = d->x + from * width;
         float *y = b->x + i * width;
         if (s->mean) {
             for (int64_t k = 0; k < width; k++)
-                y[k] = (float)((at(features, from * width + k) - s->mean[k]) / s->std[k]);
+                y[k] = (float)((tg_number_at(features, from * width + k) - s->mean[k]) / s->std[k]);
         } else {
             memcpy(y, x, (size_t)width * sizeof *y);
         }
         if (!d->has_target) continue;
         if (m->head == TG_HEAD_MSE) {
-            b->number[i] = (float)((at(target, from) - s->target_mean) / s->target_std);
+            b->number[i] = (float)((tg_number_at(target, from) - s->target_mean) / s->target_std);
         } else {
             b->class_number[i] = d->class_number[from];
             b->number[i] = (float)d->class_number[from];
