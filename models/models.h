@@ -367,13 +367,13 @@ TG_API tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator);
  * Plain safetensors files, which PyTorch and others read and write. */
 
 typedef struct tg_params_file_options {
-    size_t size;
+    size_t size TG_ZERO;
     /* A parameter's name in the file, which must stay valid until it is called again; NULL: leave the parameter out. Without a function names are
      * the same. Is called several times for each parameter. */
-    const char *(*name)(const char *parameter, void *user);
-    void *user;
-    bool
-        partial; /* loading: what the file lacks keeps its value, and what belongs to no parameter is left */
+    const char *(*name)(const char *parameter, void *user)TG_ZERO;
+    void *user TG_ZERO;
+    /* Loading: what the file lacks keeps its value, and what belongs to no parameter is left. */
+    bool partial TG_ZERO;
 } tg_params_file_options;
 
 /* Writes all parameters to one file, f64 before f32; the file is replaced as by tg_mlp_save. Errors stick to ps: TG_EIO, TG_ENOMEM, TG_EVALUE for

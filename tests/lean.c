@@ -29,6 +29,14 @@ Test(lean, what_is_left_out_fails_and_says_why)
     cr_expect_str_eq(tg_mlp_message(m), "some.safetensors: built without jansson");
     cr_expect_eq(tg_mlp_status(loaded), TG_ESTATE);
     cr_expect_str_eq(tg_mlp_message(loaded), "some.safetensors: built without jansson");
+    for (int load = 0; load < 2; load++) {
+        tg_params *ps = tg_params_new(NULL);
+        const char *path = "some.safetensors";
+        cr_expect_eq(load ? tg_params_load(ps, path, NULL) : tg_params_save(ps, path, NULL),
+                     TG_ESTATE);
+        cr_expect_str_eq(tg_params_message(ps), "some.safetensors: built without jansson");
+        tg_params_free(ps);
+    }
     tg_mlp_free(loaded);
     tg_mlp_free(m);
     tg_dataset_free(csv);

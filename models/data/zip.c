@@ -1,8 +1,9 @@
-/* Zip archives (PKWARE's APPNOTE 6.3). zlib computes the checksums and inflates. */
+/* Zip archives (PKWARE's APPNOTE 6.3). */
 #include "zip.h"
 
 #include <string.h>
-#include <zlib.h>
+
+#include "inflate.h"
 
 enum {
     LOCAL = 30,
@@ -44,17 +45,16 @@ static const unsigned char *find_end(const reader *r)
     return NULL;
 }
 
-static bool inflate_all(const unsigned char *from, size_t n, unsigned char *to, size_t bytes)
+static bool inflate_all(const reader *r, size_t start, size_t n, unsigned char *to, size_t bytes)
 {
-    z_stream z = {.next_in = (unsigned char *)(uintptr_t)from,
-                  .avail_in = (uInt)n,
-                  .next_out = to,
-                  .avail_out = (uInt)bytes};
-    if (inflateInit2(&z, -MAX_WBITS) != Z_OK) return false;
-    const int status = inflate(&z, Z_FINISH);
-    const bool ok = status == Z_STREAM_END && z.total_out == bytes && z.avail_in == 0;
-    inflateEnd(&z);
-    return ok;
+    switch (tg_inflate(r->bytes + start, n, to, bytes)) {
+    case TG_OK: return true;
+    case TG_ESTATE:
+        tg_error_set(r->error, NULL, r->path, TG_ESTATE,
+                     "a member is compressed; built without zlib");
+        return false;
+    default: return bad(r, "a member does not inflate to its size");
+    }
 }
 
 static bool read_member(const reader *r, const char *name, const unsigned char *record,
@@ -82,11 +82,9 @@ static bool read_member(const reader *r, const char *name, const unsigned char *
             return tg_error_set(r->error, NULL, r->path, TG_ENOMEM, "no memory for %zu bytes",
                                 bytes),
                    false;
-        ok = inflate_all(r->bytes + start, packed, unpacked, bytes) ||
-             bad(r, "a member does not inflate to its size");
+        ok = inflate_all(r, start, packed, unpacked, bytes);
     }
-    if (ok && (uint32_t)crc32_z(0, content, bytes) != crc)
-        ok = bad(r, "the checksum of a member is wrong");
+    if (ok && tg_crc32(0, content, bytes) != crc) ok = bad(r, "the checksum of a member is wrong");
     ok = ok && member(user, name, content, bytes, r->path);
     tg_release(r->allocator, unpacked, bytes);
     return ok;
@@ -143,7 +141,7 @@ static void put(tg_zip_writer *z, const void *data, size_t bytes)
 static void measure(void *to, const void *data, size_t bytes)
 {
     tg_zip_writer *z = to;
-    z->crc = (uint32_t)crc32_z(z->crc, data, bytes);
+    z->crc = tg_crc32(z->crc, data, bytes);
     z->member_bytes += bytes;
 }
 

@@ -1,4 +1,5 @@
 /* What a lean library leaves out: it is there, and says so. */
+#include "../../graph/params.h"
 #include "../layers/mlp.h"
 
 tg_status tg_dataset_read_csv(tg_dataset *d, const char *path, const tg_csv_options *options)
@@ -19,4 +20,22 @@ tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator)
     tg_mlp *m = tg_mlp_blank(allocator);
     if (m) tg_error_set(&m->error, NULL, path, TG_ESTATE, "built without jansson");
     return m;
+}
+
+static tg_status without_jansson(tg_params *ps, const char *path)
+{
+    if (!ps || ps->error.status != TG_OK) return tg_params_status(ps);
+    return tg_error_set(&ps->error, NULL, path, TG_ESTATE, "built without jansson");
+}
+
+tg_status tg_params_save(tg_params *ps, const char *path, const tg_params_file_options *options)
+{
+    (void)options;
+    return without_jansson(ps, path);
+}
+
+tg_status tg_params_load(tg_params *ps, const char *path, const tg_params_file_options *options)
+{
+    (void)options;
+    return without_jansson(ps, path);
 }
