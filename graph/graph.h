@@ -96,7 +96,7 @@ typedef struct tg_shape {
 } tg_shape;
 
 /* A shape of ndim sizes. An impossible request (ndim outside 0..8, dim NULL with ndim > 0, a negative size, or a product
- * beyond 2^62) gives a shape with ndim = -1, which every function that takes a shape refuses with TG_ESHAPE. One size may be -1, open: tg_reshape
+ * beyond 2^57 elements) gives a shape with ndim = -1, which every function that takes a shape refuses with TG_ESHAPE. One size may be -1, open: tg_reshape
  * fills it in, and every other function refuses such a shape too. */
 TG_API tg_shape tg_shape_of(int ndim, const int64_t *dim);
 TG_API int64_t
@@ -454,25 +454,22 @@ TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, 
 #endif
 
 #ifndef TG_NO_MACROS
-#define tg_input(t, dtype, shape, ...) tg_input_at(t, TG_HERE, dtype, shape, __VA_ARGS__)
-#define tg_input_borrow(t, dtype, shape, ...) \
-    tg_input_borrow_at(t, TG_HERE, dtype, shape, __VA_ARGS__)
+/* An array or a struct written in place has commas: what may be one is in the variable part. */
+#define tg_input(t, dtype, ...) tg_input_at(t, TG_HERE, dtype, __VA_ARGS__)
+#define tg_input_borrow(t, dtype, ...) tg_input_borrow_at(t, TG_HERE, dtype, __VA_ARGS__)
 #define tg_constant(t, dtype, value) tg_constant_at(t, TG_HERE, dtype, value)
 #define tg_detach(t, x) tg_detach_at(t, TG_HERE, x)
 #define tg_keep(t, x) tg_keep_at(t, TG_HERE, x)
-#define tg_eval(t, n, x) tg_eval_at(t, TG_HERE, n, x)
+#define tg_eval(t, n, ...) tg_eval_at(t, TG_HERE, n, __VA_ARGS__)
 #define tg_item(t, x) tg_item_at(t, TG_HERE, x)
 #define tg_data(t, x) tg_data_at(t, TG_HERE, x)
 #define tg_backward(t, loss) tg_backward_at(t, TG_HERE, loss)
-#define tg_grad(t, y, seed, n, x, gx, allow_unused) \
-    tg_grad_at(t, TG_HERE, y, seed, n, x, gx, allow_unused)
-#define tg_jvp(t, y, n, x, v) tg_jvp_at(t, TG_HERE, y, n, x, v)
+#define tg_grad(t, y, seed, n, ...) tg_grad_at(t, TG_HERE, y, seed, n, __VA_ARGS__)
+#define tg_jvp(t, y, n, ...) tg_jvp_at(t, TG_HERE, y, n, __VA_ARGS__)
 #define tg_hvp(t, y, x, v) tg_hvp_at(t, TG_HERE, y, x, v)
 #define tg_replay(t) tg_replay_at(t, TG_HERE)
 #define tg_write_dot(t, path, loss) tg_write_dot_at(t, TG_HERE, path, loss)
-#define tg_param_new(ps, name, dtype, shape, ...)    \
-    tg_param_new_at(ps, TG_HERE, name, dtype, shape, \
-                    __VA_ARGS__) /* (tg_init){a, b, c} has commas */
+#define tg_param_new(ps, name, dtype, ...) tg_param_new_at(ps, TG_HERE, name, dtype, __VA_ARGS__)
 #endif
 
 #endif

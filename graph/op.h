@@ -196,8 +196,7 @@ TG_API tg_tensor *tg_fail_at(tg_tape *t, const char *where, tg_status status, co
 TG_API int64_t tg_draw_ordinal(tg_tape *t);
 
 #ifndef TG_NO_MACROS
-#define tg_apply(t, op, n_in, x, n_attrs, attrs) \
-    tg_apply_at(t, TG_HERE, op, n_in, x, n_attrs, attrs)
+#define tg_apply(t, op, n_in, ...) tg_apply_at(t, TG_HERE, op, n_in, __VA_ARGS__)
 #define tg_constant_like(t, x, value) tg_constant_like_at(t, TG_HERE, x, value)
 #endif
 

@@ -46,6 +46,9 @@ void tg_plan_lifetimes(planner *p)
     }
 }
 
+/* Where the sum of many values' bytes would leave the int64_t, there is no memory for them. */
+static const int64_t SLAB_MOST = INT64_MAX / 2;
+
 /* The smallest hole that is large enough, else the end of the slab. */
 int64_t tg_slab_take(slab *s, int64_t bytes)
 {
@@ -59,7 +62,8 @@ int64_t tg_slab_take(slab *s, int64_t bytes)
         int64_t offset = s->top;
         if (s->n && s->holes[s->n - 1].offset + s->holes[s->n - 1].bytes == s->top)
             offset = s->holes[--s->n].offset;
-        s->top = offset + bytes;
+        if (bytes > SLAB_MOST - offset) s->p->failed = true;
+        else s->top = offset + bytes;
         return offset;
     }
     hole *h = &s->holes[best];

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base.h"
 #include "tape.h"
 
 /* ---------------------------------------------------------------- types */
@@ -284,26 +285,22 @@ static bool resolve_param(tg_tape *t, const char *where, tg_param *p, uint32_t *
     return true;
 }
 
+bool tg_belongs(tg_tape *t, const char *where, const char *what, const tg_tensor *x)
+{
+    if (x && (x->tape == t ? x->id < t->n : !x->tape)) return true;
+    if (!x) tg_tape_fail(t, where, what, TG_ENULL, "an operand is NULL");
+    else
+        tg_tape_fail(t, where, what, TG_ETAPE, "an operand belongs to %s",
+                     x->tape == t ? "an earlier recording of this tape" : "another tape");
+    return false;
+}
+
 bool tg_resolve(tg_tape *t, const char *where, const char *what, tg_tensor *x, uint32_t *node)
 {
-    if (!x) {
-        tg_tape_fail(t, where, what, TG_ENULL, "an operand is NULL");
-        return false;
-    }
-    if (x->tape == t) {
-        if (x->id >= t->n) {
-            tg_tape_fail(t, where, what, TG_ETAPE,
-                         "an operand belongs to an earlier recording of this tape");
-            return false;
-        }
-        *node = x->id;
-        return true;
-    }
-    if (x->tape) {
-        tg_tape_fail(t, where, what, TG_ETAPE, "an operand belongs to another tape");
-        return false;
-    }
-    return resolve_param(t, where, (tg_param *)x, node);
+    if (!tg_belongs(t, where, what, x)) return false;
+    if (!x->tape) return resolve_param(t, where, (tg_param *)x, node);
+    *node = x->id;
+    return true;
 }
 
 static tg_tensor *record_input(tg_tape *t, const char *where, tg_dtype dtype, tg_shape shape,
@@ -319,7 +316,8 @@ static tg_tensor *record_input(tg_tape *t, const char *where, tg_dtype dtype, tg
     int64_t count = same ? t->type[before->type].count : tg_shape_count(shape);
     if (size == 0)
         return tg_tape_fail(t, where, "input", TG_EDTYPE, "no such dtype: %d", (int)dtype), NULL;
-    if (count < 0) return tg_tape_fail(t, where, "input", TG_ESHAPE, "an impossible shape"), NULL;
+    if (count < 0)
+        return tg_tape_fail(t, where, "input", TG_ESHAPE, "%s", tg_shape_refusal(shape).text), NULL;
     if (!data && count > 0)
         return tg_tape_fail(t, where, "input", TG_ENULL, "the data is NULL"), NULL;
     tg_tensor *handle;
@@ -401,7 +399,10 @@ static bool check_elementwise(const recording *at, tg_rule *r)
     for (int k = 0; k < r->n_in; k++) {
         tg_shape y = tg_shape_broadcast(r->y.shape, r->x[k].shape);
         if (y.ndim < 0)
-            return tg_rule_fail(r, TG_ESHAPE, "shapes don't broadcast: %s and %s",
+            return tg_rule_fail(r, TG_ESHAPE,
+                                tg_shape_too_large(y) ? "%s and %s broadcast to more than 2^57 "
+                                                        "elements, beyond any memory"
+                                                      : "shapes don't broadcast: %s and %s",
                                 tg_shape_text(r->x[k].shape).text, tg_shape_text(r->y.shape).text);
         r->y.shape = y;
     }
@@ -423,9 +424,8 @@ static bool check(const recording *at, tg_rule *r)
     if (!at->op->rule) return tg_rule_fail(r, TG_EVALUE, "the op has no shape rule");
     if (!at->op->rule(r)) return false;
     if (tg_shape_count(r->y.shape) < 0)
-        return tg_rule_fail(
-            r, TG_ESHAPE,
-            "the result has an impossible shape (beyond 8 dimensions or 2^62 elements)");
+        return tg_rule_fail(r, TG_ESHAPE, "the result would have %s",
+                            tg_shape_refusal(r->y.shape).text);
     return true;
 }
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "bytes.h"
 #include "folds.h"
 #include "math.h"
 
@@ -91,11 +92,11 @@ static int64_t offset_of(const problem *p, const operand *o, int64_t batch)
     return offset;
 }
 
-/* Takes the next `count` elements of scratch memory. */
-static void *take(const problem *p, char *memory, int64_t *at, int64_t count)
+/* Takes the next rows x columns elements of scratch memory. */
+static void *take(const problem *p, char *memory, int64_t *at, int64_t rows, int64_t columns)
 {
     void *start = memory ? memory + *at : NULL;
-    *at += padded(count * (int64_t)p->element, 64);
+    *at = tg_plus(*at, padded(tg_times(tg_times(rows, columns), (int64_t)p->element), 64));
     return start;
 }
 
@@ -104,22 +105,22 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
     int64_t at = 0;
     const int64_t width = p->key > p->value ? p->key : p->value;
     *b = (block){0};
-    b->q_turned = take(p, memory, &at, p->d * p->queries);
-    b->k = take(p, memory, &at, p->keys * p->key);
-    b->v = take(p, memory, &at, p->keys * p->value);
-    b->score = take(p, memory, &at, p->keys * p->queries);
-    b->sum = take(p, memory, &at, p->queries * width);
-    b->top = take(p, memory, &at, p->queries);
-    b->shift = take(p, memory, &at, p->queries);
-    b->total = take(p, memory, &at, p->queries);
-    b->factor = take(p, memory, &at, p->queries);
-    b->any = take(p, memory, &at, p->queries);
+    b->q_turned = take(p, memory, &at, p->d, p->queries);
+    b->k = take(p, memory, &at, p->keys, p->key);
+    b->v = take(p, memory, &at, p->keys, p->value);
+    b->score = take(p, memory, &at, p->keys, p->queries);
+    b->sum = take(p, memory, &at, p->queries, width);
+    b->top = take(p, memory, &at, p->queries, 1);
+    b->shift = take(p, memory, &at, p->queries, 1);
+    b->total = take(p, memory, &at, p->queries, 1);
+    b->factor = take(p, memory, &at, p->queries, 1);
+    b->any = take(p, memory, &at, p->queries, 1);
     if (!gradient) return at;
-    b->q = take(p, memory, &at, p->queries * p->key);
-    b->gy = take(p, memory, &at, p->queries * p->value);
-    b->gy_turned = take(p, memory, &at, p->e * p->queries);
-    b->slope = take(p, memory, &at, p->keys * p->queries);
-    b->tile = take(p, memory, &at, p->keys * width);
+    b->q = take(p, memory, &at, p->queries, p->key);
+    b->gy = take(p, memory, &at, p->queries, p->value);
+    b->gy_turned = take(p, memory, &at, p->e, p->queries);
+    b->slope = take(p, memory, &at, p->keys, p->queries);
+    b->tile = take(p, memory, &at, p->keys, width);
     return at;
 }
 

@@ -163,6 +163,14 @@ static const tg_op op_where = {.size = sizeof(tg_op),
                                .span = &where_span,
                                .vjp = where_vjp};
 
+/* The same under its own name. */
+static const tg_op safe_where = {.size = sizeof(tg_op),
+                                 .name = "safe_where",
+                                 .n_in = 3,
+                                 .rule = where_rule,
+                                 .span = &where_span,
+                                 .vjp = where_vjp};
+
 tg_tensor *tg_where_at(tg_tape *t, const char *where, tg_tensor *condition, tg_tensor *a,
                        tg_tensor *b)
 {
@@ -171,7 +179,7 @@ tg_tensor *tg_where_at(tg_tape *t, const char *where, tg_tensor *condition, tg_t
 tg_tensor *tg_safe_where_at(tg_tape *t, const char *where, tg_tensor *condition, tg_tensor *x,
                             double substitute)
 {
-    return tg_where(t, condition, x, number_like(t, where, x, substitute));
+    return tg_apply_3(t, where, &safe_where, condition, x, number_like(t, where, x, substitute));
 }
 
 RECORD(where, (tg_where)(t, x[0], x[1], x[2]))

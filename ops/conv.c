@@ -18,9 +18,7 @@ static bool float_rule(tg_rule *r)
 
 static bool shaped(tg_rule *r, int64_t n, int64_t channels, int64_t height, int64_t width)
 {
-    const tg_shape shape = TG_SHAPE(n, channels, height, width);
-    if (shape.ndim < 0) return tg_rule_fail(r, TG_ESHAPE, "the result has more than 2^62 elements");
-    r->y = (tg_type){r->x[0].dtype, shape};
+    r->y = (tg_type){r->x[0].dtype, TG_SHAPE(n, channels, height, width)};
     return true;
 }
 
@@ -30,6 +28,10 @@ static bool conv_rule(tg_rule *r)
     const int64_t groups = r->attrs[TG_CONV_GROUPS];
     int64_t out[2];
     if (!float_rule(r)) return false;
+    if (x.ndim == 3 && w.ndim == 4)
+        return tg_rule_fail(r, TG_ESHAPE,
+                            "x %s has no axis of images: tg_unsqueeze(t, x, 0) makes it one image",
+                            tg_shape_text(x).text);
     if (x.ndim != 4 || w.ndim != 4 || x.dim[1] % groups || x.dim[1] / groups != w.dim[1] ||
         w.dim[0] % groups)
         return tg_rule_fail(r, TG_ESHAPE, "x %s does not fit w %s in %" PRId64 " groups",
@@ -143,7 +145,9 @@ static void weight_gradient_vjp(TG_VJP)
 tg_tensor *tg_conv2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *w, tg_tensor *b,
                         tg_conv options)
 {
-    if (!tg_ready(t, where, "conv2d", x) || !tg_ready(t, where, "conv2d", w)) return NULL;
+    if (!tg_ready(t, where, "conv2d", x) || !tg_ready(t, where, "conv2d", w) ||
+        (b && !tg_ready(t, where, "conv2d", b)))
+        return NULL;
     int64_t attrs[TG_CONV_ATTRS];
     attrs[TG_CONV_GROUPS] = options.groups ? options.groups : 1;
     for (int d = 0; d < 2; d++) {

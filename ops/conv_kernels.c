@@ -1,5 +1,6 @@
 /* Convolutions and their gradients, for many small images by conv_lanes.h, for others by matrix products. Cuts follow from shapes and the build alone,
  * and partial sums are added in their order. */
+#include "bytes.h"
 #include "conv.h"
 #include "gemm.h"
 #include "lanes.h"
@@ -251,8 +252,8 @@ static tg_conv_plan plan_of(const tg_call *c, const tg_shape *x, const tg_shape 
 static void finish(tg_conv_plan *p, int64_t table, int64_t part_elements)
 {
     p->table = rounded(table);
-    p->part_bytes = rounded(part_elements * (int64_t)tg_dtype_size(p->dtype));
-    p->scratch = p->table + p->parts * p->part_bytes;
+    p->part_bytes = rounded(tg_times(part_elements, (int64_t)tg_dtype_size(p->dtype)));
+    p->scratch = tg_plus(p->table, tg_times(p->parts, p->part_bytes));
 }
 
 static int64_t strip_of(int64_t height, int64_t width, int64_t pixels)
@@ -276,10 +277,10 @@ static void prepare_correlation(tg_conv_plan *p, bool transposed)
     if (p->lanes) {
         p->strip = strip_of(height, width, 48);
         finish(p, (height + width) * (int64_t)sizeof(run),
-               p->lanes * (source + 8 * p->strip * width));
+               tg_times(p->lanes, source + 8 * p->strip * width));
     } else {
         p->strip = product_strip(p);
-        finish(p, 0, taps_of(p) * p->strip * p->axis[1].out);
+        finish(p, 0, tg_times(taps_of(p), p->strip * p->axis[1].out));
     }
 }
 
@@ -312,13 +313,14 @@ void tg_conv_weight_gradient_prepare(const tg_call *c, void *prepared)
         padded_sizes(p, size);
         p->strip = strip_of(p->axis[0].out, p->axis[1].out, 64);
         const int64_t padded = size[0] * size[1], plain = padded == pixels_of(p) ? 0 : pixels_of(p);
-        p->sums = p->lanes * (p->c * (padded + plain) + p->o * p->strip * p->axis[1].out);
+        p->sums = tg_times(
+            p->lanes, tg_plus(p->c * (padded + plain), tg_times(p->o, p->strip * p->axis[1].out)));
         finish(p, taps_of(p) * (int64_t)sizeof(int64_t),
-               p->sums + (weights + p->lanes - 1) / p->lanes * p->lanes * p->lanes);
+               tg_plus(p->sums, (weights + p->lanes - 1) / p->lanes * p->lanes * p->lanes));
     } else {
         p->strip = product_strip(p);
-        p->sums = taps_of(p) * p->strip * p->axis[1].out + weights / p->groups;
-        finish(p, 0, p->sums + weights);
+        p->sums = tg_plus(tg_times(taps_of(p), p->strip * p->axis[1].out), weights / p->groups);
+        finish(p, 0, tg_plus(p->sums, weights));
     }
 }
 

@@ -350,7 +350,9 @@ static void gradients_vjp(TG_VJP)
     const int64_t with_classes[] = {attrs[0], tg_tensor_shape(x[0]).dim[1]};
     tg_tensor *mass = tg_apply_at(t, TG_HERE, &cross_entropy_masses, 3,
                                   (tg_tensor *[]){x[1], x[2], x[3]}, 2, with_classes);
-    tg_tensor *p = tg_softmax(t, x[0], -1),
+    /* an ignored row, of mass 0, may hold anything */
+    tg_tensor *kept = tg_unsqueeze(t, tg_not_equal(t, mass, tg_constant_like(t, mass, 0)), -1);
+    tg_tensor *p = tg_softmax(t, tg_where(t, kept, x[0], tg_constant_like(t, x[0], 0)), -1),
               *centred = tg_sub(t, gy, row_sums(t, TG_HERE, tg_mul(t, gy, p)));
     gx[0] = tg_mul(t, tg_mul(t, p, centred), tg_unsqueeze(t, tg_mul(t, g, mass), -1));
 }
@@ -399,7 +401,16 @@ static tg_tensor *as_table(tg_tape *t, const char *where, tg_tensor *x)
 static bool fits(tg_tape *t, const char *where, const char *name, tg_tensor *x, tg_tensor *target,
                  tg_tensor *weights)
 {
-    if (!tg_ready_float(t, TG_HERE, name, x) || !tg_ready(t, TG_HERE, name, target)) return false;
+    if (!tg_ready(t, TG_HERE, name, x) || !tg_ready(t, TG_HERE, name, target) ||
+        (weights && !tg_ready(t, TG_HERE, name, weights)))
+        return false;
+    if (tg_tensor_dtype(x) == TG_I64 && tg_tensor_dtype(target) != TG_I64)
+        tg_fail_at(t, TG_HERE, TG_EDTYPE,
+                   "%s: the prediction %s is i64 and the target %s is %s: are they exchanged?",
+                   name, tg_shape_text(tg_tensor_shape(x)).text,
+                   tg_shape_text(tg_tensor_shape(target)).text,
+                   tg_dtype_name(tg_tensor_dtype(target)));
+    if (!tg_ready_float(t, TG_HERE, name, x)) return false;
     const tg_shape shape = tg_tensor_shape(x), w = tg_tensor_shape(weights);
     if (shape.ndim < 1 || shape.dim[class_axis(shape)] == 0)
         tg_fail_at(t, TG_HERE, TG_ESHAPE, "%s: %s has no classes", name, tg_shape_text(shape).text);
@@ -415,10 +426,19 @@ static bool fits(tg_tape *t, const char *where, const char *name, tg_tensor *x, 
 static bool labels_fit(tg_tape *t, const char *where, const char *name, tg_tensor *x,
                        tg_tensor *target)
 {
-    const tg_shape wanted = without_classes(tg_tensor_shape(x)), shape = tg_tensor_shape(target);
+    const tg_shape given = tg_tensor_shape(x), shape = tg_tensor_shape(target),
+                   wanted = without_classes(given);
+    const bool classes_last = given.ndim > 2 && shape.ndim == given.ndim - 1 &&
+                              tg_shape_equal(shape, tg_shape_of(shape.ndim, given.dim));
     if (tg_tensor_dtype(target) != TG_I64)
         tg_fail_at(t, TG_HERE, TG_EDTYPE, "%s: a target of classes is i64, not %s", name,
                    tg_dtype_name(tg_tensor_dtype(target)));
+    else if (!tg_shape_equal(wanted, shape) && classes_last)
+        tg_fail_at(t, TG_HERE, TG_ESHAPE,
+                   "%s: the classes of a prediction stand on axis 1, but a target %s goes with "
+                   "classes on the last axis of %s: tg_transpose(t, x, 1, -1) for 3 dimensions, "
+                   "else tg_permute",
+                   name, tg_shape_text(shape).text, tg_shape_text(given).text);
     else if (!tg_shape_equal(wanted, shape))
         tg_fail_at(t, TG_HERE, TG_ESHAPE, "%s: prediction %s wants a target %s, not %s", name,
                    tg_shape_text(tg_tensor_shape(x)).text, tg_shape_text(wanted).text,
@@ -438,7 +458,11 @@ static tg_tensor *finish(tg_tape *t, const char *where, const tg_op *masses, tg_
     tg_tensor *mass = tg_apply_at(t, TG_HERE, masses, 3,
                                   (tg_tensor *[]){labels, weights, tg_constant_like(t, weights, 0)},
                                   2, (int64_t[]){ignored, classes});
-    return tg_div(t, tg_sum(t, y, TG_ALL_AXES, false), tg_sum(t, mass, TG_ALL_AXES, false));
+    /* Of no rows the mean is NaN, but nothing divides by 0 on the way to a derivative. */
+    tg_tensor *sum = tg_sum(t, mass, TG_ALL_AXES, false);
+    tg_tensor *some = tg_not_equal(t, sum, tg_constant_like(t, sum, 0));
+    tg_tensor *mean = tg_div(t, tg_sum(t, y, TG_ALL_AXES, false), tg_safe_where(t, some, sum, 1));
+    return tg_where(t, some, mean, tg_constant_like(t, mean, NAN));
 }
 
 static tg_tensor *of_classes(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *target,
@@ -485,6 +509,14 @@ tg_tensor *tg_cross_entropy_loss_at(tg_tape *t, const char *where, tg_tensor *x,
     if (tg_tensor_dtype(target) == TG_I64)
         return of_classes(t, TG_HERE, x, target, class_weights, ignore_index, label_smoothing,
                           reduction);
+    const tg_shape shape = tg_tensor_shape(x);
+    if (tg_tensor_shape(target).ndim == shape.ndim - 1 && shape.dim[class_axis(shape)] > 1)
+        return tg_fail_at(t, TG_HERE, TG_EDTYPE,
+                          "%s: labels must be i64 class numbers, or probabilities of the logits' "
+                          "shape %s, not %s %s",
+                          losses.name, tg_shape_text(shape).text,
+                          tg_dtype_name(tg_tensor_dtype(target)),
+                          tg_shape_text(tg_tensor_shape(target)).text);
     if (ignore_index != TG_NO_INDEX)
         return tg_fail_at(t, TG_HERE, TG_EVALUE, "%s: probabilities have no ignored index",
                           losses.name);

@@ -1,8 +1,9 @@
 /* Whole matrices of derivatives: one reverse pass for each row. */
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-#include "family.h"
+#include "folds.h"
 
 /* The k-th unit vector in y's shape. */
 static tg_tensor *unit_like(tg_tape *t, const char *where, tg_tensor *y, int64_t k)
@@ -28,11 +29,13 @@ static tg_tensor *rows(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x
     return tg_concat(t, 2, halves, 0);
 }
 
+/* A row takes several nodes, whose numbers have 32 bits. */
+static const int64_t MOST_ROWS = INT64_C(1) << 30;
+
 static tg_tensor *jacobian(tg_tape *t, const char *where, const char *name, tg_tensor *y,
                            tg_tensor *x)
 {
-    if (tg_tape_status(t) != TG_OK) return NULL;
-    if (!y || !x) return tg_fail_at(t, where, TG_ENULL, "%s: an operand is NULL", name);
+    if (!tg_ready(t, where, name, y) || !tg_ready(t, where, name, x)) return NULL;
     tg_shape shape = tg_tensor_shape(y), inner = tg_tensor_shape(x);
     if (shape.ndim < 0 || inner.ndim < 0 || shape.ndim + inner.ndim > TG_MAX_DIMS)
         return tg_fail_at(t, where, TG_ESHAPE, "%s: %s by %s has more than 8 dimensions", name,
@@ -41,7 +44,13 @@ static tg_tensor *jacobian(tg_tape *t, const char *where, const char *name, tg_t
         return tg_fail_at(t, where, TG_EDTYPE, "%s: the result and x have different dtypes", name);
     memcpy(&shape.dim[shape.ndim], inner.dim, (size_t)inner.ndim * sizeof inner.dim[0]);
     shape.ndim += inner.ndim;
-    int64_t count = tg_tensor_count(y);
+    const int64_t count = tg_tensor_count(y);
+    if (tg_shape_count(shape) < 0 || count >= MOST_ROWS)
+        return tg_fail_at(
+            t, where, TG_ESHAPE,
+            "%s: %" PRId64 " by %" PRId64
+            " elements would need more memory, or passes over the graph, than there is",
+            name, count, tg_tensor_count(x));
     if (count == 0) return tg_expand(t, tg_constant_like(t, x, 0), shape);
     return tg_reshape(t, rows(t, where, y, x, 0, count), shape);
 }
@@ -54,7 +63,11 @@ tg_tensor *tg_jacobian_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor
 tg_tensor *tg_hessian_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x)
 {
     tg_tensor *g = NULL;
-    if (tg_tape_status(t) != TG_OK || tg_grad(t, y, NULL, 1, &x, &g, false)) return NULL;
+    if (!tg_ready(t, where, "hessian", y) || !tg_ready(t, where, "hessian", x)) return NULL;
+    if (tg_tensor_count(y) != 1)
+        return tg_fail_at(t, where, TG_ESHAPE, "hessian: y %s has not one element",
+                          tg_shape_text(tg_tensor_shape(y)).text);
+    if (tg_grad(t, y, NULL, 1, &x, &g, false)) return NULL;
     return jacobian(t, where, "hessian", g, x);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "folds.h"
+#include "../graph/base.h"
 #include "../graph/fold.h"
 
 /* ---------------------------------------------------------------- kernels */
@@ -75,9 +76,7 @@ void tg_staircase_end(tg_staircase *s, void *y)
 
 bool tg_ready(tg_tape *t, const char *where, const char *name, const tg_tensor *x)
 {
-    if (tg_tape_status(t) != TG_OK) return false;
-    if (!x) tg_fail_at(t, where, TG_ENULL, "%s: an operand is NULL", name);
-    return x != NULL;
+    return tg_tape_status(t) == TG_OK && tg_belongs(t, where, name, x);
 }
 
 bool tg_ready_float(tg_tape *t, const char *where, const char *name, const tg_tensor *x)
@@ -85,13 +84,14 @@ bool tg_ready_float(tg_tape *t, const char *where, const char *name, const tg_te
     if (!tg_ready(t, where, name, x)) return false;
     const tg_dtype dtype = tg_tensor_dtype(x);
     if (dtype == TG_F32 || dtype == TG_F64) return true;
-    tg_fail_at(t, where, TG_EDTYPE, "%s: not defined for %s", name, tg_dtype_name(dtype));
+    tg_fail_at(t, where, TG_EDTYPE, "%s: not defined for %s: tg_cast makes f32 or f64 of it", name,
+               tg_dtype_name(dtype));
     return false;
 }
 
 bool tg_axis_find(tg_tape *t, const char *where, const char *name, int ndim, int axis, int *k)
 {
-    *k = axis < 0 ? axis + ndim : axis;
+    *k = axis < 0 && axis >= -ndim ? axis + ndim : axis;
     if (axis >= -ndim && axis < ndim) return true;
     tg_fail_at(t, where, TG_ESHAPE, "%s: there is no axis %d in %d dimensions", name, axis, ndim);
     return false;

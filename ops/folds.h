@@ -24,7 +24,8 @@ void tg_staircase_start(tg_staircase *s, tg_fold_fn fold, size_t size);
 void tg_staircase_add(tg_staircase *s, const void *chunk);
 void tg_staircase_end(tg_staircase *s, void *y);
 
-/* Whether op `name` can go on: the tape is healthy and x is a tensor, else the tape is in error. */
+/* Whether op `name` can go on: the tape is healthy and x belongs to it, else the tape is in error. Every public function asks it of every operand whose
+ * type it looks at, or that it may return, before anything else. */
 bool tg_ready(tg_tape *t, const char *where, const char *name, const tg_tensor *x);
 
 /* The same, and x is f32 or f64. */

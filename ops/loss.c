@@ -99,17 +99,25 @@ TG_EACH_BUILD(BCE, bce_f32, float)
 TG_EACH_BUILD(BCE, bce_f64, double)
 static const tg_spans bce_span = {{TG_BUILDS(bce_f32), TG_BUILDS(bce_f64), {0}, {0}}};
 
-static tg_tensor *clamped_log(tg_tape *t, const char *where, tg_tensor *x)
+/* ln(1 - p) - ln p, the derivative by the target; its own derivative is, as that of the other gradient by the target, -1 / max(p (1 - p), 1e-12). */
+TG_MAP_1(bce_odds_span, AT_LEAST_MINUS_100(LOG1P(-x)) - AT_LEAST_MINUS_100(LOG(x)))
+
+static tg_tensor *bounded_variance(tg_tape *t, const char *where, tg_tensor *p)
 {
-    return tg_clamp(t, tg_log(t, x), -100, INFINITY);
+    return tg_clamp(t, tg_mul(t, p, tg_offset(t, tg_neg(t, p), 1)), 1e-12, INFINITY);
 }
+
+static void bce_odds_vjp(TG_VJP)
+{
+    gx[0] = tg_neg(t, tg_div(t, gy, bounded_variance(t, TG_HERE, x[0])));
+}
+static const tg_op bce_odds = OP_1("bce_loss_odds", bce_odds_span, bce_odds_vjp);
 
 static void bce_vjp(TG_VJP)
 {
-    tg_tensor *p = x[0], *target = x[1], *q = tg_offset(t, tg_neg(t, p), 1);
-    gx[0] = tg_mul(t, gy,
-                   tg_div(t, tg_sub(t, p, target), tg_clamp(t, tg_mul(t, p, q), 1e-12, INFINITY)));
-    gx[1] = tg_mul(t, gy, tg_sub(t, clamped_log(t, TG_HERE, q), clamped_log(t, TG_HERE, p)));
+    tg_tensor *p = x[0], *target = x[1];
+    gx[0] = tg_mul(t, gy, tg_div(t, tg_sub(t, p, target), bounded_variance(t, TG_HERE, p)));
+    gx[1] = tg_mul(t, gy, tg_apply_1(t, TG_HERE, &bce_odds, p));
 }
 
 static const tg_op bce = OP_2("bce_loss", bce_span, bce_vjp);
@@ -201,6 +209,7 @@ tg_tensor *tg_bce_with_logits_loss_at(tg_tape *t, const char *where, tg_tensor *
 {
     static const char name[] = "bce_with_logits_loss";
     if (!tg_loss_fits(t, TG_HERE, name, z, target)) return NULL;
+    if (pos_weight && !tg_ready(t, TG_HERE, name, pos_weight)) return NULL;
     const tg_shape shape = tg_tensor_shape(z), w = tg_tensor_shape(pos_weight);
     if (pos_weight && !tg_shape_equal(tg_shape_broadcast(shape, w), shape))
         return tg_fail_at(t, TG_HERE, TG_ESHAPE, "%s: pos_weight %s does not broadcast to %s", name,

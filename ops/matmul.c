@@ -1,5 +1,6 @@
 /* matmul and linear. How a product is laid out (which operand is copied, where it is cut for threads) is a function of the node's shapes and strides
  * alone, so that its bits are too; no cut goes along the inner dimension. */
+#include "../graph/base.h"
 #include "folds.h"
 #include "gemm.h"
 #include <string.h>
@@ -248,6 +249,9 @@ static bool rule(tg_rule *r)
                             tg_shape_text(b).text);
     const tg_shape batch =
         tg_shape_broadcast(tg_shape_of(a.ndim - 2, a.dim), tg_shape_of(b.ndim - 2, b.dim));
+    if (tg_shape_too_large(batch))
+        return tg_rule_fail(r, TG_ESHAPE, "%s x %s has more than 2^57 elements, beyond any memory",
+                            tg_shape_text(a).text, tg_shape_text(b).text);
     if (batch.ndim < 0)
         return tg_rule_fail(r, TG_ESHAPE, "leading sizes don't broadcast: %s x %s",
                             tg_shape_text(a).text, tg_shape_text(b).text);
@@ -327,6 +331,7 @@ static const tg_op matmul = {.size = sizeof(tg_op),
 
 tg_tensor *tg_matmul_at(tg_tape *t, const char *where, tg_tensor *a, tg_tensor *b)
 {
+    if (!tg_ready(t, where, "matmul", a) || !tg_ready(t, where, "matmul", b)) return NULL;
     const tg_shape a_shape = tg_tensor_shape(a), b_shape = tg_tensor_shape(b);
     if (a_shape.ndim != 1 && b_shape.ndim != 1) return tg_apply_2(t, where, &matmul, a, b);
     if (a_shape.ndim > 0 && b_shape.ndim > 0 &&
@@ -342,9 +347,11 @@ tg_tensor *tg_matmul_at(tg_tape *t, const char *where, tg_tensor *a, tg_tensor *
 
 tg_tensor *tg_linear_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *w, tg_tensor *b)
 {
+    if (!tg_ready(t, TG_HERE, "linear", x) || !tg_ready(t, TG_HERE, "linear", w) ||
+        (b && !tg_ready(t, TG_HERE, "linear", b)))
+        return NULL;
     const tg_shape x_shape = tg_tensor_shape(x), w_shape = tg_tensor_shape(w),
                    b_shape = tg_tensor_shape(b);
-    if (!tg_ready(t, TG_HERE, "linear", x) || !tg_ready(t, TG_HERE, "linear", w)) return NULL;
     if (x_shape.ndim < 1 || w_shape.ndim != 2 || x_shape.dim[x_shape.ndim - 1] != w_shape.dim[1])
         return tg_fail_at(t, where, TG_ESHAPE, "linear: x %s does not fit w %s",
                           tg_shape_text(x_shape).text, tg_shape_text(w_shape).text);

@@ -6,7 +6,7 @@
  * TG_EVALUE for an attribute out of range.
  *
  * TG_OP(name, (parameters after the tape), (the same as arguments)) declares the function tg_<name>, its form tg_<name>_at with the source position as
- * second and third argument, and the tg_op_info with its formula and samples: an op without samples does not link. Nor do the tests compile without
+ * second argument, and the tg_op_info with its formula and samples: an op without samples does not link. Nor do the tests compile without
  * a call of it in tests/test_errors.c.
  */
 #if !defined(TG_OPS_H) || defined(TG_OPS_AGAIN)
@@ -37,7 +37,7 @@ typedef struct tg_pool {
     TG_API tg_tensor *(tg_##name)(tg_tape * t, TG_UNPACK parameters); \
     TG_API tg_tensor *(tg_##name##_at)(tg_tape * t, const char *where, TG_UNPACK parameters);
 
-/* How the macro of an op calls it: with the caller's source position, or, under TG_NO_MACROS, as the plain function. */
+/* How the macro of an op calls it (an array or a struct written in place has commas, and therefore stands in the macro's variable part): with the caller's source position, or, under TG_NO_MACROS, as the plain function. */
 #ifndef TG_NO_MACROS
 #define TG_CALL(name, t, ...) tg_##name##_at(t, TG_HERE, __VA_ARGS__)
 #else
@@ -225,31 +225,32 @@ TG_OP(safe_where, (tg_tensor *condition, tg_tensor *x, double substitute), (cond
 
 /* The sum. i64 and u8 give i64. The sum of nothing is 0. */
 TG_OP(sum, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
-#define tg_sum(t, x, axes, keepdim) TG_CALL(sum, t, x, axes, keepdim)
+#define tg_sum(t, x, ...) TG_CALL(sum, t, x, __VA_ARGS__)
 /* The mean; NaN of nothing. f32 and f64 only. */
 TG_OP(mean, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
-#define tg_mean(t, x, axes, keepdim) TG_CALL(mean, t, x, axes, keepdim)
+#define tg_mean(t, x, ...) TG_CALL(mean, t, x, __VA_ARGS__)
 /* The greatest element; NaN wins; ties share the gradient evenly. An empty reduction is TG_ESHAPE. Also i64. */
 TG_OP(max, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
-#define tg_max(t, x, axes, keepdim) TG_CALL(max, t, x, axes, keepdim)
+#define tg_max(t, x, ...) TG_CALL(max, t, x, __VA_ARGS__)
 /* The smallest element, likewise. */
 TG_OP(min, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
-#define tg_min(t, x, axes, keepdim) TG_CALL(min, t, x, axes, keepdim)
+#define tg_min(t, x, ...) TG_CALL(min, t, x, __VA_ARGS__)
 /* The product; of nothing 1. Exact gradients with any number of zeros. */
 TG_OP(prod, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
-#define tg_prod(t, x, axes, keepdim) TG_CALL(prod, t, x, axes, keepdim)
+#define tg_prod(t, x, ...) TG_CALL(prod, t, x, __VA_ARGS__)
 /* sum((x - mean)^2) / (n - correction); correction 1 is the usual unbiased estimate; NaN when n <= correction. */
 TG_OP(var, (tg_tensor *x, tg_axes axes, int correction, bool keepdim), (x, axes, correction, keepdim))
-#define tg_var(t, x, axes, correction, keepdim) TG_CALL(var, t, x, axes, correction, keepdim)
+#define tg_var(t, x, ...) TG_CALL(var, t, x, __VA_ARGS__)
 /* sqrt(var); gradient 0 for a constant row. */
 TG_OP(std, (tg_tensor *x, tg_axes axes, int correction, bool keepdim), (x, axes, correction, keepdim))
-#define tg_std(t, x, axes, correction, keepdim) TG_CALL(std, t, x, axes, correction, keepdim)
-/* (sum |x|^p)^(1/p), p > 0 or INFINITY (the greatest |x|). Gradient 0 at the zero vector for p = 2; ties under INFINITY share evenly. */
+#define tg_std(t, x, ...) TG_CALL(std, t, x, __VA_ARGS__)
+/* (sum |x|^p)^(1/p), p > 0 or INFINITY (the greatest |x|; of nothing TG_ESHAPE). Scaled, so that powers neither overflow nor vanish. Gradient 0 at the
+ * zero vector for p = 2; ties under INFINITY share evenly. */
 TG_OP(norm, (tg_tensor *x, double p, tg_axes axes, bool keepdim), (x, p, axes, keepdim))
-#define tg_norm(t, x, p, axes, keepdim) TG_CALL(norm, t, x, p, axes, keepdim)
+#define tg_norm(t, x, p, ...) TG_CALL(norm, t, x, p, __VA_ARGS__)
 /* ln sum e^x, shifted by the maximum; -inf for a row of -inf */
 TG_OP(logsumexp, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
-#define tg_logsumexp(t, x, axes, keepdim) TG_CALL(logsumexp, t, x, axes, keepdim)
+#define tg_logsumexp(t, x, ...) TG_CALL(logsumexp, t, x, __VA_ARGS__)
 /* The index of the greatest element along one axis, i64; the first one on ties; NaN wins. An empty axis is TG_ESHAPE. Not differentiable. */
 TG_OP(argmax, (tg_tensor *x, int axis, bool keepdim), (x, axis, keepdim))
 #define tg_argmax(t, x, axis, keepdim) TG_CALL(argmax, t, x, axis, keepdim)
@@ -268,23 +269,23 @@ TG_OP(log_softmax, (tg_tensor *x, int axis), (x, axis))
 /* The same elements in row-major order under another shape of as many elements; one size may be -1. A view where strides
  * allow. */
 TG_OP(reshape, (tg_tensor *x, tg_shape shape), (x, shape))
-#define tg_reshape(t, x, shape) TG_CALL(reshape, t, x, shape)
+#define tg_reshape(t, x, ...) TG_CALL(reshape, t, x, __VA_ARGS__)
 /* Axis k of the result is axis axes[k] of x; every axis once. A view. */
 TG_OP(permute, (tg_tensor *x, tg_axes axes), (x, axes))
-#define tg_permute(t, x, axes) TG_CALL(permute, t, x, axes)
+#define tg_permute(t, x, ...) TG_CALL(permute, t, x, __VA_ARGS__)
 /* Two axes exchanged. A view. */
 TG_OP(transpose, (tg_tensor *x, int axis_a, int axis_b), (x, axis_a, axis_b))
 #define tg_transpose(t, x, axis_a, axis_b) TG_CALL(transpose, t, x, axis_a, axis_b)
 /* x repeated to the shape, by the rules of broadcasting. A view. */
 TG_OP(expand, (tg_tensor *x, tg_shape shape), (x, shape))
-#define tg_expand(t, x, shape) TG_CALL(expand, t, x, shape)
+#define tg_expand(t, x, ...) TG_CALL(expand, t, x, __VA_ARGS__)
 /* Elements start, start + step, ... before stop along the axis. step > 0; start and stop may be negative (counted from the end) and are
  * clipped as in Python; TG_END is the end. A view. */
 TG_OP(slice, (tg_tensor *x, int axis, int64_t start, int64_t stop, int64_t step), (x, axis, start, stop, step))
 #define tg_slice(t, x, axis, start, stop, step) TG_CALL(slice, t, x, axis, start, stop, step)
 /* The order along the axes reversed. A view. */
 TG_OP(flip, (tg_tensor *x, tg_axes axes), (x, axes))
-#define tg_flip(t, x, axes) TG_CALL(flip, t, x, axes)
+#define tg_flip(t, x, ...) TG_CALL(flip, t, x, __VA_ARGS__)
 /* An axis of size 1 dropped. A view. */
 TG_OP(squeeze, (tg_tensor *x, int axis), (x, axis))
 #define tg_squeeze(t, x, axis) TG_CALL(squeeze, t, x, axis)
@@ -293,13 +294,13 @@ TG_OP(unsqueeze, (tg_tensor *x, int axis), (x, axis))
 #define tg_unsqueeze(t, x, axis) TG_CALL(unsqueeze, t, x, axis)
 /* n >= 1 tensors, one dtype, equal sizes but along the axis, joined along it. */
 TG_OP(concat, (int n, tg_tensor *const *x, int axis), (n, x, axis))
-#define tg_concat(t, n, x, axis) TG_CALL(concat, t, n, x, axis)
+#define tg_concat(t, n, ...) TG_CALL(concat, t, n, __VA_ARGS__)
 /* n >= 1 tensors of one shape joined along a new axis. */
 TG_OP(stack, (int n, tg_tensor *const *x, int axis), (n, x, axis))
-#define tg_stack(t, n, x, axis) TG_CALL(stack, t, n, x, axis)
+#define tg_stack(t, n, ...) TG_CALL(stack, t, n, __VA_ARGS__)
 /* before.dim[k] and after.dim[k] elements of value around each axis k; both have x's number of dimensions. */
 TG_OP(pad, (tg_tensor *x, tg_shape before, tg_shape after, double value), (x, before, after, value))
-#define tg_pad(t, x, before, after, value) TG_CALL(pad, t, x, before, after, value)
+#define tg_pad(t, x, ...) TG_CALL(pad, t, x, __VA_ARGS__)
 /* Converted to dtype: floats to integers towards zero (TG_EVALUE when out of range or NaN), to u8 likewise. Differentiable between f32 and
  * f64. */
 TG_OP(cast, (tg_tensor *x, tg_dtype dtype), (x, dtype))
@@ -389,7 +390,7 @@ TG_OP(l1_loss, (tg_tensor *x, tg_tensor *target, tg_reduction reduction), (x, ta
 TG_OP(huber_loss, (tg_tensor *x, tg_tensor *target, double delta, tg_reduction reduction), (x, target, delta, reduction))
 #define tg_huber_loss(t, x, target, delta, reduction) TG_CALL(huber_loss, t, x, target, delta, reduction)
 /* -(t ln p + (1 - t) ln(1 - p)) on probabilities, logarithms clamped at -100; gradient (p - t) / max(p (1 - p), 1e-12). p or t outside [0, 1]
- * or NaN is TG_EVALUE at the evaluation. */
+ * or NaN is TG_EVALUE at the evaluation. The derivative by p and t is -1 / max(p (1 - p), 1e-12), in either order. */
 TG_OP(bce_loss, (tg_tensor *p, tg_tensor *target, tg_reduction reduction), (p, target, reduction))
 #define tg_bce_loss(t, p, target, reduction) TG_CALL(bce_loss, t, p, target, reduction)
 /* w t softplus(-z) + (1 - t) softplus(z), a term of weight 0 being exactly 0; pos_weight w broadcasts against z and may be NULL (1). */
@@ -400,7 +401,7 @@ TG_OP(bce_with_logits, (tg_tensor *z, tg_tensor *target), (z, target))
 #define tg_bce_with_logits(t, z, target) TG_CALL(bce_with_logits, t, z, target)
 /* -ln softmax(logits)[target], softmax along axis 1 (axis 0 of a 1-dim logits). logits [n, c, ...]; target i64 [n, ...]: classes 0..c-1 (else
  * TG_EINDEX naming row and label) or ignore_index (TG_NO_INDEX: none), whose rows count 0; the mean divides by the summed weights of the kept
- * rows. Or target of logits' shape and dtype: probabilities (no ignore_index). class_weights [c] or NULL; with class indices nothing is
+ * rows. Or target of logits' shape and dtype: probabilities (no ignore_index). Where no row is kept the mean is NaN and all derivatives are 0. class_weights [c] or NULL; with class indices nothing is
  * differentiated in them. label_smoothing s in [0, 1] mixes the target with s / c. */
 TG_OP(cross_entropy_loss, (tg_tensor *logits, tg_tensor *target, tg_tensor *class_weights, int64_t ignore_index, double label_smoothing, tg_reduction reduction), (logits, target, class_weights, ignore_index, label_smoothing, reduction))
 #define tg_cross_entropy_loss(t, logits, target, class_weights, ignore_index, label_smoothing, reduction) TG_CALL(cross_entropy_loss, t, logits, target, class_weights, ignore_index, label_smoothing, reduction)

@@ -223,6 +223,10 @@ static bool rule(tg_rule *r)
     r->y = r->x[0];
     if (r->y.dtype != TG_F32 && r->y.dtype != TG_F64)
         return tg_rule_fail(r, TG_EDTYPE, "not defined for %s", tg_dtype_name(r->y.dtype));
+    if (x.ndim == 3)
+        return tg_rule_fail(r, TG_ESHAPE,
+                            "x %s has no axis of images: tg_unsqueeze(t, x, 0) makes it one image",
+                            tg_shape_text(x).text);
     if (x.ndim != 4)
         return tg_rule_fail(r, TG_ESHAPE, "x is [n, c, h, w], not %s", tg_shape_text(x).text);
     for (int d = 0; d < 2; d++) {
@@ -238,8 +242,6 @@ static bool rule(tg_rule *r)
                                 reach, tg_shape_text(x).text);
         r->y.shape.dim[2 + d] = (size + 2 * a[PADDING] - reach) / a[STRIDE] + 1;
     }
-    if (tg_shape_count(r->y.shape) < 0)
-        return tg_rule_fail(r, TG_ESHAPE, "the result has more than 2^62 elements");
     return true;
 }
 

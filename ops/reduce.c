@@ -247,6 +247,31 @@ tg_tensor *tg_std_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes axes, 
     return power_or_0(t, where, variance(t, where, x, set, correction, keepdim), 0.5);
 }
 
+static tg_tensor *nothing_to_choose(tg_tape *t, const char *where, const char *name,
+                                    const tg_tensor *x, unsigned set)
+{
+    const tg_shape shape = tg_tensor_shape(x);
+    int axis = 0;
+    while (!(set >> axis & 1) || shape.dim[axis]) axis++;
+    return tg_fail_at(t, where, TG_ESHAPE, "%s: nothing to choose from: axis %d of %s is empty",
+                      name, axis, tg_shape_text(shape).text);
+}
+
+/* What x is measured in so that powers of it neither overflow nor vanish. For p = 2 a power of 2, so that no bit changes, and 1 unless it is needed; for
+ * others about the greatest element. Not so small that a derivative divided by it could overflow. */
+static tg_tensor *unit_of(tg_tape *t, const char *where, tg_tensor *x, double p, unsigned set)
+{
+    const bool single = tg_tensor_dtype(x) == TG_F32;
+    tg_tensor *top = tg_fold_max(t, where, tg_abs(t, tg_detach(t, x)), set, true);
+    if (p != 2) return tg_clamp(t, top, single ? 0x1p-100 : 0x1p-900, single ? 0x1p126 : 0x1p1022);
+    const double far = single ? 0x1p50 : 0x1p400, unit = single ? 0x1p80 : 0x1p640;
+    tg_tensor *one = tg_constant_like(t, x, 1);
+    tg_tensor *large = tg_greater(t, top, tg_constant_like(t, x, far)),
+              *small = tg_less(t, top, tg_constant_like(t, x, 1 / far));
+    return tg_where(t, large, tg_constant_like(t, x, unit),
+                    tg_where(t, small, tg_constant_like(t, x, 1 / unit), one));
+}
+
 tg_tensor *tg_norm_at(tg_tape *t, const char *where, tg_tensor *x, double p, tg_axes axes,
                       bool keepdim)
 {
@@ -255,13 +280,18 @@ tg_tensor *tg_norm_at(tg_tape *t, const char *where, tg_tensor *x, double p, tg_
         !tg_axes_find(t, where, "norm", tg_tensor_shape(x).ndim, axes, &set))
         return NULL;
     if (!(p > 0)) return tg_fail_at(t, where, TG_EVALUE, "norm: p = %g is not above 0", p);
-    if (isinf(p)) return tg_fold_max(t, where, tg_abs(t, x), set, keepdim);
     if (p == 1) return tg_fold_sum(t, where, tg_abs(t, x), set, keepdim);
-    if (p == 2)
-        return power_or_0(t, where, tg_fold_sum(t, where, tg_square(t, x), set, keepdim), 0.5);
-    return power_or_0(t, where,
-                      tg_fold_sum(t, where, power_or_0(t, where, tg_abs(t, x), p), set, keepdim),
-                      1 / p);
+    const bool empty = reduced_count(x, set) == 0;
+    if (isinf(p))
+        return empty ? nothing_to_choose(t, where, "norm", x, set)
+                     : tg_fold_max(t, where, tg_abs(t, x), set, keepdim);
+    tg_tensor *unit = empty ? tg_constant_like(t, x, 1) : unit_of(t, where, x, p, set);
+    tg_tensor *scaled = tg_div(t, x, unit);
+    tg_tensor *terms = p == 2 ? tg_square(t, scaled) : power_or_0(t, where, tg_abs(t, scaled), p);
+    tg_tensor *y =
+        power_or_0(t, where, tg_fold_sum(t, where, terms, set, true), p == 2 ? 0.5 : 1 / p);
+    y = tg_mul(t, y, unit);
+    return keepdim ? y : drop(t, where, y, set);
 }
 
 tg_tensor *tg_logsumexp_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes axes, bool keepdim)
@@ -401,6 +431,7 @@ tg_tensor *tg_max_along_at(tg_tape *t, const char *where, tg_tensor *x, int axis
     if (!tg_ready_float(t, where, "max_along", x) ||
         !tg_axis_find(t, where, "max_along", tg_tensor_shape(x).ndim, axis, &k))
         return NULL;
+    if (tg_tensor_shape(x).dim[k] == 0) return nothing_to_choose(t, where, "max_along", x, 1u << k);
     tg_tensor *y = tg_gather(t, x, k, tg_argmax(t, tg_detach(t, x), k, true));
     return keepdim ? y : drop(t, where, y, 1u << k);
 }

@@ -5,8 +5,6 @@
 #include "folds.h"
 #include "../graph/base.h"
 
-static const int64_t MOST = INT64_C(1) << 62; /* elements of a tensor */
-
 /* ---------------------------------------------------------------- reshape, expand, squeeze, unsqueeze */
 
 /* Puts the size that the others leave in the place of a -1. */
@@ -39,7 +37,7 @@ tg_tensor *tg_reshape_at(tg_tape *t, const char *where, tg_tensor *x, tg_shape s
     if (!tg_ready(t, where, "reshape", x) || !infer_size(t, where, tg_tensor_count(x), &shape))
         return NULL;
     if (tg_shape_count(shape) < 0)
-        return tg_fail_at(t, where, TG_ESHAPE, "reshape: an impossible shape");
+        return tg_fail_at(t, where, TG_ESHAPE, "reshape: %s", tg_shape_refusal(shape).text);
     return tg_apply(t, &tg_op_reshape, 1, &x, shape.ndim, shape.dim);
 }
 
@@ -47,7 +45,7 @@ tg_tensor *tg_expand_at(tg_tape *t, const char *where, tg_tensor *x, tg_shape sh
 {
     if (!tg_ready(t, where, "expand", x)) return NULL;
     if (tg_shape_count(shape) < 0)
-        return tg_fail_at(t, where, TG_ESHAPE, "expand: an impossible shape");
+        return tg_fail_at(t, where, TG_ESHAPE, "expand: %s", tg_shape_refusal(shape).text);
     return tg_apply(t, &tg_op_expand, 1, &x, shape.ndim, shape.dim);
 }
 
@@ -408,8 +406,10 @@ tg_tensor *tg_pad_at(tg_tape *t, const char *where, tg_tensor *x, tg_shape befor
                           ndim, tg_shape_text(shape).text);
     int64_t attrs[3 * TG_MAX_DIMS];
     for (int k = 0; k < ndim; k++) {
-        if (before.dim[k] > MOST / 4 || after.dim[k] > MOST / 4)
-            return tg_fail_at(t, where, TG_ESHAPE, "pad: more than 2^62 elements");
+        if (before.dim[k] > TG_MAX_COUNT || after.dim[k] > TG_MAX_COUNT)
+            return tg_fail_at(
+                t, where, TG_ESHAPE,
+                "pad: the result would have more than 2^57 elements, beyond any memory");
         attrs[k] = before.dim[k];
         attrs[ndim + k] = 1;
         attrs[2 * ndim + k] = before.dim[k] + shape.dim[k] + after.dim[k];
@@ -444,8 +444,9 @@ static bool concat_rule(tg_rule *r)
             return tg_rule_fail(r, TG_ESHAPE,
                                 "operand %d is %s, which does not fit %s along axis %d", k,
                                 tg_shape_text(r->x[k].shape).text, tg_shape_text(first).text, axis);
-        if (along > MOST)
-            return tg_rule_fail(r, TG_ESHAPE, "the result has more than 2^62 elements");
+        if (along > TG_MAX_COUNT)
+            return tg_rule_fail(r, TG_ESHAPE,
+                                "the result would have more than 2^57 elements, beyond any memory");
     }
     r->y = r->x[0];
     r->y.shape.dim[axis] = along;

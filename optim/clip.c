@@ -6,19 +6,25 @@
 
 enum { CHUNK = 1024, LANES = 16 };
 
-/* The sum of the squares of n <= CHUNK elements, by lanes that are combined pairwise. */
-#define SQUARES(fn, TARGET, BUILD, T)                                                       \
-    TARGET static double fn(const void *data, int64_t n)                                    \
-    {                                                                                       \
-        const T *x = (const T *)data;                                                       \
-        double lane[LANES] = {0};                                                           \
-        int64_t i = 0;                                                                      \
-        for (; i + LANES <= n; i += LANES)                                                  \
-            for (int l = 0; l < LANES; l++) lane[l] += (double)x[i + l] * (double)x[i + l]; \
-        for (int l = 0; i + l < n; l++) lane[l] += (double)x[i + l] * (double)x[i + l];     \
-        for (int half = LANES / 2; half; half /= 2)                                         \
-            for (int l = 0; l < half; l++) lane[l] += lane[l + half];                       \
-        return lane[0];                                                                     \
+/* The sum of the squares of n <= CHUNK elements, each times factor, by lanes that are combined pairwise. */
+#define SQUARES(fn, TARGET, BUILD, T)                                   \
+    TARGET static double fn(const void *data, int64_t n, double factor) \
+    {                                                                   \
+        const T *x = (const T *)data;                                   \
+        double lane[LANES] = {0};                                       \
+        int64_t i = 0;                                                  \
+        for (; i + LANES <= n; i += LANES)                              \
+            for (int l = 0; l < LANES; l++) {                           \
+                const double v = (double)x[i + l] * factor;             \
+                lane[l] += v * v;                                       \
+            }                                                           \
+        for (int l = 0; i + l < n; l++) {                               \
+            const double v = (double)x[i + l] * factor;                 \
+            lane[l] += v * v;                                           \
+        }                                                               \
+        for (int half = LANES / 2; half; half /= 2)                     \
+            for (int l = 0; l < half; l++) lane[l] += lane[l + half];   \
+        return lane[0];                                                 \
     }
 TG_EACH_BUILD(SQUARES, squares_f32, float)
 TG_EACH_BUILD(SQUARES, squares_f64, double)
@@ -49,7 +55,7 @@ TG_EACH_BUILD(SCALE, scale_f64, double)
 TG_EACH_BUILD(CLAMP, clamp_f32, float)
 TG_EACH_BUILD(CLAMP, clamp_f64, double)
 
-static double (*const squares[TG_F64 + 1][TG_BUILD_COUNT])(const void *, int64_t) = {
+static double (*const squares[TG_F64 + 1][TG_BUILD_COUNT])(const void *, int64_t, double) = {
     TG_BUILDS(squares_f32), TG_BUILDS(squares_f64)};
 static void (*const scale[TG_F64 + 1][TG_BUILD_COUNT])(void *, int64_t, double) = {
     TG_BUILDS(scale_f32), TG_BUILDS(scale_f64)};
@@ -78,7 +84,8 @@ static double total(const pairwise *sum)
     return result;
 }
 
-static double norm(const tg_params *ps, int build)
+/* The sum of the squares of all gradients, each times factor. */
+static double sum_of_squares(const tg_params *ps, int build, double factor)
 {
     pairwise sum = {0, {0}};
     for (size_t k = 0; k < ps->count; k++) {
@@ -86,10 +93,36 @@ static double norm(const tg_params *ps, int build)
         const size_t size = tg_dtype_size(p->dtype);
         for (int64_t first = 0; p->has_grad && first < p->count; first += CHUNK) {
             const int64_t n = p->count - first < CHUNK ? p->count - first : CHUNK;
-            add(&sum, squares[p->dtype][build]((const char *)p->grad + (size_t)first * size, n));
+            const char *data = (const char *)p->grad + (size_t)first * size;
+            add(&sum, squares[p->dtype][build](data, n, factor));
         }
     }
-    return sqrt(total(&sum));
+    return total(&sum);
+}
+
+static double greatest(const tg_params *ps)
+{
+    double top = 0;
+    for (size_t k = 0; k < ps->count; k++) {
+        const tg_param *p = ps->list[k];
+        for (int64_t i = 0; p->has_grad && i < p->count; i++)
+            top = fmax(top, p->dtype == TG_F32 ? (double)fabsf(((const float *)p->grad)[i])
+                                               : fabs(((const double *)p->grad)[i]));
+    }
+    return top;
+}
+
+/* Where squares overflow or vanish, the gradients are measured in the greatest element's power of 2. */
+static double norm(const tg_params *ps, int build)
+{
+    const double sum = sum_of_squares(ps, build, 1);
+    if (isnan(sum) || (sum > 0x1p-900 && sum < INFINITY)) return sqrt(sum);
+    const double top = greatest(ps);
+    if (top == 0 || isinf(top)) return top;
+    int exponent;
+    frexp(top, &exponent);
+    if (exponent < -1000) exponent = -1000;
+    return ldexp(sqrt(sum_of_squares(ps, build, ldexp(1, -exponent))), exponent);
 }
 
 double tg_clip_grad_norm(tg_params *ps, double max)

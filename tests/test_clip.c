@@ -47,6 +47,30 @@ Test(clip, the_norm_of_very_many_elements_is_accurate)
     tg_params_free(ps);
 }
 
+/* Squares of these are 0 or infinite. */
+Test(clip, the_norm_of_very_small_and_very_large_elements)
+{
+    const double sizes[] = {1e-200, 1e200, 5e-324, 3e307, 1e-30};
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        tg_params *ps = tg_params_new(NULL);
+        with_grad(ps, "a", TG_F64, 2, (double[]){3 * sizes[k], 0});
+        const tg_tensor *b = with_grad(ps, "b", TG_F64, 1, (double[]){-4 * sizes[k]});
+        const double norm = tg_clip_grad_norm(ps, sizes[k]);
+        cr_expect(fabs(norm / sizes[k] - 5) < 1e-12, "%g: %g", sizes[k], norm);
+        if (sizes[k] > 1)
+            cr_expect(fabs(*(const double *)tg_param_grad(b) / sizes[k] + .8) < 1e-12, "%g",
+                      sizes[k]);
+        tg_params_free(ps);
+    }
+    const float sizes_f32[] = {1e-30f, 1e30f};
+    for (int k = 0; k < 2; k++) {
+        tg_params *ps = tg_params_new(NULL);
+        with_grad(ps, "a", TG_F32, 2, (float[]){3 * sizes_f32[k], 4 * sizes_f32[k]});
+        cr_expect(fabs(tg_clip_grad_norm(ps, 1e38) / (double)sizes_f32[k] - 5) < 1e-5);
+        tg_params_free(ps);
+    }
+}
+
 Test(clip, every_element_counts)
 {
     const int64_t lengths[] = {1, 2, 15, 16, 17, 1023, 1024, 1025, 5000};

@@ -247,6 +247,24 @@ Test(errors, a_tensor_of_another_tape_is_refused)
     tg_tape_free(other);
 }
 
+Test(errors, a_tensor_of_an_earlier_recording_is_refused)
+{
+    tg_tape *t = tg_tape_new(NULL);
+    for (const call *c = calls; c < calls + CALLS; c++)
+        for (int k = 0; k < c->n; k++) {
+            tg_tensor *x[MOST], *old = NULL;
+            for (int i = 0; i < 99; i++) old = operand(t, c->type[k].dtype, c->type[k].shape);
+            tg_tape_reset(t);
+            operands(t, c, x);
+            x[k] = old;
+            cr_expect_null(c->run(t, x), "%s", c->name);
+            cr_expect_fails(t, TG_ETAPE, c->line, "%s, operand %d stale", c->name, k);
+            tg_tape_clear_error(t);
+            tg_tape_reset(t);
+        }
+    tg_tape_free(t);
+}
+
 Test(errors, wrong_dtypes_are_refused)
 {
     tg_tape *t = tg_tape_new(NULL);

@@ -140,7 +140,9 @@ Test(params, dtypes_and_shapes_are_checked)
     refused("w", (tg_dtype)50, TG_SHAPE(2), zeros, TG_EDTYPE, "not ?");
     refused("w", TG_F32, TG_SHAPE(-2), zeros, TG_ESHAPE, "impossible shape");
     refused("w", TG_F32, ((tg_shape){.ndim = 12}), zeros, TG_ESHAPE, "impossible shape");
-    refused("w", TG_F64, TG_SHAPE(INT64_C(1) << 62), zeros, TG_ENOMEM, "[4611686018427387904]");
+    refused("w", TG_F64, TG_SHAPE(INT64_C(1) << 56), zeros, TG_ENOMEM, "[72057594037927936]");
+    refused("w", TG_F32, TG_SHAPE(INT64_C(1) << 31, INT64_C(1) << 31), zeros, TG_ESHAPE,
+            "impossible shape");
 }
 
 Test(params, ranges_of_initialisers_are_checked)

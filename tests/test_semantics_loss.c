@@ -312,6 +312,47 @@ Test(semantics_loss, when_all_rows_are_ignored_the_mean_is_nan_the_sum_0_and_the
     }
 }
 
+/* The rows hold NaN, too: padding may. */
+Test(semantics_loss, of_ignored_rows_every_derivative_is_0)
+{
+    EACH_BUILD
+    {
+        for (int k = 0; k < 4; k++) {
+            tg_tensor *x =
+                k % 2 ? INPUT(TG_SHAPE(2, 2), 1, 2, 3, NAN) : INPUT(TG_SHAPE(2, 2), 1, 2, 3, 4);
+            tg_tensor *labels = INDEX(TG_SHAPE(2), 9, 9), *w = INPUT(TG_SCALAR, 3);
+            tg_tensor *loss = k < 2
+                                  ? tg_cross_entropy_loss(t, x, labels, NULL, 9, .1, TG_REDUCE_MEAN)
+                                  : tg_nll_loss(t, x, labels, NULL, 9, TG_REDUCE_MEAN);
+            tg_tensor *g = GRAD(tg_mul(t, loss, w), x), *second = NULL, *mixed = NULL;
+            tg_tensor *dot =
+                tg_sum(t, tg_mul(t, g, INPUT(TG_SHAPE(2, 2), 1, 2, 3, 4)), TG_ALL_AXES, false);
+            EXPECT(g, 0, 0, 0, 0);
+            tg_grad(t, dot, NULL, 1, &x, &second, true);
+            if (second) EXPECT(second, 0, 0, 0, 0);
+            tg_grad(t, dot, NULL, 1, &w, &mixed, true);
+            EXPECT(mixed, 0);
+        }
+        tg_tensor *x = INPUT(TG_SHAPE(2, 2), 1, 1, NAN, 4), *labels = INDEX(TG_SHAPE(2), 0, 9);
+        tg_tensor *loss = tg_cross_entropy_loss(t, x, labels, NULL, 9, 0, TG_REDUCE_MEAN);
+        EXPECT(GRAD(tg_square(t, GRAD(loss, x)), x), -.5, .5, 0, 0);
+    }
+}
+
+/* d^2/dp dt = -1 / max(p (1 - p), 1e-12), whichever comes first. */
+Test(semantics_loss, mixed_derivatives_of_bce_agree_and_are_finite)
+{
+    EACH_BUILD
+    {
+        tg_tensor *p = INPUT(TG_SHAPE(4), 0, 1, .5, .25),
+                  *target = INPUT(TG_SHAPE(4), .5, .5, 1, 0);
+        tg_tensor *loss = tg_bce_loss(t, p, target, TG_REDUCE_SUM);
+        EXPECT(GRAD(GRAD(loss, p), target), -1e12, -1e12, -4, -16 / 3.);
+        EXPECT(GRAD(GRAD(loss, target), p), -1e12, -1e12, -4, -16 / 3.);
+        EXPECT(GRAD(loss, target), 100, -100, 0, log(3));
+    }
+}
+
 Test(semantics_loss, class_weights_and_label_smoothing)
 {
     const double x0[] = {1, 2, .5}, x1[] = {0, -1, 1}, w[] = {2, .5, 1}, s = .3;

@@ -14,6 +14,47 @@
 
 /* ---------------------------------------------------------------- not smooth, or not defined */
 
+/* Squares of these are 0 or infinite. */
+Test(reduce, norms_of_very_small_and_very_large_elements)
+{
+    const double sizes[2][4] = {{1e-30, 1e30, 1e-44, 6e37}, {1e-300, 1e300, 5e-322, 2e307}};
+    EACH_BUILD
+    {
+        for (int k = 0; k < 4; k++) {
+            const double size = sizes[dtype == TG_F64][k];
+            tg_tensor *x = INPUT(TG_SHAPE(2, 2), 3 * size, 4 * size, 3, -4);
+            for (int p = 2; p < 4; p++) {
+                tg_tensor *y = tg_norm(t, x, p, TG_AXES(1), false);
+                tg_tensor *in_sizes = tg_div(t, y, INPUT(TG_SHAPE(2), size, 1));
+                tg_tensor *g = GRAD(y, x);
+                const void *ratio = tg_data(t, in_sizes), *slope = tg_data(t, g);
+                cr_assert(ratio && slope, "%s", tg_tape_message(t));
+                const double norm = pow(pow(3, p) + pow(4, p), 1.0 / p),
+                             coarse = k == 2 ? .2 : 1e-6;
+                cr_expect_float_eq(semantics_element(dtype, ratio, 0), norm, coarse * norm, "%g",
+                                   size);
+                cr_expect_float_eq(semantics_element(dtype, ratio, 1), norm, 2e-6 * norm, "%g",
+                                   size);
+                cr_expect_float_eq(semantics_element(dtype, slope, 0), pow(3 / norm, p - 1), coarse,
+                                   "%g", size);
+                cr_expect_float_eq(semantics_element(dtype, slope, 3), -pow(4 / norm, p - 1), 2e-6,
+                                   "%g", size);
+            }
+        }
+    }
+}
+
+Test(reduce, a_gradient_at_nan_is_nan)
+{
+    EACH_BUILD
+    {
+        tg_tensor *x = INPUT(TG_SHAPE(2), NAN, 2), *zero = INPUT(TG_SHAPE(2), 0, 0);
+        EXPECT(semantics_grad(t, tg_abs(t, x), x), NAN, 1);
+        EXPECT(semantics_grad(t, tg_norm(t, x, 1, TG_ALL_AXES, false), x), NAN, 1);
+        EXPECT(semantics_grad(t, tg_l1_loss(t, x, zero, TG_REDUCE_SUM), x), NAN, 1);
+    }
+}
+
 Test(reduce, the_norm_of_zeros_has_gradient_0)
 {
     EACH_BUILD
