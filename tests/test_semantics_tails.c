@@ -57,8 +57,8 @@ static const struct {
 } all[] = {
     {"sigmoid", tg_sigmoid, s1, s2, 0, 0},
     {"tanh", tg_tanh, tanh1, tanh2, 0, 0},
-    {"softplus", tg_softplus, s, s1, 1e-6, 0},
-    {"logsigmoid", tg_logsigmoid, of_minus, minus_s1, 1e-6, 0},
+    {"softplus", tg_softplus, s, s1, 1e-6, 1e-6},
+    {"logsigmoid", tg_logsigmoid, of_minus, minus_s1, 1e-6, 1e-6},
     {"silu", tg_silu, silu1, silu2, 1e-6, 1e-6},
     {"gelu", tg_gelu, gelu1, gelu2, 2e-5, 2e-5},
     {"gelu_tanh", tg_gelu_tanh, gelu_tanh1, gelu_tanh2, 2e-5, 2e-5},
