@@ -56,8 +56,10 @@ TG_API const char *tg_dataset_message(const tg_dataset *d); /* "" without an err
 typedef enum tg_missing {
     TG_MISSING_REFUSE, /* an error with line and column */
     TG_MISSING_SKIP,   /* the row is left out */
-    TG_MISSING_MEAN, /* the mean of the file's other values in the column; a model keeps it for the data it predicts */
-    TG_MISSING_MEDIAN, /* their median */
+    /* The mean of the column's other values. Dividing the data computes it again from the rows to train on, so that those held out
+     * tell them nothing; a model keeps it for the data it predicts. */
+    TG_MISSING_MEAN,
+    TG_MISSING_MEDIAN, /* their median, likewise */
     TG_MISSING_VALUE   /* options.fill */
 } tg_missing;
 

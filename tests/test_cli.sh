@@ -113,7 +113,8 @@ cp "$scratch/out" "$scratch/first"
 grep -q "$(printf '\r')" "$scratch/err" && fail "a progress bar in a pipe"
 
 run 0 train $data/iris.csv --split $data/iris.split --epochs 30 --seed 1 --json --quiet --threads 3 --save "$scratch/again.model"
-silent err
+err 'the target is .*--target names another); the task is multiclass: .*--task says otherwise'
+lines 1 "$scratch/err"
 sed 's/"seconds":[0-9.]*//' "$scratch/out" >"$scratch/a"
 sed 's/"seconds":[0-9.]*//' "$scratch/first" >"$scratch/b"
 cmp -s "$scratch/a" "$scratch/b" || fail "the same seed gave other results"
@@ -148,7 +149,7 @@ run 1 train "$scratch/bare.csv"
 err -- '--no-header if this line is data, --header if it holds names'
 run 0 train "$scratch/bare.csv" --no-header --target -1 --epochs 1 --quiet --validation 0
 out '(3 rows)'
-silent err
+lines 1 "$scratch/err"
 run 2 train x --delimiter ab
 run 2 train x --missing some
 run 2 train x --header --no-header

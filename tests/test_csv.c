@@ -215,6 +215,61 @@ Test(csv, missing_values_are_refused_skipped_or_filled)
             "data.csv: a value is missing in every row");
 }
 
+/* The parts of a data set whose last row is held out. */
+static tg_status hold_last_out(tg_dataset *d, tg_dataset **train, tg_dataset **held)
+{
+    char split[32] = "";
+    folder f = folder_new();
+    for (int64_t i = 1; i < tg_dataset_rows(d); i++) strcat(split, "0\n");
+    const tg_status status =
+        tg_dataset_split_file(d, folder_text(&f, "split", strcat(split, "1\n")), train, held);
+    folder_free(&f);
+    return status;
+}
+
+/* The held rows' values are far away: whatever saw them would show it. */
+Test(csv, rows_held_out_do_not_enter_fillings)
+{
+    const char *text = "a,b,y\n1,?,1.5\n1,2,2.5\n?,4,3.5\n3,3,4.5\n1000,?,5.5\n";
+    const struct {
+        tg_missing missing;
+        double a, b;
+    } cases[] = {{TG_MISSING_MEAN, 5.0 / 3, 3}, {TG_MISSING_MEDIAN, 1, 3}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        tg_dataset *d = read_text(text, OPTIONS(.missing = cases[k].missing)), *train, *held;
+        cr_assert_eq(hold_last_out(d, &train, &held), TG_OK, "%s", tg_dataset_message(d));
+        const float *x = tg_dataset_x(train), *y = tg_dataset_x(held);
+        cr_expect_eq(x[4], (float)cases[k].a, "%g", (double)x[4]);
+        cr_expect_eq(x[1], (float)cases[k].b, "%g", (double)x[1]);
+        cr_expect_eq(y[1], (float)cases[k].b, "%g", (double)y[1]);
+        cr_expect(x[0] == 1 && x[7] == 3 && y[0] == 1000);
+
+        /* The model made of them fills what it predicts in the same way. */
+        tg_mlp *m = tg_mlp_new(train, NULL);
+        tg_dataset *next = read_text("a,b\n?,?\n", OPTIONS(.schema = tg_mlp_schema(m)));
+        cr_assert_eq(tg_dataset_rows(next), 1, "%s", tg_dataset_message(next));
+        cr_expect_eq(tg_dataset_x(next)[0], (float)cases[k].a);
+        cr_expect_eq(tg_dataset_x(next)[1], (float)cases[k].b);
+        tg_dataset_free(next);
+        tg_mlp_free(m);
+        tg_dataset_free(train);
+        tg_dataset_free(held);
+        tg_dataset_free(d);
+    }
+}
+
+Test(csv, a_column_that_only_held_rows_know_is_refused)
+{
+    tg_dataset *d = read_text("a,b,y\n1,?,1.5\n2,?,2.5\n3,7,3.5\n",
+                              OPTIONS(.missing = TG_MISSING_MEAN)),
+               *train, *held;
+    cr_expect_eq(hold_last_out(d, &train, &held), TG_EVALUE);
+    cr_expect_not_null(strstr(tg_dataset_message(d), "column 'b': every value is missing in the"),
+                       "%s", tg_dataset_message(d));
+    cr_expect(!train && !held);
+    tg_dataset_free(d);
+}
+
 Test(csv, a_missing_number_among_targets_is_no_class)
 {
     const char *text = "a,y\n1,0.5\n2,NA\n3,1.5\n";

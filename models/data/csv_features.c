@@ -5,12 +5,6 @@
 
 #include "csv_reader.h"
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static const char *name_of(const tg_csv_reader *r, size_t column)
 {
     return tg_texts_get(&r->names, (int64_t)column);
@@ -22,34 +16,11 @@ static int64_t sorted(const tg_csv_reader *r, int64_t slot, double *y)
     int64_t n = 0;
     for (int64_t i = 0; i < r->rows; i++)
         if (!isnan(r->value[i * r->width + slot])) y[n++] = r->value[i * r->width + slot];
-    qsort(y, (size_t)n, sizeof *y, by_value);
+    tg_sort_numbers(y, n);
     return n;
 }
 
 /* ---------------------------------------------------------------- missing values */
-
-static double filling(const tg_csv_reader *r, const double *y, int64_t n)
-{
-    double sum = 0;
-    if (r->options->missing == TG_MISSING_VALUE) return r->options->fill;
-    if (r->options->missing == TG_MISSING_MEDIAN)
-        return n % 2 ? y[n / 2] : y[n / 2 - 1] / 2 + y[n / 2] / 2;
-    for (int64_t i = 0; i < n; i++) sum += y[i] / (double)n;
-    return sum;
-}
-
-/* Numbers of the column that are missing get `with`. */
-static int64_t fill(tg_csv_reader *r, int64_t slot, double with)
-{
-    int64_t filled = 0;
-    for (int64_t i = 0; i < r->rows; i++) {
-        double *y = &r->value[i * r->width + slot];
-        if (!isnan(*y)) continue;
-        *y = with;
-        filled++;
-    }
-    return filled;
-}
 
 /* Whole numbers, all different: they name rows. */
 static bool check_id(tg_csv_reader *r, size_t column, const double *y, int64_t n)
@@ -78,9 +49,10 @@ static bool fill_columns(tg_csv_reader *r, double *with, double *y)
         if (!n && missing != TG_MISSING_VALUE)
             return tg_csv_fail(r, 1, "column '%s': every value is missing",
                                tg_shown(name_of(r, k)).text);
-        with[k] = filling(r, y, n);
-        filled += fill(r, c->slot, with[k]);
+        with[k] = missing == TG_MISSING_VALUE ? r->options->fill : tg_filling(missing, y, n);
+        filled += r->rows - n;
     }
+    if (missing == TG_MISSING_MEAN || missing == TG_MISSING_MEDIAN) r->d->filling = missing;
     static const char *const what[] = {"", "", "the column's mean", "the column's median",
                                        "the value given"};
     return !filled ||
@@ -179,7 +151,7 @@ static bool make_schema(tg_csv_reader *r, const double *with, int64_t *slot, int
 }
 
 /* The schema is a model's: the slots are those that its features were given. */
-static void use_schema(tg_csv_reader *r, int64_t *slot, int64_t *number)
+static void use_schema(const tg_csv_reader *r, int64_t *slot, int64_t *number)
 {
     const tg_schema *s = r->schema;
     for (int64_t k = 0; k < s->features; k++) {
@@ -188,34 +160,47 @@ static void use_schema(tg_csv_reader *r, int64_t *slot, int64_t *number)
         const tg_csv_column *c = &r->column[tg_texts_find(&r->names, name, strlen(name))];
         slot[k] = c->slot;
         number[k] = text ? tg_texts_find(&c->levels, text, strlen(text)) : -1;
-        if (s->fill && !text) fill(r, c->slot, s->fill[k]);
     }
 }
 
 /* ---------------------------------------------------------------- the numbers */
+
+/* The number for a feature, NaN where it is missing; text numbers the level of a category, or is -1. */
+static double number_at(const tg_csv_reader *r, int64_t row, int64_t slot, int64_t text)
+{
+    const double value = r->value[row * r->width + slot];
+    return text < 0 ? value : value == (double)text ? 1 : 0;
+}
 
 /* Features as f32 for whoever wants those, and as f64 when some of them are not the same in f32. */
 static bool store(tg_csv_reader *r, const int64_t *slot, const int64_t *number)
 {
     tg_dataset *d = r->d;
     const int64_t width = d->schema.features;
+    const double *fill = d->schema.fill; /* not NULL where a number is missing */
     bool exact = true;
     d->rows = r->rows;
     if (tg_dataset_reserve(d, d->rows) != TG_OK) return false;
     for (int64_t i = 0; i < d->rows; i++) {
         for (int64_t k = 0; k < width; k++) {
-            const double value = r->value[i * r->width + slot[k]];
-            const float x = number[k] < 0 ? (float)value : value == (double)number[k] ? 1.0F : 0.0F;
-            d->x[i * width + k] = x;
-            exact = exact && (number[k] >= 0 || (double)x == value);
+            double value = number_at(r, i, slot[k], number[k]);
+            if (isnan(value)) {
+                value = fill[k];
+                if (d->filling && !tg_dataset_add_hole(d, i * width + k))
+                    return tg_csv_no_memory(r);
+            }
+            d->x[i * width + k] = (float)value;
+            exact = exact && (double)(float)value == value;
         }
     }
     if (exact) return true;
     if (!tg_dataset_reserve_exact(d)) return tg_csv_no_memory(r);
-    for (int64_t i = 0; i < d->rows; i++)
-        for (int64_t k = 0; k < width; k++)
-            d->exact[i * width + k] =
-                number[k] < 0 ? r->value[i * r->width + slot[k]] : (double)d->x[i * width + k];
+    for (int64_t i = 0; i < d->rows; i++) {
+        for (int64_t k = 0; k < width; k++) {
+            const double value = number_at(r, i, slot[k], number[k]);
+            d->exact[i * width + k] = isnan(value) ? fill[k] : value;
+        }
+    }
     return true;
 }
 

@@ -43,6 +43,7 @@ void tg_dataset_free(tg_dataset *d)
     tg_release(&d->allocator, d->class_number, d->class_capacity * sizeof *d->class_number);
     tg_release(&d->allocator, d->exact, d->exact_capacity * sizeof *d->exact);
     tg_release(&d->allocator, d->exact_number, d->exact_number_capacity * sizeof *d->exact_number);
+    tg_release(&d->allocator, d->hole, d->hole_capacity * sizeof *d->hole);
     tg_release(&d->allocator, d->note, d->note_capacity * sizeof *d->note);
     tg_arena_free(&d->arena);
     const tg_allocator a = d->allocator;
@@ -284,6 +285,7 @@ tg_dataset *tg_dataset_select(const tg_dataset *d, int64_t n, const int64_t *row
         if (d->schema.task == TG_TASK_REGRESSION) y->number[i] = d->number[row[i]];
         else y->class_number[i] = d->class_number[row[i]];
     }
+    if (!tg_dataset_copy_holes(y, d, n, row)) tg_dataset_no_memory(y);
     y->has_target = d->has_target;
     return y;
 }
@@ -294,11 +296,12 @@ static tg_status divide(tg_dataset *d, int64_t first, const int64_t *row, tg_dat
 {
     *a = tg_dataset_select(d, first, row);
     *b = tg_dataset_select(d, d->rows - first, row + first);
-    if (tg_dataset_status(*a) == TG_OK && tg_dataset_status(*b) == TG_OK) return TG_OK;
+    const bool selected = tg_dataset_status(*a) == TG_OK && tg_dataset_status(*b) == TG_OK;
+    if (selected && tg_dataset_fill_from(*a, *b, &d->error) == TG_OK) return TG_OK;
     tg_dataset_free(*a);
     tg_dataset_free(*b);
     *a = *b = NULL;
-    return tg_dataset_no_memory(d);
+    return selected ? d->error.status : tg_dataset_no_memory(d);
 }
 
 static tg_status divide_check(tg_dataset *d, tg_dataset **train, tg_dataset **test)

@@ -35,6 +35,10 @@ struct tg_dataset {
     size_t x_capacity, number_capacity, class_capacity; /* in elements */
     double *exact, *exact_number; /* x and number, when they are not the same in f32; else NULL */
     size_t exact_capacity, exact_number_capacity;
+    tg_missing
+        filling; /* how holes were filled, where that is computed: TG_MISSING_MEAN, _MEDIAN; else 0 */
+    int64_t *hole; /* which elements of x were missing, in rising order */
+    size_t holes, hole_capacity;
     const char **note; /* what a reader decided; in the arena */
     size_t notes, note_capacity;
 };
@@ -65,6 +69,19 @@ bool tg_dataset_reserve_exact_numbers(tg_dataset *d);
 
 /* Says something about how the data was read: tg_dataset_note. false: no memory, without an error. */
 bool tg_dataset_add_note(tg_dataset *d, const char *format, ...) TG_PRINTF(2, 3);
+
+/* ---------------------------------------------------------------- what takes the place of missing numbers: fillings.c */
+
+void tg_sort_numbers(double *y, int64_t n);
+double tg_filling(tg_missing kind, const double *y,
+                  int64_t n); /* mean or median of n sorted numbers, at least one */
+bool tg_dataset_add_hole(tg_dataset *d, int64_t element); /* false: no memory */
+
+/* The holes of these rows of d, which become those of y. */
+bool tg_dataset_copy_holes(tg_dataset *y, const tg_dataset *d, int64_t n, const int64_t *row);
+
+/* Fills the holes of two parts of one data set with what follows from train alone. */
+tg_status tg_dataset_fill_from(tg_dataset *train, tg_dataset *other, tg_error *e);
 
 /* ---------------------------------------------------------------- reading files, plain or gzip: file.c */
 

@@ -284,8 +284,6 @@ static int fit(const request *r, tg_mlp *m, const parts *p, display *d)
 
 static void describe(const request *r, const tg_mlp *m, const parts *p, const display *d)
 {
-    for (int64_t k = 0; k < tg_dataset_notes(p->all); k++)
-        fprintf(stderr, "%s: %s\n", r->data, tg_dataset_note(p->all, k));
     const int64_t *hidden;
     const int n = tg_mlp_hidden(m, &hidden);
     fprintf(stderr, "%s: %lld rows to train on, ", r->data, (long long)tg_dataset_rows(p->train));
@@ -309,6 +307,9 @@ static int with_model(const request *r, tg_mlp *m, parts *p)
                  .epochs = r->epochs            ? r->epochs
                            : is_folder(r->data) ? 5
                                                 : 100};
+    /* What was decided without being asked is no progress: it is told in any case. */
+    for (int64_t k = 0; k < tg_dataset_notes(p->all); k++)
+        fprintf(stderr, "%s: %s\n", r->data, tg_dataset_note(p->all, k));
     if (!r->quiet) describe(r, m, p, &d);
     tg_file history;
     status = open_history(r, &d, &history);
