@@ -19,17 +19,16 @@ static void put_escaped(FILE *out, const char *text)
 static void put_node(FILE *out, const tg_tape *t, uint32_t node, bool backward, bool loss)
 {
     const tg_node *v = &t->node[node];
-    const tg_origin *origin = &t->origin[node];
     const tg_type *type = &tg_node_type(t, node)->type;
-    const tg_leaf *leaf = tg_is_leaf(v->op) ? &t->leaf[origin->leaf] : NULL;
+    const tg_leaf *leaf = tg_is_leaf(v->op) ? &t->leaf[t->leaf_of[node]] : NULL;
     fprintf(out, "    n%u [label=\"", (unsigned)node);
     if (leaf && leaf->param) put_escaped(out, leaf->param->name);
     else put_escaped(out, v->op->name);
     if (v->op == &tg_op_constant) fprintf(out, " %g", leaf->value);
     fprintf(out, "\\n%s %s\", tooltip=\"", tg_dtype_name(type->dtype),
             tg_shape_text(type->shape).text);
-    if (origin->where) {
-        put_escaped(out, origin->where);
+    if (tg_node_where(t, node)) {
+        put_escaped(out, tg_node_where(t, node));
         fputs(": ", out);
     }
     put_escaped(out, v->op->name);
@@ -58,7 +57,7 @@ static void put_tape(FILE *out, const tg_tape *t, uint32_t forward, uint32_t los
     for (uint32_t k = 0; k < n; k++)
         if (gx[k])
             fprintf(out, "    n%u -> n%u [style=dashed, constraint=false, color=\"#b04040\"];\n",
-                    (unsigned)gx[k]->id, (unsigned)leaves[k]);
+                    (unsigned)tg_slot_of(gx[k])->id, (unsigned)leaves[k]);
     fputs("}\n", out);
 }
 
@@ -93,7 +92,7 @@ static tg_status record_backward(tg_tape *t, const char *where, tg_arena *memory
     *gx = tg_arena_take(memory, t->n_leaves * sizeof **gx);
     tg_tensor **x = tg_arena_take(memory, t->n_leaves * sizeof *x);
     if (!*leaves || !*gx || !x) return tg_tape_fail(t, where, "write_dot", TG_ENOMEM, "no memory");
-    if (tg_mark_live(t, 1, &loss->id, false, &low, &high)) return tg_tape_status(t);
+    if (tg_mark_live(t, 1, &tg_slot_of(loss)->id, false, &low, &high)) return tg_tape_status(t);
     for (size_t k = 0; k < t->n_leaves; k++) {
         const uint32_t node = t->leaf[k].node;
         if (t->node[node].op != &tg_op_param || !tg_is_live(t, node)) continue;
@@ -118,11 +117,11 @@ static tg_status draw(tg_tape *t, const char *where, tg_arena *memory, const cha
         uint32_t *targets = tg_arena_take(memory, n * sizeof *targets), n_targets = 0;
         if (!targets) return tg_tape_fail(t, where, "write_dot", TG_ENOMEM, "no memory");
         for (uint32_t k = 0; k < n; k++)
-            if (gx[k]) targets[n_targets++] = gx[k]->id;
+            if (gx[k]) targets[n_targets++] = tg_slot_of(gx[k])->id;
         if (tg_mark_live(t, n_targets, targets, false, &low, &high)) return tg_tape_status(t);
     }
-    const tg_status status =
-        write_file(t, where, path, forward, loss ? loss->id : UINT32_MAX, n, leaves, gx);
+    const tg_status status = write_file(t, where, path, forward,
+                                        loss ? tg_slot_of(loss)->id : UINT32_MAX, n, leaves, gx);
     tg_clear_live(t, low, high);
     return status;
 }

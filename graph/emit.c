@@ -251,6 +251,7 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
     if (group->walk == TG_COLUMNS) group->room = r.n_temps++;
     group->loads = keep_copy(p, group->loads, group->n_loads * sizeof *group->loads);
     group->moves = keep_copy(p, group->moves, group->n_moves * sizeof *group->moves);
+    if (p->failed) return NULL;
     settle_registers(group, &r);
     size_registers(p, group, element);
     return group;

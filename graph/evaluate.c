@@ -11,16 +11,16 @@
 
 /* A hash table of plans, and all of them in order of use. */
 typedef struct tg_plan_cache {
-    int64_t nodes, max_nodes;
+    int64_t bytes, max_bytes;
     size_t n_buckets; /* a power of two */
     tg_plan **bucket;
     tg_plan *newest, *oldest;
 } tg_plan_cache;
 
-tg_plan_cache *tg_plan_cache_new(const tg_allocator *a, int64_t max_nodes)
+tg_plan_cache *tg_plan_cache_new(const tg_allocator *a, int64_t max_bytes)
 {
     tg_plan_cache *cache = tg_allocate(a, sizeof *cache);
-    if (cache) *cache = (tg_plan_cache){.max_nodes = max_nodes};
+    if (cache) *cache = (tg_plan_cache){.max_bytes = max_bytes};
     return cache;
 }
 
@@ -73,15 +73,13 @@ static bool grow_buckets(tg_tape *t)
     return true;
 }
 
-static int64_t weight(const tg_plan *plan) { return (int64_t)plan->nodes + 16; }
-
 static void drop_plan(tg_tape *t, tg_plan *plan)
 {
     tg_plan **link = bucket_of(t->cache, plan->hash[0]);
     while (*link != plan) link = &(*link)->next;
     *link = plan->next;
     unlink_plan(t->cache, plan);
-    t->cache->nodes -= weight(plan);
+    t->cache->bytes -= (int64_t)plan->memory.bytes;
     t->stats.plans--;
     tg_plan_free(plan);
 }
@@ -110,13 +108,13 @@ static tg_plan *find_plan(const tg_tape *t, const tg_graph *g, XXH128_hash_t has
     return NULL;
 }
 
-/* Drops plans, least recently used first, until `room` more nodes fit; those of the current recording stay. The slab is given back when the
+/* Drops plans, least recently used first, until `room` more bytes fit; those of the current recording stay. The slab is given back when the
  * plan that needed it goes. */
 static void make_room(tg_tape *t, int64_t room)
 {
     tg_plan_cache *cache = t->cache;
     bool shrink = false;
-    for (tg_plan *plan = cache->oldest, *newer; plan && cache->nodes + room > cache->max_nodes;
+    for (tg_plan *plan = cache->oldest, *newer; plan && cache->bytes + room > cache->max_bytes;
          plan = newer) {
         newer = plan->newer;
         if (plan->epoch == t->epoch) continue;
@@ -140,17 +138,23 @@ static bool store_plan(tg_tape *t, tg_plan *plan, const tg_graph *g, XXH128_hash
     plan->key_bytes = g->key_bytes;
     plan->hash[0] = hash.low64;
     plan->hash[1] = hash.high64;
-    make_room(t, weight(plan));
+    make_room(t, (int64_t)plan->memory.bytes);
     tg_plan **head = bucket_of(t->cache, hash.low64);
     plan->next = *head;
     *head = plan;
     link_newest(t->cache, plan);
-    t->cache->nodes += weight(plan);
+    t->cache->bytes += (int64_t)plan->memory.bytes;
     t->stats.plans++;
     return true;
 }
 
 /* ---------------------------------------------------------------- extraction */
+
+/* A loss that a derivative recorded may have gradients of 0 where one of the user's has none. */
+static bool is_derived(const tg_tape *t, tg_request request, const uint32_t *targets)
+{
+    return request == TG_BACKWARD && tg_derived_from(t, targets[0]);
+}
 
 /* Copies what the targets depend on out of the tape, renumbered. */
 static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_targets,
@@ -166,8 +170,13 @@ static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_target
             n_attrs += t->node[v].attrs ? 1 + (size_t)tg_node_n_attrs(t, &t->node[v]) : 0;
             n_more += t->node[v].n_in > 3 ? t->node[v].n_in : 0;
         }
-    const uint32_t header[8] = {request,        n, n_targets, (uint32_t)n_attrs, (uint32_t)n_more,
-                                t->node_by_node};
+    const uint32_t header[8] = {request,
+                                n,
+                                n_targets,
+                                (uint32_t)n_attrs,
+                                (uint32_t)n_more,
+                                t->node_by_node,
+                                is_derived(t, request, targets)};
     size_t attrs_at = sizeof header + n * sizeof(tg_node),
            more_at = attrs_at + n_attrs * sizeof(int64_t);
     size_t targets_at = more_at + n_more * sizeof(uint32_t),
@@ -194,7 +203,7 @@ static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_target
             const tg_node *from = &t->node[v];
             tg_node *to = &node[n];
             *to = *from;
-            valued[n] = tg_handle(t, v)->value != 0;
+            valued[n] = tg_node_slot(t, v)->value != 0;
             const uint32_t *in = tg_node_inputs(t, from);
             if (stop && valued[n]) to->n_in = 0;
             uint32_t *out = to->n_in > 3 ? &more[n_more] : to->in;
@@ -256,9 +265,10 @@ static tg_plan *plan_backward(tg_tape *t, const char *where, tg_plan_request *re
         if (forward->node[v].op == &tg_op_param) param[n_params++] = forward->id[v];
     size_t room = (size_t)n_params + n_targets;
     tg_tensor **g = tg_arena_take(&t->planner, (n_params + 1) * sizeof *g);
+    uint32_t *cut = tg_arena_take(&t->planner, (n_params + 1) * sizeof *cut);
     uint32_t *wanted = tg_arena_take(&t->planner, room * sizeof *wanted);
     request->outputs = tg_arena_take(&t->planner, room * sizeof *request->outputs);
-    if (!g || !wanted || !request->outputs) return NULL;
+    if (!g || !cut || !wanted || !request->outputs) return NULL;
     tg_tensor *loss = tg_handle(t, targets[0]);
     if (tg_tensor_dtype(loss) != TG_F32 && tg_tensor_dtype(loss) != TG_F64) {
         tg_tape_fail(t, where, "backward", TG_ENOGRAD, "%s carries no gradient",
@@ -267,9 +277,16 @@ static tg_plan *plan_backward(tg_tape *t, const char *where, tg_plan_request *re
     }
     request->first_literal = t->n;
     tg_tensor *seed = tg_base_expand(t, where, tg_constant_like(t, loss, 1), tg_tensor_shape(loss));
-    if (!seed || tg_reverse(t, where, 1, targets, &seed, n_params, param, g)) return NULL;
+    if (!seed || tg_reverse(t, where, 1, targets, &seed, n_params, param, g, cut)) return NULL;
+    for (uint32_t k = 0; k < n_params; k++) {
+        if (!cut[k]) continue;
+        if (!tg_derived_from(t, targets[0])) return tg_fail_cut(t, cut[k]), NULL;
+        g[k] = tg_base_expand(t, where, tg_constant(t, tg_node_type(t, param[k])->type.dtype, 0),
+                              tg_node_type(t, param[k])->type.shape);
+        if (!g[k]) return NULL;
+    }
     for (uint32_t k = 0; k < n_targets; k++)
-        if (!tg_handle(t, targets[k])->value) {
+        if (!tg_node_slot(t, targets[k])->value) {
             request->outputs[n_wanted] = output_of(t, targets[k], false, k);
             wanted[n_wanted++] = targets[k];
         }
@@ -278,7 +295,7 @@ static tg_plan *plan_backward(tg_tape *t, const char *where, tg_plan_request *re
         if (!g[k]) continue;
         while (request->bound[index] != param[k]) index++;
         request->outputs[n_wanted] = output_of(t, param[k], true, index);
-        wanted[n_wanted++] = g[k]->id;
+        wanted[n_wanted++] = tg_slot_of(g[k])->id;
         n_gradients++;
     }
     if (!n_gradients) {
@@ -318,6 +335,7 @@ static tg_event *push_event(tg_tape *t, tg_request what, const tg_graph *g, uint
         return NULL;
     tg_event *event = &t->event[t->n_events];
     *event = (tg_event){.request = what,
+                        .derived = is_derived(t, what, targets),
                         .nodes = t->n,
                         .targets = top,
                         .n_targets = n_targets,
@@ -349,7 +367,7 @@ static tg_plan *make_plan(tg_tape *t, const char *where, const tg_graph *g, cons
 static void exchange_values(tg_tape *t, uint32_t n, const uint32_t *node, uint32_t *value)
 {
     for (uint32_t k = 0; k < n; k++) {
-        uint32_t *at = &tg_handle(t, node[k])->value, v = *at;
+        uint32_t *at = &tg_node_slot(t, node[k])->value, v = *at;
         *at = value[k];
         value[k] = v;
     }
@@ -385,7 +403,7 @@ static void drop_aimed_gradients(tg_tape *t, const tg_event *event)
 {
     for (uint32_t k = 0; k < event->n_bound; k++) {
         uint32_t node = t->event_ids[event->bound + k];
-        if (t->node[node].op == &tg_op_param) t->leaf[t->origin[node].leaf].param->has_grad = false;
+        if (t->node[node].op == &tg_op_param) t->leaf[t->leaf_of[node]].param->has_grad = false;
     }
 }
 
@@ -420,6 +438,7 @@ static bool same_event(const tg_tape *t, tg_request what, uint32_t n, const uint
     const tg_event *event = &t->event[t->n_events];
     return t->n_events < t->old_events && t->old && event->request == what &&
            event->nodes == t->n && event->n_targets == n &&
+           event->derived == is_derived(t, what, targets) &&
            memcmp(&t->event_ids[event->targets], targets, n * sizeof *targets) == 0;
 }
 
@@ -432,7 +451,7 @@ static uint32_t filter(tg_tape *t, tg_request what, uint32_t n, const uint32_t *
         bool loss = what == TG_BACKWARD && k == 0;
         bool again = false;
         for (uint32_t i = 0; i < kept && i < 16; i++) again = again || out[i] == targets[k];
-        if (loss || (!again && !tg_handle(t, targets[k])->value)) out[kept++] = targets[k];
+        if (loss || (!again && !tg_node_slot(t, targets[k])->value)) out[kept++] = targets[k];
     }
     return kept;
 }
@@ -487,6 +506,12 @@ tg_status tg_tape_evaluate(tg_tape *t, const char *where, tg_request what, uint3
         if (status) return status;
     }
     tg_event *event = &t->event[t->n_events - 1];
+    const bool failed = event->failed;
     if (event->plan) use_plan(t, event->plan);
-    return run_event(t, where, event, false);
+    const tg_status status = run_event(t, where, event, false);
+    event = &t->event[t->n_events - 1];
+    event->failed = status != TG_OK;
+    /* What has a value now is not what had one then: the events that followed then are others. */
+    if (event->failed != failed) t->old_events = 0;
+    return status;
 }

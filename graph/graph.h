@@ -183,17 +183,21 @@ typedef struct tg_tape_options {
     bool trace_nonfinite TG_ZERO;
     /* Force a kernel build; falls back to the best that the processor has. */
     tg_isa isa TG_ZERO;
-    /* Bound of the plan cache, in nodes over all plans; 0: 4 million. */
-    int64_t plan_cache_nodes TG_ZERO;
+    /* Bound of the memory of plans kept for later; 0: 512 MiB. */
+    int64_t plan_cache_bytes TG_ZERO;
 } tg_tape_options;
 
-/* A new tape; options may be NULL. Free it with tg_tape_free (NULL allowed). NULL when memory is short, or when an option
- * is out of range; every call on a NULL tape reports TG_ENOMEM. */
+/* A new tape; options may be NULL. Free it with tg_tape_free (NULL allowed). A tape whose options
+ * are wrong (a size not set, a number out of range) is in error TG_EVALUE with a message that says
+ * which, and has the defaults. NULL when memory is short; every call on a NULL tape reports
+ * TG_ENOMEM. */
 TG_API tg_tape *tg_tape_new(const tg_tape_options *options);
 TG_API void tg_tape_free(tg_tape *t);
 
-/* Drops the recording: every tensor of the tape, and the values handed out. Plans, their memory and a sticky error stay. The random step
- * advances by one. */
+/* Drops the recording: every tensor of the tape, and the values handed out. Plans,
+ * their memory and a sticky error stay. The random step advances by one. A tensor kept
+ * from before is TG_ETAPE for at least 31 recordings, for good with node_by_node;
+ * accessors treat it as NULL. */
 TG_API void tg_tape_reset(tg_tape *t);
 
 TG_API tg_status tg_tape_status(const tg_tape *t); /* the sticky status; TG_ENOMEM for NULL */
@@ -246,7 +250,7 @@ TG_API tg_tensor *tg_constant_at(tg_tape *t, const char *where, tg_dtype dtype, 
 
 /* New data for an input of the current recording, to be used by tg_replay; a borrowed input takes the pointer, a copied one
  * the contents. */
-TG_API tg_status tg_input_set(tg_tape *t, tg_tensor *x, const void *data);
+TG_API tg_status tg_input_set_at(tg_tape *t, const char *where, tg_tensor *x, const void *data);
 
 /* The same values, with no gradient passing back. */
 TG_API tg_tensor *tg_detach_at(tg_tape *t, const char *where, tg_tensor *x);
@@ -271,14 +275,21 @@ TG_API const void *tg_data_at(tg_tape *t, const char *where, tg_tensor *x);
 /* Gradients of the one-element tensor `loss` with respect to every trainable parameter it reaches; they are added to what the
  * parameters hold since the last optimizer step. Also computes the loss and every kept tensor. A trainable parameter that the loss
  * does not reach keeps no gradient. On failure every gradient that the call aimed at is dropped.
- * TG_ENOGRAD: an op between loss and parameter has no derivative (the message names it), or no trainable parameter is reached. */
+ * TG_ENOGRAD: an op between loss and parameter has no derivative (the message names
+ * it), a parameter is reached only through a condition, an index or a cast, or none is
+ * reached at all. A loss that a derivative recorded gives zeros instead. */
 TG_API tg_status tg_backward_at(tg_tape *t, const char *where, tg_tensor *loss);
 
 /* gx[k] = d<seed, y>/dx[k] as ordinary tensors on the tape, of x[k]'s shape and dtype, to be computed and differentiated like any other.
  * seed has y's shape and dtype; NULL means 1 and wants y to have one element. x may be any tensors of the tape or parameters.
- * An x that y does not depend on is TG_ENOGRAD, unless allow_unused: then its gx is NULL. gx[] is all NULL on an error. */
+ * An x that y depends on by no differentiable path is TG_ENOGRAD, naming the op in the
+ * way, if the user recorded y; if a derivative did, its gx is zeros. With allow_unused gx
+ * is zeros where a path leads through a condition, an index or a cast, and NULL where none
+ * leads. gx[] is all NULL on an error. */
 TG_API tg_status tg_grad_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *seed, int n,
                             tg_tensor *const *x, tg_tensor **gx, bool allow_unused);
+
+/* In tg_jvp and tg_hvp what depends on x by no differentiable path counts as zeros. */
 
 /* Forward mode: sum over k of (dy/dx[k]) v[k], of y's shape; v[k] has x[k]'s shape and dtype. It is the vjp of the vjp. */
 TG_API tg_tensor *tg_jvp_at(tg_tape *t, const char *where, tg_tensor *y, int n, tg_tensor *const *x,
@@ -427,6 +438,7 @@ TG_API tg_status tg_gradcheck(tg_function f, int n, const tg_check_input *inputs
 TG_API tg_tensor *tg_input(tg_tape *t, tg_dtype dtype, tg_shape shape, const void *data);
 TG_API tg_tensor *tg_input_borrow(tg_tape *t, tg_dtype dtype, tg_shape shape, const void *data);
 TG_API tg_tensor *tg_constant(tg_tape *t, tg_dtype dtype, double value);
+TG_API tg_status tg_input_set(tg_tape *t, tg_tensor *x, const void *data);
 TG_API tg_tensor *tg_detach(tg_tape *t, tg_tensor *x);
 TG_API tg_tensor *tg_keep(tg_tape *t, tg_tensor *x);
 TG_API tg_status tg_eval(tg_tape *t, int n, tg_tensor *const *x);
@@ -458,6 +470,7 @@ TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, 
 #define tg_input(t, dtype, ...) tg_input_at(t, TG_HERE, dtype, __VA_ARGS__)
 #define tg_input_borrow(t, dtype, ...) tg_input_borrow_at(t, TG_HERE, dtype, __VA_ARGS__)
 #define tg_constant(t, dtype, value) tg_constant_at(t, TG_HERE, dtype, value)
+#define tg_input_set(t, x, ...) tg_input_set_at(t, TG_HERE, x, __VA_ARGS__)
 #define tg_detach(t, x) tg_detach_at(t, TG_HERE, x)
 #define tg_keep(t, x) tg_keep_at(t, TG_HERE, x)
 #define tg_eval(t, n, ...) tg_eval_at(t, TG_HERE, n, __VA_ARGS__)

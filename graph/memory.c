@@ -65,7 +65,7 @@ typedef struct tg_arena_block {
     size_t bytes; /* behind the header */
 } tg_arena_block;
 
-enum { HEADER = TG_ALIGN, FIRST_BLOCK = 1 << 14 };
+enum { HEADER = TG_ALIGN, FIRST_BLOCK = 1 << 10 };
 _Static_assert(sizeof(tg_arena_block) <= HEADER,
                "the header of an arena's block must fit its place");
 
@@ -82,6 +82,7 @@ static tg_arena_block *append(tg_arena *arena, tg_arena_block *last, size_t need
     *block = (tg_arena_block){NULL, bytes};
     if (last) last->next = block;
     else arena->first = block;
+    arena->bytes += HEADER + bytes;
     return block;
 }
 
@@ -119,6 +120,7 @@ void tg_arena_free(tg_arena *arena)
         block = next;
     }
     arena->first = NULL;
+    arena->bytes = 0;
     tg_arena_rewind(arena);
 }
 

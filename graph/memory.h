@@ -23,7 +23,8 @@ bool tg_grow(const tg_allocator *a, void **array, size_t *capacity, size_t need,
 typedef struct tg_arena {
     const tg_allocator *allocator;
     struct tg_arena_block *first, *current;
-    size_t used; /* of the current block */
+    size_t used;  /* of the current block */
+    size_t bytes; /* of all blocks */
 } tg_arena;
 
 void tg_arena_init(tg_arena *arena, const tg_allocator *a);

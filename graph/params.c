@@ -7,15 +7,21 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include <tapegrad/op.h>
+
 /* ---------------------------------------------------------------- sets */
 
 tg_params *tg_params_new(const tg_params_options *options)
 {
     tg_params_options o;
-    if (!tg_options_read(&o, sizeof o, options)) return NULL;
+    const bool sized = tg_options_read(&o, sizeof o, options);
     const tg_allocator allocator = tg_allocator_or_default(o.allocator);
     tg_params *ps = tg_allocate(&allocator, sizeof *ps);
-    if (ps) *ps = (tg_params){.allocator = allocator, .seed = o.seed};
+    if (!ps) return NULL;
+    *ps = (tg_params){.allocator = allocator, .seed = o.seed};
+    if (!sized)
+        tg_error_set(&ps->error, NULL, "params_new", TG_EVALUE,
+                     "the options' size is not set: .size = sizeof(tg_params_options)");
     return ps;
 }
 
@@ -164,7 +170,7 @@ static void store(tg_param *p, int64_t first, int64_t n, const double *value)
 static void initialise(tg_param *p, recipe r)
 {
     enum { CHUNK = 512 };
-    const uint64_t key = tg_random_key(p->owner->seed, p->tensor.id);
+    const uint64_t key = tg_random_key(p->owner->seed, p->slot.id);
     /* Rounding may arrive at the upper bound, which does not belong to the interval. */
     const double below =
         p->dtype == TG_F32 ? (double)nextafterf((float)r.b, (float)r.a) : nextafter(r.b, r.a);
@@ -191,7 +197,7 @@ static tg_param *add(tg_params *ps, const char *name, tg_dtype dtype, tg_shape s
     if (count > (size_t)PTRDIFF_MAX / size || ps->count >= INT32_MAX || !reserve(ps)) return NULL;
     tg_param *p = tg_allocate(&ps->allocator, sizeof *p);
     if (!p) return NULL;
-    *p = (tg_param){.tensor = {.id = (uint32_t)ps->count},
+    *p = (tg_param){.slot = {.id = (uint32_t)ps->count},
                     .owner = ps,
                     .dtype = dtype,
                     .shape = shape,
@@ -205,7 +211,7 @@ static tg_param *add(tg_params *ps, const char *name, tg_dtype dtype, tg_shape s
         free_param(&ps->allocator, p);
         return NULL;
     }
-    *slot_of(ps, name) = p->tensor.id + 1;
+    *slot_of(ps, name) = p->slot.id + 1;
     ps->list[ps->count++] = p;
     return p;
 }
@@ -260,7 +266,7 @@ tg_tensor *tg_param_new_at(tg_params *ps, const char *where, const char *name, t
         return NULL;
     }
     initialise(p, r);
-    return &p->tensor;
+    return tg_param_handle(p);
 }
 
 /* Parenthesised, as there is a macro of this name. */
@@ -297,14 +303,14 @@ int tg_params_count(const tg_params *ps) { return ps ? (int)ps->count : 0; }
 
 tg_tensor *tg_params_get(const tg_params *ps, int index)
 {
-    return ps && index >= 0 && (size_t)index < ps->count ? &ps->list[index]->tensor : NULL;
+    return ps && index >= 0 && (size_t)index < ps->count ? tg_param_handle(ps->list[index]) : NULL;
 }
 
 tg_tensor *tg_params_find(const tg_params *ps, const char *name)
 {
     if (!ps || !name || !ps->slot_count) return NULL;
     const uint32_t slot = *slot_of(ps, name);
-    return slot ? &ps->list[slot - 1]->tensor : NULL;
+    return slot ? tg_param_handle(ps->list[slot - 1]) : NULL;
 }
 
 int64_t tg_params_elements(const tg_params *ps)
@@ -347,17 +353,19 @@ bool tg_param_trainable(const tg_tensor *p)
 /* ---------------------------------------------------------------- changing */
 
 /* TG_OK with *out set when p is a parameter of a healthy set. */
-static tg_status param_to_change(tg_tensor *p, tg_param **out)
+static tg_status param_to_change(tg_tensor *p, const char *what, tg_param **out)
 {
     *out = tg_param_of(p);
     if (!p) return TG_ENULL;
-    return *out ? (*out)->owner->error.status : TG_ETAPE;
+    if (*out) return (*out)->owner->error.status;
+    tg_fail_at(tg_slot_of(p)->tape, NULL, TG_ETAPE, "%s: the tensor is no parameter", what);
+    return TG_ETAPE;
 }
 
 tg_status tg_param_set_trainable(tg_tensor *p, bool trainable)
 {
     tg_param *param;
-    const tg_status status = param_to_change(p, &param);
+    const tg_status status = param_to_change(p, "param_set_trainable", &param);
     if (status != TG_OK) return status;
     param->trainable = trainable;
     if (!trainable) param->has_grad = false;
@@ -367,7 +375,7 @@ tg_status tg_param_set_trainable(tg_tensor *p, bool trainable)
 tg_status tg_param_write(tg_tensor *p, const void *data)
 {
     tg_param *param;
-    const tg_status status = param_to_change(p, &param);
+    const tg_status status = param_to_change(p, "param_write", &param);
     if (status != TG_OK) return status;
     if (!data && param->count)
         return tg_error_set(&param->owner->error, NULL, "param_write", TG_ENULL,
@@ -391,8 +399,8 @@ void *tg_param_grad_buffer(tg_param *p)
 tg_status tg_param_add_grad(tg_tensor *p, const void *grad)
 {
     tg_param *param;
-    const tg_status status = param_to_change(p, &param);
     const char *what = "param_add_grad";
+    const tg_status status = param_to_change(p, what, &param);
     if (status != TG_OK) return status;
     tg_error *error = &param->owner->error;
     if (!grad && param->count)

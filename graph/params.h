@@ -4,15 +4,35 @@
 
 #include "memory.h"
 
-/* A handle. A tape's tensor is a node; a parameter's handle is the first member of its tg_param and has no tape. */
+/* A handle is the address of one byte of a slot: which byte says which recording it is of, so that
+ * telling an old handle from a new one costs a comparison, and nothing a node. */
 struct tg_tensor {
-    tg_tape *tape;
-    uint32_t id;    /* the node; a parameter's index in its set */
-    uint32_t value; /* 1 + index of the tape's computed value, 0 while there is none */
+    unsigned char byte;
 };
 
+enum { TG_GENERATIONS = 32 }; /* bytes of a slot, recordings told apart */
+
+/* A tape's slot stands for a node, a parameter's is the first member of its tg_param. */
+typedef struct tg_slot {
+    _Alignas(TG_GENERATIONS) tg_tape *tape; /* NULL: a parameter's */
+    uint32_t id;                            /* the node; a parameter's index in its set */
+    uint32_t value;       /* 1 + index of the tape's computed value, 0 while there is none */
+    const char *where[2]; /* the node's position in recordings of even and of odd number */
+} tg_slot;
+_Static_assert(sizeof(tg_slot) == TG_GENERATIONS, "a slot has a byte for each generation");
+
+static inline tg_slot *tg_slot_of(const tg_tensor *x)
+{
+    return (tg_slot *)((uintptr_t)x & ~(uintptr_t)(TG_GENERATIONS - 1));
+}
+
+static inline uint32_t tg_generation_of(const tg_tensor *x)
+{
+    return (uint32_t)((uintptr_t)x & (TG_GENERATIONS - 1));
+}
+
 typedef struct tg_param {
-    tg_tensor tensor;
+    tg_slot slot;
     tg_params *owner;
     char name[256];
     tg_dtype dtype;
@@ -29,8 +49,9 @@ typedef struct tg_param {
 /* The parameter behind a handle, NULL when it is none. */
 static inline tg_param *tg_param_of(const tg_tensor *p)
 {
-    return p && !p->tape ? (tg_param *)(uintptr_t)p : NULL;
+    return p && !tg_slot_of(p)->tape ? (tg_param *)(void *)tg_slot_of(p) : NULL;
 }
+static inline tg_tensor *tg_param_handle(tg_param *p) { return (tg_tensor *)(void *)&p->slot; }
 
 struct tg_params {
     tg_allocator allocator;

@@ -143,7 +143,7 @@ static inline void array_of(const planner *p, uint32_t v, tg_array *a)
 
 static inline double constant_value(const planner *p, uint32_t v)
 {
-    return p->t->leaf[p->t->origin[p->g->id[v]].leaf].value;
+    return p->t->leaf[p->t->leaf_of[p->g->id[v]]].value;
 }
 
 static inline tg_ref ref_of(const planner *p, uint32_t v)

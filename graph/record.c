@@ -127,17 +127,17 @@ static bool grow_tape(tg_tape *t)
     const tg_allocator *a = &t->allocator;
     if (t->n >= UINT32_MAX - 1 ||
         !tg_grow(a, (void **)&t->node, &t->node_capacity, (size_t)t->n + 1, sizeof *t->node) ||
-        !tg_grow(a, (void **)&t->origin, &t->origin_capacity, (size_t)t->n + 1, sizeof *t->origin))
+        !tg_grow(a, (void **)&t->leaf_of, &t->leaf_of_capacity, (size_t)t->n + 1,
+                 sizeof *t->leaf_of))
         return false;
-    if (t->n / TG_HANDLES >= t->n_chunks) {
-        if (!tg_grow(a, (void **)&t->handles, &t->chunk_capacity, t->n_chunks + 1,
-                     sizeof *t->handles))
+    if (t->n / TG_SLOTS >= t->n_chunks) {
+        if (!tg_grow(a, (void **)&t->slots, &t->chunk_capacity, t->n_chunks + 1, sizeof *t->slots))
             return false;
-        tg_tensor *chunk = tg_allocate(a, TG_HANDLES * sizeof *chunk);
+        tg_slot *chunk = tg_allocate(a, TG_SLOTS * sizeof *chunk);
         if (!chunk) return false;
-        for (uint32_t k = 0; k < TG_HANDLES; k++)
-            chunk[k] = (tg_tensor){t, (uint32_t)t->n_chunks * TG_HANDLES + k, 0};
-        t->handles[t->n_chunks++] = chunk;
+        for (uint32_t k = 0; k < TG_SLOTS; k++)
+            chunk[k] = (tg_slot){.tape = t, .id = (uint32_t)t->n_chunks * TG_SLOTS + k};
+        t->slots[t->n_chunks++] = chunk;
     }
     return true;
 }
@@ -173,6 +173,13 @@ static bool store_inputs(tg_tape *t, tg_node *v, uint32_t n, const uint32_t *in)
     return true;
 }
 
+/* Makes the node that stands at t->n part of the recording. */
+static inline tg_tensor *take_node(tg_tape *t, const char *where)
+{
+    tg_node_slot(t, t->n)->where[t->epoch % 2] = where;
+    return tg_handle(t, t->n++);
+}
+
 static tg_tensor *append_typed(const recording *at, uint32_t n_in, const uint32_t *in, int n_attrs,
                                const int64_t *attrs, uint32_t type)
 {
@@ -183,8 +190,7 @@ static tg_tensor *append_typed(const recording *at, uint32_t n_in, const uint32_
         !store_inputs(t, &v, n_in, in))
         return out_of_memory(at);
     t->node[t->n] = v;
-    t->origin[t->n] = (tg_origin){at->where, 0};
-    return tg_handle(t, t->n++);
+    return take_node(t, at->where);
 }
 
 static tg_tensor *append(const recording *at, uint32_t n_in, const uint32_t *in, int n_attrs,
@@ -199,13 +205,6 @@ static tg_tensor *append(const recording *at, uint32_t n_in, const uint32_t *in,
     }
     return intern_type(t, type, &index) ? append_typed(at, n_in, in, n_attrs, attrs, index)
                                         : out_of_memory(at);
-}
-
-/* Takes the next node of the previous recording for the new one. */
-static inline tg_tensor *step_over(tg_tape *t, const char *where)
-{
-    t->origin[t->n].where = where;
-    return tg_handle(t, t->n++);
 }
 
 /* ---------------------------------------------------------------- leaves */
@@ -249,9 +248,9 @@ static tg_leaf *append_leaf(const recording *at, const tg_type *type, tg_tensor 
     }
     const tg_node *v = &t->node[node];
     if (node < t->old && v->op == at->op && type_equal(&t->type[v->type].type, type))
-        *handle = step_over(t, at->where);
+        *handle = take_node(t, at->where);
     else if (!(*handle = append(at, 0, NULL, 0, NULL, type))) return NULL;
-    t->origin[node].leaf = (uint32_t)t->n_leaves;
+    t->leaf_of[node] = (uint32_t)t->n_leaves;
     tg_leaf *leaf = &t->leaf[t->n_leaves++];
     *leaf = (tg_leaf){.node = node};
     return leaf;
@@ -260,8 +259,8 @@ static tg_leaf *append_leaf(const recording *at, const tg_type *type, tg_tensor 
 static bool resolve_param(tg_tape *t, const char *where, tg_param *p, uint32_t *node)
 {
     if (t->substitute_from && p->owner == t->substitute_from &&
-        p->tensor.id < t->substitute_to->count)
-        p = t->substitute_to->list[p->tensor.id];
+        p->slot.id < t->substitute_to->count)
+        p = t->substitute_to->list[p->slot.id];
     const recording at = {t, where, p->trainable ? &tg_op_param : &tg_op_frozen_param};
     if (2 * (t->n_uses + 1) > t->use_capacity && !grow_uses(t)) {
         out_of_memory(&at);
@@ -280,26 +279,39 @@ static bool resolve_param(tg_tape *t, const char *where, tg_param *p, uint32_t *
     leaf->param = p;
     leaf->version = p->version;
     t->n_uses += !known;
-    *use = (tg_param_use){p, p->version, t->epoch, handle->id, p->trainable};
-    *node = handle->id;
+    *node = tg_slot_of(handle)->id;
+    *use = (tg_param_use){p, p->version, t->epoch, *node, p->trainable};
     return true;
+}
+
+static bool fail_stale(tg_tape *t, const char *where, const char *what, const tg_tensor *x)
+{
+    const uint64_t before = t->epoch - 1;
+    const tg_slot *slot = tg_slot_of(x);
+    const bool previous = slot->id != UINT32_MAX && tg_generation_of(x) == before % TG_GENERATIONS;
+    const char *place = previous ? slot->where[before % 2] : NULL;
+    tg_tape_fail(t, where, what, TG_ETAPE,
+                 "an operand%s%s belongs to %s of this tape: tg_tape_reset drops tensors, record "
+                 "it again",
+                 place ? " recorded at " : "", place ? place : "",
+                 previous ? "the previous recording" : "an earlier recording");
+    return false;
 }
 
 bool tg_belongs(tg_tape *t, const char *where, const char *what, const tg_tensor *x)
 {
-    if (x && (x->tape == t ? x->id < t->n : !x->tape)) return true;
-    if (!x) tg_tape_fail(t, where, what, TG_ENULL, "an operand is NULL");
-    else
-        tg_tape_fail(t, where, what, TG_ETAPE, "an operand belongs to %s",
-                     x->tape == t ? "an earlier recording of this tape" : "another tape");
+    if (x && (tg_param_of(x) || tg_is_current(t, x))) return true;
+    if (x && tg_slot_of(x)->tape == t) return fail_stale(t, where, what, x);
+    if (x) tg_tape_fail(t, where, what, TG_ETAPE, "an operand belongs to another tape");
+    else tg_tape_fail(t, where, what, TG_ENULL, "an operand is NULL");
     return false;
 }
 
 bool tg_resolve(tg_tape *t, const char *where, const char *what, tg_tensor *x, uint32_t *node)
 {
     if (!tg_belongs(t, where, what, x)) return false;
-    if (!x->tape) return resolve_param(t, where, (tg_param *)x, node);
-    *node = x->id;
+    if (tg_param_of(x)) return resolve_param(t, where, tg_param_of(x), node);
+    *node = tg_slot_of(x)->id;
     return true;
 }
 
@@ -373,19 +385,20 @@ tg_tensor *tg_constant_like_at(tg_tape *t, const char *where, const tg_tensor *x
     return tg_constant_at(t, where, tg_tensor_dtype(x), value);
 }
 
-tg_status tg_input_set(tg_tape *t, tg_tensor *x, const void *data)
+tg_status tg_input_set_at(tg_tape *t, const char *where, tg_tensor *x, const void *data)
 {
+    const char *what = "input_set";
+    uint32_t node;
     if (!t) return TG_ENOMEM;
     if (t->error.status) return t->error.status;
-    if (!x) return tg_tape_fail(t, NULL, "input_set", TG_ENULL, "the tensor is NULL");
-    if (x->tape != t || x->id >= t->n)
-        return tg_tape_fail(t, NULL, "input_set", TG_ETAPE,
-                            "the tensor is none of this recording's");
-    if (t->node[x->id].op != &tg_op_input)
-        return tg_tape_fail(t, NULL, "input_set", TG_EVALUE, "the tensor is not an input");
-    tg_leaf *leaf = &t->leaf[t->origin[x->id].leaf];
-    if (!data && leaf->bytes)
-        return tg_tape_fail(t, NULL, "input_set", TG_ENULL, "the data is NULL");
+    if (x && tg_param_of(x))
+        return tg_tape_fail(t, where, what, TG_EVALUE, "parameter '%s' is not an input",
+                            tg_param_of(x)->name);
+    if (!tg_resolve(t, where, what, x, &node)) return t->error.status;
+    if (t->node[node].op != &tg_op_input)
+        return tg_tape_fail(t, where, what, TG_EVALUE, "the tensor is not an input");
+    tg_leaf *leaf = &t->leaf[t->leaf_of[node]];
+    if (!data && leaf->bytes) return tg_tape_fail(t, where, what, TG_ENULL, "the data is NULL");
     if (leaf->borrowed) leaf->data = data;
     else if (leaf->bytes) memmove((void *)(uintptr_t)leaf->data, data, leaf->bytes);
     return TG_OK;
@@ -523,7 +536,7 @@ tg_tensor *tg_apply_at(tg_tape *t, const char *where, const tg_op *op, int n_in,
         same_attrs(t, v, n_attrs, attrs)) {
         if (v->attrs) t->n_attrs = v->attrs + 1 + (size_t)n_attrs;
         if (n > 3) t->n_more = v->in[0] + n;
-        return step_over(t, where);
+        return take_node(t, where);
     }
     return record_new(&at, n, in, n_attrs, attrs);
 }
@@ -531,12 +544,13 @@ tg_tensor *tg_apply_at(tg_tape *t, const char *where, const tg_op *op, int n_in,
 /* Whether operand x is node v of this recording, for the usual case: a tensor of the tape, or a parameter that has not changed since. */
 static inline bool is_node(const tg_tape *t, const tg_tensor *x, uint32_t v)
 {
-    if (x->tape == t) return x->id == v;
-    if (x->tape || t->substitute_from ||
+    const tg_slot *slot = tg_slot_of(x);
+    if (slot->tape == t) return slot->id == v && tg_generation_of(x) == tg_generation(t);
+    if (slot->tape || t->substitute_from ||
         (t->node[v].op != &tg_op_param && t->node[v].op != &tg_op_frozen_param))
         return false;
-    const tg_param *p = (const tg_param *)x;
-    const tg_leaf *leaf = &t->leaf[t->origin[v].leaf];
+    const tg_param *p = tg_param_of(x);
+    const tg_leaf *leaf = &t->leaf[t->leaf_of[v]];
     return v < t->n && leaf->param == p && leaf->version == p->version &&
            p->trainable == (t->node[v].op == &tg_op_param);
 }
@@ -546,7 +560,7 @@ tg_tensor *tg_apply_1(tg_tape *t, const char *where, const tg_op *op, tg_tensor 
     if (t && x && t->n < t->old) {
         const tg_node *v = &t->node[t->n];
         if (v->op == op && v->n_in == 1 && is_node(t, x, v->in[0]) && !v->attrs && !t->error.status)
-            return step_over(t, where);
+            return take_node(t, where);
     }
     return tg_apply_at(t, where, op, 1, &x, 0, NULL);
 }
@@ -557,7 +571,7 @@ tg_tensor *tg_apply_2(tg_tape *t, const char *where, const tg_op *op, tg_tensor 
         const tg_node *v = &t->node[t->n];
         if (v->op == op && v->n_in == 2 && is_node(t, a, v->in[0]) && is_node(t, b, v->in[1]) &&
             !v->attrs && !t->error.status)
-            return step_over(t, where);
+            return take_node(t, where);
     }
     tg_tensor *x[] = {a, b};
     return tg_apply_at(t, where, op, 2, x, 0, NULL);
@@ -572,11 +586,48 @@ tg_tensor *tg_apply_3(tg_tape *t, const char *where, const tg_op *op, tg_tensor 
 
 int64_t tg_draw_ordinal(tg_tape *t) { return t ? t->draws++ : 0; }
 
+/* ---------------------------------------------------------------- derivatives' nodes */
+
+uint32_t tg_derived_from(const tg_tape *t, uint32_t node)
+{
+    size_t low = 0, high = t->n_derivations;
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (t->derivation[middle].first <= node) low = middle + 1;
+        else high = middle;
+    }
+    return low ? t->derivation[low - 1].of : 0;
+}
+
+bool tg_derive(tg_tape *t, uint32_t of)
+{
+    tg_derivation *last = t->n_derivations ? &t->derivation[t->n_derivations - 1] : NULL;
+    if (last && last->first == t->n) {
+        last->of = of;
+        return true;
+    }
+    if (!tg_grow(&t->allocator, (void **)&t->derivation, &t->derivation_capacity,
+                 t->n_derivations + 1, sizeof *t->derivation))
+        return false;
+    t->derivation[t->n_derivations++] = (tg_derivation){t->n, of};
+    return true;
+}
+
+tg_text tg_node_text(const tg_tape *t, uint32_t node)
+{
+    tg_text name;
+    const char *of = "";
+    for (uint32_t from; (from = tg_derived_from(t, node)) != 0; node = from - 1)
+        of = "gradient of ";
+    snprintf(name.text, sizeof name.text, "%s%s", of, t->node[node].op->name);
+    return name;
+}
+
 /* ---------------------------------------------------------------- cutting back */
 
 tg_mark tg_tape_mark(const tg_tape *t)
 {
-    return (tg_mark){t->n, t->n_more, t->n_attrs, t->n_leaves, t->draws};
+    return (tg_mark){t->n, t->n_more, t->n_attrs, t->n_leaves, t->n_derivations, t->draws};
 }
 
 void tg_tape_cut(tg_tape *t, tg_mark mark)
@@ -585,6 +636,9 @@ void tg_tape_cut(tg_tape *t, tg_mark mark)
     t->n_more = mark.n_more;
     t->n_attrs = mark.n_attrs;
     t->n_leaves = mark.n_leaves;
+    t->n_derivations = mark.n_derivations;
+    if (t->n_derivations && t->derivation[t->n_derivations - 1].first == t->n)
+        t->derivation[t->n_derivations - 1].of = 0;
     t->draws = mark.draws;
     t->old = 0;
 }

@@ -37,7 +37,7 @@ tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool sto
             uint32_t v = t->stack[--depth];
             *low = v < *low ? v : *low;
             *high = v > *high ? v : *high;
-            if (stop && tg_handle(t, v)->value) continue;
+            if (stop && tg_node_slot(t, v)->value) continue;
             const uint32_t *in = tg_node_inputs(t, &t->node[v]);
             for (uint32_t i = 0; i < t->node[v].n_in; i++)
                 if (!tg_is_live(t, in[i])) {
@@ -62,8 +62,8 @@ typedef struct term {
     uint32_t next; /* 1 + index */
 } term;
 
-/* Is an x; depends on an x; got a gradient; y depends on it other than through a detach. */
-enum { WANTED = 1, CARRIES = 2, REACHED = 4, LINKED = 8 };
+/* Is an x; depends on an x. */
+enum { WANTED = 1, CARRIES = 2 };
 
 typedef struct pass {
     tg_tape *t;
@@ -75,7 +75,8 @@ typedef struct pass {
     size_t n_terms, term_capacity;
     tg_tensor **sum; /* room for adding up one node's terms */
     size_t sum_capacity;
-    uint32_t cut; /* 1 + the node at which a path was cut last */
+    uint32_t
+        *cut; /* of a node that gradients reach by no path, from low on: 1 + the op in the way */
 } pass;
 
 static tg_status no_memory(pass *p)
@@ -108,7 +109,7 @@ static tg_tensor *gradient_of(pass *p, uint32_t node)
         p->sum[--at] = p->terms[k - 1].g;
     for (; n > 1; n = (n + 1) / 2)
         for (size_t k = 0; k < n / 2 + n % 2; k++)
-            p->sum[k] = 2 * k + 1 < n ? tg_apply_2(t, t->origin[node].where, &tg_op_add,
+            p->sum[k] = 2 * k + 1 < n ? tg_apply_2(t, tg_node_where(t, node), &tg_op_add,
                                                    p->sum[2 * k], p->sum[2 * k + 1])
                                       : p->sum[2 * k];
     return p->sum[0];
@@ -125,7 +126,7 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
 {
     tg_tape *t = p->t;
     const tg_node v = t->node[node];
-    const char *where = t->origin[node].where;
+    const char *where = tg_node_where(t, node);
     if (!v.op->vjp)
         return tg_tape_fail(t, where, v.op->name, TG_ENOGRAD,
                             "the op is not differentiable and lies between a result and what it is "
@@ -147,19 +148,22 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
     tg_tensor **gx = x + v.n_in;
     for (uint32_t k = 0; k < v.n_in; k++) x[k] = tg_handle(t, tg_node_inputs(t, &v)[k]);
     const tg_pulled pulled = {t, where, v.op, t->n, (int)v.n_in, x, tg_handle(t, node), attrs, gy};
-    v.op->vjp(t, where, (int)v.n_in, x, tg_handle(t, node), attrs, gy, gx);
+    if (!tg_derive(t, node + 1)) no_memory(p);
+    else v.op->vjp(t, where, (int)v.n_in, x, tg_handle(t, node), attrs, gy, gx);
     for (uint32_t k = 0; k < v.n_in && !t->error.status; k++) {
-        uint32_t in = x[k]->id;
+        uint32_t in = tg_slot_of(x[k])->id, g;
         bool carries = p->flags[in - p->low] & CARRIES;
         gx[k] = tg_mutate(&pulled, (int)k, gx[k], carries);
         if (!carries) continue;
         if (!gx[k] && !is_float(t, in)) {
-            p->cut = node + 1;
+            p->cut[in - p->low] = node + 1;
         } else if (!gx[k]) {
             tg_tape_fail(t, where, v.op->name, TG_ENOGRAD,
                          "the op is not differentiable in its operand %u", k);
-        } else if (t->node[gx[k]->id].type == t->node[in].type) {
-            add_term(p, in, gx[k]);
+        } else if (!tg_resolve(t, where, v.op->name, gx[k], &g)) {
+            break;
+        } else if (t->node[g].type == t->node[in].type) {
+            add_term(p, in, tg_handle(t, g));
         } else {
             const tg_type want = tg_node_type(t, in)->type;
             if (tg_tensor_dtype(gx[k]) != want.dtype ||
@@ -194,60 +198,76 @@ static bool flag_paths(pass *p, uint32_t n, const uint32_t *x)
     return true;
 }
 
+/* What gradients don't reach hands on the op in the way: a cut, or an op whose result is no float. */
+static void pass_cut(pass *p, uint32_t node)
+{
+    const tg_tape *t = p->t;
+    const uint32_t *in = tg_node_inputs(t, &t->node[node]);
+    const uint32_t cut = is_float(t, node) ? p->cut[node - p->low] : node + 1;
+    for (uint32_t k = 0; k < t->node[node].n_in; k++)
+        if (t->node[node].op != &tg_op_detach && p->flags[in[k] - p->low] & CARRIES)
+            p->cut[in[k] - p->low] = cut;
+}
+
 static tg_status walk_back(pass *p, uint32_t n, const uint32_t *x, tg_tensor **gx)
 {
     tg_tape *t = p->t;
     for (uint32_t v = p->high + 1; v-- > p->low;) {
         uint8_t flags = p->flags[v - p->low];
         if (!(flags & CARRIES)) continue;
-        bool passes = t->node[v].n_in && t->node[v].op != &tg_op_detach;
-        const uint32_t *in = tg_node_inputs(t, &t->node[v]);
-        for (uint32_t k = 0; flags & LINKED && passes && k < t->node[v].n_in; k++)
-            p->flags[in[k] - p->low] |= LINKED;
-        if (!p->first[v - p->low]) continue;
+        if (!p->first[v - p->low]) {
+            if (p->cut[v - p->low]) pass_cut(p, v);
+            continue;
+        }
+        if (!tg_derive(t, v + 1)) return no_memory(p);
         tg_tensor *g = gradient_of(p, v);
         if (!g) return t->error.status;
-        if (flags & WANTED) {
-            p->flags[v - p->low] |= REACHED;
-            for (uint32_t k = 0; k < n; k++)
-                if (x[k] == v) gx[k] = g;
-        }
+        for (uint32_t k = 0; flags & WANTED && k < n; k++)
+            if (x[k] == v) gx[k] = g;
+        bool passes = t->node[v].n_in && t->node[v].op != &tg_op_detach;
         if (passes && pull_back(p, v, g)) return t->error.status;
     }
-    for (uint32_t k = 0; k < n; k++)
-        if (x[k] >= p->low && x[k] <= p->high &&
-            (p->flags[x[k] - p->low] & (LINKED | REACHED)) == LINKED && p->cut)
-            return tg_tape_fail(t, t->origin[p->cut - 1].where, t->node[p->cut - 1].op->name,
-                                TG_ENOGRAD,
-                                "the op is not differentiable in an integer operand, and no other "
-                                "path leads to what is differentiated by");
     return TG_OK;
 }
 
+tg_status tg_fail_cut(tg_tape *t, uint32_t cut)
+{
+    return tg_tape_fail(t, tg_node_where(t, cut - 1), tg_node_text(t, cut - 1).text, TG_ENOGRAD,
+                        "the op has no derivative in what reaches it through a condition, an index "
+                        "or a cast, and no other path leads to what is differentiated by");
+}
+
 tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
-                     tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx)
+                     tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx,
+                     uint32_t *cut)
 {
     pass p = {.t = t, .where = where};
     for (uint32_t k = 0; k < n; k++) gx[k] = NULL;
+    for (uint32_t k = 0; cut && k < n; k++) cut[k] = 0;
     tg_status status = tg_mark_live(t, n_y, y, false, &p.low, &p.high);
     if (status) return status;
-    size_t span = (size_t)p.high - p.low + 1, flag_bytes = span * sizeof *p.flags,
-           first_bytes = span * sizeof *p.first;
+    const size_t span = (size_t)p.high - p.low + 1, flag_bytes = span * sizeof *p.flags,
+                 node_bytes = span * sizeof(uint32_t);
     p.flags = tg_allocate(&t->allocator, flag_bytes);
-    p.first = tg_allocate(&t->allocator, first_bytes);
-    if (p.flags && p.first) {
+    p.first = tg_allocate(&t->allocator, node_bytes);
+    p.cut = tg_allocate(&t->allocator, node_bytes);
+    if (p.flags && p.first && p.cut) {
         memset(p.flags, 0, flag_bytes);
-        memset(p.first, 0, first_bytes);
+        memset(p.first, 0, node_bytes);
+        memset(p.cut, 0, node_bytes);
         flag_paths(&p, n, x);
-        for (uint32_t k = 0; k < n_y; k++) p.flags[y[k] - p.low] |= LINKED;
         for (uint32_t k = 0; k < n_y && !status; k++) status = add_term(&p, y[k], seed[k]);
         if (!status) status = walk_back(&p, n, x, gx);
+        if (!tg_derive(t, 0) && !status) status = no_memory(&p);
+        for (uint32_t k = 0; cut && k < n; k++)
+            if (!gx[k] && x[k] >= p.low && x[k] <= p.high) cut[k] = p.cut[x[k] - p.low];
     } else {
         status = no_memory(&p);
     }
     tg_clear_live(t, p.low, p.high);
     tg_release(&t->allocator, p.flags, flag_bytes);
-    tg_release(&t->allocator, p.first, first_bytes);
+    tg_release(&t->allocator, p.first, node_bytes);
+    tg_release(&t->allocator, p.cut, node_bytes);
     tg_release(&t->allocator, p.terms, p.term_capacity * sizeof *p.terms);
     tg_release(&t->allocator, p.sum, p.sum_capacity * sizeof *p.sum);
     if (status)
@@ -257,10 +277,12 @@ tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t
 
 /* ---------------------------------------------------------------- gradients as tensors */
 
-/* A constant spread to x's shape. */
-static tg_tensor *filled_like(tg_tape *t, const char *where, tg_tensor *x, double value)
+/* A constant spread to x's shape, as part of y's derivative. */
+static tg_tensor *filled_like(tg_tape *t, const char *where, uint32_t y, tg_tensor *x, double value)
 {
-    return tg_base_expand(t, where, tg_constant_like(t, x, value), tg_tensor_shape(x));
+    if (!tg_derive(t, y + 1)) return tg_fail_at(t, where, TG_ENOMEM, "no memory for a derivative");
+    tg_tensor *filled = tg_base_expand(t, where, tg_constant_like(t, x, value), tg_tensor_shape(x));
+    return tg_derive(t, 0) ? filled : tg_fail_at(t, where, TG_ENOMEM, "no memory for a derivative");
 }
 
 static bool check_seed(tg_tape *t, const char *where, const char *what, tg_tensor *seed,
@@ -286,8 +308,8 @@ tg_status tg_grad_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *see
     if (n < 0 || (n && (!x || !gx)))
         return tg_tape_fail(t, where, "grad", n < 0 ? TG_EVALUE : TG_ENULL,
                             "nothing to differentiate by, or nowhere to put gradients");
-    uint32_t y_node, few[16], *nodes = few;
-    size_t bytes = (size_t)n * sizeof *nodes;
+    uint32_t y_node, few[32], *nodes = few;
+    size_t bytes = 2 * (size_t)n * sizeof *nodes;
     if (!tg_resolve(t, where, "grad", y, &y_node)) return t->error.status;
     y = tg_handle(t, y_node);
     if (!seed && tg_tensor_count(y) != 1)
@@ -301,16 +323,23 @@ tg_status tg_grad_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *see
     if (seed && (!tg_resolve(t, where, "grad", seed, &seed_node) ||
                  !check_seed(t, where, "grad: seed", seed, y)))
         return t->error.status;
-    seed = seed ? tg_handle(t, seed_node) : filled_like(t, where, y, 1);
+    seed = seed ? tg_handle(t, seed_node) : filled_like(t, where, y_node, y, 1);
     if (n > 16 && !(nodes = tg_allocate(&t->allocator, bytes)))
         return tg_tape_fail(t, where, "grad", TG_ENOMEM, "no memory");
+    uint32_t *cut = nodes + n;
     bool known = seed != NULL;
     for (int k = 0; k < n && known; k++) known = tg_resolve(t, where, "grad", x[k], &nodes[k]);
-    if (known) tg_reverse(t, where, 1, &y_node, &seed, (uint32_t)n, nodes, gx);
-    for (int k = 0; k < n && !t->error.status && !allow_unused; k++)
-        if (!gx[k])
+    if (known) tg_reverse(t, where, 1, &y_node, &seed, (uint32_t)n, nodes, gx, cut);
+    for (int k = 0; k < n && !t->error.status; k++) {
+        if (gx[k]) continue;
+        const bool zero = allow_unused ? cut[k] != 0 : tg_derived_from(t, y_node) != 0;
+        if (zero && is_float(t, nodes[k]))
+            gx[k] = filled_like(t, where, y_node, tg_handle(t, nodes[k]), 0);
+        else if (!allow_unused && cut[k]) tg_fail_cut(t, cut[k]);
+        else if (!allow_unused)
             tg_tape_fail(t, where, "grad", TG_ENOGRAD, "the result does not depend on tensor %d",
                          k);
+    }
     for (int k = 0; k < n && t->error.status; k++) gx[k] = NULL;
     tg_release(&t->allocator, nodes == few ? NULL : nodes, bytes);
     return t->error.status;
@@ -325,8 +354,10 @@ tg_tensor *tg_jvp_at(tg_tape *t, const char *where, tg_tensor *y, int n, tg_tens
         return tg_tape_fail(t, where, "jvp", TG_ENULL,
                             "a result, tensors and directions are needed"),
                NULL;
-    uint32_t u_node;
-    tg_tensor *u = tg_base_expand(t, where, tg_constant_like(t, y, 0), tg_tensor_shape(y));
+    uint32_t y_node, u_node;
+    if (!tg_resolve(t, where, "jvp", y, &y_node)) return NULL;
+    y = tg_handle(t, y_node);
+    tg_tensor *u = filled_like(t, where, y_node, y, 0);
     size_t bytes = (size_t)n * (sizeof(tg_tensor *) + sizeof(tg_tensor *) + sizeof(uint32_t));
     tg_tensor **g = tg_allocate(&t->allocator, bytes), **seed = g + n, *result = NULL;
     if (!g) return tg_tape_fail(t, where, "jvp", TG_ENOMEM, "no memory"), NULL;
@@ -338,11 +369,12 @@ tg_tensor *tg_jvp_at(tg_tape *t, const char *where, tg_tensor *y, int n, tg_tens
                 !check_seed(t, where, "jvp: direction", v[k], x[k]))
                 break;
             if (!g[k]) continue;
-            node[used] = g[k]->id;
+            node[used] = tg_slot_of(g[k])->id;
             seed[used++] = tg_handle(t, direction);
         }
-        if (!t->error.status && used) tg_reverse(t, where, used, node, seed, 1, &u_node, &result);
-        if (!t->error.status && !result) result = filled_like(t, where, y, 0);
+        if (!t->error.status && used)
+            tg_reverse(t, where, used, node, seed, 1, &u_node, &result, NULL);
+        if (!t->error.status && !result) result = filled_like(t, where, y_node, y, 0);
     }
     tg_release(&t->allocator, g, bytes);
     return t->error.status ? NULL : result;
@@ -350,11 +382,20 @@ tg_tensor *tg_jvp_at(tg_tape *t, const char *where, tg_tensor *y, int n, tg_tens
 
 tg_tensor *tg_hvp_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x, tg_tensor *v)
 {
-    tg_tensor *g, *result;
-    if (t && !t->error.status && !v)
-        return tg_tape_fail(t, where, "hvp", TG_ENULL, "the direction is NULL"), NULL;
-    if (tg_grad_at(t, where, y, NULL, 1, &x, &g, false) ||
-        tg_grad_at(t, where, g, v, 1, &x, &result, true))
+    uint32_t y_node, x_node, v_node;
+    if (!t || t->error.status) return NULL;
+    if (!tg_resolve(t, where, "hvp", y, &y_node) || !tg_resolve(t, where, "hvp", x, &x_node) ||
+        !tg_resolve(t, where, "hvp: direction", v, &v_node))
         return NULL;
-    return result ? result : filled_like(t, where, x, 0);
+    if (tg_node_type(t, y_node)->count != 1)
+        return tg_tape_fail(t, where, "hvp", TG_ESHAPE,
+                            "the function must have one element, its shape is %s",
+                            tg_shape_text(tg_tensor_shape(tg_handle(t, y_node))).text),
+               NULL;
+    if (!check_seed(t, where, "hvp: direction", v, x)) return NULL;
+    tg_tensor *g, *result = NULL;
+    x = tg_handle(t, x_node);
+    if (tg_grad_at(t, where, y, NULL, 1, &x, &g, true)) return NULL;
+    if (g && tg_grad_at(t, where, g, v, 1, &x, &result, true)) return NULL;
+    return result ? result : filled_like(t, where, y_node, x, 0);
 }

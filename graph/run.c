@@ -72,9 +72,9 @@ static tg_status stale(tg_tape *t, const char *where, const tg_leaf *leaf)
     for (uint32_t v = leaf->node + 1; v < t->n && reader == leaf->node; v++)
         for (uint32_t k = 0; k < t->node[v].n_in; k++)
             if (tg_node_inputs(t, &t->node[v])[k] == leaf->node) reader = v;
-    const tg_origin *origin = &t->origin[reader];
     char place[160] = "";
-    if (origin->where) snprintf(place, sizeof place, " recorded at %.128s", origin->where);
+    if (tg_node_where(t, reader))
+        snprintf(place, sizeof place, " recorded at %.128s", tg_node_where(t, reader));
     return tg_tape_fail(t, where, t->node[reader].op->name, TG_ESTALE,
                         "parameter '%s' changed after the op%s read it and before its value was "
                         "asked for; evaluate first, or tg_keep the value",
@@ -94,9 +94,9 @@ static tg_status bind_leaves(tg_run *run, const char *where, const tg_event *eve
             continue;
         }
         uint32_t node = bound[l->bound];
-        uint32_t value = tg_handle(t, node)->value;
+        uint32_t value = tg_node_slot(t, node)->value;
         const tg_op *op = t->node[node].op;
-        const tg_leaf *leaf = tg_is_leaf(op) ? &t->leaf[t->origin[node].leaf] : NULL;
+        const tg_leaf *leaf = tg_is_leaf(op) ? &t->leaf[t->leaf_of[node]] : NULL;
         /* A leaf that was asked for has a copy of its data, which a replay must not take for the data of now. */
         bool outdated =
             leaf && (op == &tg_op_input || (leaf->param && leaf->version == leaf->param->version));
@@ -133,7 +133,7 @@ static tg_status bind_outputs(tg_run *run, const char *where, const tg_event *ev
         const tg_plan_output *o = &plan->outputs[k];
         void **base = &plan->base[1 + plan->n_leaves + k];
         if (o->gradient) {
-            tg_param *p = t->leaf[t->origin[t->event_ids[event->bound + o->index]].leaf].param;
+            tg_param *p = t->leaf[t->leaf_of[t->event_ids[event->bound + o->index]]].param;
             *base = tg_param_grad_buffer(p);
             bool taken = p->has_grad;
             for (uint32_t i = 0; i < k && !taken; i++)
@@ -141,7 +141,7 @@ static tg_status bind_outputs(tg_run *run, const char *where, const tg_event *ev
                         *base;
             if (taken) *base = tg_arena_take(&t->storage, o->bytes);
         } else {
-            uint32_t value = tg_handle(t, t->event_ids[event->targets + o->index])->value;
+            uint32_t value = tg_node_slot(t, t->event_ids[event->targets + o->index])->value;
             *base = value ? t->value[value - 1].data : tg_arena_take(&t->storage, o->bytes);
         }
         if (!*base) return no_memory(t, where, o->bytes);
@@ -168,14 +168,14 @@ static tg_status hand_out(tg_run *run, const char *where, const tg_event *event)
         const tg_plan_output *o = &plan->outputs[k];
         void *data = plan->base[1 + plan->n_leaves + k];
         if (o->gradient) {
-            tg_param *p = t->leaf[t->origin[t->event_ids[event->bound + o->index]].leaf].param;
+            tg_param *p = t->leaf[t->leaf_of[t->event_ids[event->bound + o->index]]].param;
             if (data != p->grad) accumulate(o, p->grad, data);
             p->has_grad = true;
         } else {
             uint32_t node = t->event_ids[event->targets + o->index];
-            if (!tg_handle(t, node)->value) {
+            if (!tg_node_slot(t, node)->value) {
                 t->value[t->n_values++] = (tg_value){node, data};
-                tg_handle(t, node)->value = (uint32_t)t->n_values;
+                tg_node_slot(t, node)->value = (uint32_t)t->n_values;
             }
         }
     }
@@ -581,8 +581,10 @@ static bool watch(tg_run *run)
     uint32_t id = run->ids[run->node];
     const tg_seen *seen = &run->plan->seen[run->node];
     if (seen->array.dtype != TG_F32 && seen->array.dtype != TG_F64) return false;
-    const void *data = address(run->plan, seen->at);
+    const bool contiguous = tg_array_contiguous(&seen->array);
     int64_t count = tg_shape_count(seen->array.shape), i = 0;
+    const void *data = contiguous ? address(run->plan, seen->at) : flatten(run, seen, count);
+    if (!data) return no_memory(t, tg_node_where(t, id), (size_t)count) != TG_OK;
     while (i < count && isfinite(element_at(seen->array.dtype, data, i))) i++;
     if (i == count) return false;
     char inputs[320];
@@ -591,9 +593,13 @@ static bool watch(tg_run *run)
          k++)
         used += describe(run, run->plan->seen_inputs[run->node].first[k], inputs + used,
                          sizeof inputs - (size_t)used);
-    tg_tape_fail(t, t->origin[id].where, t->node[id].op->name, TG_ENONFINITE,
-                 "element %lld of the result %s is %g; inputs:%s", (long long)i,
-                 tg_shape_text(seen->array.shape).text, element_at(seen->array.dtype, data, i),
+    const double value = element_at(seen->array.dtype, data, i);
+    tg_tape_fail(t, tg_node_where(t, id), tg_node_text(t, id).text, TG_ENONFINITE,
+                 "element %lld of the result %s is %s; inputs:%s", (long long)i,
+                 tg_shape_text(seen->array.shape).text,
+                 isnan(value) ? "nan"
+                 : value > 0  ? "inf"
+                              : "-inf",
                  inputs);
     return true;
 }
@@ -613,8 +619,8 @@ static tg_status run_steps(tg_run *run)
     }
     if (run->error->status && run->ids) {
         uint32_t node = run->ids[run->node];
-        tg_tape_fail(t, t->origin[node].where, t->node[node].op->name, run->error->status, "%s",
-                     run->error->message);
+        tg_tape_fail(t, tg_node_where(t, node), tg_node_text(t, node).text, run->error->status,
+                     "%s", run->error->message);
     }
     return t->error.status ? t->error.status : run->error->status;
 }

@@ -7,14 +7,17 @@
 
 /* ---------------------------------------------------------------- life */
 
-static bool read_options(const tg_tape_options *given, tg_tape_options *o)
+/* NULL, or what is wrong with the options, which are then those that need none. */
+static const char *read_options(const tg_tape_options *given, tg_tape_options *o)
 {
-    if (!given) {
-        *o = (tg_tape_options){.size = sizeof *o};
-        return true;
-    }
-    return tg_options_read(o, sizeof *o, given) && o->threads >= 0 && o->threads <= 1024 &&
-           o->plan_cache_nodes >= 0 && o->isa >= TG_ISA_AUTO && o->isa <= TG_ISA_AVX512;
+    const char *wrong = NULL;
+    if (!tg_options_read(o, sizeof *o, given))
+        wrong = "the options' size is not set: .size = sizeof(tg_tape_options)";
+    else if (o->threads < 0 || o->threads > 1024) wrong = "threads: 0 to 1024 are possible";
+    else if (o->plan_cache_bytes < 0) wrong = "plan_cache_bytes is negative";
+    else if ((int)o->isa < TG_ISA_AUTO || o->isa > TG_ISA_AVX512) wrong = "isa: no such build";
+    if (wrong) *o = (tg_tape_options){.allocator = o->allocator};
+    return wrong;
 }
 
 static int choose_build(tg_isa isa)
@@ -27,7 +30,7 @@ static int choose_build(tg_isa isa)
 tg_tape *tg_tape_new(const tg_tape_options *options)
 {
     tg_tape_options o;
-    if (!read_options(options, &o)) return NULL;
+    const char *wrong = read_options(options, &o);
     tg_allocator a = tg_allocator_or_default(o.allocator);
     tg_tape *t = tg_allocate(&a, sizeof *t);
     if (!t) return NULL;
@@ -42,11 +45,13 @@ tg_tape *tg_tape_new(const tg_tape_options *options)
                    .epoch = 1};
     tg_arena_init(&t->storage, &t->allocator);
     tg_arena_init(&t->planner, &t->allocator);
-    t->cache = tg_plan_cache_new(&t->allocator, o.plan_cache_nodes ? o.plan_cache_nodes : 4000000);
+    t->cache = tg_plan_cache_new(&t->allocator,
+                                 o.plan_cache_bytes ? o.plan_cache_bytes : INT64_C(1) << 29);
     if (!t->cache) {
         tg_tape_free(t);
         return NULL;
     }
+    if (wrong) tg_tape_fail(t, NULL, "tape_new", TG_EVALUE, "%s", wrong);
     return t;
 }
 
@@ -56,10 +61,14 @@ void tg_tape_free(tg_tape *t)
     const tg_allocator a = t->allocator;
     tg_plan_cache_free(t);
     for (size_t k = 0; k < t->n_chunks; k++)
-        tg_release(&a, t->handles[k], TG_HANDLES * sizeof(tg_tensor));
-    tg_release(&a, t->handles, t->chunk_capacity * sizeof *t->handles);
+        tg_release(&a, t->slots[k], TG_SLOTS * sizeof(tg_slot));
+    for (size_t k = 0; k < t->n_retired; k++)
+        tg_release(&a, t->retired[k], TG_SLOTS * sizeof(tg_slot));
+    tg_release(&a, t->slots, t->chunk_capacity * sizeof *t->slots);
+    tg_release(&a, t->retired, t->retired_capacity * sizeof *t->retired);
+    tg_release(&a, t->derivation, t->derivation_capacity * sizeof *t->derivation);
     tg_release(&a, t->node, t->node_capacity * sizeof *t->node);
-    tg_release(&a, t->origin, t->origin_capacity * sizeof *t->origin);
+    tg_release(&a, t->leaf_of, t->leaf_of_capacity * sizeof *t->leaf_of);
     tg_release(&a, t->more, t->more_capacity * sizeof *t->more);
     tg_release(&a, t->attrs, t->attrs_capacity * sizeof *t->attrs);
     tg_release(&a, t->leaf, t->leaf_capacity * sizeof *t->leaf);
@@ -83,10 +92,27 @@ void tg_tape_free(tg_tape *t)
 /* Types are numbered for as long as plans live; a program whose shapes never repeat must not grow the table for ever. */
 enum { MAX_TYPES = 1 << 16 };
 
+/* Generations begin anew: a careful tape leaves its slots to the handles that still point there. */
+static void retire_slots(tg_tape *t)
+{
+    if (!tg_grow(&t->allocator, (void **)&t->retired, &t->retired_capacity,
+                 t->n_retired + t->n_chunks, sizeof *t->retired)) {
+        tg_tape_fail(t, NULL, "tape_reset", TG_ENOMEM, "no memory to tell old tensors from new");
+        return;
+    }
+    for (size_t k = 0; k < t->n_chunks; k++) {
+        for (uint32_t i = 0; i < TG_SLOTS; i++) t->slots[k][i].id = UINT32_MAX;
+        t->retired[t->n_retired++] = t->slots[k];
+    }
+    t->n_chunks = 0;
+    t->old = 0;
+    t->old_events = 0;
+}
+
 void tg_tape_reset(tg_tape *t)
 {
     if (!t) return;
-    for (size_t k = 0; k < t->n_values; k++) tg_handle(t, t->value[k].node)->value = 0;
+    for (size_t k = 0; k < t->n_values; k++) tg_node_slot(t, t->value[k].node)->value = 0;
     t->n_values = 0;
     t->n_keeps = 0;
     t->old = t->n;
@@ -104,8 +130,10 @@ void tg_tape_reset(tg_tape *t)
     t->n_leaves = 0;
     t->n_uses = 0;
     t->n_events = 0;
+    t->n_derivations = 0;
     t->draws = 0;
     t->epoch++;
+    if (t->node_by_node && tg_generation(t) == 0) retire_slots(t);
     t->step++;
     tg_arena_rewind(&t->storage);
 }
@@ -115,7 +143,7 @@ void tg_tape_reset(tg_tape *t)
 tg_status tg_tape_status(const tg_tape *t) { return t ? t->error.status : TG_ENOMEM; }
 const char *tg_tape_message(const tg_tape *t)
 {
-    return !t ? "no tape: out of memory, or an option out of range" : t->error.message;
+    return !t ? "no tape: there was no memory for it" : t->error.message;
 }
 
 void tg_tape_clear_error(tg_tape *t)
@@ -162,8 +190,9 @@ static tg_type type_of(const tg_tensor *x)
 {
     const tg_param *p = tg_param_of(x);
     if (p) return (tg_type){p->dtype, p->shape};
-    if (!x || x->id >= x->tape->n) return (tg_type){TG_F32, {.ndim = -1}};
-    return tg_node_type(x->tape, x->id)->type;
+    const tg_slot *slot = tg_slot_of(x);
+    if (!x || !tg_is_current(slot->tape, x)) return (tg_type){TG_F32, {.ndim = -1}};
+    return tg_node_type(slot->tape, slot->id)->type;
 }
 
 tg_shape tg_tensor_shape(const tg_tensor *x) { return type_of(x).shape; }
@@ -229,11 +258,11 @@ static const void *value_of(tg_tape *t, const char *where, const char *what, tg_
 {
     uint32_t node;
     if (!tensor_node(t, where, what, x, &node)) return NULL;
-    const tg_leaf *leaf = tg_is_leaf(t->node[node].op) ? &t->leaf[t->origin[node].leaf] : NULL;
+    const tg_leaf *leaf = tg_is_leaf(t->node[node].op) ? &t->leaf[t->leaf_of[node]] : NULL;
     if (leaf && leaf->param && leaf->param->version == leaf->version) return leaf->param->value;
-    tg_tensor *handle = tg_handle(t, node);
-    if (!handle->value && tg_tape_evaluate(t, where, TG_EVALUATE, 1, &node) != TG_OK) return NULL;
-    return t->value[handle->value - 1].data;
+    const tg_slot *slot = tg_node_slot(t, node);
+    if (!slot->value && tg_tape_evaluate(t, where, TG_EVALUATE, 1, &node) != TG_OK) return NULL;
+    return t->value[slot->value - 1].data;
 }
 
 double tg_item_at(tg_tape *t, const char *where, tg_tensor *x)
@@ -274,9 +303,9 @@ tg_status tg_replay_at(tg_tape *t, const char *where)
     if (t->error.status) return t->error.status;
     if (t->n_events != 1 || t->event[0].request != TG_BACKWARD)
         return tg_tape_fail(t, where, "replay", TG_ESTATE,
-                            "the recording must have been evaluated by exactly one tg_backward (it "
-                            "saw %zu evaluations)",
-                            t->n_events);
+                            "the recording must have been evaluated by exactly one tg_backward, "
+                            "not %zu evaluations%s: tg_keep before tg_backward what is read later",
+                            t->n_events, t->n_events == 1 ? " without gradients" : "");
     for (size_t k = 0; k < t->n_leaves; k++)
         if (t->leaf[k].param) t->leaf[k].version = t->leaf[k].param->version;
     t->step++;
@@ -296,6 +325,10 @@ tg_tensor *tg_input_borrow(tg_tape *t, tg_dtype dtype, tg_shape shape, const voi
 tg_tensor *tg_constant(tg_tape *t, tg_dtype dtype, double value)
 {
     return tg_constant_at(t, NULL, dtype, value);
+}
+tg_status tg_input_set(tg_tape *t, tg_tensor *x, const void *data)
+{
+    return tg_input_set_at(t, NULL, x, data);
 }
 tg_tensor *tg_detach(tg_tape *t, tg_tensor *x) { return tg_detach_at(t, NULL, x); }
 tg_tensor *tg_keep(tg_tape *t, tg_tensor *x) { return tg_keep_at(t, NULL, x); }

@@ -16,11 +16,10 @@ typedef struct tg_node {
         attrs; /* offset of the attributes' count and values in the recording's `attrs`; 0 for none */
 } tg_node;
 
-/* What belongs to a node but not to the structure. */
-typedef struct tg_origin {
-    const char *where;
-    uint32_t leaf; /* of a leaf: its index in the tape's leaves */
-} tg_origin;
+/* Nodes from `first` on, up to the next entry's, were recorded by the derivative of a node. */
+typedef struct tg_derivation {
+    uint32_t first, of; /* of: 1 + the node; 0: recorded by the user */
+} tg_derivation;
 
 typedef struct tg_leaf {
     uint32_t node;
@@ -60,6 +59,8 @@ typedef struct tg_event {
     uint32_t nodes;              /* recorded before it */
     uint32_t targets, n_targets; /* in event_ids: the nodes asked for */
     uint32_t bound, n_bound;     /* in event_ids: the nodes that the plan's leaves refer to */
+    bool derived;                /* the loss was recorded by a derivative */
+    bool failed;                 /* then nothing has a value by it */
     struct tg_plan *plan;
 } tg_event;
 
@@ -70,7 +71,7 @@ typedef struct tg_param_use {
     bool trainable;
 } tg_param_use;
 
-enum { TG_HANDLES = 4096 }; /* handles in one chunk */
+enum { TG_SLOTS = 4096 }; /* slots in one chunk */
 
 struct tg_tape {
     tg_allocator allocator;
@@ -84,20 +85,24 @@ struct tg_tape {
     /* the recording; beyond `n` and up to `old` the previous one, still in place to be compared with */
     uint32_t n, old;
     tg_node *node;
-    tg_origin *origin;
-    size_t node_capacity, origin_capacity;
+    uint32_t *leaf_of; /* a leaf's index in `leaf` */
+    size_t node_capacity, leaf_of_capacity;
     uint32_t *more;
     size_t n_more, more_capacity;
     int64_t *attrs; /* attrs[0] is unused */
     size_t n_attrs, attrs_capacity;
     tg_leaf *leaf;
     size_t n_leaves, leaf_capacity;
-    tg_tensor **handles; /* chunks */
+    tg_slot **slots; /* chunks */
     size_t n_chunks, chunk_capacity;
+    tg_slot **retired; /* chunks that a careful tape does not use again */
+    size_t n_retired, retired_capacity;
+    tg_derivation *derivation; /* ascending */
+    size_t n_derivations, derivation_capacity;
     int64_t draws;
     tg_param_use *use; /* open addressing */
     size_t n_uses, use_capacity;
-    uint64_t epoch;   /* of the recording */
+    uint64_t epoch;   /* the recording's number */
     tg_arena storage; /* copied inputs and values handed out */
 
     tg_type_entry *type;
@@ -135,9 +140,18 @@ struct tg_tape {
 tg_status tg_tape_fail(tg_tape *t, const char *where, const char *op, tg_status status,
                        const char *format, ...) TG_PRINTF(5, 6);
 
+static inline tg_slot *tg_node_slot(const tg_tape *t, uint32_t node)
+{
+    return &t->slots[node / TG_SLOTS][node % TG_SLOTS];
+}
+static inline uint32_t tg_generation(const tg_tape *t) { return t->epoch % TG_GENERATIONS; }
 static inline tg_tensor *tg_handle(const tg_tape *t, uint32_t node)
 {
-    return &t->handles[node / TG_HANDLES][node % TG_HANDLES];
+    return (tg_tensor *)(void *)tg_node_slot(t, node) + tg_generation(t);
+}
+static inline const char *tg_node_where(const tg_tape *t, uint32_t node)
+{
+    return tg_node_slot(t, node)->where[t->epoch % 2];
 }
 static inline const tg_type_entry *tg_node_type(const tg_tape *t, uint32_t node)
 {
@@ -156,13 +170,29 @@ static inline const int64_t *tg_node_attrs(const tg_tape *t, const tg_node *v)
     return v->attrs ? &t->attrs[v->attrs + 1] : NULL;
 }
 
+/* Whether x is a tensor of t's current recording. */
+static inline bool tg_is_current(const tg_tape *t, const tg_tensor *x)
+{
+    const tg_slot *slot = tg_slot_of(x);
+    return slot->tape == t && tg_generation_of(x) == tg_generation(t) && slot->id < t->n;
+}
+
+/* 1 + the node whose derivative recorded a node; 0: the user did. */
+uint32_t tg_derived_from(const tg_tape *t, uint32_t node);
+
+/* From here on nodes are recorded by the derivative of node `of - 1`; of = 0: by the user. */
+bool tg_derive(tg_tape *t, uint32_t of);
+
+/* A node's op as messages name it: "matmul", or "gradient of matmul" for a derivative's. */
+tg_text tg_node_text(const tg_tape *t, uint32_t node);
+
 /* The node behind an operand, recording a parameter's leaf if need be. false, with the tape in error, when it is none of this tape's. */
 bool tg_resolve(tg_tape *t, const char *where, const char *what, tg_tensor *x, uint32_t *node);
 
 /* A point to which the recording can be cut back, for nodes that only a plan or a drawing needs. */
 typedef struct tg_mark {
     uint32_t n;
-    size_t n_more, n_attrs, n_leaves;
+    size_t n_more, n_attrs, n_leaves, n_derivations;
     int64_t draws;
 } tg_mark;
 tg_mark tg_tape_mark(const tg_tape *t);
@@ -174,9 +204,15 @@ void tg_tape_forbid_f32(tg_tape *t);
 
 /* ---------------------------------------------------------------- reverse.c */
 
-/* Records the gradients of sum_k <seed[k], y[k]> with respect to n nodes x; gx[k] is NULL for one that is not reached. */
+/* Records the gradients of sum_k <seed[k], y[k]> with respect to n nodes x. For one that no gradient
+ * reaches gx[k] is NULL; then cut[k] (cut may be NULL) is 1 + the node of the op without a derivative
+ * that lies between, or 0 if y does not depend on it. */
 tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
-                     tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx);
+                     tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx,
+                     uint32_t *cut);
+
+/* The error for an x[k] with cut[k]: names the op in the way. */
+tg_status tg_fail_cut(tg_tape *t, uint32_t cut);
 
 /* Marks in t->live what n targets depend on, themselves included; stops at nodes that have a value if `stop`. The range of node numbers
  * marked is [*low, *high]. Without memory: TG_ENOMEM and nothing marked. */
@@ -195,6 +231,6 @@ tg_status tg_tape_evaluate(tg_tape *t, const char *where, tg_request request, ui
 tg_status tg_run_again(tg_tape *t, const char *where); /* the recording's only event, on new data */
 void tg_plan_cache_clear(tg_tape *t);
 void tg_plan_cache_free(tg_tape *t);
-struct tg_plan_cache *tg_plan_cache_new(const tg_allocator *a, int64_t max_nodes);
+struct tg_plan_cache *tg_plan_cache_new(const tg_allocator *a, int64_t max_bytes);
 
 #endif

@@ -67,7 +67,8 @@ tg_tensor *tg_hessian_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor 
     if (tg_tensor_count(y) != 1)
         return tg_fail_at(t, where, TG_ESHAPE, "hessian: y %s has not one element",
                           tg_shape_text(tg_tensor_shape(y)).text);
-    if (tg_grad(t, y, NULL, 1, &x, &g, false)) return NULL;
+    if (tg_grad(t, y, NULL, 1, &x, &g, true)) return NULL;
+    if (!g) g = tg_expand(t, tg_constant_like(t, x, 0), tg_tensor_shape(x));
     return jacobian(t, where, "hessian", g, x);
 }
 

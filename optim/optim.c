@@ -169,7 +169,7 @@ static size_t slot_bytes(const tg_param *p)
 
 static void *slot_of(const tg_optim *o, const tg_param *p, int slot)
 {
-    return (char *)o->histories[p->tensor.id].slots + (size_t)slot * slot_bytes(p);
+    return (char *)o->histories[p->slot.id].slots + (size_t)slot * slot_bytes(p);
 }
 
 static tg_update_fn update_of(const tg_optim *o, tg_dtype dtype)
@@ -193,7 +193,7 @@ static bool cover_params(tg_optim *o)
 
 static bool remember(tg_optim *o, const tg_param *p)
 {
-    history *h = &o->histories[p->tensor.id];
+    history *h = &o->histories[p->slot.id];
     if (h->slots || !o->rule.n_slots) return true;
     const size_t each = slot_bytes(p);
     if (each > (size_t)PTRDIFF_MAX / TG_OPTIM_SLOTS) return false;
@@ -214,7 +214,7 @@ static bool cut(tg_optim *o, const tg_param *p, uint32_t set)
         if (!tg_grow(&o->allocator, (void **)&o->pieces, &o->piece_capacity, o->n_pieces + 1,
                      sizeof *o->pieces))
             return false;
-        o->pieces[o->n_pieces++] = (piece){p->tensor.id, set, first, n};
+        o->pieces[o->n_pieces++] = (piece){p->slot.id, set, first, n};
         first += n;
     }
     return true;
@@ -357,7 +357,7 @@ static tg_status set_slot(tg_optim *o, const tg_param *p, int slot, const tg_opt
     if (!cover_params(o) || !remember(o, p))
         return tg_error_set(&o->error, NULL, what, TG_ENOMEM, "no memory for the state of \"%s\"",
                             p->name);
-    if (is_step) o->histories[p->tensor.id].steps = steps;
+    if (is_step) o->histories[p->slot.id].steps = steps;
     else if (p->count) memmove(slot_of(o, p, slot), state->data, p->bytes);
     return TG_OK;
 }

@@ -76,23 +76,26 @@ static int site_of(const tg_op *op, int k)
     return n_sites++;
 }
 
-static const tg_node *node_of(const tg_tensor *x) { return &x->tape->node[x->id]; }
+static tg_tape *tape_of(const tg_tensor *x) { return tg_slot_of(x)->tape; }
+static uint32_t node_number(const tg_tensor *x) { return tg_slot_of(x)->id; }
+static const tg_node *node_of(const tg_tensor *x) { return &tape_of(x)->node[node_number(x)]; }
 static tg_tensor *operand_of(const tg_tensor *x, uint32_t k)
 {
-    return tg_handle(x->tape, tg_node_inputs(x->tape, node_of(x))[k]);
+    return tg_handle(tape_of(x), tg_node_inputs(tape_of(x), node_of(x))[k]);
 }
 
 /* Whether two tensors are the same expression of what was recorded before node `first`. */
 static bool same(const tg_tensor *a, const tg_tensor *b, uint32_t first)
 {
     if (a == b) return true;
-    const tg_tape *t = a->tape;
+    const tg_tape *t = tape_of(a);
     const tg_node *u = node_of(a), *v = node_of(b);
-    if (a->id < first || b->id < first || u->op != v->op || u->type != v->type ||
+    if (node_number(a) < first || node_number(b) < first || u->op != v->op || u->type != v->type ||
         u->n_in != v->n_in)
         return false;
     if (u->op == &tg_op_constant)
-        return t->leaf[t->origin[a->id].leaf].value == t->leaf[t->origin[b->id].leaf].value;
+        return t->leaf[t->leaf_of[node_number(a)]].value ==
+               t->leaf[t->leaf_of[node_number(b)]].value;
     const int n = tg_node_n_attrs(t, u);
     if (n != tg_node_n_attrs(t, v) ||
         (n && memcmp(tg_node_attrs(t, u), tg_node_attrs(t, v), (size_t)n * sizeof(int64_t)) != 0))
@@ -109,7 +112,8 @@ static bool is_zero(const tg_tensor *x)
         x = operand_of(x, 0);
         v = node_of(x);
     }
-    return v->op == &tg_op_constant && x->tape->leaf[x->tape->origin[x->id].leaf].value == 0;
+    return v->op == &tg_op_constant &&
+           tape_of(x)->leaf[tape_of(x)->leaf_of[node_number(x)]].value == 0;
 }
 
 /* More than any op of a sample takes. */
@@ -145,7 +149,7 @@ static tg_tensor *mutated(const tg_pulled *p, int k, tg_tensor *gx, mutation m)
     tg_tape *t = p->t;
     const tg_node *v = node_of(gx);
     const bool sub = strcmp(v->op->name, "sub") == 0,
-               sum = gx->id >= p->first && (v->op == &tg_op_add || sub);
+               sum = node_number(gx) >= p->first && (v->op == &tg_op_add || sub);
     if (is_zero(gx)) return NULL;
     switch (m) {
     case SIGN: return (tg_neg)(t, gx);

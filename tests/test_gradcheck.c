@@ -580,9 +580,7 @@ Test(gradcheck, what_the_function_fails_with_is_the_status)
                  r.message);
     cr_expect_eq(tg_gradcheck(an_integer, 1, input, NULL, NULL, NULL, &r), TG_EDTYPE, "%s",
                  r.message);
-    cr_expect_eq(tg_gradcheck(by_integer, 2, input, NULL, NULL, NULL, &r), TG_ENOGRAD, "%s",
-                 r.message);
-    cr_expect(strstr(r.message, "cast"), "%s", r.message);
+    cr_expect_eq(tg_gradcheck(by_integer, 2, input, NULL, NULL, NULL, &r), TG_OK, "%s", r.message);
     cr_expect_eq(tg_gradcheck(not_finite, 1, input, NULL, NULL, NULL, &r), TG_ECHECK, "%s",
                  r.message);
     cr_expect_eq(tg_gradcheck(of_another_shape, 1, input, NULL, &calls, NULL, &r), TG_ESTATE, "%s",

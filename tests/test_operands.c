@@ -46,7 +46,7 @@ Test(operands, what_is_given_back_is_checked_first)
     refuses(t, operand(other, TG_F64, TG_SHAPE(0)), TG_ETAPE, "another tape");
     for (int k = 0; k < 99; k++) old = operand(t, TG_F64, TG_SHAPE(0));
     tg_tape_reset(t);
-    refuses(t, old, TG_ETAPE, "earlier recording");
+    refuses(t, old, TG_ETAPE, "the previous recording");
     tg_tape_free(t);
     tg_tape_free(other);
 }

@@ -531,6 +531,6 @@ Test(semantics_pointwise, nothing_differentiates_through_a_comparison)
     tg_tensor *x = tg_constant(t, TG_F32, 2), *g;
     tg_tensor *y = tg_cast(t, tg_less(t, x, tg_constant(t, TG_F32, 3)), TG_F32);
     cr_expect_eq(tg_grad(t, y, NULL, 1, &x, &g, false), TG_ENOGRAD);
-    cr_expect_not_null(strstr(tg_tape_message(t), "not differentiable"), "%s", tg_tape_message(t));
+    cr_expect_not_null(strstr(tg_tape_message(t), ": less: "), "%s", tg_tape_message(t));
     tg_tape_free(t);
 }

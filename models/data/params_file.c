@@ -178,7 +178,7 @@ static bool read_file(loader *l, tg_safetensors *s, const char *shard, void *buf
                       strcmp(json_string_value(json_object_get(l->shard_of, name)), shard) != 0))
             continue;
         if (!tg_safetensors_read(s, tg_safetensors_find(s, name), p->dtype, buffer)) return false;
-        if (tg_param_write(&p->tensor, buffer) != TG_OK)
+        if (tg_param_write(tg_param_handle(p), buffer) != TG_OK)
             return fail(l->ps, s->path, TG_ENOMEM, "no memory"), false;
     }
     return true;
