@@ -176,7 +176,7 @@ typedef struct tg_tape_options {
     int threads TG_ZERO;
     bool evaluation TG_ZERO; /* start in evaluation mode instead of training mode */
     /* Run each node by itself: the debug mode. Results are bitwise the same (of a
-     * NaN: that it is one). */
+     * NaN: that it is one). Two threads in one tape at once are TG_ESTATE. */
     bool node_by_node TG_ZERO;
     /* Fail with TG_ENONFINITE at the first node that makes a NaN or an infinity
      * (implies node_by_node). */

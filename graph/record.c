@@ -237,7 +237,7 @@ static bool grow_uses(tg_tape *t)
     return true;
 }
 
-static tg_leaf *append_leaf(const recording *at, const tg_type *type, tg_tensor **handle)
+static tg_leaf *append_leaf_inside(const recording *at, const tg_type *type, tg_tensor **handle)
 {
     tg_tape *t = at->t;
     uint32_t node = t->n;
@@ -253,6 +253,14 @@ static tg_leaf *append_leaf(const recording *at, const tg_type *type, tg_tensor 
     t->leaf_of[node] = (uint32_t)t->n_leaves;
     tg_leaf *leaf = &t->leaf[t->n_leaves++];
     *leaf = (tg_leaf){.node = node};
+    return leaf;
+}
+
+static tg_leaf *append_leaf(const recording *at, const tg_type *type, tg_tensor **handle)
+{
+    if (!tg_enter(at->t)) return NULL;
+    tg_leaf *leaf = append_leaf_inside(at, type, handle);
+    tg_leave(at->t);
     return leaf;
 }
 
@@ -516,11 +524,9 @@ static bool check_op(const recording *at, int n_in, tg_tensor *const *x, int n_a
     return !wrong;
 }
 
-tg_tensor *tg_apply_at(tg_tape *t, const char *where, const tg_op *op, int n_in,
-                       tg_tensor *const *x, int n_attrs, const int64_t *attrs)
+static tg_tensor *apply(tg_tape *t, const char *where, const tg_op *op, int n_in,
+                        tg_tensor *const *x, int n_attrs, const int64_t *attrs)
 {
-    if (!t || t->error.status) return NULL;
-    if (!op) return tg_tape_fail(t, where, NULL, TG_ENULL, "the op is NULL"), NULL;
     const recording at = {t, where, op};
     if (!check_op(&at, n_in, x, n_attrs, attrs)) return NULL;
     uint32_t few[8], *in = few, n = (uint32_t)n_in;
@@ -539,6 +545,17 @@ tg_tensor *tg_apply_at(tg_tape *t, const char *where, const tg_op *op, int n_in,
         return take_node(t, where);
     }
     return record_new(&at, n, in, n_attrs, attrs);
+}
+
+tg_tensor *tg_apply_at(tg_tape *t, const char *where, const tg_op *op, int n_in,
+                       tg_tensor *const *x, int n_attrs, const int64_t *attrs)
+{
+    if (!t || t->error.status) return NULL;
+    if (!op) return tg_tape_fail(t, where, NULL, TG_ENULL, "the op is NULL"), NULL;
+    if (!tg_enter(t)) return NULL;
+    tg_tensor *y = apply(t, where, op, n_in, x, n_attrs, attrs);
+    tg_leave(t);
+    return y;
 }
 
 /* Whether operand x is node v of this recording, for the usual case: a tensor of the tape, or a parameter that has not changed since. */

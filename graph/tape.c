@@ -115,7 +115,7 @@ void tg_tape_reset(tg_tape *t)
     for (size_t k = 0; k < t->n_values; k++) tg_node_slot(t, t->value[k].node)->value = 0;
     t->n_values = 0;
     t->n_keeps = 0;
-    t->old = t->n;
+    t->old = t->node_by_node ? 0 : t->n; /* a careful tape records each node through tg_enter */
     t->old_events = t->n_events;
     if (t->n_types > MAX_TYPES) {
         tg_plan_cache_clear(t);
@@ -140,15 +140,47 @@ void tg_tape_reset(tg_tape *t)
 
 /* ---------------------------------------------------------------- state */
 
-tg_status tg_tape_status(const tg_tape *t) { return t ? t->error.status : TG_ENOMEM; }
+static bool threads_met(const tg_tape *t) { return t->node_by_node && atomic_load(&t->met); }
+
+tg_status tg_tape_status(const tg_tape *t)
+{
+    if (!t) return TG_ENOMEM;
+    return threads_met(t) ? TG_ESTATE : t->error.status;
+}
+
 const char *tg_tape_message(const tg_tape *t)
 {
-    return !t ? "no tape: there was no memory for it" : t->error.message;
+    if (!t) return "no tape: there was no memory for it";
+    return threads_met(t) ? "two threads used this tape at once; a tape belongs to one thread"
+                          : t->error.message;
 }
 
 void tg_tape_clear_error(tg_tape *t)
 {
-    if (t) t->error = (tg_error){.status = TG_OK};
+    if (!t) return;
+    t->error = (tg_error){.status = TG_OK};
+    atomic_store(&t->met, false);
+}
+
+static _Thread_local const char this_thread = 0; /* its address names the thread */
+
+bool tg_enter_careful(tg_tape *t)
+{
+    const uintptr_t me = (uintptr_t)&this_thread;
+    uintptr_t nobody = 0;
+    if (atomic_load(&t->inside) != me && !atomic_compare_exchange_strong(&t->inside, &nobody, me)) {
+        atomic_store(&t->met, true);
+        return false;
+    }
+    t->depth++;
+    if (!atomic_load(&t->met)) return true;
+    tg_leave_careful(t);
+    return false;
+}
+
+void tg_leave_careful(tg_tape *t)
+{
+    if (--t->depth == 0) atomic_store(&t->inside, 0);
 }
 
 void tg_tape_set_training(tg_tape *t, bool training)

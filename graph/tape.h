@@ -2,6 +2,8 @@
 #ifndef TG_TAPE_H
 #define TG_TAPE_H
 
+#include <stdatomic.h>
+
 #include "params.h"
 #include <tapegrad/op.h>
 
@@ -75,6 +77,12 @@ enum { TG_SLOTS = 4096 }; /* slots in one chunk */
 
 struct tg_tape {
     tg_allocator allocator;
+
+    /* of a careful tape: the thread inside a call, how deep, and whether another met it there */
+    atomic_uintptr_t inside;
+    int depth;
+    atomic_bool met;
+
     tg_error error, report; /* report: of bad data, by the kernels of the run at hand */
     uint64_t key, step;
     int threads, build;
@@ -168,6 +176,16 @@ static inline int tg_node_n_attrs(const tg_tape *t, const tg_node *v)
 static inline const int64_t *tg_node_attrs(const tg_tape *t, const tg_node *v)
 {
     return v->attrs ? &t->attrs[v->attrs + 1] : NULL;
+}
+
+/* Around every call that records or evaluates: false when another thread is inside one of a careful
+ * tape, which is then in error until that is cleared. Calls may be nested. */
+bool tg_enter_careful(tg_tape *t);
+void tg_leave_careful(tg_tape *t);
+static inline bool tg_enter(tg_tape *t) { return !t->node_by_node || tg_enter_careful(t); }
+static inline void tg_leave(tg_tape *t)
+{
+    if (t->node_by_node) tg_leave_careful(t);
 }
 
 /* Whether x is a tensor of t's current recording. */

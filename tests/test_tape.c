@@ -827,3 +827,29 @@ Test(tape, a_broadcast_gradient_is_traced_within_its_memory)
     tg_tape_free(t);
     tg_params_free(ps);
 }
+
+/* ---------------------------------------------------------------- two threads in one tape */
+
+static void *record_for_ever(void *tape)
+{
+    tg_tape *t = tape;
+    for (int k = 0; k < 1000000 && tg_tape_status(t) == TG_OK; k++)
+        tg_square(t, tg_constant(t, TG_F64, k));
+    return NULL;
+}
+
+Test(tape, a_careful_tape_tells_when_it_is_shared, .timeout = 60)
+{
+    tg_tape *t =
+        tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .node_by_node = true});
+    pthread_t other;
+    cr_assert_eq(pthread_create(&other, NULL, record_for_ever, t), 0);
+    record_for_ever(t);
+    pthread_join(other, NULL);
+    cr_expect_eq(tg_tape_status(t), TG_ESTATE);
+    cr_expect(strstr(tg_tape_message(t), "two threads"), "%s", tg_tape_message(t));
+    cr_expect_null(tg_constant(t, TG_F64, 1));
+    tg_tape_clear_error(t);
+    cr_expect_eq(tg_item(t, tg_square(t, tg_constant(t, TG_F64, 3))), 9);
+    tg_tape_free(t);
+}
