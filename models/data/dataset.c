@@ -374,6 +374,11 @@ static bool split_byte(tg_dataset *d, const char *path, split_reader *r, int64_t
     return true;
 }
 
+size_t tg_byte_order_mark(const char *text, size_t n)
+{
+    return n >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3) ? 3 : 0;
+}
+
 static bool split_rows(tg_dataset *d, tg_source *s, split_reader *r, int64_t *row)
 {
     char chunk[4096];

@@ -47,11 +47,6 @@ int64_t tg_source_read(tg_source *s, tg_error *e, void *to, size_t bytes)
     return (int64_t)done;
 }
 
-size_t tg_byte_order_mark(const char *text, size_t n)
-{
-    return n >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3) ? 3 : 0;
-}
-
 void tg_source_close(tg_source *s)
 {
     if (s->file) gzclose_r(s->file);
