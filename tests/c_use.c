@@ -2,6 +2,8 @@
  * The exit code says whether all of it is right. */
 #include "installed_work.h"
 
+#include <string.h>
+
 /* cxx_library.cpp */
 int cxx_library(void);
 

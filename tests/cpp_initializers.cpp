@@ -22,7 +22,7 @@ int main()
     const tg_fit_options fit = {.size = sizeof fit, .epochs = 1};
     const bool zero = init.b == 0 && zeros.a == 0 && !params.allocator && !tape.isa &&
                       adam.beta1 == 0 && !sgd.nesterov && conv.groups == 0 && pool.stride[1] == 0 &&
-                      !input.constant && check.step == 0 && !csv.model && !mlp.hidden &&
+                      !input.constant && check.step == 0 && !csv.schema && !mlp.hidden &&
                       !fit.user && !cube.rule;
     return zero ? 0 : 1;
 }

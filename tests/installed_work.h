@@ -6,7 +6,18 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+
+/* Options, in C and in every C++: of structs whose fields have values of their own C++ wants no memset. */
+#ifdef __cplusplus
+#define ALL_ZERO \
+    {            \
+    }
+#else
+#define ALL_ZERO \
+    {            \
+        0        \
+    }
+#endif
 
 static inline float *installed_ones(int n)
 {
@@ -27,17 +38,14 @@ static inline int installed_sum_is(tg_tape *t, const char *what, tg_tensor *x, d
 static inline int installed_training(tg_tape *t, const tg_allocator *memory, const float *ones)
 {
     enum { N = 128, ROWS = 512, STEPS = 3 };
-    tg_params_options parameters;
-    memset(&parameters, 0, sizeof parameters);
+    tg_params_options parameters = ALL_ZERO;
     parameters.size = sizeof parameters;
     parameters.allocator = memory;
     tg_params *ps = tg_params_new(&parameters);
-    tg_init init;
-    memset(&init, 0, sizeof init);
+    tg_init init = ALL_ZERO;
     init.kind = TG_LINEAR_DEFAULT;
     tg_tensor *w = tg_param_new(ps, "w", TG_F32, TG_SHAPE(N, N), init);
-    tg_sgd_options options;
-    memset(&options, 0, sizeof options);
+    tg_sgd_options options = ALL_ZERO;
     options.size = sizeof options;
     options.learning_rate = 0.01;
     tg_optim *sgd = tg_sgd_new(ps, &options);
@@ -65,8 +73,7 @@ static inline int installed_work(int threads, const tg_allocator *memory)
 {
     enum { N = 512 };
     float *ones = installed_ones(N * N);
-    tg_tape_options options;
-    memset(&options, 0, sizeof options);
+    tg_tape_options options = ALL_ZERO;
     options.size = sizeof options;
     options.allocator = memory;
     options.threads = threads;
@@ -75,8 +82,7 @@ static inline int installed_work(int threads, const tg_allocator *memory)
     int right = installed_sum_is(t, "a 512 x 512 product", tg_matmul(t, a, a), (double)N * N * N);
     tg_tensor *x = tg_input(t, TG_F32, TG_SHAPE(2, 3, 32, 32), ones),
               *w = tg_input(t, TG_F32, TG_SHAPE(4, 3, 3, 3), ones);
-    tg_conv plain;
-    memset(&plain, 0, sizeof plain);
+    tg_conv plain = ALL_ZERO;
     right = installed_sum_is(t, "a convolution", tg_conv2d(t, x, w, NULL, plain),
                              2. * 4 * 30 * 30 * 27) &&
             right;
