@@ -2,6 +2,7 @@
 #define TG_NO_MACROS
 #include "tape.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -162,11 +163,10 @@ void tg_tape_clear_error(tg_tape *t)
     atomic_store(&t->met, false);
 }
 
-static _Thread_local const char this_thread = 0; /* its address names the thread */
-
 bool tg_enter_careful(tg_tape *t)
 {
-    const uintptr_t me = (uintptr_t)&this_thread;
+    const uintptr_t me =
+        (uintptr_t)&errno; /* each thread has one of its own: it names the thread */
     uintptr_t nobody = 0;
     if (atomic_load(&t->inside) != me && !atomic_compare_exchange_strong(&t->inside, &nobody, me)) {
         atomic_store(&t->met, true);
