@@ -1,4 +1,6 @@
 /* What the machine can do: multiplications and additions a second, bytes a second by level of the memory. */
+#define _POSIX_C_SOURCE 200809L
+
 #include "bench.h"
 
 #include <jansson.h>

@@ -1,4 +1,6 @@
 /* Clocks, rounds, medians. */
+#define _POSIX_C_SOURCE 200809L
+
 #include "bench.h"
 
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #ifndef TG_BASE_H
 #define TG_BASE_H
 
-#include <tapegrad/op.h>
+#include "shapes.h"
 
 extern const tg_op tg_op_add;     /* a + b */
 extern const tg_op tg_op_sum;     /* over attrs[0]..attrs[1], kept if attrs[2] */
@@ -11,15 +11,6 @@ extern const tg_op tg_op_expand;  /* attrs: the new sizes */
 
 tg_tensor *tg_base_reshape(tg_tape *t, const char *where, tg_tensor *x, tg_shape shape);
 tg_tensor *tg_base_expand(tg_tape *t, const char *where, tg_tensor *x, tg_shape shape);
-
-/* Elements that a tensor may have. Their bytes, of any dtype, and the sum of a few such, fit in an int64_t and in a size_t: what passes this bound
- * here need not be checked again where sizes become bytes. No machine addresses as much. */
-#define TG_MAX_COUNT ((int64_t)(PTRDIFF_MAX / 64))
-
-/* Of a shape without a count: whether it, or the result of broadcasting that it stands for, has only too many elements; and what is wrong with it, as a
- * part of a message. */
-bool tg_shape_too_large(tg_shape shape);
-tg_text tg_shape_refusal(tg_shape shape);
 
 /* Whether x can be an operand of op `what` on t: a parameter, or a tensor of this recording; else the tape is in error. */
 bool tg_belongs(tg_tape *t, const char *where, const char *what, const tg_tensor *x);

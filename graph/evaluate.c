@@ -430,7 +430,12 @@ static tg_status run_event(tg_tape *t, const char *where, const tg_event *event,
 
 tg_status tg_run_again(tg_tape *t, const char *where)
 {
-    return run_event(t, where, &t->event[0], true);
+    const tg_event *event = &t->event[0];
+    const tg_status status = run_event(t, where, event, true);
+    /* What had a value has one of other data: it is computed anew when it is asked for. */
+    for (uint32_t k = 0; status && k < event->n_targets; k++)
+        tg_node_slot(t, t->event_ids[event->targets + k])->value = 0;
+    return status;
 }
 
 static bool same_event(const tg_tape *t, tg_request what, uint32_t n, const uint32_t *targets)

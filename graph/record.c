@@ -1,4 +1,5 @@
 /* Recording: appending nodes, or finding that they stand there already from the previous recording. */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -118,6 +119,28 @@ static tg_tensor *out_of_memory(const recording *at)
 {
     tg_tape_fail(at->t, at->where, at->op->name, TG_ENOMEM, "no memory for another node");
     return NULL;
+}
+
+/* ---------------------------------------------------------------- one thread at a time */
+
+bool tg_enter_careful(tg_tape *t)
+{
+    const uintptr_t me =
+        (uintptr_t)&errno; /* each thread has one of its own: it names the thread */
+    uintptr_t nobody = 0;
+    if (atomic_load(&t->inside) != me && !atomic_compare_exchange_strong(&t->inside, &nobody, me)) {
+        atomic_store(&t->met, true);
+        return false;
+    }
+    t->depth++;
+    if (!atomic_load(&t->met)) return true;
+    tg_leave_careful(t);
+    return false;
+}
+
+void tg_leave_careful(tg_tape *t)
+{
+    if (--t->depth == 0) atomic_store(&t->inside, 0);
 }
 
 /* ---------------------------------------------------------------- appending */

@@ -237,9 +237,9 @@ tg_status tg_fail_cut(tg_tape *t, uint32_t cut)
                         "or a cast, and no other path leads to what is differentiated by");
 }
 
-tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
-                     tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx,
-                     uint32_t *cut)
+static tg_status reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
+                         tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx,
+                         uint32_t *cut)
 {
     pass p = {.t = t, .where = where};
     for (uint32_t k = 0; k < n; k++) gx[k] = NULL;
@@ -272,6 +272,16 @@ tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t
     tg_release(&t->allocator, p.sum, p.sum_capacity * sizeof *p.sum);
     if (status)
         for (uint32_t k = 0; k < n; k++) gx[k] = NULL;
+    return status;
+}
+
+tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
+                     tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx,
+                     uint32_t *cut)
+{
+    if (!tg_enter(t)) return TG_ESTATE;
+    const tg_status status = reverse(t, where, n_y, y, seed, n, x, gx, cut);
+    tg_leave(t);
     return status;
 }
 

@@ -587,7 +587,7 @@ static bool watch(tg_run *run)
     if (!data) return no_memory(t, tg_node_where(t, id), (size_t)count) != TG_OK;
     while (i < count && isfinite(element_at(seen->array.dtype, data, i))) i++;
     if (i == count) return false;
-    char inputs[320];
+    char inputs[320] = "";
     int used = 0;
     for (uint32_t k = 0; k < run->plan->seen_inputs[run->node].n && used < (int)sizeof inputs - 1;
          k++)

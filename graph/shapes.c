@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base.h"
+#include "shapes.h"
 
 int tg_version(void) { return TG_VERSION; }
 

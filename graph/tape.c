@@ -2,7 +2,6 @@
 #define TG_NO_MACROS
 #include "tape.h"
 
-#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -163,26 +162,6 @@ void tg_tape_clear_error(tg_tape *t)
     atomic_store(&t->met, false);
 }
 
-bool tg_enter_careful(tg_tape *t)
-{
-    const uintptr_t me =
-        (uintptr_t)&errno; /* each thread has one of its own: it names the thread */
-    uintptr_t nobody = 0;
-    if (atomic_load(&t->inside) != me && !atomic_compare_exchange_strong(&t->inside, &nobody, me)) {
-        atomic_store(&t->met, true);
-        return false;
-    }
-    t->depth++;
-    if (!atomic_load(&t->met)) return true;
-    tg_leave_careful(t);
-    return false;
-}
-
-void tg_leave_careful(tg_tape *t)
-{
-    if (--t->depth == 0) atomic_store(&t->inside, 0);
-}
-
 void tg_tape_set_training(tg_tape *t, bool training)
 {
     if (t) t->training = training;
@@ -299,7 +278,9 @@ static const void *value_of(tg_tape *t, const char *where, const char *what, tg_
 
 double tg_item_at(tg_tape *t, const char *where, tg_tensor *x)
 {
-    if (t && !t->error.status && x && tg_tensor_count(x) != 1)
+    uint32_t node;
+    if (!tensor_node(t, where, "item", x, &node)) return NAN;
+    if (tg_tensor_count(x) != 1)
         tg_tape_fail(t, where, "item", TG_ESHAPE, "one element wanted, the shape is %s",
                      tg_shape_text(tg_tensor_shape(x)).text);
     const void *data = value_of(t, where, "item", x);

@@ -509,6 +509,7 @@ static const struct {
     {"order_gate", 0, FROZEN},
     {"where", 1, FROZEN},
     {"where", 2, FROZEN},
+    {"safe_where", 1, FROZEN},
     {"max", 0, FROZEN},
     {"min", 0, FROZEN},
     {"max_pool2d", 0, FROZEN},

@@ -41,9 +41,16 @@ KERNEL(sin_kernel, sin_turned_f64(x, 0))
 KERNEL(cos_kernel, sin_turned_f64(x, 1))
 KERNEL(tan_kernel, tan_f64(x))
 KERNEL(atan_kernel, atan_f64(x))
+#if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wpass-failed" /* far arguments take one element at a time */
+#endif
 KERNEL(sin_far_kernel, sin_turned_far_f64(x, 0))
 KERNEL(cos_far_kernel, sin_turned_far_f64(x, 1))
 KERNEL(tan_far_kernel, tan_far_f64(x))
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 TG_EACH_BUILD(TG_SPAN_2, pow_kernel, double, double, POW(a, b))
 TG_EACH_BUILD(TG_SPAN_2, atan2_kernel, double, double, atan2_f64(a, b))
 static const tg_span_fn pow_kernel[TG_BUILD_COUNT] = TG_BUILDS(pow_kernel),

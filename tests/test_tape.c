@@ -759,6 +759,9 @@ Test(tape, a_tensor_kept_over_resets_is_refused_and_named)
             tg_tape_clear_error(t);
             cr_expect_null(tg_data(t, kept));
             tg_tape_clear_error(t);
+            cr_expect(isnan(tg_item(t, kept)));
+            cr_expect_eq(tg_tape_status(t), TG_ETAPE, "%s", tg_tape_message(t));
+            tg_tape_clear_error(t);
             cr_expect_eq(tg_input_set(t, kept, data), TG_ETAPE);
             cr_expect(strstr(tg_tape_message(t), "test_tape.c:"), "%s", tg_tape_message(t));
             tg_tape_clear_error(t);
@@ -766,6 +769,36 @@ Test(tape, a_tensor_kept_over_resets_is_refused_and_named)
         }
         tg_tape_free(t);
     }
+}
+
+Test(tape, a_failed_replay_leaves_no_values_of_two_kinds_of_data)
+{
+    const double table[] = {1, 2, 3}, other[] = {4, 5, 6};
+    const int64_t good[] = {0, 2}, bad[] = {0, 9};
+    tg_params *ps = tg_params_new(NULL);
+    tg_tensor *w = tg_param_new(ps, "w", TG_F64, TG_SCALAR, (tg_init){.kind = TG_ONES});
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(3), table),
+              *k = tg_keep(t, tg_sum(t, x, TG_ALL_AXES, false));
+    tg_tensor *rows = tg_input(t, TG_I64, TG_SHAPE(2), good);
+    tg_tensor *loss = tg_mul(t, w, tg_sum(t, tg_index_select(t, x, 0, rows), TG_ALL_AXES, false));
+    cr_assert_eq(tg_backward(t, loss), TG_OK);
+    cr_expect_eq(tg_item(t, loss), 4);
+    tg_input_set(t, x, other);
+    tg_input_set(t, rows, bad);
+    cr_expect_eq(tg_replay(t), TG_EINDEX);
+    tg_tape_clear_error(t);
+    tg_input_set(t, rows, good);
+    cr_expect_eq(tg_replay(t), TG_OK, "%s", tg_tape_message(t));
+    cr_expect_eq(tg_item(t, loss), 10);
+    cr_expect_eq(tg_item(t, k), 15);
+    tg_input_set(t, rows, bad);
+    cr_expect_eq(tg_replay(t), TG_EINDEX);
+    tg_tape_clear_error(t);
+    cr_expect(isnan(tg_item(t, loss)));
+    cr_expect_eq(tg_tape_status(t), TG_EINDEX);
+    tg_tape_free(t);
+    tg_params_free(ps);
 }
 
 /* ---------------------------------------------------------------- through conditions */

@@ -83,7 +83,7 @@ bool tg_dataset_copy_holes(tg_dataset *y, const tg_dataset *d, int64_t n, const 
 /* Fills the holes of two parts of one data set with what follows from train alone. */
 tg_status tg_dataset_fill_from(tg_dataset *train, tg_dataset *other, tg_error *e);
 
-/* ---------------------------------------------------------------- reading files, plain or gzip: file.c */
+/* ---------------------------------------------------------------- reading files, plain or gzip: gzip.c */
 
 typedef struct tg_source {
     void *file;
