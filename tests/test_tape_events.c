@@ -1,0 +1,189 @@
+/* What holds after a failure, across recordings, through conditions, and between threads. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <tapegrad/ops.h>
+
+/* ---------------------------------------------------------------- after failures, across recordings */
+
+/* The same recording, evaluated twice, of which the first evaluation fails or not. */
+static void evaluate_twice(tg_tape *t, const double *table, int64_t row, bool fails, double want)
+{
+    const int64_t rows[] = {0, row};
+    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(3), table);
+    tg_tensor *picked =
+        tg_index_select(t, tg_square(t, x), 0, tg_input(t, TG_I64, TG_SHAPE(2), rows));
+    tg_tensor *y = tg_sum(t, picked, TG_ALL_AXES, false), *z = tg_square(t, y);
+    const double first = tg_item(t, y);
+    cr_expect(fails ? isnan(first) : first == want);
+    cr_expect_eq(tg_tape_status(t), fails ? TG_EINDEX : TG_OK);
+    tg_tape_clear_error(t);
+    const double second = tg_item(t, z);
+    cr_expect(fails ? isnan(second) : second == want * want, "%g", second);
+    tg_tape_clear_error(t);
+    tg_tape_reset(t);
+}
+
+Test(tape, an_evaluation_that_ends_otherwise_than_before_leads_elsewhere)
+{
+    const double table[] = {1, 2, 3};
+    for (int first = 0; first < 2; first++) {
+        tg_tape *t = tg_tape_new(NULL);
+        for (int k = 0; k < 4; k++) {
+            const bool fails = (k + first) % 2;
+            evaluate_twice(t, table, fails ? 7 : 2, fails, 10);
+        }
+        tg_tape_free(t);
+    }
+}
+
+Test(tape, a_tensor_kept_over_resets_is_refused_and_named)
+{
+    const float data[4] = {1, 2, 3, 4};
+    for (int careful = 0; careful < 2; careful++) {
+        tg_tape *t = tg_tape_new(
+            &(tg_tape_options){.size = sizeof(tg_tape_options), .node_by_node = careful});
+        const int line = __LINE__ + 1;
+        tg_tensor *kept = tg_input(t, TG_F32, TG_SHAPE(4), data);
+        char here[64];
+        snprintf(here, sizeof here, "test_tape_events.c:%d ", line);
+        for (int age = 1; age <= (careful ? 200 : 31); age++) {
+            tg_tape_reset(t);
+            tg_tensor *x = tg_tanh(t, tg_input(t, TG_F32, TG_SHAPE(4), data));
+            cr_expect_eq(tg_tensor_shape(kept).ndim, -1, "age %d", age);
+            cr_expect_null(tg_add(t, x, kept));
+            cr_expect_eq(tg_tape_status(t), TG_ETAPE, "age %d", age);
+            cr_expect_eq(strstr(tg_tape_message(t), here) != NULL, age == 1, "%s",
+                         tg_tape_message(t));
+            tg_tape_clear_error(t);
+            cr_expect_null(tg_data(t, kept));
+            tg_tape_clear_error(t);
+            cr_expect(isnan(tg_item(t, kept)));
+            cr_expect_eq(tg_tape_status(t), TG_ETAPE, "%s", tg_tape_message(t));
+            tg_tape_clear_error(t);
+            cr_expect_eq(tg_input_set(t, kept, data), TG_ETAPE);
+            cr_expect(strstr(tg_tape_message(t), "test_tape_events.c:"), "%s", tg_tape_message(t));
+            tg_tape_clear_error(t);
+            cr_expect_not_null(tg_data(t, x), "%s", tg_tape_message(t));
+        }
+        tg_tape_free(t);
+    }
+}
+
+Test(tape, a_failed_replay_leaves_no_values_of_two_kinds_of_data)
+{
+    const double table[] = {1, 2, 3}, other[] = {4, 5, 6};
+    const int64_t good[] = {0, 2}, bad[] = {0, 9};
+    tg_params *ps = tg_params_new(NULL);
+    tg_tensor *w = tg_param_new(ps, "w", TG_F64, TG_SCALAR, (tg_init){.kind = TG_ONES});
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(3), table),
+              *k = tg_keep(t, tg_sum(t, x, TG_ALL_AXES, false));
+    tg_tensor *rows = tg_input(t, TG_I64, TG_SHAPE(2), good);
+    tg_tensor *loss = tg_mul(t, w, tg_sum(t, tg_index_select(t, x, 0, rows), TG_ALL_AXES, false));
+    cr_assert_eq(tg_backward(t, loss), TG_OK);
+    cr_expect_eq(tg_item(t, loss), 4);
+    tg_input_set(t, x, other);
+    tg_input_set(t, rows, bad);
+    cr_expect_eq(tg_replay(t), TG_EINDEX);
+    tg_tape_clear_error(t);
+    tg_input_set(t, rows, good);
+    cr_expect_eq(tg_replay(t), TG_OK, "%s", tg_tape_message(t));
+    cr_expect_eq(tg_item(t, loss), 10);
+    cr_expect_eq(tg_item(t, k), 15);
+    tg_input_set(t, rows, bad);
+    cr_expect_eq(tg_replay(t), TG_EINDEX);
+    tg_tape_clear_error(t);
+    cr_expect(isnan(tg_item(t, loss)));
+    cr_expect_eq(tg_tape_status(t), TG_EINDEX);
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
+
+/* ---------------------------------------------------------------- through conditions */
+
+static tg_tensor *leaky(tg_tape *t, tg_tensor *x)
+{
+    tg_tensor *above = tg_greater(t, x, tg_constant(t, TG_F64, 0));
+    return tg_where(t, above, x, tg_scale(t, x, 0.1));
+}
+
+Test(tape, what_leads_through_a_condition_only_adds_nothing)
+{
+    const double v[3] = {-1, 0.5, 2}, ones[3] = {1, 1, 1};
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(3), v), *u = tg_input(t, TG_F64, TG_SHAPE(3), ones);
+    tg_tensor *other = tg_input(t, TG_F64, TG_SHAPE(3), v),
+              *unused = tg_input(t, TG_F64, TG_SHAPE(3), v);
+    tg_tensor *y = tg_sum(t, leaky(t, x), TG_ALL_AXES, false);
+    const double *h = tg_data(t, tg_hvp(t, y, x, u));
+    cr_assert_not_null(h, "%s", tg_tape_message(t));
+    for (int k = 0; k < 3; k++) cr_expect_eq(h[k], 0);
+    h = tg_data(t, tg_hessian(t, y, x));
+    cr_assert_not_null(h, "%s", tg_tape_message(t));
+    for (int k = 0; k < 9; k++) cr_expect_eq(h[k], 0);
+
+    tg_tensor *mask = tg_cast(t, tg_greater(t, x, u), TG_F64);
+    tg_tensor *z = tg_sum(t, tg_mul(t, mask, other), TG_ALL_AXES, false);
+    tg_tensor *by[] = {x, other, unused}, *g[3];
+    cr_assert_eq(tg_grad(t, z, NULL, 3, by, g, true), TG_OK, "%s", tg_tape_message(t));
+    cr_expect_null(g[2], "not reached at all");
+    tg_eval(t, 2, g);
+    for (int k = 0; k < 3; k++) {
+        cr_expect_eq(((const double *)tg_data(t, g[0]))[k], 0, "reached through the mask");
+        cr_expect_eq(((const double *)tg_data(t, g[1]))[k], v[k] > 1);
+    }
+    cr_expect_eq(tg_grad(t, z, NULL, 2, by, g, false), TG_ENOGRAD);
+    cr_expect(strstr(tg_tape_message(t), ": greater: "), "%s", tg_tape_message(t));
+    tg_tape_clear_error(t);
+
+    /* a gradient that a condition alone decides: zeros, since a derivative recorded it */
+    cr_assert_eq(tg_grad(t, y, NULL, 1, &x, g, false), TG_OK);
+    cr_assert_eq(tg_grad(t, g[0], u, 1, &x, &g[1], false), TG_OK, "%s", tg_tape_message(t));
+    for (int k = 0; k < 3; k++) cr_expect_eq(((const double *)tg_data(t, g[1]))[k], 0);
+    tg_tape_free(t);
+}
+
+Test(tape, a_broadcast_gradient_is_traced_within_its_memory)
+{
+    tg_params *ps = tg_params_new(NULL);
+    tg_tensor *w = tg_param_new(ps, "w", TG_F32, TG_SHAPE(1000), (tg_init){.kind = TG_ONES});
+    tg_tape *t =
+        tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .trace_nonfinite = true});
+    cr_expect_eq(tg_backward(t, tg_sum(t, w, TG_ALL_AXES, false)), TG_OK, "%s", tg_tape_message(t));
+    tg_tape_reset(t);
+    tg_backward(t, tg_sqrt(t, tg_sum(t, tg_scale(t, w, 0), TG_ALL_AXES, false)));
+    cr_expect_eq(tg_tape_status(t), TG_ENONFINITE);
+    cr_expect(strstr(tg_tape_message(t), "gradient of sqrt: element 0 of the result [] is inf"),
+              "%s", tg_tape_message(t));
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
+
+/* ---------------------------------------------------------------- two threads in one tape */
+
+static void *record_for_ever(void *tape)
+{
+    tg_tape *t = tape;
+    for (int k = 0; k < 1000000 && tg_tape_status(t) == TG_OK; k++)
+        tg_square(t, tg_constant(t, TG_F64, k));
+    return NULL;
+}
+
+Test(tape, a_careful_tape_tells_when_it_is_shared, .timeout = 60)
+{
+    tg_tape *t =
+        tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .node_by_node = true});
+    pthread_t other;
+    cr_assert_eq(pthread_create(&other, NULL, record_for_ever, t), 0);
+    record_for_ever(t);
+    pthread_join(other, NULL);
+    cr_expect_eq(tg_tape_status(t), TG_ESTATE);
+    cr_expect(strstr(tg_tape_message(t), "two threads"), "%s", tg_tape_message(t));
+    cr_expect_null(tg_constant(t, TG_F64, 1));
+    tg_tape_clear_error(t);
+    cr_expect_eq(tg_item(t, tg_square(t, tg_constant(t, TG_F64, 3))), 9);
+    tg_tape_free(t);
+}
