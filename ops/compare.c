@@ -163,13 +163,14 @@ static const tg_op op_where = {.size = sizeof(tg_op),
                                .span = &where_span,
                                .vjp = where_vjp};
 
-/* The same under its own name. */
+/* The same with a constant in the place of b, whose gradient nobody can ask for. */
+static void safe_where_vjp(TG_VJP) { gx[1] = tg_where(t, x[0], gy, tg_constant_like(t, gy, 0)); }
 static const tg_op safe_where = {.size = sizeof(tg_op),
                                  .name = "safe_where",
                                  .n_in = 3,
                                  .rule = where_rule,
                                  .span = &where_span,
-                                 .vjp = where_vjp};
+                                 .vjp = safe_where_vjp};
 
 tg_tensor *tg_where_at(tg_tape *t, const char *where, tg_tensor *condition, tg_tensor *a,
                        tg_tensor *b)
