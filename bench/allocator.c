@@ -1,4 +1,5 @@
-/* The memory that is measured: jemalloc's in tapegrad-bench, the C library's in tapegrad-bench-c. */
+/* The memory that is measured: jemalloc's in tapegrad-bench, the C library's in
+ * tapegrad-bench-c. */
 #include "bench.h"
 #include "program_allocator.h"
 

@@ -1,4 +1,5 @@
-/* W4: a chain of elementwise ops on large arrays. W7: cross-entropy and layer norm over long rows. W8: optimizer steps. */
+/* W4: a chain of elementwise ops on large arrays. W7: cross-entropy and layer norm over long rows.
+ * W8: optimizer steps. */
 #include "bench.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* The benchmarks: what their files share.
  *
- * A figure is one measured number. On one thread it is process CPU time, so that other programs on the machine hardly matter; with more threads it is
- * wall time. It is the median over rounds, each of many calls; p10 is the tenth percentile, near the best that the machine gives.
- */
+ * A figure is one measured number. On one thread it is process CPU time, so that other programs on
+ * the machine hardly matter; with more threads it is wall time. It is the median over rounds, each
+ * of many calls; p10 is the tenth percentile, near the best that the machine gives. */
 #ifndef TG_BENCH_H
 #define TG_BENCH_H
 
@@ -33,7 +33,8 @@ double bench_clock(int threads);
 /* Times f(user), warm. */
 timing bench_time(void (*f)(void *user), void *user, int threads);
 
-/* The same for something that is only partly to be measured: f returns the seconds of one sample. */
+/* The same for something that is only partly to be measured: f returns the seconds of one
+ * sample. */
 timing bench_samples(double (*f)(void *user), void *user);
 
 timing timing_of(double *samples, int n); /* sorts them */
@@ -57,15 +58,16 @@ typedef struct figure {
 void figure_keep(const figure *f); /* for the JSON file */
 void figure_show(const figure *f); /* also printed */
 void figures_begin(void);
-bool figures_write(
-    const char *path); /* everything shown so far, and the limits if they were measured */
+/* everything shown so far, and the limits if they were measured */
+bool figures_write(const char *path);
 
 /* ---------------------------------------------------------------- limits.c */
 
 /* Bandwidth is known for footprints of 16 KiB, 32 KiB, ... 256 MiB. */
 enum { FOOTPRINTS = 15 };
 
-/* What the machine can do with 1 thread ([0]) and with 2 ([1]): FLOP a second with the widest kernels, bytes a second by footprint. */
+/* What the machine can do with 1 thread ([0]) and with 2 ([1]): FLOP a second with the widest
+ * kernels, bytes a second by footprint. */
 typedef struct machine_limits {
     double fma_f32[2], fma_f64[2];
     double bandwidth[2][FOOTPRINTS];
@@ -77,23 +79,26 @@ const machine_limits *limits_get(void); /* from --limits FILE, or measured at th
 bool limits_measured(void);
 void limits_show(void);
 
-/* The least seconds for flops floating-point operations, and for moving bytes when all that is touched makes `footprint` bytes. */
+/* The least seconds for flops floating-point operations, and for moving bytes when all that is
+ * touched makes `footprint` bytes. */
 double limits_seconds(double flops, double bytes, double footprint, int threads);
 
-/* ---------------------------------------------------------------- reference.c: the same work written by hand */
+/* --------------------------------------------------- reference.c: the same work written by hand */
 
 typedef struct seed_net {
     float w1[4][3], b1[4], w2[4], b2;
 } seed_net;
 
-/* One step of the seed net (3-4-1, sigmoid, BCE, SGD .1) on n rows: with libm's functions one by one, and in a form that compilers vectorise (which does not compute the loss). */
+/* One step of the seed net (3-4-1, sigmoid, BCE, SGD .1) on n rows: with libm's functions one by
+ * one, and in a form that compilers vectorise (which does not compute the loss). */
 float reference_seed_step(seed_net *m, int n, const float *x, const float *y);
 void reference_seed_step_vector(seed_net *m, int n, const float *x, const float *y);
 
 /* mean(tanh(a x + b) sigmoid(x)) and its gradient gx, in one pass. */
 float reference_tanh_sigmoid(int64_t n, const float *x, float a, float b, float *gx, int threads);
 
-/* A chain of n one-element operations, x a, + b, x a, ...: an interpreter's loop forward, and back. */
+/* A chain of n one-element operations, x a, + b, x a, ...: an interpreter's loop forward, and
+ * back. */
 float reference_chain(int n, float x, float a, float b, bool backward);
 
 /* ---------------------------------------------------------------- process.c */
@@ -102,7 +107,8 @@ typedef struct process_result {
     double wall; /* seconds from start to end */
     double cpu;  /* seconds of processor time */
     double
-        rss; /* largest resident memory that the system reports, bytes; includes what its starter held */
+        /* largest resident memory that the system reports, bytes; includes what its starter held */
+        rss;
     char text[256]; /* the beginning of its standard output */
     bool good;      /* it ran and returned 0 */
 } process_result;
@@ -120,7 +126,8 @@ void tape_must_be_good(const tg_tape *t);
 tg_tape *tape_with(int threads);
 tg_params *params_new(void);
 
-/* allocator.c is compiled for each of the two programs, with jemalloc and with the C library's allocator. */
+/* allocator.c is compiled for each of the two programs, with jemalloc and with the C library's
+ * allocator. */
 const tg_allocator *bench_allocator(void);
 double bench_allocated(void); /* bytes in use, where the allocator tells: else 0 */
 

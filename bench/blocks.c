@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* ---------------------------------------------------------------- the convolutional net: 1x28x28, 8x12x12, 16x4x4, 10 classes */
+/* ---------------------------------- the convolutional net: 1x28x28, 8x12x12, 16x4x4, 10 classes */
 
 enum {
     IMAGES = 64,
@@ -112,7 +112,7 @@ static void show_lenet(int threads)
     lenet_close(&m);
 }
 
-/* ---------------------------------------------------------------- the block: x + attention(norm(x)), then x + mlp(norm(x)) */
+/* ------------------------------------- the block: x + attention(norm(x)), then x + mlp(norm(x)) */
 
 enum { SEQUENCES = 8, TOKENS = 64, WIDTH = 128, HEADS = 4, BLOCK_PARAMS = 12 };
 
@@ -211,7 +211,8 @@ static void block_forward(void *user)
 
 static void show_block(int threads)
 {
-    /* A token's 12 WIDTH^2 products in the linear layers; a pair of tokens meets twice, and only half of the pairs are seen. */
+    /* A token's 12 WIDTH^2 products in the linear layers; a pair of tokens meets twice, and only
+     * half of the pairs are seen. */
     const double rows = SEQUENCES * TOKENS, pairs = SEQUENCES * TOKENS * (TOKENS + 1) / 2.0;
     const double forward = 2 * (rows * 12 * WIDTH * WIDTH + pairs * 2 * WIDTH);
     block m;

@@ -1,4 +1,5 @@
-/* What the machine can do: multiplications and additions a second, bytes a second by level of the memory. */
+/* What the machine can do: multiplications and additions a second, bytes a second by level of the
+ * memory. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "bench.h"
@@ -58,7 +59,7 @@ ARITHMETIC(f32_avx512, TG_TARGET_AVX512, float, 64, _mm512_fmadd_ps)
 ARITHMETIC(f64_avx512, TG_TARGET_AVX512, double, 64, _mm512_fmadd_pd)
 #endif
 
-/* ---------------------------------------------------------------- memory: y = x + s z, 12 bytes an element */
+/* ----------------------------------------------------- memory: y = x + s z, 12 bytes an element */
 
 #define TRIAD(name, TARGET, BUILD, ...)                                            \
     TARGET static void name(int64_t n, float *restrict y, const float *restrict x, \
@@ -97,8 +98,9 @@ int machine_build(void)
 
 /* ---------------------------------------------------------------- rounds */
 
-/* Many short rounds, of which the best counts: a limit is what the machine can do, not what it does while others use it. For the same reason several threads, which
- * begin together, are each measured in their own processor time, and their rates added. */
+/* Many short rounds, of which the best counts: a limit is what the machine can do, not what it does
+ * while others use it. For the same reason several threads, which begin together, are each measured
+ * in their own processor time, and their rates added. */
 enum { ROUNDS = 60 };
 
 static double thread_clock(void)
@@ -136,7 +138,8 @@ static double triad_rate(triad f, double bytes, int threads, float *memory)
         double rate = 0;
 #pragma omp parallel for num_threads(threads) schedule(static, 1) reduction(+ : rate) if (threads > 1)
         for (int k = 0; k < threads; k++) {
-            /* A few lines between the arrays, so that their elements don't fall into the same places of a cache. */
+            /* A few lines between the arrays, so that their elements don't fall into the same
+             * places of a cache. */
             float *y = memory + k * 3 * (n + 1088), *x = y + n + 1088, *z = x + n + 1088;
             const double begin = thread_clock();
             for (int64_t i = 0; i < repeat; i++) f(n, y, x, z);

@@ -111,7 +111,8 @@ void for_threads(void (*f)(int threads))
     if (sysconf(_SC_NPROCESSORS_ONLN) > 1) f(2);
 }
 
-/* These two halve OpenBLAS's speed on processors that are newer than it. It reads them when it is loaded, so the program starts again without. */
+/* These two halve OpenBLAS's speed on processors that are newer than it. It reads them when it is
+ * loaded, so the program starts again without. */
 static void start_again_without_blas_settings(char **argv)
 {
     if (!getenv("OPENBLAS_CORETYPE") && !getenv("OPENBLAS_L2_SIZE")) return;

@@ -102,7 +102,7 @@ static double net_flops(const net *m)
     return flops;
 }
 
-/* ---------------------------------------------------------------- its matrix products alone, through the library and without it */
+/* -------------------------------- its matrix products alone, through the library and without it */
 
 typedef struct product {
     bool transpose_a, transpose_b;
@@ -402,7 +402,7 @@ void bench_w2(void)
     if (!bench.quick) show_epochs();
 }
 
-/* ---------------------------------------------------------------- W3, in a process of its own for the sake of its memory */
+/* --------------------------------------- W3, in a process of its own for the sake of its memory */
 
 void bench_w3_process(void)
 {

@@ -1,6 +1,8 @@
-/* Every registered op: forward alone, and forward with backward, each recorded afresh in a steady loop on borrowed inputs (so its plan is found, its values
- * land outside the slab, and what is timed is what a user's call costs). Elementwise ops take 64K and 4M elements; the others the shapes of their
- * sample. Traffic is the least there is: forward reads x and writes y, backward also reads gy and writes gx. */
+/* Every registered op: forward alone, and forward with backward, each recorded afresh in a steady
+ * loop on borrowed inputs (so its plan is found, its values land outside the slab, and what is
+ * timed is what a user's call costs). Elementwise ops take 64K and 4M elements; the others the
+ * shapes of their sample. Traffic is the least there is: forward reads x and writes y, backward
+ * also reads gy and writes gx. */
 #include "bench.h"
 
 #include <math.h>

@@ -91,7 +91,8 @@ bool process_time(char *const argv[], int rounds, timing *wall_time, timing *cpu
     return true;
 }
 
-/* tapegrad-bench process NAME COMMAND ...: the wall time and the memory of a command, for programs of others. */
+/* tapegrad-bench process NAME COMMAND ...: the wall time and the memory of a command, for programs
+ * of others. */
 int bench_process(int argc, char **argv)
 {
     if (argc < 2) return 2;

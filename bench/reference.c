@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* ---------------------------------------------------------------- e^x by a polynomial, in a form that vectorises */
+/* ----------------------------------------------- e^x by a polynomial, in a form that vectorises */
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -14,7 +14,8 @@ INLINE float multiply_add(float a, float b, float c, bool fused)
     return fused ? __builtin_fmaf(a, b, c) : a * b + c;
 }
 
-/* e^x = 2^n e^r with |r| <= ln 2 / 2; the Taylor polynomial of degree 7 is within 2 ULP there. Limited to finite results. */
+/* e^x = 2^n e^r with |r| <= ln 2 / 2; the Taylor polynomial of degree 7 is within 2 ULP there.
+ * Limited to finite results. */
 INLINE float exponential(float x, bool fused)
 {
     const float shift = 12582912; /* 1.5 2^23: adding it rounds to the nearest whole number */

@@ -1,5 +1,6 @@
-/* The figures of this library and of a peer, from several runs of each, side by side: medians over the runs, and the median of the runs' ratios. A line
- * more shows this library with the C library's allocator, where that differs. */
+/* The figures of this library and of a peer, from several runs of each, side by side: medians over
+ * the runs, and the median of the runs' ratios. A line more shows this library with the C library's
+ * allocator, where that differs. */
 #include "bench.h"
 
 #include <jansson.h>
@@ -55,7 +56,8 @@ static double value_of(const json_t *entry)
     return json_number_value(json_object_get(entry, "median"));
 }
 
-/* The peer's counterpart: the same name, or the longest one of which ours is a refinement ("w1.n4" for "w1.n4.replayed"). */
+/* The peer's counterpart: the same name, or the longest one of which ours is a refinement ("w1.n4"
+ * for "w1.n4.replayed"). */
 static const json_t *counterpart(const json_t *figures, const char *name, int threads)
 {
     const json_t *best = NULL, *entry;
@@ -157,7 +159,8 @@ static json_t *compare(const runs *ours, const runs *plain, const runs *peer, co
     return out;
 }
 
-/* report [--json FILE] [--limits FILE] --round --ours FILE ... --plain FILE ... --peer FILE ... --round ... */
+/* report [--json FILE] [--limits FILE] --round --ours FILE ... --plain FILE ... --peer FILE ...
+ * --round ... */
 int bench_report(int argc, char **argv)
 {
     runs ours = {0}, plain = {0}, peer = {0};

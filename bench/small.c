@@ -1,4 +1,5 @@
-/* W1: the seed net, where the cost of a step is everything but arithmetic. W5: chains of one-element ops. W9: a whole process with one W1 step. */
+/* W1: the seed net, where the cost of a step is everything but arithmetic. W5: chains of
+ * one-element ops. W9: a whole process with one W1 step. */
 #include "bench.h"
 
 #include <stdio.h>

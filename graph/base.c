@@ -1,4 +1,5 @@
-/* The ops that the reverse pass itself records. They are closed under differentiation: each one's vjp is made of the others. */
+/* The ops that the reverse pass itself records. They are closed under differentiation: each one's
+ * vjp is made of the others. */
 #define TG_HERE where
 
 #include "base.h"
@@ -126,7 +127,8 @@ static bool reshape_rule(tg_rule *r)
     return true;
 }
 
-/* Walks both shapes from the inside: sizes of y are cut from runs of x's dimensions that lie in memory as one. */
+/* Walks both shapes from the inside: sizes of y are cut from runs of x's dimensions that lie in
+ * memory as one. */
 static bool reshape_view(const tg_array *x, tg_array *y, int n_attrs, const int64_t *attrs)
 {
     (void)n_attrs, (void)attrs;

@@ -1,7 +1,8 @@
 /* tg_gradcheck: analytic derivatives against central differences.
  *
- * One map is checked at a time. First order: y(x), with x the inputs and the parameters. Second order: the gradient of <u, y>, a map of x and of the
- * upstream gradient u. For both, the analytic side is a reverse pass, the numeric side probes the map along directions of its variables. */
+ * One map is checked at a time. First order: y(x), with x the inputs and the parameters. Second
+ * order: the gradient of <u, y>, a map of x and of the upstream gradient u. For both, the analytic
+ * side is a reverse pass, the numeric side probes the map along directions of its variables. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,7 +11,8 @@
 #include "params.h"
 #include "tape.h"
 
-/* Something that the map depends on: an input, a parameter, or, for the second order, the upstream gradient. */
+/* Something that the map depends on: an input, a parameter, or, for the second order, the upstream
+ * gradient. */
 typedef struct variable {
     tg_shape shape;
     int64_t count;
@@ -30,8 +32,8 @@ typedef struct check {
     int order;
     tg_gradcheck_options o;
     tg_gradcheck_report r;
-    int64_t
-        zeros; /* pairs that are 0 on both sides: they can't tell a function full of kinks from a smooth one */
+    /* pairs that are 0 on both sides: they can't tell a function full of kinks from a smooth one */
+    int64_t zeros;
     uint64_t draws;
     tg_tape *tape;
     tg_params *copy;
@@ -39,7 +41,8 @@ typedef struct check {
     variable *var;
     int n_var;
     tg_tensor **x, **active, **gradient,
-        **found; /* the inputs; what is differentiated; its gradients, all of them and those that exist */
+        /* the inputs; what is differentiated; its gradients, all of them and those that exist */
+        **found;
     int n_active;
     tg_tensor **out; /* the map's results, one after the other its values */
     int n_out;
@@ -140,7 +143,8 @@ static bool all_zero(const double *w, int64_t n)
     return true;
 }
 
-/* The analytic gradient of <w, map> at the point. An element that the map doesn't depend on gets 0. */
+/* The analytic gradient of <w, map> at the point. An element that the map doesn't depend on gets
+ * 0. */
 static bool gradient(check *c, const double *w, double *to)
 {
     memset(to, 0, (size_t)c->columns * sizeof *to);
@@ -200,8 +204,9 @@ static void compare(check *c, place at, double analytic, const double v[PROBES],
     const double tolerance = c->o.absolute + c->o.relative * fmax(fabs(analytic), fabs(wide)) +
                              8 * DBL_EPSILON * size / h;
 
-    /* Smooth: the slopes differ by O(h^2), and the difference of the one-sided slopes halves with the step. At a corner that lies in the
-     * middle the slopes agree, but the one-sided difference stays. */
+    /* Smooth: the slopes differ by O(h^2), and the difference of the one-sided slopes halves with
+     * the step. At a corner that lies in the middle the slopes agree, but the one-sided difference
+     * stays. */
     const bool slopes_differ = !(fabs(wide - narrow) <= tolerance);
     const bool corner = fabs(bend_half) > tolerance && fabs(bend_half) > 0.75 * fabs(bend);
     if (slopes_differ || corner) {
@@ -223,7 +228,8 @@ static void compare(check *c, place at, double analytic, const double v[PROBES],
     c->r.worst = ratio;
 }
 
-/* <w, probe> for the five probes, and the size of the terms, on which their rounding errors depend. */
+/* <w, probe> for the five probes, and the size of the terms, on which their rounding errors
+ * depend. */
 static double weigh(const check *c, const double *w, double v[PROBES])
 {
     double size = 0;
@@ -243,8 +249,8 @@ static double length_at(const check *c, int64_t j) { return fmax(1, fabs(c->base
 
 /* ---------------------------------------------------------------- strategies */
 
-/* Column by column: against every row if `full`, and against the rows under random weights, which also shows whether the reverse pass is linear
- * in its seed. */
+/* Column by column: against every row if `full`, and against the rows under random weights, which
+ * also shows whether the reverse pass is linear in its seed. */
 static bool check_columns(check *c, bool full)
 {
     const int64_t single = full ? c->rows : 0;

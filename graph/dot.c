@@ -1,4 +1,5 @@
-/* The tape as a drawing: Graphviz text of the recording and, if asked for, of the backward pass that it would get. */
+/* The tape as a drawing: Graphviz text of the recording and, if asked for, of the backward pass
+ * that it would get. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +46,8 @@ static void put_node(FILE *out, const tg_tape *t, uint32_t node, bool backward, 
                 backward ? " [color=\"#b04040\"]" : "");
 }
 
-/* Nodes before `forward` as they were recorded; of those behind it the live ones. Gradients point back at their parameters. */
+/* Nodes before `forward` as they were recorded; of those behind it the live ones. Gradients point
+ * back at their parameters. */
 static void put_tape(FILE *out, const tg_tape *t, uint32_t forward, uint32_t loss, uint32_t n,
                      const uint32_t *leaves, tg_tensor *const *gx)
 {

@@ -164,7 +164,8 @@ static bool is_temp_of(const planner *p, uint32_t u, uint32_t step)
     return p->kind[u] == SPAN && p->step[u] == step && !p->stored[u];
 }
 
-/* Frees the temps that v reads last. Those with elements as wide as v's can become v's own; others would be overwritten while they are read. */
+/* Frees the temps that v reads last. Those with elements as wide as v's can become v's own; others
+ * would be overwritten while they are read. */
 static void release_operands(planner *p, registers *r, uint32_t position, uint32_t v, size_t size,
                              bool as_wide)
 {
@@ -343,7 +344,8 @@ static tg_group *emit_copy(planner *p, uint32_t v, uint32_t output)
 
 /* ---------------------------------------------------------------- all together */
 
-/* Steps in order: memory for what each computes, its instructions, and back what is read for the last time. */
+/* Steps in order: memory for what each computes, its instructions, and back what is read for the
+ * last time. */
 void tg_plan_emit(planner *p)
 {
     tg_plan *plan = p->plan;

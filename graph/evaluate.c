@@ -1,4 +1,5 @@
-/* Evaluation: from a request to the plan that serves it, by comparing with the previous recording, by the cache, or by planning. */
+/* Evaluation: from a request to the plan that serves it, by comparing with the previous recording,
+ * by the cache, or by planning. */
 #define TG_HERE where
 
 #include "base.h"
@@ -108,8 +109,8 @@ static tg_plan *find_plan(const tg_tape *t, const tg_graph *g, XXH128_hash_t has
     return NULL;
 }
 
-/* Drops plans, least recently used first, until `room` more bytes fit; those of the current recording stay. The slab is given back when the
- * plan that needed it goes. */
+/* Drops plans, least recently used first, until `room` more bytes fit; those of the current
+ * recording stay. The slab is given back when the plan that needed it goes. */
 static void make_room(tg_tape *t, int64_t room)
 {
     tg_plan_cache *cache = t->cache;
@@ -252,8 +253,9 @@ static tg_plan_output output_of(const tg_tape *t, uint32_t node, bool gradient, 
                             (size_t)type->count * tg_dtype_size(type->type.dtype)};
 }
 
-/* Plans the gradients of targets[0] and the values of those targets that have none. The nodes of the reverse pass are recorded for that only;
- * *ids lets a careful run name them: then they are left on the tape. */
+/* Plans the gradients of targets[0] and the values of those targets that have none. The nodes of
+ * the reverse pass are recorded for that only; *ids lets a careful run name them: then they are
+ * left on the tape. */
 static tg_plan *plan_backward(tg_tape *t, const char *where, tg_plan_request *request,
                               uint32_t n_targets, const uint32_t *targets, const uint32_t **ids)
 {
@@ -373,8 +375,9 @@ static void exchange_values(tg_tape *t, uint32_t n, const uint32_t *node, uint32
     }
 }
 
-/* Runs an event node by node, with everything at hand that a message about bad data needs. When it runs `again`, the values that it computed the first
- * time are to be computed anew, not to be read. */
+/* Runs an event node by node, with everything at hand that a message about bad data needs. When it
+ * runs `again`, the values that it computed the first time are to be computed anew, not to be
+ * read. */
 static tg_status run_carefully(tg_tape *t, const char *where, const tg_event *event, bool again)
 {
     tg_graph g;
@@ -407,7 +410,8 @@ static void drop_aimed_gradients(tg_tape *t, const tg_event *event)
     }
 }
 
-/* The same when memory runs out before it is known which parameters the loss reaches: those that the recording has read. */
+/* The same when memory runs out before it is known which parameters the loss reaches: those that
+ * the recording has read. */
 static void drop_all_gradients(tg_tape *t)
 {
     for (size_t k = 0; k < t->n_leaves; k++)
@@ -447,7 +451,8 @@ static bool same_event(const tg_tape *t, tg_request what, uint32_t n, const uint
            memcmp(&t->event_ids[event->targets], targets, n * sizeof *targets) == 0;
 }
 
-/* Leaves out what is computed already (but not a loss to be differentiated) and what is asked for twice in a row. */
+/* Leaves out what is computed already (but not a loss to be differentiated) and what is asked for
+ * twice in a row. */
 static uint32_t filter(tg_tape *t, tg_request what, uint32_t n, const uint32_t *targets,
                        uint32_t *out)
 {

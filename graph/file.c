@@ -55,7 +55,8 @@ static int named_descriptor(const char *path)
     return -1;
 }
 
-/* Follows f->target to where its links lead, which need not exist. *number gets a descriptor of this process that is met on the way. */
+/* Follows f->target to where its links lead, which need not exist. *number gets a descriptor of
+ * this process that is met on the way. */
 static bool follow(tg_file *f, int *number)
 {
     enum { MOST_LINKS = 40 };
@@ -119,8 +120,8 @@ static void remove_leftovers(const tg_file *f)
     if (list) closedir(list);
 }
 
-/* Makes and locks a file beside the target. Whoever removes leftovers may take a new one for one of them before it is locked: then another
- * one is made. */
+/* Makes and locks a file beside the target. Whoever removes leftovers may take a new one for one of
+ * them before it is locked: then another one is made. */
 static bool open_beside(tg_file *f)
 {
     enum { ATTEMPTS = 100 };

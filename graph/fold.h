@@ -4,10 +4,12 @@
 
 #include <tapegrad/op.h>
 
-/* TG_EACH_BUILD(TG_FOLD, name, T, identity, JOIN) defines a tg_fold_fn for each build; JOIN(a, b) combines two elements.
+/* TG_EACH_BUILD(TG_FOLD, name, T, identity, JOIN) defines a tg_fold_fn for each build; JOIN(a, b)
+ * combines two elements.
  *
- * The lanes are walked in groups that fit the build's registers: lanes don't meet before the end, so the grouping changes no result. A lane that gets no
- * element (n < 64) is left out instead of holding the identity, which would turn a sum of -0 into 0. */
+ * The lanes are walked in groups that fit the build's registers: lanes don't meet before the end,
+ * so the grouping changes no result. A lane that gets no element (n < 64) is left out instead of
+ * holding the identity, which would turn a sum of -0 into 0. */
 #define TG_FOLD(fn, TARGET, BUILD, T, IDENTITY, JOIN)                                       \
     TARGET static void fn(int64_t n, const void *elements, void *result)                    \
     {                                                                                       \

@@ -1,11 +1,12 @@
 /* tapegrad: jemalloc as an allocator, for programs that choose it.
  *
  *     const tg_allocator memory = tg_jemalloc();
- *     tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .allocator = &memory});
+ *     tg_tape *t = tg_tape_new(&(tg_tape_options){
+ *         .size = sizeof(tg_tape_options), .allocator = &memory});
  *
- * No tapegrad library is linked with jemalloc, and <tapegrad.h> does not include
- * this header. The program that includes it links jemalloc itself, beside
- * tapegrad, by name:
+ * No tapegrad library is linked with jemalloc, and <tapegrad.h> does not
+ * include this header. The program that includes it links jemalloc itself,
+ * beside tapegrad, by name:
  *
  *     cc net.c $(pkg-config --cflags --libs tapegrad jemalloc)
  *
@@ -14,8 +15,7 @@
  * before choosing it: where jemalloc is built as Debian builds it, it replaces
  * the malloc of the whole process, C++'s operator new included, and a shared
  * object that is linked with it can't be loaded by dlopen. So it is for
- * programs, not for libraries and plugins.
- */
+ * programs, not for libraries and plugins. */
 #ifndef TG_JEMALLOC_H
 #define TG_JEMALLOC_H
 
@@ -26,8 +26,8 @@
 extern "C" {
 #endif
 
-/* The flags for an alignment, a power of two. jemalloc's own macro for it wants ffs, which
- * strict C11 does not declare. */
+/* The flags for an alignment, a power of two. jemalloc's own macro for it wants
+ * ffs, which strict C11 does not declare. */
 static inline int tg_jemalloc_flags(size_t align)
 {
     int log2 = 0;

@@ -71,7 +71,8 @@ _Static_assert(sizeof(tg_arena_block) <= HEADER,
 
 void tg_arena_init(tg_arena *arena, const tg_allocator *a) { *arena = (tg_arena){.allocator = a}; }
 
-/* Each block is at least twice the one before, so that there are few, whatever sequences of takes the arena sees in its life. */
+/* Each block is at least twice the one before, so that there are few, whatever sequences of takes
+ * the arena sees in its life. */
 static tg_arena_block *append(tg_arena *arena, tg_arena_block *last, size_t need)
 {
     size_t bytes = last ? last->bytes * 2 : FIRST_BLOCK;

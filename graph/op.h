@@ -1,22 +1,31 @@
-/* tapegrad: how an op is made. For people who write ops; the built-in ones use nothing else.
+/* tapegrad: how an op is made. For people who write ops; the built-in ones use
+ * nothing else.
  *
- * An op is a const tg_op: a shape rule, one kind of kernel, and a vjp. It is run with tg_apply and checked with tg_gradcheck, from any file,
- * without registration. A whole op:
+ * An op is a const tg_op: a shape rule, one kind of kernel, and a vjp. It is
+ * run with tg_apply and checked with tg_gradcheck, from any file, without
+ * registration. A whole op:
  *
  *     TG_MAP_1(cube_span, x * x * x)
- *     static void cube_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_scale(t, tg_square(t, x[0]), 3)); }
- *     static const tg_op cube = {.size = sizeof(tg_op), .name = "cube", .n_in = 1, .span = &cube_span, .vjp = cube_vjp};
+ *     static void cube_vjp(TG_VJP)
+ *     {
+ *         gx[0] = tg_mul(t, gy, tg_scale(t, tg_square(t, x[0]), 3));
+ *     }
+ *     static const tg_op cube = {.size = sizeof(tg_op), .name = "cube",
+ *                                .n_in = 1, .span = &cube_span,
+ *                                .vjp = cube_vjp};
  *     y = tg_apply(t, &cube, 1, &x, 0, NULL);
  *
  * An op has exactly one of these:
- *   span    elementwise: operands broadcast against each other (NumPy's rules) and the kernel sees contiguous blocks of equal length
- *   fold    a reduction over the adjacent axes attrs[0]..attrs[1] (inclusive), kept with size 1 when attrs[2] is 1, else dropped
+ *   span    elementwise: operands broadcast against each other (NumPy's rules)
+ *           and the kernel sees contiguous blocks of equal length
+ *   fold    a reduction over the adjacent axes attrs[0]..attrs[1] (inclusive),
+ *           kept with size 1 when attrs[2] is 1, else dropped
  *   view    no kernel: the same data seen with other sizes and strides
  *   kernel  anything else
  *
- * Attributes are int64_t and belong to the structure: they say which graph it is. A number that is data (a slope, a rate) is an operand, a 0-dim
- * constant, so that plans don't depend on it and derivative rules can compute with it.
- */
+ * Attributes are int64_t and belong to the structure: they say which graph it
+ * is. A number that is data (a slope, a rate) is an operand, a 0-dim constant,
+ * so that plans don't depend on it and derivative rules can compute with it. */
 #ifndef TG_OP_H
 #define TG_OP_H
 
@@ -41,13 +50,14 @@ typedef struct tg_array {
     int64_t stride[TG_MAX_DIMS];
 } tg_array;
 
-TG_API bool
-tg_array_contiguous(const tg_array *a); /* row-major without gaps (sizes of 1 are ignored) */
+/* row-major without gaps (sizes of 1 are ignored) */
+TG_API bool tg_array_contiguous(const tg_array *a);
 
-/* ---------------------------------------------------------------- shape rules */
+/* -------------------------------------------------------------- shape rules */
 
-/* What a shape rule sees, and y, which it fills in. For an elementwise op y holds the broadcast shape and the last operand's dtype
- * beforehand. Without a rule all operands must have one dtype, y's. */
+/* What a shape rule sees, and y, which it fills in. For an elementwise op y
+ * holds the broadcast shape and the last operand's dtype beforehand. Without a
+ * rule all operands must have one dtype, y's. */
 typedef struct tg_rule {
     int n_in, n_attrs;
     const tg_type *x;
@@ -56,18 +66,22 @@ typedef struct tg_rule {
     void *record;
 } tg_rule;
 
-/* Fails the recording with "file:line: op: message"; returns false, for `return tg_rule_fail(...)`. */
+/* Fails the recording with "file:line: op: message"; returns false, for `return
+ * tg_rule_fail(...)`. */
 TG_API bool tg_rule_fail(tg_rule *r, tg_status status, const char *format, ...) TG_PRINTF(3, 4);
 
-/* The shape of a against b under NumPy's broadcasting; ndim -1 when they don't fit. */
+/* The shape of a against b under NumPy's broadcasting; ndim -1 when they don't
+ * fit. */
 TG_API tg_shape tg_shape_broadcast(tg_shape a, tg_shape b);
 
 /* ---------------------------------------------------------------- kernels */
 
-/* The builds of a kernel: portable, AVX2 with FMA, AVX-512 (F, BW, DQ, VL). The tape picks the best that the processor has. */
+/* The builds of a kernel: portable, AVX2 with FMA, AVX-512 (F, BW, DQ, VL). The
+ * tape picks the best that the processor has. */
 enum { TG_BUILD_BASE, TG_BUILD_AVX2, TG_BUILD_AVX512, TG_BUILD_COUNT };
 
-/* A block of an elementwise kernel's work: y[i] from x[k][i] for i < n. y may be the same memory as an x[k], never shifted against it. */
+/* A block of an elementwise kernel's work: y[i] from x[k][i] for i < n. y may
+ * be the same memory as an x[k], never shifted against it. */
 typedef struct tg_span {
     int64_t n;
     int64_t first; /* index of the block's first element in y */
@@ -79,29 +93,36 @@ typedef struct tg_span {
 
 typedef void (*tg_span_fn)(const tg_span *s, void *y, const void *const *x);
 
-/* One function per dtype of the last operand and build; a dtype without functions is refused with TG_EDTYPE. */
+/* One function per dtype of the last operand and build; a dtype without
+ * functions is refused with TG_EDTYPE. */
 typedef struct tg_spans {
     tg_span_fn of[TG_DTYPE_COUNT][TG_BUILD_COUNT];
 } tg_spans;
 
-/* A reduction's kernels. fold reduces n contiguous elements, 0 <= n <= 1024, to y[0] in this fixed order: 64 lanes, lane l taking elements l, l + 64,
- * l + 128, ..., then lanes l and l + 32 combined, l and l + 16, ... (fewer lanes for n < 64: the smallest power of two >= n). combine is the
- * elementwise form. Longer reductions fold chunks of 1024, then the results, and so on. Where the reduced axes are not the last ones, rows are
- * combined: each 64 of them in blocks of as many rows as 1024 elements hold, a block pairwise (the upper half with the lower), the blocks one
- * after the other; then the results of the 64s pairwise. */
+/* A reduction's kernels. fold reduces n contiguous elements, 0 <= n <= 1024, to
+ * y[0] in this fixed order: 64 lanes, lane l taking elements l, l + 64, l +
+ * 128, ..., then lanes l and l + 32 combined, l and l + 16, ... (fewer lanes
+ * for n < 64: the smallest power of two >= n). combine is the elementwise form.
+ * Longer reductions fold chunks of 1024, then the results, and so on. Where the
+ * reduced axes are not the last ones, rows are combined: each 64 of them in
+ * blocks of as many rows as 1024 elements hold, a block pairwise (the upper
+ * half with the lower), the blocks one after the other; then the results of the
+ * 64s pairwise. */
 typedef void (*tg_fold_fn)(int64_t n, const void *x, void *y);
 typedef struct tg_folds {
     tg_fold_fn of[TG_DTYPE_COUNT][TG_BUILD_COUNT];
     const tg_spans *combine;
 } tg_folds;
 
-/* A call of a `kernel`. Inputs are contiguous unless the op says TG_STRIDED; y always is, never aliases an input, and is not cleared. */
+/* A call of a `kernel`. Inputs are contiguous unless the op says TG_STRIDED; y
+ * always is, never aliases an input, and is not cleared. */
 typedef struct tg_call {
     int n_in, n_attrs;
     const tg_array *x;
     const tg_array *y;
     const int64_t *attrs;
-    void *scratch;        /* as many bytes as op->scratch asked for, aligned to 64 */
+    /* as many bytes as op->scratch asked for, aligned to 64 */
+    void *scratch;
     const void *prepared; /* what op->prepare left, aligned to 64 */
     int build;
     int threads;
@@ -109,27 +130,34 @@ typedef struct tg_call {
     struct tg_run *run;
 } tg_call;
 
-/* Runs part(c, user, k) for k in 0..parts-1 on the tape's threads, in any order; returns when all are done. Cut the work by shape, never by
- * the number of threads, so that results don't depend on it. */
+/* Runs part(c, user, k) for k in 0..parts-1 on the tape's threads, in any
+ * order; returns when all are done. Cut the work by shape, never by the number
+ * of threads, so that results don't depend on it. */
 TG_API void tg_parallel(const tg_call *c, int64_t parts,
                         void (*part)(const tg_call *c, void *user, int64_t k), void *user);
 
-/* Reports that the data is bad ("label 12 is not in 0..9"). Of several reports in one kernel that of the lowest element (an index in y, or in whichever
- * operand is being walked) stands. The evaluation then fails with status and "file:line: op: message". */
+/* Reports that the data is bad ("label 12 is not in 0..9"). Of several reports
+ * in one kernel that of the lowest element (an index in y, or in whichever
+ * operand is being walked) stands. The evaluation then fails with status and
+ * "file:line: op: message". */
 TG_API void tg_call_fail(const tg_call *c, int64_t element, tg_status status, const char *format,
                          ...) TG_PRINTF(4, 5);
 TG_API void tg_span_fail(const tg_span *s, int64_t element, tg_status status, const char *format,
                          ...) TG_PRINTF(4, 5);
 
-/* Four words of Philox 4x32-10 for a counter of (block, ordinal, step) under a key: the numbers of elements 4 block .. 4 block + 3. */
+/* Four words of Philox 4x32-10 for a counter of (block, ordinal, step) under a
+ * key: the numbers of elements 4 block .. 4 block + 3. */
 TG_API void tg_philox(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t block,
                       uint32_t out[4]);
 
 /* ---------------------------------------------------------------- vjps */
 
-/* The parameters of a vjp: it records, on t, the product of gy (the gradient of y) with the op's Jacobian, and stores in gx[k] the part
- * that belongs to x[k]. It must be linear in gy, made of differentiable ops, and a function of the recording's structure alone. gx[k] may have
- * the shape that x[k] was broadcast to: the reverse pass sums. A gx[k] left NULL means: not differentiable in x[k]. */
+/* The parameters of a vjp: it records, on t, the product of gy (the gradient of
+ * y) with the op's Jacobian, and stores in gx[k] the part that belongs to x[k].
+ * It must be linear in gy, made of differentiable ops, and a function of the
+ * recording's structure alone. gx[k] may have the shape that x[k] was broadcast
+ * to: the reverse pass sums. A gx[k] left NULL means: not differentiable in
+ * x[k]. */
 #if defined(__GNUC__)
 #define TG_MAYBE_UNUSED __attribute__((unused))
 #else
@@ -141,12 +169,14 @@ TG_API void tg_philox(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t bl
         TG_MAYBE_UNUSED const int64_t *attrs, TG_MAYBE_UNUSED tg_tensor *gy,                 \
         TG_MAYBE_UNUSED tg_tensor **gx
 
-/* ---------------------------------------------------------------- the op itself */
+/* ------------------------------------------------------------ the op itself */
 
 enum {
     TG_STRIDED = 1, /* the kernel takes inputs with any strides */
     TG_DRAWS =
-        2 /* uses random numbers: attrs[0] is the ordinal of its draw, see tg_draw_ordinal; never merged */
+        /* uses random numbers: attrs[0] is the ordinal of its draw, see
+         * tg_draw_ordinal; never merged */
+    2
 };
 
 struct tg_op {
@@ -157,20 +187,24 @@ struct tg_op {
     bool (*rule)(tg_rule *r) TG_ZERO; /* required for view and kernel ops */
     const tg_spans *span TG_ZERO;
     const tg_folds *fold TG_ZERO;
-    /* Fills y->data (by offsetting x->data) and y->stride for y->shape; false when it can't be a view of this x (then x is copied to
-     * contiguous memory first, for which it must succeed). */
+    /* Fills y->data (by offsetting x->data) and y->stride for y->shape; false
+     * when it can't be a view of this x (then x is copied to contiguous memory
+     * first, for which it must succeed). */
     bool (*view)(const tg_array *x, tg_array *y, int n_attrs, const int64_t *attrs) TG_ZERO;
     void (*kernel)(const tg_call *c) TG_ZERO;
     /* Bytes; data pointers are not set yet. NULL: none. */
     int64_t (*scratch)(const tg_call *c) TG_ZERO;
-    /* What the kernel would otherwise work out anew at each call from shapes, strides and attributes: written once, when the plan is made, to
-     * `prepared` bytes that live as long as the plan. Data pointers are not set yet. NULL: nothing. */
+    /* What the kernel would otherwise work out anew at each call from shapes,
+     * strides and attributes: written once, when the plan is made, to
+     * `prepared` bytes that live as long as the plan. Data pointers are not set
+     * yet. NULL: nothing. */
     size_t prepared TG_ZERO;
     void (*prepare)(const tg_call *c, void *prepared) TG_ZERO;
     void (*vjp)(TG_VJP) TG_ZERO; /* NULL: not differentiable */
 };
 
-/* Records op on n_in operands with n_attrs attributes (copied). x may be an array of the caller's stack. */
+/* Records op on n_in operands with n_attrs attributes (copied). x may be an
+ * array of the caller's stack. */
 TG_API tg_tensor *tg_apply_at(tg_tape *t, const char *where, const tg_op *op, int n_in,
                               tg_tensor *const *x, int n_attrs, const int64_t *attrs);
 TG_API tg_tensor *tg_apply(tg_tape *t, const tg_op *op, int n_in, tg_tensor *const *x, int n_attrs,
@@ -183,16 +217,19 @@ TG_API tg_tensor *tg_apply_2(tg_tape *t, const char *where, const tg_op *op, tg_
 TG_API tg_tensor *tg_apply_3(tg_tape *t, const char *where, const tg_op *op, tg_tensor *a,
                              tg_tensor *b, tg_tensor *c);
 
-/* A constant of x's dtype. NULL, without a new error, for an x of NULL on a tape in error. */
+/* A constant of x's dtype. NULL, without a new error, for an x of NULL on a
+ * tape in error. */
 TG_API tg_tensor *tg_constant_like_at(tg_tape *t, const char *where, const tg_tensor *x,
                                       double value);
 
-/* Fails the tape as a recording function does, for checks that an op's public function makes itself; returns NULL. Does nothing when the tape
- * is in error already. */
+/* Fails the tape as a recording function does, for checks that an op's public
+ * function makes itself; returns NULL. Does nothing when the tape is in error
+ * already. */
 TG_API tg_tensor *tg_fail_at(tg_tape *t, const char *where, tg_status status, const char *format,
                              ...) TG_PRINTF(4, 5);
 
-/* The ordinal of the next random op of this recording. A vjp does not call it: it uses its own op's attrs[0] again. */
+/* The ordinal of the next random op of this recording. A vjp does not call it:
+ * it uses its own op's attrs[0] again. */
 TG_API int64_t tg_draw_ordinal(tg_tape *t);
 
 #ifndef TG_NO_MACROS
@@ -200,18 +237,21 @@ TG_API int64_t tg_draw_ordinal(tg_tape *t);
 #define tg_constant_like(t, x, value) tg_constant_like_at(t, TG_HERE, x, value)
 #endif
 
-/* ---------------------------------------------------------------- samples: what an op is checked and measured with */
+/* ------------------------- samples: what an op is checked and measured with */
 
 enum {
     TG_ANY_SHAPE =
-        1, /* the op is elementwise: shapes of the sample are replaced by a whole matrix of shapes */
+        /* the op is elementwise: shapes of the sample are replaced by a whole
+         * matrix of shapes */
+    1,
     TG_NOT_SMOOTH = 2, /* no derivative is checked here: forward only */
     TG_FIRST_ORDER = 4 /* only the first derivative exists here */
 };
 
 typedef struct tg_sample_input {
     tg_type type;
-    double low, high; /* values are uniform in [low, high]; integers in low..high inclusive */
+    /* values are uniform in [low, high]; integers in low..high inclusive */
+    double low, high;
 } tg_sample_input;
 
 /* One way to call an op. */
@@ -221,18 +261,24 @@ typedef struct tg_sample {
     int n_in; /* at most 4 */
     tg_sample_input x[4];
     tg_tensor *(*record)(tg_tape *t, tg_tensor *const *x); /* calls the op */
-    /* The expected result, computed independently in plain C: for TG_ANY_SHAPE one element from one element of each operand ... */
+    /* The expected result, computed independently in plain C: for TG_ANY_SHAPE
+     * one element from one element of each operand ... */
     double (*element)(const double *x);
-    /* ... otherwise all of y from all of x, everything contiguous, converted to f64, and y's shape given. */
+    /* ... otherwise all of y from all of x, everything contiguous, converted to
+     * f64, and y's shape given. */
     void (*whole)(const tg_array *x, tg_array *y);
 } tg_sample;
 
-/* What is known of a public op: ops/ops.h declares one for each op, tg_ops_list gives them all. */
+/* What is known of a public op: ops/ops.h declares one for each op, tg_ops_list
+ * gives them all. */
 typedef struct tg_op_info {
     const char *name;
     const char *formula; /* "y = max(x, 0)" */
-    const char *shapes;  /* "any" or "[..., n, k] x [..., k, m] -> [..., n, m]" */
-    int order;     /* how often it can be differentiated: 0, 1, or -1 for any number of times */
+    /* "any" or "[..., n, k] x [..., k, m] -> [..., n, m]" */
+    const char *shapes;
+    /* how often it can be differentiated: 0, 1, or -1 for any number of
+     * times */
+    int order;
     int n_samples; /* 0 in a lean library that was built without tests */
     const tg_sample *samples;
 } tg_op_info;
@@ -241,11 +287,13 @@ typedef struct tg_op_info {
 }
 #endif
 
-/* ---------------------------------------------------------------- kernels from one expression
+/* ------------------------------------------------ kernels from one expression
  *
- * TG_MAP_1(name, expression) defines `static const tg_spans name` for f32 and f64, compiled for every build. The expression computes one element: operands
- * are x for one, a and b for two, a, b and c for three; T is the dtype's C type (write constants as (T)0.5); `build` is the constant TG_BUILD_...
- * that is being compiled. TG_MAP_2 and TG_MAP_3 likewise. */
+ * TG_MAP_1(name, expression) defines `static const tg_spans name` for f32 and
+ * f64, compiled for every build. The expression computes one element: operands
+ * are x for one, a and b for two, a, b and c for three; T is the dtype's C type
+ * (write constants as (T)0.5); `build` is the constant TG_BUILD_... that is
+ * being compiled. TG_MAP_2 and TG_MAP_3 likewise. */
 
 #if defined(__GNUC__) && defined(__x86_64__)
 #define TG_TARGET_BASE
@@ -325,7 +373,8 @@ typedef struct tg_op_info {
             y_[i] = (R)(__VA_ARGS__);                                                 \
         }                                                                             \
     }
-/* C is the first operand's C type, which may differ from A, that of the others. */
+/* C is the first operand's C type, which may differ from A, that of the
+ * others. */
 #define TG_SPAN_3(fn, TARGET, BUILD, R, C, A, ...)                                    \
     TARGET static void fn(const tg_span *s, void *result, const void *const *operand) \
     {                                                                                 \

@@ -1,9 +1,11 @@
-/* What is computed: equal nodes merged, elementwise chains and the reductions at their ends grouped into passes over memory.
+/* What is computed: equal nodes merged, elementwise chains and the reductions at their ends grouped
+ * into passes over memory.
  *
- * Every node gets a level. Products and other kernels run at the start of a level, then the level's groups; a reduction's result is there
- * one level later. Within a level a group may read another's result only by broadcasting it to more elements or dimensions, so running
- * groups by size is an order without cycles. Elementwise nodes that are needed late sink to the level of their first consumer.
- */
+ * Every node gets a level. Products and other kernels run at the start of a level, then the level's
+ * groups; a reduction's result is there one level later. Within a level a group may read another's
+ * result only by broadcasting it to more elements or dimensions, so running groups by size is an
+ * order without cycles. Elementwise nodes that are needed late sink to the level of their first
+ * consumer. */
 #include "planner.h"
 
 /* ---------------------------------------------------------------- kinds, merging, views */
@@ -84,7 +86,8 @@ static bool is_same_view(const tg_array *x, const tg_array *y)
     return true;
 }
 
-/* Works out what a view reads; one that its operand's strides don't allow becomes a copy of the operand, seen through the view. */
+/* Works out what a view reads; one that its operand's strides don't allow becomes a copy of the
+ * operand, seen through the view. */
 static void look_through(planner *p, uint32_t v)
 {
     const tg_node *node = &p->g->node[v];

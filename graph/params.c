@@ -190,7 +190,8 @@ static void initialise(tg_param *p, recipe r)
 
 /* ---------------------------------------------------------------- creation */
 
-/* A parameter with uncertain values, in the list under its name; the arguments have been checked. */
+/* A parameter with uncertain values, in the list under its name; the arguments have been
+ * checked. */
 static tg_param *add(tg_params *ps, const char *name, tg_dtype dtype, tg_shape shape)
 {
     const size_t count = (size_t)tg_shape_count(shape), size = tg_dtype_size(dtype);

@@ -59,17 +59,18 @@ struct tg_params {
     uint64_t seed;
     tg_param **list; /* stable addresses */
     size_t count, capacity;
-    uint32_t *
-        slots; /* open addressing by the hash of the name: 1 + index, 0 while free; a power of two of them, at most half taken */
+    /* open addressing by the hash of the name: 1 + index, 0 while free; a power of two of them, at
+     * most half taken */
+    uint32_t *slots;
     size_t slot_count;
 };
 
-void *tg_param_grad_buffer(
-    tg_param *
-        p); /* p->grad, allocated now if need be (contents undefined, has_grad unchanged); NULL: no memory */
+/* p->grad, allocated now if need be (contents undefined, has_grad unchanged); NULL: no memory */
+void *tg_param_grad_buffer(tg_param *p);
 static inline void tg_param_changed(tg_param *p) { p->version++; }
 
-/* A set like `source` with every parameter converted to f64, for gradient checks; same names, values, trainable flags. NULL: no memory. */
+/* A set like `source` with every parameter converted to f64, for gradient checks; same names,
+ * values, trainable flags. NULL: no memory. */
 tg_params *tg_params_copy_f64(const tg_params *source, const tg_allocator *allocator);
 
 /* random.c */

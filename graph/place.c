@@ -1,9 +1,11 @@
-/* Where values lie: lifetimes, one slab, and results that take over the memory of operands that end with them. */
+/* Where values lie: lifetimes, one slab, and results that take over the memory of operands that end
+ * with them. */
 #include "planner.h"
 
 /* ---------------------------------------------------------------- lifetimes */
 
-/* The node that can compute target v straight into its output: v, or what v sees whole and in order. NONE if there is none. */
+/* The node that can compute target v straight into its output: v, or what v sees whole and in
+ * order. NONE if there is none. */
 uint32_t tg_plan_maker(const planner *p, uint32_t v)
 {
     uint32_t r = p->root[v];
@@ -137,8 +139,8 @@ static bool dies_in(const planner *p, uint32_t u, uint32_t k)
            p->kind[u] != COPY;
 }
 
-/* A group's result can be computed into an operand's memory if the operand dies here and is read, element by element, no later than the
- * result is written. */
+/* A group's result can be computed into an operand's memory if the operand dies here and is read,
+ * element by element, no later than the result is written. */
 static void find_readers(planner *p, const planned_step *step, uint32_t k)
 {
     for (uint32_t i = 0; i < step->count; i++) {
@@ -153,7 +155,8 @@ static void find_readers(planner *p, const planned_step *step, uint32_t k)
     }
 }
 
-/* The memory for group member v: that of an operand of its own, or of an earlier member, which nobody needs afterwards. */
+/* The memory for group member v: that of an operand of its own, or of an earlier member, which
+ * nobody needs afterwards. */
 static bool take_over(planner *p, const planned_step *step, uint32_t k, uint32_t v)
 {
     for (uint32_t i = 0; i < step->count && p->member[step->members + i] <= v; i++) {

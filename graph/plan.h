@@ -4,7 +4,8 @@
 
 #include "tape.h"
 
-/* The live part of a recording, renumbered from 0 in recording order. What decides about the plan stands in one block of bytes, its key. */
+/* The live part of a recording, renumbered from 0 in recording order. What decides about the plan
+ * stands in one block of bytes, its key. */
 typedef struct tg_graph {
     uint32_t n, n_targets;
     const tg_node *node; /* operands are local numbers; `more` and `attrs` are local too */
@@ -30,7 +31,8 @@ static inline const int64_t *tg_graph_attrs(const tg_graph *g, uint32_t v)
     return g->node[v].attrs ? &g->attrs[g->node[v].attrs + 1] : NULL;
 }
 
-/* A place in memory: bytes from a base that is known only when the plan runs. Base 0 is the slab; leaves and outputs follow. */
+/* A place in memory: bytes from a base that is known only when the plan runs. Base 0 is the slab;
+ * leaves and outputs follow. */
 typedef struct tg_ref {
     uint32_t base;
     int64_t offset;
@@ -80,8 +82,8 @@ typedef struct tg_fold_part {
     tg_ref y, partial;
 } tg_fold_part;
 
-/* How a group walks over its elements, seen as [outer, reduced, inner]: in blocks of whole or part rows, so that every fold sees the chunks
- * that its shape prescribes. */
+/* How a group walks over its elements, seen as [outer, reduced, inner]: in blocks of whole or part
+ * rows, so that every fold sees the chunks that its shape prescribes. */
 typedef enum tg_walk { TG_FLAT, TG_SHORT_ROWS, TG_LONG_ROWS, TG_COLUMNS } tg_walk;
 
 enum {
@@ -173,8 +175,9 @@ void tg_scalar_bits(tg_dtype dtype, double value, uint64_t *bits);
 tg_plan *tg_plan_new(const tg_plan_request *request); /* NULL: no memory */
 void tg_plan_free(tg_plan *plan);
 
-/* Carries a plan out. ids (NULL when unknown) maps the graph's nodes to the tape's, for messages: without it a failure of the data only returns a
- * status, to be explained by a run that has them. */
+/* Carries a plan out. ids (NULL when unknown) maps the graph's nodes to the tape's, for messages:
+ * without it a failure of the data only returns a status, to be explained by a run that has
+ * them. */
 tg_status tg_plan_run(tg_tape *t, const char *where, tg_plan *plan, const tg_event *event,
                       const uint32_t *ids);
 

@@ -49,8 +49,9 @@ typedef struct planner {
     uint32_t *reg, *reg_stamp, *uses;
     uint8_t *stored; /* it needs memory */
     uint8_t *kept;   /* it dies in the step at hand, but something else has taken over its memory */
-    uint32_t *
-        reader; /* of a value that dies in the step at hand: 1 + its last reader there; NONE when that is no reading in place */
+    /* of a value that dies in the step at hand: 1 + its last reader there; NONE when that is no
+     * reading in place */
+    uint32_t *reader;
     place *place;
     tg_array
         *array; /* strides and byte offset (in data, from a fixed origin) of views and copies */
@@ -200,10 +201,8 @@ void tg_plan_place_leaves(planner *p);
 void tg_plan_place_results(planner *p, slab *s, const planned_step *step, uint32_t k);
 int64_t tg_slab_take(slab *s, int64_t bytes);
 void tg_slab_give(slab *s, int64_t offset, int64_t bytes);
-uint32_t tg_plan_maker(
-    const planner *p,
-    uint32_t
-        v); /* the node that can compute target v straight into its output; NONE if there is none */
+/* the node that can compute target v straight into its output; NONE if there is none */
+uint32_t tg_plan_maker(const planner *p, uint32_t v);
 
 /* emit.c */
 void tg_plan_emit(planner *p);

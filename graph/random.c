@@ -1,4 +1,5 @@
-/* Counter-based random numbers: each is a function of (key, step, ordinal, element) and of nothing that happened before. */
+/* Counter-based random numbers: each is a function of (key, step, ordinal, element) and of nothing
+ * that happened before. */
 #include <math.h>
 #include <xxhash.h>
 
@@ -6,7 +7,8 @@
 
 #include "params.h"
 
-/* Philox 4x32-10 of "Parallel random numbers: as easy as 1, 2, 3" (Salmon, Moraes, Dror and Shaw, 2011). */
+/* Philox 4x32-10 of "Parallel random numbers: as easy as 1, 2, 3" (Salmon, Moraes, Dror and Shaw,
+ * 2011). */
 void tg_philox(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t block, uint32_t out[4])
 {
     uint32_t c0 = (uint32_t)block, c1 = ordinal, c2 = (uint32_t)step,
@@ -33,8 +35,8 @@ uint64_t tg_random_key(uint64_t seed, uint64_t stream)
     return XXH3_64bits(both, sizeof both);
 }
 
-/* Elements 2 pair and 2 pair + 1 of a stream. The ordinal is one that no recording reaches, so that the draws of a tape with the same seed and
- * stream are others. */
+/* Elements 2 pair and 2 pair + 1 of a stream. The ordinal is one that no recording reaches, so that
+ * the draws of a tape with the same seed and stream are others. */
 static void draw_pair(uint64_t key, uint64_t pair, double u[2])
 {
     uint32_t word[4];

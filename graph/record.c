@@ -1,4 +1,5 @@
-/* Recording: appending nodes, or finding that they stand there already from the previous recording. */
+/* Recording: appending nodes, or finding that they stand there already from the previous
+ * recording. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -51,7 +52,8 @@ static bool find_type(const tg_tape *t, const tg_type *type, uint32_t *index)
     return false;
 }
 
-/* Equal types get equal numbers, and equal shapes equal shape numbers, for as long as the tape's plans live. */
+/* Equal types get equal numbers, and equal shapes equal shape numbers, for as long as the tape's
+ * plans live. */
 static bool intern_type(tg_tape *t, const tg_type *type, uint32_t *index)
 {
     if (find_type(t, type, index)) return true;
@@ -473,7 +475,8 @@ static bool check(const recording *at, tg_rule *r)
     return true;
 }
 
-/* Elementwise ops on operands of one type, the usual case, need no rule: the result is of that type. */
+/* Elementwise ops on operands of one type, the usual case, need no rule: the result is of that
+ * type. */
 static bool has_operands_type(const recording *at, uint32_t n_in, const uint32_t *in)
 {
     const tg_tape *t = at->t;
@@ -508,7 +511,8 @@ static tg_tensor *record_new(const recording *at, uint32_t n_in, const uint32_t 
     return append(at, n_in, in, n_attrs, attrs, &r.y);
 }
 
-/* Loops, because most nodes have one or two operands and few attributes: calling memcmp would cost more than comparing. */
+/* Loops, because most nodes have one or two operands and few attributes: calling memcmp would cost
+ * more than comparing. */
 static bool same_inputs(const tg_tape *t, const tg_node *v, uint32_t n, const uint32_t *in)
 {
     const uint32_t *before = tg_node_inputs(t, v);
@@ -581,7 +585,8 @@ tg_tensor *tg_apply_at(tg_tape *t, const char *where, const tg_op *op, int n_in,
     return y;
 }
 
-/* Whether operand x is node v of this recording, for the usual case: a tensor of the tape, or a parameter that has not changed since. */
+/* Whether operand x is node v of this recording, for the usual case: a tensor of the tape, or a
+ * parameter that has not changed since. */
 static inline bool is_node(const tg_tape *t, const tg_tensor *x, uint32_t v)
 {
     const tg_slot *slot = tg_slot_of(x);

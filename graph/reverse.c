@@ -1,4 +1,5 @@
-/* The reverse pass: one walk backwards over what y depends on, asking each op for its vector-Jacobian product. */
+/* The reverse pass: one walk backwards over what y depends on, asking each op for its
+ * vector-Jacobian product. */
 #define TG_HERE where
 
 #include "base.h"
@@ -94,7 +95,8 @@ static tg_status add_term(pass *p, uint32_t node, tg_tensor *g)
     return TG_OK;
 }
 
-/* Adds a node's terms pairwise, so that many of them stay accurate, in the order in which they came. */
+/* Adds a node's terms pairwise, so that many of them stay accurate, in the order in which they
+ * came. */
 static tg_tensor *gradient_of(pass *p, uint32_t node)
 {
     tg_tape *t = p->t;
@@ -198,7 +200,8 @@ static bool flag_paths(pass *p, uint32_t n, const uint32_t *x)
     return true;
 }
 
-/* What gradients don't reach hands on the op in the way: a cut, or an op whose result is no float. */
+/* What gradients don't reach hands on the op in the way: a cut, or an op whose result is no
+ * float. */
 static void pass_cut(pass *p, uint32_t node)
 {
     const tg_tape *t = p->t;
@@ -355,7 +358,8 @@ tg_status tg_grad_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *see
     return t->error.status;
 }
 
-/* The vjp is linear in its seed u: differentiating <vjp(u), v> by u gives the Jacobian times v, whatever u is. */
+/* The vjp is linear in its seed u: differentiating <vjp(u), v> by u gives the Jacobian times v,
+ * whatever u is. */
 tg_tensor *tg_jvp_at(tg_tape *t, const char *where, tg_tensor *y, int n, tg_tensor *const *x,
                      tg_tensor *const *v)
 {

@@ -20,8 +20,8 @@ typedef struct tg_run {
     int64_t element; /* of the report that stands */
     tg_error *error; /* what kernels report */
     atomic_flag reporting;
-    fenv_t
-        environment; /* of the caller's floating-point arithmetic; set when there is more than one thread */
+    /* of the caller's floating-point arithmetic; set when there is more than one thread */
+    fenv_t environment;
 } tg_run;
 
 /* ---------------------------------------------------------------- reports of bad data */
@@ -97,7 +97,8 @@ static tg_status bind_leaves(tg_run *run, const char *where, const tg_event *eve
         uint32_t value = tg_node_slot(t, node)->value;
         const tg_op *op = t->node[node].op;
         const tg_leaf *leaf = tg_is_leaf(op) ? &t->leaf[t->leaf_of[node]] : NULL;
-        /* A leaf that was asked for has a copy of its data, which a replay must not take for the data of now. */
+        /* A leaf that was asked for has a copy of its data, which a replay must not take for the
+         * data of now. */
         bool outdated =
             leaf && (op == &tg_op_input || (leaf->param && leaf->version == leaf->param->version));
         if (value && !outdated) {
@@ -124,7 +125,8 @@ static tg_status no_memory(tg_tape *t, const char *where, size_t bytes)
                         bytes);
 }
 
-/* Values go to storage of their own; a gradient goes to its parameter, or beside it when that holds one already. */
+/* Values go to storage of their own; a gradient goes to its parameter, or beside it when that holds
+ * one already. */
 static tg_status bind_outputs(tg_run *run, const char *where, const tg_event *event)
 {
     tg_tape *t = run->t;
@@ -353,7 +355,8 @@ static void combine(tg_span_fn run, void *y, const void *a, const void *b, int64
     run(&span, y, x);
 }
 
-/* Rows combined pairwise, the upper half with the lower, until one is left: it is at the address returned, which is `room` or x itself. */
+/* Rows combined pairwise, the upper half with the lower, until one is left: it is at the address
+ * returned, which is `room` or x itself. */
 static const char *pair_rows(const tg_fold_part *f, char *room, const char *x, int64_t rows,
                              int64_t width)
 {
@@ -368,7 +371,8 @@ static const char *pair_rows(const tg_fold_part *f, char *room, const char *x, i
     return x;
 }
 
-/* Up to 64 rows of up to 1024 columns: in blocks of as many whole rows as fit, each reduced pairwise, one after the other. */
+/* Up to 64 rows of up to 1024 columns: in blocks of as many whole rows as fit, each reduced
+ * pairwise, one after the other. */
 static void fold_columns(const worker *w, int64_t unit)
 {
     const tg_group *group = w->group;
@@ -433,8 +437,9 @@ static void finish_fold(const tg_run *run, const tg_group *group, const tg_fold_
 }
 
 #ifdef _OPENMP
-/* Every thread of a run computes as the caller's does (rounding, flush-to-zero), or the bits would tell who computed what. Afterwards it has its own ways
- * back: other code of the process may use the same workers. */
+/* Every thread of a run computes as the caller's does (rounding, flush-to-zero), or the bits would
+ * tell who computed what. Afterwards it has its own ways back: other code of the process may use
+ * the same workers. */
 static void enter_environment(const tg_run *run, fenv_t *own)
 {
     fegetenv(own);

@@ -43,7 +43,8 @@ const char *tg_dtype_name(tg_dtype dtype)
 
 /* ---------------------------------------------------------------- shapes */
 
-/* Why a shape with ndim -1 was refused, in dim[0]; dim[1] and dim[2] hold an axis and a number. No size is below -1. */
+/* Why a shape with ndim -1 was refused, in dim[0]; dim[1] and dim[2] hold an axis and a number. No
+ * size is below -1. */
 enum { WITHOUT_REASON = -7, DIMENSIONS, NEGATIVE, OPEN_TWICE, TOO_LARGE };
 
 static tg_shape refused(int64_t reason, int64_t axis, int64_t number)

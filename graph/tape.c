@@ -89,7 +89,8 @@ void tg_tape_free(tg_tape *t)
     tg_release(&a, t, sizeof *t);
 }
 
-/* Types are numbered for as long as plans live; a program whose shapes never repeat must not grow the table for ever. */
+/* Types are numbered for as long as plans live; a program whose shapes never repeat must not grow
+ * the table for ever. */
 enum { MAX_TYPES = 1 << 16 };
 
 /* Generations begin anew: a careful tape leaves its slots to the handles that still point there. */

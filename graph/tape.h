@@ -7,15 +7,16 @@
 #include "params.h"
 #include <tapegrad/op.h>
 
-/* A recorded op call: 32 bytes and no pointer but the op's identity, so that a recording is compared and hashed as an array. */
+/* A recorded op call: 32 bytes and no pointer but the op's identity, so that a recording is
+ * compared and hashed as an array. */
 typedef struct tg_node {
     const tg_op *op;
-    uint32_t in
-        [3]; /* operands' nodes; beyond 3 operands in[0] is an offset into the recording's `more` */
+    /* operands' nodes; beyond 3 operands in[0] is an offset into the recording's `more` */
+    uint32_t in[3];
     uint32_t n_in;
     uint32_t type; /* index of the interned dtype and shape */
-    uint32_t
-        attrs; /* offset of the attributes' count and values in the recording's `attrs`; 0 for none */
+    /* offset of the attributes' count and values in the recording's `attrs`; 0 for none */
+    uint32_t attrs;
 } tg_node;
 
 /* Nodes from `first` on, up to the next entry's, were recorded by the derivative of a node. */
@@ -55,7 +56,8 @@ typedef struct tg_value {
 
 typedef enum tg_request { TG_EVALUATE, TG_BACKWARD } tg_request;
 
-/* One evaluation of a recording. When the next recording is the same up to here and asks for the same, the plan is at hand. */
+/* One evaluation of a recording. When the next recording is the same up to here and asks for the
+ * same, the plan is at hand. */
 typedef struct tg_event {
     tg_request request;
     uint32_t nodes;              /* recorded before it */
@@ -90,7 +92,8 @@ struct tg_tape {
     const tg_params *substitute_from;
     tg_params *substitute_to;
 
-    /* the recording; beyond `n` and up to `old` the previous one, still in place to be compared with */
+    /* the recording; beyond `n` and up to `old` the previous one, still in place to be compared
+     * with */
     uint32_t n, old;
     tg_node *node;
     uint32_t *leaf_of; /* a leaf's index in `leaf` */
@@ -204,7 +207,8 @@ bool tg_derive(tg_tape *t, uint32_t of);
 /* A node's op as messages name it: "matmul", or "gradient of matmul" for a derivative's. */
 tg_text tg_node_text(const tg_tape *t, uint32_t node);
 
-/* The node behind an operand, recording a parameter's leaf if need be. false, with the tape in error, when it is none of this tape's. */
+/* The node behind an operand, recording a parameter's leaf if need be. false, with the tape in
+ * error, when it is none of this tape's. */
 bool tg_resolve(tg_tape *t, const char *where, const char *what, tg_tensor *x, uint32_t *node);
 
 /* A point to which the recording can be cut back, for nodes that only a plan or a drawing needs. */
@@ -216,15 +220,16 @@ typedef struct tg_mark {
 tg_mark tg_tape_mark(const tg_tape *t);
 void tg_tape_cut(tg_tape *t, tg_mark mark);
 
-/* For gradient checks: uses of parameters of `from` read those of `to`; any f32 tensor is TG_EDTYPE. */
+/* For gradient checks: uses of parameters of `from` read those of `to`; any f32 tensor is
+ * TG_EDTYPE. */
 void tg_tape_substitute(tg_tape *t, const tg_params *from, tg_params *to);
 void tg_tape_forbid_f32(tg_tape *t);
 
 /* ---------------------------------------------------------------- reverse.c */
 
-/* Records the gradients of sum_k <seed[k], y[k]> with respect to n nodes x. For one that no gradient
- * reaches gx[k] is NULL; then cut[k] (cut may be NULL) is 1 + the node of the op without a derivative
- * that lies between, or 0 if y does not depend on it. */
+/* Records the gradients of sum_k <seed[k], y[k]> with respect to n nodes x. For one that no
+ * gradient reaches gx[k] is NULL; then cut[k] (cut may be NULL) is 1 + the node of the op without a
+ * derivative that lies between, or 0 if y does not depend on it. */
 tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
                      tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx,
                      uint32_t *cut);
@@ -232,8 +237,9 @@ tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t
 /* The error for an x[k] with cut[k]: names the op in the way. */
 tg_status tg_fail_cut(tg_tape *t, uint32_t cut);
 
-/* Marks in t->live what n targets depend on, themselves included; stops at nodes that have a value if `stop`. The range of node numbers
- * marked is [*low, *high]. Without memory: TG_ENOMEM and nothing marked. */
+/* Marks in t->live what n targets depend on, themselves included; stops at nodes that have a value
+ * if `stop`. The range of node numbers marked is [*low, *high]. Without memory: TG_ENOMEM and
+ * nothing marked. */
 tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t *low,
                        uint32_t *high);
 static inline bool tg_is_live(const tg_tape *t, uint32_t node)

@@ -4,16 +4,22 @@
  *
  *     tg_dataset *data = tg_dataset_new(NULL);
  *     tg_dataset_read_csv(data, "iris.csv", NULL);
- *     tg_mlp *m = tg_mlp_new(data, &(tg_mlp_options){.size = sizeof(tg_mlp_options), .n_hidden = 2, .hidden = (const int64_t[]){64, 32}});
- *     tg_fit(m, data, &(tg_fit_options){.size = sizeof(tg_fit_options), .epochs = 100});
+ *     const int64_t hidden[] = {64, 32};
+ *     tg_mlp *m = tg_mlp_new(data, &(tg_mlp_options){
+ *         .size = sizeof(tg_mlp_options), .n_hidden = 2, .hidden = hidden});
+ *     tg_fit(m, data, &(tg_fit_options){
+ *         .size = sizeof(tg_fit_options), .epochs = 100});
  *     tg_mlp_save(m, "iris.safetensors");
- *     if (tg_mlp_status(m) != TG_OK) fprintf(stderr, "%s\n", tg_mlp_message(m));
+ *     if (tg_mlp_status(m) != TG_OK) puts(tg_mlp_message(m));
  *
- * Errors stick to the object a function is called on, as they do to a tape: the first one stays with its message, later calls on the object do
- * nothing and return its status. A function that is given another object in error takes that error over. So one check at the end is enough.
- * Messages about data name the place in the data: "iris.csv:17: column 'sepal': not a number: 'abc'". Option structs begin with their size;
- * zero in a field means the default. Nothing here prints, aborts or exits. An object is used by one thread at a time.
- */
+ * Errors stick to the object a function is called on, as they do to a tape: the
+ * first one stays with its message, later calls on the object do nothing and
+ * return its status. A function that is given another object in error takes
+ * that error over. So one check at the end is enough. Messages about data name
+ * the place in the data: "iris.csv:17: column 'sepal': not a number: 'abc'".
+ * Option structs begin with their size; zero in a field means the default.
+ * Nothing here prints, aborts or exits. An object is used by one thread at a
+ * time. */
 #ifndef TG_MODELS_H
 #define TG_MODELS_H
 
@@ -25,7 +31,8 @@ extern "C" {
 #endif
 
 typedef struct tg_dataset tg_dataset;
-typedef struct tg_schema tg_schema; /* what columns and classes mean; a model has one */
+/* what columns and classes mean; a model has one */
+typedef struct tg_schema tg_schema;
 typedef struct tg_mlp tg_mlp;
 
 /* What is to be learnt: one of two classes, one of several, or a number. */
@@ -37,114 +44,148 @@ typedef enum tg_task {
     TG_TASK_COUNT
 } tg_task;
 
-/* "auto", "binary", "multiclass", "regression", and back; "?" for a number that is none, TG_TASK_COUNT for a name that is none. */
+/* "auto", "binary", "multiclass", "regression", and back; "?" for a number that
+ * is none, TG_TASK_COUNT for a name that is none. */
 TG_API const char *tg_task_name(tg_task task);
 TG_API tg_task tg_task_of(const char *name);
 
 /* ---------------------------------------------------------------- data sets
  *
- * Rows of f32 features, each with a target: a class 0..classes-1 with a label, or a number. A new data set is empty and is filled once,
- * by one of the functions below; filling it again is TG_ESTATE. */
+ * Rows of f32 features, each with a target: a class 0..classes-1 with a label,
+ * or a number. A new data set is empty and is filled once, by one of the
+ * functions below; filling it again is TG_ESTATE. */
 
-/* NULL when memory is short; every call on a NULL data set reports TG_ENOMEM. allocator may be NULL. */
+/* NULL when memory is short; every call on a NULL data set reports TG_ENOMEM.
+ * allocator may be NULL. */
 TG_API tg_dataset *tg_dataset_new(const tg_allocator *allocator);
-TG_API void tg_dataset_free(tg_dataset *d);                 /* NULL allowed */
-TG_API tg_status tg_dataset_status(const tg_dataset *d);    /* the sticky status */
-TG_API const char *tg_dataset_message(const tg_dataset *d); /* "" without an error */
+TG_API void tg_dataset_free(tg_dataset *d); /* NULL allowed */
+/* the sticky status */
+TG_API tg_status tg_dataset_status(const tg_dataset *d);
+/* "" without an error */
+TG_API const char *tg_dataset_message(const tg_dataset *d);
 
-/* What happens where a value is missing: an empty field, "?", NA, N/A, NaN, null or none. */
+/* What happens where a value is missing: an empty field, "?", NA, N/A, NaN,
+ * null or none. */
 typedef enum tg_missing {
     TG_MISSING_REFUSE, /* an error with line and column */
     TG_MISSING_SKIP,   /* the row is left out */
-    /* The mean of the column's other values. Dividing the data computes it again from the rows to train on, so that those held out
-     * tell them nothing; a model keeps it for the data it predicts. */
+    /* The mean of the column's other values. Dividing the data computes it
+     * again from the rows to train on, so that those held out tell them
+     * nothing; a model keeps it for the data it predicts. */
     TG_MISSING_MEAN,
     TG_MISSING_MEDIAN, /* their median, likewise */
     TG_MISSING_VALUE   /* options.fill */
 } tg_missing;
 
-/* A column is named by its name or, where no column has that name, by its number: 1 is the first one, -1 the last one. */
+/* A column is named by its name or, where no column has that name, by its
+ * number: 1 is the first one, -1 the last one. */
 typedef struct tg_csv_options {
     size_t size TG_ZERO;
     const char *target TG_ZERO; /* the target's column; NULL: the last one */
     tg_task task TG_ZERO;       /* TG_TASK_AUTO: see tg_dataset_read_csv */
-    /* Read the file for this model (tg_mlp_schema): its feature columns, found by name in any order, and its target, task, labels, levels and
-     * fillings; other columns are skipped, and the target may be missing. Overrides target, task, skip, categorical and refuse_ids. */
+    /* Read the file for this model (tg_mlp_schema): its feature columns, found
+     * by name in any order, and its target, task, labels, levels and fillings;
+     * other columns are skipped, and the target may be missing. Overrides
+     * target, task, skip, categorical and refuse_ids. */
     const tg_schema *schema TG_ZERO;
-    char delimiter TG_ZERO; /* 0: guessed among comma, semicolon, tab and pipe */
-    char comment TG_ZERO;   /* lines that begin with it are left out; 0: there are none */
-    /* Numbers have a decimal comma; without a comma as delimiter one is understood anyway. */
+    /* 0: guessed among comma, semicolon, tab and pipe */
+    char delimiter TG_ZERO;
+    /* lines that begin with it are left out; 0: there are none */
+    char comment TG_ZERO;
+    /* Numbers have a decimal comma; without a comma as delimiter one is
+     * understood anyway. */
     bool decimal_comma TG_ZERO;
-    bool no_header TG_ZERO; /* the first line is data: columns are named by their numbers */
-    bool header TG_ZERO;    /* the first line is a header, though its fields are numbers */
+    /* the first line is data: columns are named by their numbers */
+    bool no_header TG_ZERO;
+    /* the first line is a header, though its fields are numbers */
+    bool header TG_ZERO;
     const char *const *skip TG_ZERO; /* columns to leave out */
     int n_skip TG_ZERO;
-    /* Columns of texts: each different text becomes a feature COLUMN=TEXT that is 0 or 1. */
+    /* Columns of texts: each different text becomes a feature COLUMN=TEXT that
+     * is 0 or 1. */
     const char *const *categorical TG_ZERO;
     int n_categorical TG_ZERO;
-    tg_missing missing TG_ZERO; /* in features; a row without a target is left out or refused */
-    double fill TG_ZERO;        /* for TG_MISSING_VALUE */
-    bool refuse_ids TG_ZERO;    /* refuse a feature whose values are whole numbers, all different */
+    /* in features; a row without a target is left out or refused */
+    tg_missing missing TG_ZERO;
+    double fill TG_ZERO; /* for TG_MISSING_VALUE */
+    /* refuse a feature whose values are whole numbers, all different */
+    bool refuse_ids TG_ZERO;
 } tg_csv_options;
 
-/* Reads a CSV file (RFC 4180: double quotes, LF or CRLF; a byte order mark and blank lines are skipped; plain or gzip), a row at a time: what is
- * kept is 8 bytes a value while reading, and afterwards 4, or 12 if a column holds numbers that are not the same in f32. The first line
- * holds the column names, unique and not empty, but for an index in front, which is left out; lines may end with a delimiter. A first
- * line of numbers (the target aside) is refused: `header` or `no_header` says which of the two it is. Features must be finite numbers, in C
- * notation whatever the locale.
+/* Reads a CSV file (RFC 4180: double quotes, LF or CRLF; a byte order mark and
+ * blank lines are skipped; plain or gzip), a row at a time: what is kept is 8
+ * bytes a value while reading, and afterwards 4, or 12 if a column holds
+ * numbers that are not the same in f32. The first line holds the column names,
+ * unique and not empty, but for an index in front, which is left out; lines may
+ * end with a delimiter. A first line of numbers (the target aside) is refused:
+ * `header` or `no_header` says which of the two it is. Features must be finite
+ * numbers, in C notation whatever the locale.
  *
- * The task AUTO becomes regression when every target is a number and they are not all whole, or there are more than 20 different ones, unless these
- * run from 0 or 1 without gaps, are 1,000 at most, and each stands in 10 rows or more; else binary for two different targets, multiclass for
- * more. tg_dataset_note says what was taken, and why. Labels are numbered in numeric order when all are numbers, else in byte order.
+ * The task AUTO becomes regression when every target is a number and they are
+ * not all whole, or there are more than 20 different ones, unless these run
+ * from 0 or 1 without gaps, are 1,000 at most, and each stands in 10 rows or
+ * more; else binary for two different targets, multiclass for more.
+ * tg_dataset_note says what was taken, and why. Labels are numbered in numeric
+ * order when all are numbers, else in byte order.
  *
- * TG_EIO when reading fails, TG_EFORMAT when the content is wrong. Messages and notes name options as the command line does: --no-header is
- * no_header. */
+ * TG_EIO when reading fails, TG_EFORMAT when the content is wrong. Messages and
+ * notes name options as the command line does: --no-header is no_header. */
 TG_API tg_status tg_dataset_read_csv(tg_dataset *d, const char *path,
                                      const tg_csv_options *options);
 
-/* Reads PART-images-idx3-ubyte and PART-labels-idx1-ubyte from a folder, plain or with .gz, PART being "train" or "t10k" (or "test"): the format of
- * MNIST (LeCun, Cortes, Burges 1998). ".idx" for "-idx" and a prefix such as "emnist-letters-" are understood. One feature a pixel, divided by
- * 255, named "pixel0" and so on; labels "0", "1", ... up to the largest one. schema may be NULL; given (tg_mlp_schema), sizes and labels
- * must fit it, and there may be no labels. Messages about the content name the byte. */
+/* Reads PART-images-idx3-ubyte and PART-labels-idx1-ubyte from a folder, plain
+ * or with .gz, PART being "train" or "t10k" (or "test"): the format of MNIST
+ * (LeCun, Cortes, Burges 1998). ".idx" for "-idx" and a prefix such as
+ * "emnist-letters-" are understood. One feature a pixel, divided by 255, named
+ * "pixel0" and so on; labels "0", "1", ... up to the largest one. schema may be
+ * NULL; given (tg_mlp_schema), sizes and labels must fit it, and there may be
+ * no labels. Messages about the content name the byte. */
 TG_API tg_status tg_dataset_read_idx(tg_dataset *d, const char *folder, const char *part,
                                      const tg_schema *schema);
 
-/* Copies arrays: x [rows, features], and target [rows]: class numbers (whole and not negative) or the numbers to regress. features is at least 1;
- * task must not be AUTO. Features are named "x0", "x1", ..., the target "y". */
+/* Copies arrays: x [rows, features], and target [rows]: class numbers (whole
+ * and not negative) or the numbers to regress. features is at least 1; task
+ * must not be AUTO. Features are named "x0", "x1", ..., the target "y". */
 TG_API tg_status tg_dataset_fill(tg_dataset *d, tg_task task, int64_t rows, int64_t features,
                                  const float *x, const float *target);
 
-/* A new data set with the given rows of d in the given order, repetitions allowed. Never NULL unless memory is short. */
+/* A new data set with the given rows of d in the given order, repetitions
+ * allowed. Never NULL unless memory is short. */
 TG_API tg_dataset *tg_dataset_select(const tg_dataset *d, int64_t n, const int64_t *row);
 
-/* Divides d in two new data sets by a file that holds one 0 (train) or 1 (test) a line, one line a row. */
+/* Divides d in two new data sets by a file that holds one 0 (train) or 1 (test)
+ * a line, one line a row. */
 TG_API tg_status tg_dataset_split_file(tg_dataset *d, const char *path, tg_dataset **train,
                                        tg_dataset **test);
 
-/* Divides d at random: round(fraction * rows) rows, at least one of each kind, go to *test. 0 < fraction < 1. */
+/* Divides d at random: round(fraction * rows) rows, at least one of each kind,
+ * go to *test. 0 < fraction < 1. */
 TG_API tg_status tg_dataset_split_random(tg_dataset *d, double fraction, uint64_t seed,
                                          tg_dataset **train, tg_dataset **test);
 
-/* Accessors: 0 or NULL for NULL, for a data set in error, and out of range. Pointers stay valid until d is freed. */
+/* Accessors: 0 or NULL for NULL, for a data set in error, and out of range.
+ * Pointers stay valid until d is freed. */
 TG_API tg_task tg_dataset_task(const tg_dataset *d);
 TG_API int64_t tg_dataset_rows(const tg_dataset *d);
 TG_API int64_t tg_dataset_features(const tg_dataset *d);
 TG_API const char *tg_dataset_feature_name(const tg_dataset *d, int64_t feature);
 TG_API const char *tg_dataset_target_name(const tg_dataset *d);
 TG_API int64_t tg_dataset_classes(const tg_dataset *d); /* 0 for a regression */
-/* What reading decided, a line for each thing, for people to see: the delimiter, columns left out, target and task with the reasons. */
+/* What reading decided, a line for each thing, for people to see: the
+ * delimiter, columns left out, target and task with the reasons. */
 TG_API int64_t tg_dataset_notes(const tg_dataset *d);
 TG_API const char *tg_dataset_note(const tg_dataset *d, int64_t note);
 TG_API const char *tg_dataset_label(const tg_dataset *d, int64_t class_number);
 TG_API const float *tg_dataset_x(const tg_dataset *d); /* [rows, features] */
-TG_API const float *
-tg_dataset_numbers(const tg_dataset *d); /* [rows]; NULL unless it is a regression with targets */
-TG_API const int64_t *tg_dataset_class_numbers(
-    const tg_dataset *d); /* [rows]; NULL unless there are classes and targets */
+/* [rows]; NULL unless it is a regression with targets */
+TG_API const float *tg_dataset_numbers(const tg_dataset *d);
+/* [rows]; NULL unless there are classes and targets */
+TG_API const int64_t *tg_dataset_class_numbers(const tg_dataset *d);
 
 /* ---------------------------------------------------------------- scaling
  *
- * y = (x - shift) / divisor for each feature, in f64 and rounded once: for any model. tg_mlp scales by itself. */
+ * y = (x - shift) / divisor for each feature, in f64 and rounded once: for any
+ * model. tg_mlp scales by itself. */
 
 typedef enum tg_scaling_kind {
     TG_SCALING_STANDARD, /* to mean 0 and (population) standard deviation 1 */
@@ -156,59 +197,76 @@ typedef struct tg_scaler tg_scaler;
 /* NULL only when memory is short; what else is wrong sticks to it. */
 TG_API tg_scaler *tg_scaler_new(tg_scaling_kind kind, int64_t features,
                                 const tg_allocator *allocator);
-TG_API void tg_scaler_free(tg_scaler *s);                 /* NULL allowed */
-TG_API tg_status tg_scaler_status(const tg_scaler *s);    /* TG_ENOMEM for NULL */
-TG_API const char *tg_scaler_message(const tg_scaler *s); /* "" without an error */
+TG_API void tg_scaler_free(tg_scaler *s); /* NULL allowed */
+/* TG_ENOMEM for NULL */
+TG_API tg_status tg_scaler_status(const tg_scaler *s);
+/* "" without an error */
+TG_API const char *tg_scaler_message(const tg_scaler *s);
 
-/* Takes shift and divisor from [rows, features] finite numbers, f32 or f64, or from a data set's features; anew at each call. The divisor of a
- * constant feature is 1. */
+/* Takes shift and divisor from [rows, features] finite numbers, f32 or f64, or
+ * from a data set's features; anew at each call. The divisor of a constant
+ * feature is 1. */
 TG_API tg_status tg_scaler_learn(tg_scaler *s, int64_t rows, tg_dtype dtype, const void *x);
 TG_API tg_status tg_scaler_learn_dataset(tg_scaler *s, const tg_dataset *d);
 
-/* Gives back what was learnt before: divisors must be positive normal numbers. The accessors are NULL until something was learnt or set. */
+/* Gives back what was learnt before: divisors must be positive normal numbers.
+ * The accessors are NULL until something was learnt or set. */
 TG_API tg_status tg_scaler_set(tg_scaler *s, const double *shift, const double *divisor);
 TG_API int64_t tg_scaler_features(const tg_scaler *s);
 TG_API const double *tg_scaler_shift(const tg_scaler *s);
 TG_API const double *tg_scaler_divisor(const tg_scaler *s);
 
-/* [rows, features] numbers of one type to another; x and y may be the same array of one type. Undoing gives x back up to rounding. */
+/* [rows, features] numbers of one type to another; x and y may be the same
+ * array of one type. Undoing gives x back up to rounding. */
 TG_API tg_status tg_scaler_apply(tg_scaler *s, int64_t rows, tg_dtype from, const void *x,
                                  tg_dtype to, void *y);
 TG_API tg_status tg_scaler_undo(tg_scaler *s, int64_t rows, tg_dtype from, const void *x,
                                 tg_dtype to, void *y);
 
-/* ---------------------------------------------------------------- arrays of NumPy
+/* ------------------------------------------------------------ arrays of NumPy
  *
- * Named arrays in their order: f32, f64, i64 or u8, row-major. Errors stick to the object. */
+ * Named arrays in their order: f32, f64, i64 or u8, row-major. Errors stick to
+ * the object. */
 
 typedef struct tg_arrays tg_arrays;
 
-TG_API tg_arrays *tg_arrays_new(const tg_allocator *allocator); /* NULL when memory is short */
-TG_API void tg_arrays_free(tg_arrays *s);                       /* NULL allowed */
-TG_API tg_status tg_arrays_status(const tg_arrays *s);          /* TG_ENOMEM for NULL */
-TG_API const char *tg_arrays_message(const tg_arrays *s);       /* "" without an error */
+/* NULL when memory is short */
+TG_API tg_arrays *tg_arrays_new(const tg_allocator *allocator);
+/* NULL allowed */
+TG_API void tg_arrays_free(tg_arrays *s);
+/* TG_ENOMEM for NULL */
+TG_API tg_status tg_arrays_status(const tg_arrays *s);
+/* "" without an error */
+TG_API const char *tg_arrays_message(const tg_arrays *s);
 
 /* Adds a copy of an array. The name must be UTF-8 and new. */
 TG_API tg_status tg_arrays_add(tg_arrays *s, const char *name, tg_dtype dtype, tg_shape shape,
                                const void *data);
 
-/* Adds what a file holds: the array of an NPY file (versions 1.0 to 3.0), named "", or those of an NPZ archive (stored or deflated, up to 4 GB).
- * Booleans and unsigned bytes become u8, other integers i64, floats of 2 and 4 bytes f32, of 8 f64; either byte order and either order of
- * the axes. Records, objects, dates, complex numbers and texts are refused, and so is u64 beyond i64: TG_EFORMAT. The file is in memory
- * while it is read. */
+/* Adds what a file holds: the array of an NPY file (versions 1.0 to 3.0), named
+ * "", or those of an NPZ archive (stored or deflated, up to 4 GB). Booleans and
+ * unsigned bytes become u8, other integers i64, floats of 2 and 4 bytes f32, of
+ * 8 f64; either byte order and either order of the axes. Records, objects,
+ * dates, complex numbers and texts are refused, and so is u64 beyond i64:
+ * TG_EFORMAT. The file is in memory while it is read. */
 TG_API tg_status tg_arrays_read(tg_arrays *s, const char *path);
 
-/* Writes one array as NPY 1.0, or all of them as an archive of stored members, which NumPy reads; an array is NAME.npy there. The file is replaced
- * as by tg_mlp_save; TG_EVALUE for what a zip archive can't hold. */
+/* Writes one array as NPY 1.0, or all of them as an archive of stored members,
+ * which NumPy reads; an array is NAME.npy there. The file is replaced as by
+ * tg_mlp_save; TG_EVALUE for what a zip archive can't hold. */
 TG_API tg_status tg_arrays_write_npy(tg_arrays *s, const char *path, int64_t k);
 TG_API tg_status tg_arrays_write_npz(tg_arrays *s, const char *path);
 
-/* Accessors: 0, -1 or NULL for an object in error and out of range. Pointers stay valid until s is freed; the data is aligned to 64 bytes. */
+/* Accessors: 0, -1 or NULL for an object in error and out of range. Pointers
+ * stay valid until s is freed; the data is aligned to 64 bytes. */
 TG_API int64_t tg_arrays_count(const tg_arrays *s);
-TG_API int64_t tg_arrays_find(const tg_arrays *s, const char *name); /* -1: there is none */
+/* -1: there is none */
+TG_API int64_t tg_arrays_find(const tg_arrays *s, const char *name);
 TG_API const char *tg_arrays_name(const tg_arrays *s, int64_t k);
-TG_API tg_dtype tg_arrays_dtype(const tg_arrays *s, int64_t k); /* TG_DTYPE_COUNT out of range */
-TG_API tg_shape tg_arrays_shape(const tg_arrays *s, int64_t k); /* ndim -1 out of range */
+/* TG_DTYPE_COUNT out of range */
+TG_API tg_dtype tg_arrays_dtype(const tg_arrays *s, int64_t k);
+/* ndim -1 out of range */
+TG_API tg_shape tg_arrays_shape(const tg_arrays *s, int64_t k);
 TG_API const void *tg_arrays_data(const tg_arrays *s, int64_t k);
 
 /* ---------------------------------------------------------------- layers */
@@ -218,77 +276,98 @@ typedef struct tg_linear_layer {
     tg_tensor *weight, *bias;
 } tg_linear_layer;
 
-/* Makes the parameters "NAME.weight" and "NAME.bias", f32, initialised as PyTorch does: U(-r, r) with r = 1 / sqrt(in). Errors stick to ps. */
+/* Makes the parameters "NAME.weight" and "NAME.bias", f32, initialised as
+ * PyTorch does: U(-r, r) with r = 1 / sqrt(in). Errors stick to ps. */
 TG_API tg_linear_layer tg_linear_layer_new(tg_params *ps, const char *name, int64_t in,
                                            int64_t out);
 TG_API tg_tensor *tg_linear_layer_apply_at(tg_tape *t, const char *where,
                                            const tg_linear_layer *layer, tg_tensor *x);
 
-/* Applies an activation by its name: relu, leaky_relu (slope .01), elu (alpha 1), gelu, gelu_tanh, silu, sigmoid, tanh, softplus, relu6, hardtanh or
+/* Applies an activation by its name: relu, leaky_relu (slope .01), elu (alpha
+ * 1), gelu, gelu_tanh, silu, sigmoid, tanh, softplus, relu6, hardtanh or
  * identity. Another name is TG_EVALUE. */
 TG_API tg_tensor *tg_activation_at(tg_tape *t, const char *where, const char *name, tg_tensor *x);
 
 /* All names, separated by ", ". */
 TG_API const char *tg_activation_names(void);
 
-/* ---------------------------------------------------------------- the multilayer net */
+/* ------------------------------------------------------- the multilayer net */
 
 /* What the last layer's outputs mean, and the loss that goes with it. */
 typedef enum tg_head {
-    TG_HEAD_AUTO,          /* the usual one of the task: BCE, cross-entropy, MSE */
+    /* the usual one of the task: BCE, cross-entropy, MSE */
+    TG_HEAD_AUTO,
     TG_HEAD_BCE,           /* one output, a logit: binary cross-entropy */
     TG_HEAD_MSE,           /* one output, a number: mean squared error */
     TG_HEAD_CROSS_ENTROPY, /* a logit for each class: cross-entropy */
     TG_HEAD_COUNT
 } tg_head;
 
-/* "auto", "bce", "mse", "cross_entropy", and back, like tg_task_name and tg_task_of */
+/* "auto", "bce", "mse", "cross_entropy", and back, like tg_task_name and
+ * tg_task_of */
 TG_API const char *tg_head_name(tg_head head);
 TG_API tg_head tg_head_of(const char *name);
 
 typedef struct tg_mlp_options {
     size_t size TG_ZERO;
     const tg_allocator *allocator TG_ZERO;
-    int64_t inputs TG_ZERO, outputs TG_ZERO; /* only without data: then both are required */
-    int n_hidden TG_ZERO;                    /* how many hidden layers; 0: a linear model */
-    const int64_t *hidden TG_ZERO;           /* their sizes */
-    const char *activation TG_ZERO;          /* after each hidden layer; NULL: "relu" */
-    double dropout TG_ZERO;                  /* probability after each activation */
-    tg_head head TG_ZERO;                    /* without data: AUTO is refused */
-    bool no_standardize TG_ZERO; /* use features, and the target of a regression, as they are */
-    uint64_t seed TG_ZERO; /* of the initial values, the dropout masks and the order of the rows */
-    int threads TG_ZERO;   /* of the tapes it uses; 0: 1. Never changes a result */
+    /* only without data: then both are required */
+    int64_t inputs TG_ZERO, outputs TG_ZERO;
+    /* how many hidden layers; 0: a linear model */
+    int n_hidden TG_ZERO;
+    const int64_t *hidden TG_ZERO; /* their sizes */
+    /* after each hidden layer; NULL: "relu" */
+    const char *activation TG_ZERO;
+    /* probability after each activation */
+    double dropout TG_ZERO;
+    tg_head head TG_ZERO; /* without data: AUTO is refused */
+    /* use features, and the target of a regression, as they are */
+    bool no_standardize TG_ZERO;
+    /* of the initial values, the dropout masks and the order of the rows */
+    uint64_t seed TG_ZERO;
+    /* of the tapes it uses; 0: 1. Never changes a result */
+    int threads TG_ZERO;
 } tg_mlp_options;
 
-/* A net for the features and classes (or numbers) of data. Its parameters are layer0.weight, layer0.bias, layer1.weight, ... It keeps no pointer to
- * data. data may be NULL: then inputs, outputs and head say what it is, and the net has standard names. NULL only when memory is short. */
+/* A net for the features and classes (or numbers) of data. Its parameters are
+ * layer0.weight, layer0.bias, layer1.weight, ... It keeps no pointer to data.
+ * data may be NULL: then inputs, outputs and head say what it is, and the net
+ * has standard names. NULL only when memory is short. */
 TG_API tg_mlp *tg_mlp_new(const tg_dataset *data, const tg_mlp_options *options);
-TG_API void tg_mlp_free(tg_mlp *m);                 /* NULL allowed */
-TG_API tg_status tg_mlp_status(const tg_mlp *m);    /* the sticky status; TG_ENOMEM for NULL */
+TG_API void tg_mlp_free(tg_mlp *m); /* NULL allowed */
+/* the sticky status; TG_ENOMEM for NULL */
+TG_API tg_status tg_mlp_status(const tg_mlp *m);
 TG_API const char *tg_mlp_message(const tg_mlp *m); /* "" without an error */
-TG_API void tg_mlp_clear_error(tg_mlp *m); /* an error of tg_mlp_new or tg_mlp_load stays */
-TG_API void tg_mlp_set_threads(tg_mlp *m, int threads); /* out of range is TG_EVALUE */
+/* an error of tg_mlp_new or tg_mlp_load stays */
+TG_API void tg_mlp_clear_error(tg_mlp *m);
+/* out of range is TG_EVALUE */
+TG_API void tg_mlp_set_threads(tg_mlp *m, int threads);
 
-TG_API tg_params *
-tg_mlp_params(const tg_mlp *m); /* owned by m; NULL for NULL or a net that could not be made */
-/* What its data looks like, for readers of data; of a net in error one that they refuse. Valid until m is freed. */
+/* owned by m; NULL for NULL or a net that could not be made */
+TG_API tg_params *tg_mlp_params(const tg_mlp *m);
+/* What its data looks like, for readers of data; of a net in error one that
+ * they refuse. Valid until m is freed. */
 TG_API const tg_schema *tg_mlp_schema(const tg_mlp *m);
 TG_API tg_task tg_mlp_task(const tg_mlp *m);
 TG_API tg_head tg_mlp_head(const tg_mlp *m);
 TG_API int64_t tg_mlp_inputs(const tg_mlp *m);
 TG_API int64_t tg_mlp_outputs(const tg_mlp *m);
-TG_API int tg_mlp_hidden(
-    const tg_mlp *m,
-    const int64_t **sizes); /* the number of hidden layers; their sizes, valid until m is freed */
+/* the number of hidden layers; their sizes, valid until m is freed */
+TG_API int tg_mlp_hidden(const tg_mlp *m, const int64_t **sizes);
 TG_API const char *tg_mlp_activation(const tg_mlp *m);
 TG_API double tg_mlp_dropout(const tg_mlp *m);
-TG_API int64_t tg_mlp_classes(const tg_mlp *m);                           /* 0 for a regression */
-TG_API const char *tg_mlp_label(const tg_mlp *m, int64_t class_number);   /* NULL out of range */
-TG_API const char *tg_mlp_feature_name(const tg_mlp *m, int64_t feature); /* NULL out of range */
+/* 0 for a regression */
+TG_API int64_t tg_mlp_classes(const tg_mlp *m);
+/* NULL out of range */
+TG_API const char *tg_mlp_label(const tg_mlp *m, int64_t class_number);
+/* NULL out of range */
+TG_API const char *tg_mlp_feature_name(const tg_mlp *m, int64_t feature);
 TG_API const char *tg_mlp_target_name(const tg_mlp *m);
 
-/* Records the net on x [n, inputs] -> [n, outputs], the logits or, standardised, the numbers; x is standardised already. And the head's mean loss of such an
- * output: target is f32 [n, 1] (BCE, MSE) or i64 [n] (cross-entropy). For training loops of one's own. */
+/* Records the net on x [n, inputs] -> [n, outputs], the logits or,
+ * standardised, the numbers; x is standardised already. And the head's mean
+ * loss of such an output: target is f32 [n, 1] (BCE, MSE) or i64 [n]
+ * (cross-entropy). For training loops of one's own. */
 TG_API tg_tensor *tg_mlp_output_at(tg_tape *t, const char *where, const tg_mlp *m, tg_tensor *x);
 TG_API tg_tensor *tg_mlp_loss_at(tg_tape *t, const char *where, const tg_mlp *m, tg_tensor *output,
                                  tg_tensor *target);
@@ -297,99 +376,130 @@ TG_API tg_tensor *tg_mlp_loss_at(tg_tape *t, const char *where, const tg_mlp *m,
 
 typedef struct tg_metrics {
     int64_t rows;
-    double loss;     /* mean over the rows; of a regression in units of the standardised target */
-    double accuracy; /* share of the rows whose class is right; NaN for a regression */
+    /* mean over the rows; of a regression in units of the standardised
+     * target */
+    double loss;
+    /* share of the rows whose class is right; NaN for a regression */
+    double accuracy;
     double
-        r2; /* 1 - (sum of squared residuals) / (sum of squared deviations from the rows' mean); NaN for classes and constant targets */
-    double rmse; /* root of the mean squared residual, in the target's units; NaN for classes */
+        /* 1 - (sum of squared residuals) / (sum of squared deviations from the
+         * rows' mean); NaN for classes and constant targets */
+        r2;
+    /* root of the mean squared residual, in the target's units; NaN for
+     * classes */
+    double rmse;
 } tg_metrics;
 
 typedef struct tg_epoch {
-    int64_t epoch;         /* from 1 */
-    tg_metrics train;      /* as the epoch went along: with dropout, under changing weights */
-    tg_metrics validation; /* after the epoch; rows is 0 without validation data */
-    double seconds;        /* since tg_fit began */
+    int64_t epoch; /* from 1 */
+    /* as the epoch went along: with dropout, under changing weights */
+    tg_metrics train;
+    /* after the epoch; rows is 0 without validation data */
+    tg_metrics validation;
+    double seconds; /* since tg_fit began */
 } tg_epoch;
 
 typedef struct tg_progress {
-    int64_t epoch, epochs;  /* the epoch now running, from 1, and how many there will be */
+    /* the epoch now running, from 1, and how many there will be */
+    int64_t epoch, epochs;
     int64_t batch, batches; /* batches done in it, and how many it has */
     double loss;            /* mean over the epoch's rows so far */
 } tg_progress;
 
 typedef struct tg_fit_options {
     size_t size TG_ZERO;
-    tg_optim *optimizer TG_ZERO; /* of tg_mlp_params(m); NULL: Adam with PyTorch's defaults */
-    int64_t epochs TG_ZERO;      /* 0: 10 */
-    int64_t batch TG_ZERO;   /* rows a step; 0: 32. The last batch of an epoch holds what is left */
+    /* of tg_mlp_params(m); NULL: Adam with PyTorch's defaults */
+    tg_optim *optimizer TG_ZERO;
+    int64_t epochs TG_ZERO; /* 0: 10 */
+    /* rows a step; 0: 32. The last batch of an epoch holds what is left */
+    int64_t batch TG_ZERO;
     bool no_shuffle TG_ZERO; /* take the rows in their order */
-    const tg_dataset *validation TG_ZERO; /* evaluated after each epoch; may be NULL */
-    /* Called after each epoch and after each step; returning false ends the training, which is no error. Either may be NULL. */
+    /* evaluated after each epoch; may be NULL */
+    const tg_dataset *validation TG_ZERO;
+    /* Called after each epoch and after each step; returning false ends the
+     * training, which is no error. Either may be NULL. */
     bool (*on_epoch)(const tg_epoch *epoch, void *user) TG_ZERO;
     bool (*on_batch)(const tg_progress *progress, void *user) TG_ZERO;
     void *user TG_ZERO;
 } tg_fit_options;
 
-/* Trains m. The first call takes mean and (population) standard deviation of the training rows' features, which m remembers; a constant column gets
- * deviation 1; pixels are left as they are. The target of a regression likewise. Rows are shuffled anew each epoch by the seed. The same seed gives the same
- * bits, whatever the threads; a second call goes on where the first one ended. A loss that is not finite ends the training with
- * TG_ENONFINITE. */
+/* Trains m. The first call takes mean and (population) standard deviation of
+ * the training rows' features, which m remembers; a constant column gets
+ * deviation 1; pixels are left as they are. The target of a regression
+ * likewise. Rows are shuffled anew each epoch by the seed. The same seed gives
+ * the same bits, whatever the threads; a second call goes on where the first
+ * one ended. A loss that is not finite ends the training with TG_ENONFINITE. */
 TG_API tg_status tg_fit(tg_mlp *m, const tg_dataset *train, const tg_fit_options *options);
 
-/* The epochs of all calls of tg_fit; *n gets their number. Owned by m, valid until the next tg_fit. */
+/* The epochs of all calls of tg_fit; *n gets their number. Owned by m, valid
+ * until the next tg_fit. */
 TG_API const tg_epoch *tg_mlp_history(const tg_mlp *m, int64_t *n);
 
-/* Loss and scores on data with targets, in evaluation mode. confusion may be NULL; given, it has classes * classes elements, and
- * confusion[classes * actual + predicted] gets a count (nothing for a regression). */
+/* Loss and scores on data with targets, in evaluation mode. confusion may be
+ * NULL; given, it has classes * classes elements, and confusion[classes *
+ * actual + predicted] gets a count (nothing for a regression). */
 TG_API tg_status tg_evaluate(tg_mlp *m, const tg_dataset *data, tg_metrics *metrics,
                              int64_t *confusion);
 
-/* How many numbers tg_predict gives for a row: the classes, or 1 for a regression. */
+/* How many numbers tg_predict gives for a row: the classes, or 1 for a
+ * regression. */
 TG_API int64_t tg_mlp_prediction_width(const tg_mlp *m);
 
-/* The probability of each class, or the number in the target's own units: y is [rows, prediction width]. */
+/* The probability of each class, or the number in the target's own units: y is
+ * [rows, prediction width]. */
 TG_API tg_status tg_predict(tg_mlp *m, const tg_dataset *data, float *y);
 
-/* ---------------------------------------------------------------- checkpoints */
+/* -------------------------------------------------------------- checkpoints */
 
-/* Writes m to one safetensors file: an 8-byte little-endian length, a JSON header of that length, then the parameters. Under __metadata__ the header
- * holds all else that a prediction needs (sizes, activation, task, names, labels, standardisation) and a checksum (XXH3, 128 bits) over
- * the whole file. The file is written beside path, synced, then renamed: path holds the old file or the new one, never half of one. A symbolic
- * link is written through, the mode of an existing file is kept, and what a killed writer left beside path is removed. What is no regular file,
- * such as /dev/stdout, is written directly. */
+/* Writes m to one safetensors file: an 8-byte little-endian length, a JSON
+ * header of that length, then the parameters. Under __metadata__ the header
+ * holds all else that a prediction needs (sizes, activation, task, names,
+ * labels, standardisation) and a checksum (XXH3, 128 bits) over the whole file.
+ * The file is written beside path, synced, then renamed: path holds the old
+ * file or the new one, never half of one. A symbolic link is written through,
+ * the mode of an existing file is kept, and what a killed writer left beside
+ * path is removed. What is no regular file, such as /dev/stdout, is written
+ * directly. */
 TG_API tg_status tg_mlp_save(tg_mlp *m, const char *path);
 
-/* Reads such a file. Anything that is not as tg_mlp_save writes it is TG_EFORMAT with the reason: unknown or
- * missing keys, equal names or labels, a deviation that is no normal number, spaces and the spelling of numbers aside. NULL only when memory is
- * short: check tg_mlp_status. */
+/* Reads such a file. Anything that is not as tg_mlp_save writes it is
+ * TG_EFORMAT with the reason: unknown or missing keys, equal names or labels, a
+ * deviation that is no normal number, spaces and the spelling of numbers aside.
+ * NULL only when memory is short: check tg_mlp_status. */
 TG_API tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator);
 
-/* ---------------------------------------------------------------- parameters of any program
+/* -------------------------------------------------- parameters of any program
  *
  * Plain safetensors files, which PyTorch and others read and write. */
 
 typedef struct tg_params_file_options {
     size_t size TG_ZERO;
-    /* A parameter's name in the file, which must stay valid until it is called again; NULL: leave the parameter out. Without a function names are
-     * the same. Is called several times for each parameter. */
+    /* A parameter's name in the file, which must stay valid until it is called
+     * again; NULL: leave the parameter out. Without a function names are the
+     * same. Is called several times for each parameter. */
     const char *(*name)(const char *parameter, void *user)TG_ZERO;
     void *user TG_ZERO;
-    /* Loading: what the file lacks keeps its value, and what belongs to no parameter is left. */
+    /* Loading: what the file lacks keeps its value, and what belongs to no
+     * parameter is left. */
     bool partial TG_ZERO;
 } tg_params_file_options;
 
-/* Writes all parameters to one file, f64 before f32; the file is replaced as by tg_mlp_save. Errors stick to ps: TG_EIO, TG_ENOMEM, TG_EVALUE for
- * names that meet. */
+/* Writes all parameters to one file, f64 before f32; the file is replaced as by
+ * tg_mlp_save. Errors stick to ps: TG_EIO, TG_ENOMEM, TG_EVALUE for names that
+ * meet. */
 TG_API tg_status tg_params_save(tg_params *ps, const char *path,
                                 const tg_params_file_options *options);
 
-/* Reads parameters: f32 ones from F32, F16 or BF16, f64 ones from F64. A path that ends with ".json" is an index of sharded files beside it.
- * Everything is checked before the first parameter changes: the file by the format's rules, names, shapes (TG_ESHAPE) and, unless partial is set, that
- * file and ps have the same tensors; TG_EFORMAT says what is wrong. Only a read that fails half-way leaves some parameters new and others old. */
+/* Reads parameters: f32 ones from F32, F16 or BF16, f64 ones from F64. A path
+ * that ends with ".json" is an index of sharded files beside it. Everything is
+ * checked before the first parameter changes: the file by the format's rules,
+ * names, shapes (TG_ESHAPE) and, unless partial is set, that file and ps have
+ * the same tensors; TG_EFORMAT says what is wrong. Only a read that fails
+ * half-way leaves some parameters new and others old. */
 TG_API tg_status tg_params_load(tg_params *ps, const char *path,
                                 const tg_params_file_options *options);
 
-/* ---------------------------------------------------------------- the same without source positions, for other languages */
+/* ------------------- the same without source positions, for other languages */
 
 TG_API tg_tensor *tg_linear_layer_apply(tg_tape *t, const tg_linear_layer *layer, tg_tensor *x);
 TG_API tg_tensor *tg_activation(tg_tape *t, const char *name, tg_tensor *x);

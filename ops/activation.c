@@ -1,17 +1,18 @@
 /* Activation functions. */
 #include "elementwise.h"
 
-/* ---------------------------------------------------------------- sigmoid, softplus and their like */
+/* ------------------------------------------------------------- sigmoid, softplus and their like */
 
 TG_MAP_1(sigmoid_span, SIGMOID(x))
 TG_MAP_1(sigmoid_slope_span, SIGMOID_SLOPE(EXP(-ABS(x))))
 TG_MAP_2(sigmoid_gradient_span, (1 - b) * b * a)
 TG_MAP_1(softplus_span, (x > 0 ? x : 0) + LOG1P_UNIT(EXP(-ABS(x))))
 TG_MAP_1(logsigmoid_span, (x < 0 ? x : 0) - LOG1P_UNIT(EXP(-ABS(x))))
-TG_MAP_2(logaddexp_span,
-         (a > b ? a : b) + LOG1P_UNIT(EXP(a == b ? 0 : -ABS(a - b)))) /* inf - inf is NaN */
+/* inf - inf is NaN */
+TG_MAP_2(logaddexp_span, (a > b ? a : b) + LOG1P_UNIT(EXP(a == b ? 0 : -ABS(a - b))))
 
-/* In f64 from x: sigmoid(x) sigmoid(-x). In f32 from y, without another exponential: y (1 - y) is off by up to 6e-8, however small it is. */
+/* In f64 from x: sigmoid(x) sigmoid(-x). In f32 from y, without another exponential: y (1 - y) is
+ * off by up to 6e-8, however small it is. */
 static const tg_op sigmoid_gradient, sigmoid_slope;
 static void sigmoid_vjp(TG_VJP)
 {
@@ -49,7 +50,8 @@ tg_tensor *tg_sigmoid_slope(tg_tape *t, const char *where, tg_tensor *x)
 {
     return tg_apply_1(t, where, &sigmoid_slope, x);
 }
-/* sigmoid, but exact in the tails at the second order in f32, too: there nothing is saved by deriving it from its result. */
+/* sigmoid, but exact in the tails at the second order in f32, too: there nothing is saved by
+ * deriving it from its result. */
 static const tg_op softplus_slope = OP_1("softplus_slope", sigmoid_span, softplus_slope_vjp);
 static tg_tensor *softplus_slope_of(tg_tape *t, const char *where, tg_tensor *x)
 {
@@ -69,7 +71,7 @@ INFO_1(softplus, "y = ln(1 + e^x)", -5, 5, log(1 + exp(x)))
 INFO_1(logsigmoid, "y = -ln(1 + e^-x)", -5, 5, -log(1 + exp(-x)))
 INFO_2(logaddexp, "y = ln(e^a + e^b)", -3, 3, -3, 3, log(exp(a) + exp(b)))
 
-/* ---------------------------------------------------------------- relu and its like: gates that pass gy or not, by y */
+/* ------------------------------------------- relu and its like: gates that pass gy or not, by y */
 
 TG_MAP_1(relu_span, x <= 0 ? 0 : x)
 TG_MAP_2(relu_gate_span, b <= 0 ? 0 : a)
@@ -78,7 +80,8 @@ TG_MAP_2(relu6_gate_span, b <= 0 || b >= 6 ? 0 : a)
 TG_MAP_1(hardtanh_span, x <= -1 ? -1 : x >= 1 ? 1 : x)
 TG_MAP_2(hardtanh_gate_span, b <= -1 || b >= 1 ? 0 : a)
 
-/* An op of x, and the gate of gy and y that is its gradient; as a function of y the gate is made of constant pieces. */
+/* An op of x, and the gate of gy and y that is its gradient; as a function of y the gate is made of
+ * constant pieces. */
 #define GATED(name)                                                                          \
     static const tg_op name##_gate;                                                          \
     static void name##_vjp(TG_VJP) { gx[0] = tg_apply_2(t, where, &name##_gate, gy, y); }    \
@@ -170,11 +173,13 @@ TG_INFO(elu, "y = x for x > 0, else alpha (e^x - 1)", "any", -1, samples_elu)
 
 /* ---------------------------------------------------------------- x times a distribution function
  *
- * Far from 0 the functions and their slopes are what they are at a bound: x is cut there, where a product would be inf 0. */
+ * Far from 0 the functions and their slopes are what they are at a bound: x is cut there, where a
+ * product would be inf 0. */
 
 #define CUT(x, bound) ((x) < -(bound) ? -(bound) : (x) > (bound) ? (bound) : (x))
 
-/* x sigmoid(v) and its slope sigmoid(v) + x v' sigmoid(v) sigmoid(-v), for v(x) that has x's sign. */
+/* x sigmoid(v) and its slope sigmoid(v) + x v' sigmoid(v) sigmoid(-v), for v(x) that has x's
+ * sign. */
 #define GATE_BY_SIGMOID(T, suffix)                                                           \
     TG_INLINE T sigmoid_slope_##suffix(T x, T v, T v1, int build)                            \
     {                                                                                        \

@@ -1,7 +1,7 @@
 /* Arithmetic and elementary functions, element by element. */
 #include "elementwise.h"
 
-/* ---------------------------------------------------------------- + - * / : i64 wraps around, in unsigned arithmetic */
+/* ------------------------------------------- + - * / : i64 wraps around, in unsigned arithmetic */
 
 #define SUB_I64(fn, TARGET, BUILD, ...) \
     TG_SPAN_2(fn, TARGET, BUILD, int64_t, int64_t, (uint64_t)a - (uint64_t)b)
@@ -78,9 +78,10 @@ static const tg_sample samples_neg[] = {
     SAMPLE("i64", TG_NOT_SMOOTH, 1, record_neg, element_neg, IN(TG_I64, -1000, 1000))};
 TG_INFO(neg, "y = -x", "any", -1, samples_neg)
 
-/* ---------------------------------------------------------------- a number times x, x plus a number
+/* -------------------------------------------------------- a number times x, x plus a number
  *
- * As mul and add, under their own names in messages. Nobody has a handle to the number, so there is no gradient in it. */
+ * As mul and add, under their own names in messages. Nobody has a handle to the number, so there is
+ * no gradient in it. */
 
 static const tg_spans scale_span = {{TG_BUILDS(mul_f32), TG_BUILDS(mul_f64), {0}, {0}}};
 TG_MAP_2(offset_span, a + b)
@@ -143,8 +144,9 @@ INFO_1(rsqrt, "y = x^(-1/2)", 0.3, 3, 1 / sqrt(x))
 
 /* ---------------------------------------------------------------- pow
  *
- * All derivatives of a^b are sums of terms c a^b (log a)^m, with other a, b and c. A term whose coefficient is 0 is absent, whatever a^b would be
- * (0^-1); and log a counts as 0 where a = 0 and b >= 0, as PyTorch has it. */
+ * All derivatives of a^b are sums of terms c a^b (log a)^m, with other a, b and c. A term whose
+ * coefficient is 0 is absent, whatever a^b would be (0^-1); and log a counts as 0 where a = 0 and b
+ * >= 0, as PyTorch has it. */
 
 TG_MAP_2(pow_span, POW(a, b))
 TG_MAP_3(term_span, a == 0 ? 0 : a * POW(b, c))
@@ -239,7 +241,7 @@ INFO_1(expm1, "y = e^x - 1", -3, 2, expm1(x))
 INFO_1(log, "y = ln x", 0.3, 4, log(x))
 INFO_1(log1p, "y = ln(1 + x)", -0.6, 3, log1p(x))
 
-/* ---------------------------------------------------------------- pieces: the derivatives of sign, floor, ceil and round are 0 */
+/* --------------------------------- pieces: the derivatives of sign, floor, ceil and round are 0 */
 
 TG_MAP_1(abs_span, ABS(x))
 TG_MAP_1(sign_span, x > 0 ? 1 : x < 0 ? -1 : x)
@@ -279,7 +281,7 @@ INFO_PIECES(ceil, "y = the smallest integer >= x", -9, 9, 1.1, 1.9, -2.9, -2.1, 
 INFO_PIECES(round, "y = the nearest integer, halves to even", -9, 9, 1.6, 2.4, -3.4, -2.6,
             nearbyint(x))
 
-/* ---------------------------------------------------------------- sin, cos: large arguments send a block through it element by element */
+/* ------------------------- sin, cos: large arguments send a block through it element by element */
 
 #define SIN(fn, TARGET, BUILD, T, near_one, turn)                                     \
     TARGET static void fn(const tg_span *s, void *result, const void *const *operand) \
@@ -324,7 +326,8 @@ TG_MAP_1(tanh_slope_span, TANH_SLOPE(EXP(-2 * ABS(x))))
 TG_MAP_2(tanh_gradient_span, (1 - b * b) * a)
 TG_MAP_1(erf_span, ERF(x))
 
-/* In f64 from x: 1 / cosh^2 x. In f32 from y, without another exponential: 1 - y^2 is off by up to 1.2e-7, however small it is. */
+/* In f64 from x: 1 / cosh^2 x. In f32 from y, without another exponential: 1 - y^2 is off by up to
+ * 1.2e-7, however small it is. */
 static const tg_op tanh_gradient, tanh_slope;
 static void tanh_vjp(TG_VJP)
 {

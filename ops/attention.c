@@ -1,7 +1,8 @@
-/* Scaled dot-product attention y = softmax(s q k^T) v, s = d^(-1/2), without a matrix of scores: blocks of queries meet tiles of keys, and a row's
- * maximum and sum follow the tiles (Dao et al. 2022). Scores lie transposed, [keys, queries], so that every step of the softmax is an elementwise
- * one over queries. The gradient recomputes the tiles. With p the softmax, dp = gy v^T and ds = p (dp - sum of gy y over the row): gq = s ds k, gk
- * = s ds^T q, gv = p^T gy. */
+/* Scaled dot-product attention y = softmax(s q k^T) v, s = d^(-1/2), without a matrix of scores:
+ * blocks of queries meet tiles of keys, and a row's maximum and sum follow the tiles (Dao et al.
+ * 2022). Scores lie transposed, [keys, queries], so that every step of the softmax is an
+ * elementwise one over queries. The gradient recomputes the tiles. With p the softmax, dp = gy v^T
+ * and ds = p (dp - sum of gy y over the row): gq = s ds k, gk = s ds^T q, gv = p^T gy. */
 #include "attention_tiles.h"
 
 #define FORWARD(fn, TARGET, BUILD, T)                                                             \
@@ -272,7 +273,7 @@ static void allowed_kernel(const tg_call *c)
     for (int64_t i = 0; i < count; i++) y[i] = x[i] && (!c->attrs[0] || i % m <= i / m % n);
 }
 
-/* ---------------------------------------------------------------- ops: private ones, on what the public function has checked */
+/* ----------------------------------- ops: private ones, on what the public function has checked */
 
 static bool forward_rule(tg_rule *r)
 {
@@ -309,8 +310,8 @@ static const tg_op attention = {.size = sizeof(tg_op),
                                 .prepared = sizeof(problem),
                                 .prepare = prepare_forward,
                                 .vjp = forward_vjp};
-/* q, k, v, y, gy, and, where there is one, the mask. The gradients of q, k and v lie one after the other, since they come from one pass. y is
- * detached: it only saves work. */
+/* q, k, v, y, gy, and, where there is one, the mask. The gradients of q, k and v lie one after the
+ * other, since they come from one pass. y is detached: it only saves work. */
 static const tg_op attention_grad = {.size = sizeof(tg_op),
                                      .name = "attention_grad",
                                      .n_in = -1,
@@ -366,7 +367,8 @@ static tg_tensor *through_softmax(tg_tape *t, const char *where, tg_tensor *p, t
     return tg_mul(t, p, tg_sub(t, a, tg_sum(t, tg_mul(t, p, a), TG_AXES(-1), true)));
 }
 
-/* The softmax of the scores, composed, and 0 where `allowed` is. Nothing reaches the derivatives from there: a row without keys is the softmax of zeros. */
+/* The softmax of the scores, composed, and 0 where `allowed` is. Nothing reaches the derivatives
+ * from there: a row without keys is the softmax of zeros. */
 static tg_tensor *weights(tg_tape *t, const char *where, tg_tensor *q, tg_tensor *k,
                           tg_tensor *allowed, double scale)
 {
@@ -379,7 +381,8 @@ static tg_tensor *weights(tg_tape *t, const char *where, tg_tensor *q, tg_tensor
     return tg_where(t, allowed, tg_softmax(t, tg_where(t, allowed, score, hidden), -1), zero);
 }
 
-/* x [..., m, columns] with zeros for the keys that no query sees: only there 0 times an element would do harm at every order. */
+/* x [..., m, columns] with zeros for the keys that no query sees: only there 0 times an element
+ * would do harm at every order. */
 static tg_tensor *seen_rows(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *allowed)
 {
     if (!allowed) return x;
@@ -388,8 +391,9 @@ static tg_tensor *seen_rows(tg_tape *t, const char *where, tg_tensor *x, tg_tens
     return tg_where(t, turned(t, TG_HERE, some), x, tg_constant_like(t, x, 0));
 }
 
-/* With a, b, c the gradients of gq, gk, gv and w = s (a k^T + q b^T), what is differentiated is sum(w ds) + sum(p gy c^T), ds = p (dp - sum p dp):
- * dp gets m = p (w - sum p w), p gets w (dp - sum p dp) - dp sum p w + gy c^T. */
+/* With a, b, c the gradients of gq, gk, gv and w = s (a k^T + q b^T), what is differentiated is
+ * sum(w ds) + sum(p gy c^T), ds = p (dp - sum p dp): dp gets m = p (w - sum p w), p gets w (dp -
+ * sum p dp) - dp sum p w + gy c^T. */
 static void gradient_vjp(TG_VJP)
 {
     tg_tensor *q = x[0], *g = x[4], *part[3], *allowed = NULL;
@@ -482,7 +486,7 @@ tg_tensor *tg_attention_at(tg_tape *t, const char *where, tg_tensor *q, tg_tenso
     return tg_apply_at(t, TG_HERE, &attention, mask ? 4 : 3, operands, 1, (int64_t[]){causal});
 }
 
-/* ---------------------------------------------------------------- samples: a reference that forms every score */
+/* -------------------------------------------------- samples: a reference that forms every score */
 
 static void reference(const tg_array *x, const tg_array *mask, bool causal, tg_array *y)
 {

@@ -1,5 +1,6 @@
-/* Sizes of scratch memory, from sizes of tensors that each fit: sums and products of numbers >= 0 that stop at TG_BYTES_MOST instead of wrapping.
- * For so much the planner finds no memory. Private. */
+/* Sizes of scratch memory, from sizes of tensors that each fit: sums and products of numbers >= 0
+ * that stop at TG_BYTES_MOST instead of wrapping. For so much the planner finds no memory.
+ * Private. */
 #ifndef TG_BYTES_H
 #define TG_BYTES_H
 

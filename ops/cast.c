@@ -9,8 +9,8 @@
 
 #define CONVERT(fn, TARGET, BUILD, R, A) TG_SPAN_1(fn, TARGET, BUILD, R, A, x)
 
-/* Towards zero, for values between low and high exclusively; the first other one fails. An infinity or a NaN is never between. It is looked for before
- * anything is written, which may be over x. */
+/* Towards zero, for values between low and high exclusively; the first other one fails. An infinity
+ * or a NaN is never between. It is looked for before anything is written, which may be over x. */
 #define CONVERT_IN_RANGE(fn, TARGET, BUILD, R, A, low, high, name)                                \
     TARGET static void fn(const tg_span *s, void *result, const void *const *operand)             \
     {                                                                                             \
@@ -105,7 +105,7 @@ tg_tensor *tg_cast_at(tg_tape *t, const char *where, tg_tensor *x, tg_dtype dtyp
     return tg_tensor_dtype(x) == dtype ? x : tg_apply_1(t, where, &to[dtype], x);
 }
 
-/* ---------------------------------------------------------------- one_hot: attrs are the number of classes and the dtype */
+/* --------------------------------------- one_hot: attrs are the number of classes and the dtype */
 
 static bool one_hot_rule(tg_rule *r)
 {

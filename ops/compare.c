@@ -5,10 +5,8 @@
 
 TG_MAP_2(maximum_span, a > b || a != a ? a : b)
 TG_MAP_2(minimum_span, a < b || a != a ? a : b)
-TG_MAP_3(greater_gate_span, b < c ? 0
-                            : b == c
-                                ? a / 2
-                                : a) /* of gy, a and b: a's share where the greater is chosen */
+/* of gy, a and b: a's share where the greater is chosen */
+TG_MAP_3(greater_gate_span, b < c ? 0 : b == c ? a / 2 : a)
 
 static const tg_op greater_gate;
 static tg_tensor *share(tg_tape *t, const char *where, tg_tensor *gy, tg_tensor *greater,

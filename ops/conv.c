@@ -1,4 +1,5 @@
-/* conv2d. Its gradients are ops of their own, whose derivatives are each other and the convolution again. */
+/* conv2d. Its gradients are ops of their own, whose derivatives are each other and the convolution
+ * again. */
 #include "folds.h"
 #include "conv.h"
 #include <inttypes.h>

@@ -1,11 +1,12 @@
-/* What conv.c, which records convolutions, and conv_kernels.c, which computes them, share. Private. */
+/* What conv.c, which records convolutions, and conv_kernels.c, which computes them, share.
+ * Private. */
 #ifndef TG_CONV_H
 #define TG_CONV_H
 
 #include <tapegrad/op.h>
 
-/* The attributes of all three ops: of each axis, rows first, its stride, padding and dilation; then the groups; for a gradient also the two sizes of its
- * result that its operands don't tell. */
+/* The attributes of all three ops: of each axis, rows first, its stride, padding and dilation; then
+ * the groups; for a gradient also the two sizes of its result that its operands don't tell. */
 enum {
     TG_CONV_STRIDE,
     TG_CONV_PADDING = 2,
@@ -21,15 +22,19 @@ typedef struct tg_conv_axis {
     int64_t size, out, kernel, stride, padding, dilation;
 } tg_conv_axis;
 
-/* x [n, c, size], w [o, c / groups, kernel] and y [n, o, out], of which one is to be computed from the others. */
+/* x [n, c, size], w [o, c / groups, kernel] and y [n, o, out], of which one is to be computed from
+ * the others. */
 typedef struct tg_conv_plan {
     tg_dtype dtype;
     int64_t n, c, o, groups;
     tg_conv_axis axis[2];
-    int lanes; /* images that are worked on side by side, one in each lane of a vector; 0: by matrix products */
+    /* images that are worked on side by side, one in each lane of a vector; 0: by matrix
+     * products */
+    int lanes;
     int64_t strip; /* rows of y at a time */
-    int64_t
-        parts; /* for threads: of the images; each takes the same number of images or lanes full of images, the last one fewer */
+    /* for threads: of the images; each takes the same number of images or lanes full of images, the
+     * last one fewer */
+    int64_t parts;
     int64_t each;
     int64_t table;      /* bytes of scratch before the parts' */
     int64_t part_bytes; /* of scratch for each part */

@@ -1,5 +1,6 @@
-/* Convolutions and their gradients, for many small images by conv_lanes.h, for others by matrix products. Cuts follow from shapes and the build alone,
- * and partial sums are added in their order. */
+/* Convolutions and their gradients, for many small images by conv_lanes.h, for others by matrix
+ * products. Cuts follow from shapes and the build alone, and partial sums are added in their
+ * order. */
 #include "bytes.h"
 #include "conv.h"
 #include "gemm.h"
@@ -15,8 +16,9 @@ static int64_t rounded(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /* ---------------------------------------------------------------- runs */
 
-/* Up to four positions of the target, columns->target_distance apart, that see the same taps of the kernel, `taps` of them from number `tap` on; the first
- * tap of the first position meets source position `source`. */
+/* Up to four positions of the target, columns->target_distance apart, that see the same taps of the
+ * kernel, `taps` of them from number `tap` on; the first tap of the first position meets source
+ * position `source`. */
 typedef struct run {
     int64_t target, source, tap, taps;
     int pixels;
@@ -101,7 +103,8 @@ static void find_runs(runs *all, const tg_conv_axis *a, bool transposed, int mos
 
 /* ---------------------------------------------------------------- one image in each lane */
 
-/* target[r] = bias[r] + sum over source channels and taps of weight * source: the convolution, and with source and target exchanged the gradient of x. */
+/* target[r] = bias[r] + sum over source channels and taps of weight * source: the convolution, and
+ * with source and target exchanged the gradient of x. */
 typedef struct correlation {
     const tg_conv_plan *plan;
     const void *source, *weight, *bias;
@@ -261,7 +264,8 @@ static int64_t strip_of(int64_t height, int64_t width, int64_t pixels)
     return highest(1, lowest(height, width ? pixels / width : 1));
 }
 
-/* By matrix products, as many rows of y at a time as leave the gathered pixels in the cache, and at least 64 columns. */
+/* By matrix products, as many rows of y at a time as leave the gathered pixels in the cache, and at
+ * least 64 columns. */
 static int64_t product_strip(const tg_conv_plan *p)
 {
     const int64_t least = strip_of(p->axis[0].out, p->axis[1].out, 64),

@@ -1,5 +1,6 @@
-/* Convolutions of many small images, one image in each lane of a vector, so that no width, stride, padding or kernel leaves lanes idle. Included by
- * conv_kernels.c once for each dtype and build, with T, LANES, TARGET, MADD(a, b, c) = a b + c, SPLAT(a) and NAME(function) defined. Private. */
+/* Convolutions of many small images, one image in each lane of a vector, so that no width, stride,
+ * padding or kernel leaves lanes idle. Included by conv_kernels.c once for each dtype and build,
+ * with T, LANES, TARGET, MADD(a, b, c) = a b + c, SPLAT(a) and NAME(function) defined. Private. */
 
 typedef T NAME(vector)
     __attribute__((vector_size(LANES * sizeof(T)), aligned(sizeof(T)), may_alias));
@@ -21,7 +22,8 @@ TARGET TG_ALWAYS_INLINE void NAME(turn)(vector *a)
     }
 }
 
-/* m elements of each of `images` images, `distance` apart, to y[element][image]; missing images are 0. */
+/* m elements of each of `images` images, `distance` apart, to y[element][image]; missing images are
+ * 0. */
 TARGET static void NAME(pack)(const T *x, int64_t distance, int64_t images, int64_t m, vector *y)
 {
     for (int64_t e = 0; e < m && m >= LANES; e += LANES) {
@@ -159,7 +161,8 @@ TARGET static void NAME(correlate)(const tg_call *c, void *user, int64_t part)
     }
 }
 
-/* Products of R channels of gy with x at five taps, summed over pixels and added to `sums`, in which a channel's taps follow each other. */
+/* Products of R channels of gy with x at five taps, summed over pixels and added to `sums`, in
+ * which a channel's taps follow each other. */
 TARGET TG_ALWAYS_INLINE void NAME(taps)(const int R, const weight_sum *k, int64_t rows,
                                         const vector *g, const vector *x, const int64_t *offset,
                                         int taps, vector *sums, bool first)

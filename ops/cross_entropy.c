@@ -1,5 +1,6 @@
-/* cross_entropy and nll. For class indices a row's loss is sum_j q_j (L - x_j), L = ln sum_j e^x_j, with q_j = (1 - s) w_t [j = t] + (s / c) w_j for
- * label t, class weights w and smoothing s; q = 0 on an ignored row. The gradient in x_j is Q softmax(x)_j - q_j with Q = sum_j q_j. */
+/* cross_entropy and nll. For class indices a row's loss is sum_j q_j (L - x_j), L = ln sum_j e^x_j,
+ * with q_j = (1 - s) w_t [j = t] + (s / c) w_j for label t, class weights w and smoothing s; q = 0
+ * on an ignored row. The gradient in x_j is Q softmax(x)_j - q_j with Q = sum_j q_j. */
 #include "loss.h"
 #include "../graph/base.h"
 #include "rows.h"
@@ -51,9 +52,11 @@ static bool kept(const table *r, int64_t row)
 TG_EACH_BUILD(TG_ROW_FOLDS, statistics_f32, float)
 TG_EACH_BUILD(TG_ROW_FOLDS, statistics_f64, double)
 
-/* Short rows share one call of the vectorised e^x: as many as fit 1024 elements. Of a long row each chunk is read once from afar: its terms are
- * relative to the maximum so far, and when that rises, the sum follows. The chunks' sums are added in double, which leaves f32 nothing to lose.
- * While all is -inf, the terms are relative to 0 and vanish; a row that ends so has the loss -inf - -inf. */
+/* Short rows share one call of the vectorised e^x: as many as fit 1024 elements. Of a long row each
+ * chunk is read once from afar: its terms are relative to the maximum so far, and when that rises,
+ * the sum follows. The chunks' sums are added in double, which leaves f32 nothing to lose. While
+ * all is -inf, the terms are relative to 0 and vanish; a row that ends so has the loss -inf -
+ * -inf. */
 #define STATISTICS(fn, TARGET, BUILD, T)                                                    \
     TARGET static void fn(const table *r, tg_staircase *stairs, int64_t first, int64_t end) \
     {                                                                                       \
@@ -231,7 +234,8 @@ static void run_part(const tg_call *c, void *user, int64_t part)
     j->run(r, &stairs, first, end);
 }
 
-/* The operands of every kernel here: x [rows, classes] or NULL, label [rows] and weight, a 0-dim one standing for ones. */
+/* The operands of every kernel here: x [rows, classes] or NULL, label [rows] and weight, a 0-dim
+ * one standing for ones. */
 static void run(const tg_call *c, const rows_fn of[][TG_BUILD_COUNT], const tg_array *x,
                 int64_t classes, const tg_array *label, const tg_array *weight,
                 const tg_array *smoothing, const tg_array *statistic, const tg_array *gy)
@@ -284,7 +288,7 @@ static void places_kernel(const tg_call *c)
     run(c, places_rows, NULL, c->attrs[1], c->x + 1, c->x + 2, NULL, NULL, c->x);
 }
 
-/* ---------------------------------------------------------------- ops: private ones, on what the public functions have checked */
+/* --------------------------------- ops: private ones, on what the public functions have checked */
 
 static bool rule_of(tg_rule *r, tg_dtype dtype, tg_shape shape)
 {
@@ -327,8 +331,8 @@ OP(nll_masses, "nll_loss", 3, masses_rule, masses_kernel, .vjp = NULL)
 OP(picks, "nll_loss", 3, rows_rule, picks_kernel, .vjp = picks_vjp)
 OP(places, "nll_grad", 3, places_rule, places_kernel, .vjp = places_vjp)
 
-/* The statistics are a function of x; they reach the other ops detached, so that a row's derivative is formed in one pass, by the ops
- * that know the whole of it. */
+/* The statistics are a function of x; they reach the other ops detached, so that a row's derivative
+ * is formed in one pass, by the ops that know the whole of it. */
 static void losses_vjp(TG_VJP)
 {
     gx[0] = tg_apply_at(t, TG_HERE, &gradients, 6,
@@ -543,11 +547,12 @@ tg_tensor *tg_nll_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor
                   tg_tensor_shape(flat).dim[1], reduction);
 }
 
-/* ---------------------------------------------------------------- samples: a reference that forms every q_j */
+/* ---------------------------------------------------- samples: a reference that forms every q_j */
 
 enum { IGNORED = 2 };
 
-/* The class weights of the samples: no operands, since a loss of classes has no derivative in them. */
+/* The class weights of the samples: no operands, since a loss of classes has no derivative in
+ * them. */
 static double weight_of(int64_t j) { return 0.5 + 0.25 * (double)(j % 7); }
 
 static tg_tensor *weights_for(tg_tape *t, tg_tensor *x)
@@ -558,7 +563,8 @@ static tg_tensor *weights_for(tg_tape *t, tg_tensor *x)
     return (tg_cast)(t, (tg_input)(t, TG_F64, TG_SHAPE(c), w), tg_tensor_dtype(x));
 }
 
-/* x [n, c, ...], labels [n, ...] or probabilities, weighted or not. logs: x are logarithms already. Out: row losses, their sum, their mean. */
+/* x [n, c, ...], labels [n, ...] or probabilities, weighted or not. logs: x are logarithms already.
+ * Out: row losses, their sum, their mean. */
 static void reference(const tg_array *x, const tg_array *target, bool w, bool ignoring, double s,
                       bool logs, tg_reduction reduction, tg_array *y)
 {

@@ -14,7 +14,8 @@ static tg_tensor *unit_like(tg_tape *t, const char *where, tg_tensor *y, int64_t
                       tg_tensor_shape(y));
 }
 
-/* [y's sizes, x's sizes] from the rows stacked so far: concatenated in a tree, so that no array of all of them is needed. */
+/* [y's sizes, x's sizes] from the rows stacked so far: concatenated in a tree, so that no array of
+ * all of them is needed. */
 static tg_tensor *rows(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x, int64_t from,
                        int64_t to)
 {

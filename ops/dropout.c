@@ -1,5 +1,5 @@
-/* dropout: element i falls when word i % 4 of Philox block i / 4 is below p 2^32. The mask is never stored: forward and backward draw the
- * same words. */
+/* dropout: element i falls when word i % 4 of Philox block i / 4 is below p 2^32. The mask is never
+ * stored: forward and backward draw the same words. */
 #include "folds.h"
 
 #if defined(__GNUC__) && defined(__x86_64__)
@@ -20,8 +20,9 @@ static void words_base(const draw *d, uint64_t block, int64_t blocks, uint32_t *
         tg_philox(d->key, d->step, d->ordinal, block + (uint64_t)k, out + 4 * k);
 }
 
-/* tg_philox for consecutive blocks. A lane of 64 bits holds one 32-bit word of a counter in its lower half; the upper half is rubbish at which neither
- * the widening product nor an xor of lower halves looks. Blocks are dealt to lanes so that unpacking leaves them in order. */
+/* tg_philox for consecutive blocks. A lane of 64 bits holds one 32-bit word of a counter in its
+ * lower half; the upper half is rubbish at which neither the widening product nor an xor of lower
+ * halves looks. Blocks are dealt to lanes so that unpacking leaves them in order. */
 #define WORDS(fn, TARGET, LANES, PRODUCT, FIRST, SECOND, ...)                                      \
     TARGET static void fn(const draw *d, uint64_t block, int64_t blocks, uint32_t *out)            \
     {                                                                                              \
@@ -123,7 +124,7 @@ tg_tensor *tg_dropout_at(tg_tape *t, const char *where, tg_tensor *x, double p)
                        &ordinal);
 }
 
-/* ---------------------------------------------------------------- samples: in evaluation mode, where values are checked */
+/* ---------------------------------------- samples: in evaluation mode, where values are checked */
 
 static double same(const double *x) { return x[0]; }
 static tg_tensor *record_third(tg_tape *t, tg_tensor *const *x)

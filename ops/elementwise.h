@@ -7,21 +7,23 @@
 #include "../graph/base.h"
 #include "math.h"
 
-/* Zeros of x's shape: the derivative of what is piecewise constant. Not a missing gradient, so that the path stays differentiable, and not 0 times
- * something, which could be NaN. */
+/* Zeros of x's shape: the derivative of what is piecewise constant. Not a missing gradient, so that
+ * the path stays differentiable, and not 0 times something, which could be NaN. */
 static inline tg_tensor *zeros_like(tg_tape *t, const char *where, tg_tensor *x)
 {
     return tg_base_expand(t, where, tg_constant_like(t, x, 0), tg_tensor_shape(x));
 }
 
-/* A number that is an operand. None when x is missing: the op itself then says so, under its own name. */
+/* A number that is an operand. None when x is missing: the op itself then says so, under its own
+ * name. */
 static inline tg_tensor *number_like(tg_tape *t, const char *where, const tg_tensor *x,
                                      double value)
 {
     return x ? tg_constant_like(t, x, value) : NULL;
 }
 
-/* sigmoid(x) sigmoid(-x), the derivative of sigmoid and the second one of softplus, without cancellation. */
+/* sigmoid(x) sigmoid(-x), the derivative of sigmoid and the second one of softplus, without
+ * cancellation. */
 tg_tensor *tg_sigmoid_slope(tg_tape *t, const char *where, tg_tensor *x);
 
 #define OP_1(op_name, spans, rule_of_vjp)                                                     \
@@ -67,7 +69,8 @@ tg_tensor *tg_sigmoid_slope(tg_tape *t, const char *where, tg_tensor *x);
         return __VA_ARGS__;                             \
     }
 
-/* Samples and tg_info of an op tg_<name>(t, x) over an interval, and of one of two operands over another each. */
+/* Samples and tg_info of an op tg_<name>(t, x) over an interval, and of one of two operands over
+ * another each. */
 #define INFO_1(name, formula_text, low, high, ...)                         \
     RECORD(name, (tg_##name)(t, x[0]))                                     \
     ELEMENT_1(name, __VA_ARGS__)                                           \

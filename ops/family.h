@@ -2,7 +2,8 @@
 #ifndef TG_FAMILY_H
 #define TG_FAMILY_H
 
-/* Ops recorded inside an op's public function, or inside its vjp, carry the position of the user's call. */
+/* Ops recorded inside an op's public function, or inside its vjp, carry the position of the user's
+ * call. */
 #undef TG_HERE
 #define TG_HERE where
 

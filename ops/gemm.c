@@ -1,5 +1,6 @@
-/* One matrix product on one thread, by the fastest library for its shape. Measured on Zen 5, f32: from 2 MFLOP on oneDNN is ahead (by up to
- * a quarter), below OpenBLAS; under 4096 multiplications both cost more to call than to run. */
+/* One matrix product on one thread, by the fastest library for its shape. Measured on Zen 5, f32:
+ * from 2 MFLOP on oneDNN is ahead (by up to a quarter), below OpenBLAS; under 4096 multiplications
+ * both cost more to call than to run. */
 #define _GNU_SOURCE
 #include "gemm.h"
 #include <dlfcn.h>
@@ -47,8 +48,9 @@ bool tg_gemm_wants_copy(int64_t m, int64_t n, int64_t k, const tg_matrix *b)
     return !library_fits(m, n, k) || (m >= 24 && n >= 24 && k >= 16 && !is_large(m, n, k));
 }
 
-/* Libraries are loaded by the first product that wants them: linked, they would cost every program milliseconds and megabytes. Without them
- * gemm_small.c multiplies, right for any size and slow for large ones; which it is stays so for the life of the process. */
+/* Libraries are loaded by the first product that wants them: linked, they would cost every program
+ * milliseconds and megabytes. Without them gemm_small.c multiplies, right for any size and slow for
+ * large ones; which it is stays so for the life of the process. */
 
 #if TG_HAVE_DNNL
 #define TEXT_OF(x) #x
@@ -77,7 +79,8 @@ static void dnnl_load(void)
     memcpy(&dnnl_product, &product_symbol, sizeof dnnl_product);
 }
 
-/* oneDNN takes as many threads as OpenMP would give it, one inside a parallel region. omp_set_num_threads concerns the calling thread alone. */
+/* oneDNN takes as many threads as OpenMP would give it, one inside a parallel region.
+ * omp_set_num_threads concerns the calling thread alone. */
 static bool multiply_by_dnnl(const tg_matrix *a, const tg_matrix *b, void *c, int64_t ldc)
 {
     if (pthread_once(&dnnl_once, dnnl_load) != 0 || !dnnl_product) return false;
@@ -114,8 +117,9 @@ static bool blas_symbol(void *library, const char *name, void *pointer)
     return symbol;
 }
 
-/* The name alone comes first, for what the program has loaded already: two BLAS libraries in one process would take functions from each other. Then
- * the file that was found when tapegrad was built, and for a machine where it lies elsewhere the name once more. */
+/* The name alone comes first, for what the program has loaded already: two BLAS libraries in one
+ * process would take functions from each other. Then the file that was found when tapegrad was
+ * built, and for a machine where it lies elsewhere the name once more. */
 static void blas_load(void)
 {
     static const char path[] = TG_CBLAS_LIBRARY;
@@ -130,11 +134,13 @@ static void blas_load(void)
                   blas_symbol(library, "cblas_dgemv", &blas.dgemv);
 }
 
-/* One call at a time in the whole process: a serial OpenBLAS built without locks, as Debian's is, hands one work buffer to two threads (0.3.21: some
- * in a hundred products of size 32 wrong on four threads). Parts that run side by side therefore go to oneDNN when they can. */
+/* One call at a time in the whole process: a serial OpenBLAS built without locks, as Debian's is,
+ * hands one work buffer to two threads (0.3.21: some in a hundred products of size 32 wrong on four
+ * threads). Parts that run side by side therefore go to oneDNN when they can. */
 static pthread_mutex_t blas_mutex = PTHREAD_MUTEX_INITIALIZER;
 
-/* A vector times a large matrix reads the matrix once: OpenBLAS's products are up to eight times slower at that than its gemv. */
+/* A vector times a large matrix reads the matrix once: OpenBLAS's products are up to eight times
+ * slower at that than its gemv. */
 static bool multiply_by_blas(tg_dtype dtype, const tg_matrix *a, const tg_matrix *b, void *c,
                              int64_t ldc)
 {

@@ -12,8 +12,9 @@ bool tg_gemm_is_small(int64_t m, int64_t n, int64_t k, const tg_matrix *b)
     return b->column == 1 ? m >= 4 || n * k <= 1024 : k <= DEPTH && (m >= 4 || n * k <= 64);
 }
 
-/* One panel of at most W columns of b times all rows of a. Rows of b are read W wide, but for the last row of a narrower panel, which could
- * reach over the end of b; likewise rows of c are written W wide, in order, where the excess falls on rows still to be written (`over`). */
+/* One panel of at most W columns of b times all rows of a. Rows of b are read W wide, but for the
+ * last row of a narrower panel, which could reach over the end of b; likewise rows of c are written
+ * W wide, in order, where the excess falls on rows still to be written (`over`). */
 #define ROWS_OF(sum)                                                 \
     for (; i < wide; i++, x += ai) *(vector *)(c + i * ldc) = sum;   \
     for (; i < m; i++, x += ai) {                                    \
@@ -94,7 +95,8 @@ bool tg_gemm_is_small(int64_t m, int64_t n, int64_t k, const tg_matrix *b)
         }                                                                                         \
     }
 
-/* A column: the plain sums. Rows of up to four numbers without gaps are what the compiler can vectorise. */
+/* A column: the plain sums. Rows of up to four numbers without gaps are what the compiler can
+ * vectorise. */
 #define COLUMN(fn, TARGET, T)                                                                \
     TARGET static void fn(const tg_matrix *a, const tg_matrix *b, int64_t j, T *restrict c,  \
                           int64_t ldc)                                                       \
@@ -144,7 +146,8 @@ bool tg_gemm_is_small(int64_t m, int64_t n, int64_t k, const tg_matrix *b)
         }                                                                                    \
     }
 
-/* Columns of b in panels as wide as the build's vectors; a b that is not row-major is packed, up to 256 rows of it, else taken column by column. */
+/* Columns of b in panels as wide as the build's vectors; a b that is not row-major is packed, up to
+ * 256 rows of it, else taken column by column. */
 #define SMALL(fn, TARGET, BUILD, T)                                                            \
     PANEL(fn##_4, TARGET, T, 4)                                                                \
     PANEL(fn##_8, TARGET, T, 8)                                                                \

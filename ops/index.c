@@ -1,5 +1,5 @@
-/* gather, index_select, embedding, scatter_add. Gradients of repeated indices add up in the order of the source, whatever the threads: work is cut so
- * that each destination belongs to one part. */
+/* gather, index_select, embedding, scatter_add. Gradients of repeated indices add up in the order
+ * of the source, whatever the threads: work is cut so that each destination belongs to one part. */
 #include "folds.h"
 #include <string.h>
 
@@ -31,7 +31,8 @@ static bool index_fits(tg_rule *r, tg_type index)
 
 /* ---------------------------------------------------------------- gather and scatter_add
  *
- * Both walk the index in row-major order; `far` is the operand that is indexed along the axis (x of gather, y of scatter_add), `near` the other. */
+ * Both walk the index in row-major order; `far` is the operand that is indexed along the axis (x of
+ * gather, y of scatter_add), `near` the other. */
 
 typedef struct walk {
     const tg_array *index, *near, *far;
@@ -236,7 +237,7 @@ tg_tensor *tg_scatter_add_at(tg_tape *t, const char *where, tg_tensor *x, int ax
                        (int64_t[]){k});
 }
 
-/* ---------------------------------------------------------------- index_select: slices [outer, i, inner] of [outer, size, inner] */
+/* ------------------------------- index_select: slices [outer, i, inner] of [outer, size, inner] */
 
 typedef struct slices {
     int64_t outer, n, size, inner; /* n slices are chosen, of `size` */

@@ -1,4 +1,5 @@
-/* Shuffles of two vectors of 2, 4, 8 or 16 lanes: LOW and HIGH alternate the lanes of their lower and higher halves, EVEN and ODD undo that. Private. */
+/* Shuffles of two vectors of 2, 4, 8 or 16 lanes: LOW and HIGH alternate the lanes of their lower
+ * and higher halves, EVEN and ODD undo that. Private. */
 #ifndef TG_LANES_H
 #define TG_LANES_H
 

@@ -1,4 +1,5 @@
-/* Losses that compare element by element: mse, l1, huber, and binary cross-entropy on probabilities and on logits. */
+/* Losses that compare element by element: mse, l1, huber, and binary cross-entropy on probabilities
+ * and on logits. */
 #include "loss.h"
 #include "elementwise.h"
 #include <math.h>
@@ -44,7 +45,7 @@ tg_tensor *tg_l1_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor 
     return tg_loss_reduce(t, TG_HERE, "l1_loss", tg_abs(t, tg_sub(t, x, target)), reduction);
 }
 
-/* ---------------------------------------------------------------- huber: a is the difference, b is delta */
+/* ------------------------------------------------------- huber: a is the difference, b is delta */
 
 TG_MAP_2(huber_span, ABS(a) <= b ? (T)0.5 * a * a : b * (ABS(a) - (T)0.5 * b))
 
@@ -66,7 +67,7 @@ tg_tensor *tg_huber_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tens
     return tg_loss_reduce(t, TG_HERE, "huber_loss", y, reduction);
 }
 
-/* ---------------------------------------------------------------- binary cross-entropy on probabilities */
+/* -------------------------------------------------------- binary cross-entropy on probabilities */
 
 #define AT_LEAST_MINUS_100(x) ((x) < -100 ? -100 : (x))
 #define OUTSIDE(x) (!((x) >= 0 && (x) <= 1))
@@ -99,7 +100,8 @@ TG_EACH_BUILD(BCE, bce_f32, float)
 TG_EACH_BUILD(BCE, bce_f64, double)
 static const tg_spans bce_span = {{TG_BUILDS(bce_f32), TG_BUILDS(bce_f64), {0}, {0}}};
 
-/* ln(1 - p) - ln p, the derivative by the target; its own derivative is, as that of the other gradient by the target, -1 / max(p (1 - p), 1e-12). */
+/* ln(1 - p) - ln p, the derivative by the target; its own derivative is, as that of the other
+ * gradient by the target, -1 / max(p (1 - p), 1e-12). */
 TG_MAP_1(bce_odds_span, AT_LEAST_MINUS_100(LOG1P(-x)) - AT_LEAST_MINUS_100(LOG(x)))
 
 static tg_tensor *bounded_variance(tg_tape *t, const char *where, tg_tensor *p)
@@ -130,9 +132,10 @@ tg_tensor *tg_bce_loss_at(tg_tape *t, const char *where, tg_tensor *p, tg_tensor
                           reduction);
 }
 
-/* ---------------------------------------------------------------- binary cross-entropy on logits: a the logit, b the target, c its weight */
+/* ---------------------- binary cross-entropy on logits: a the logit, b the target, c its weight */
 
-/* w t softplus(-z) + (1 - t) softplus(z), and w softplus(z): a term that weighs 0 is exactly 0 whatever z, by a choice after the product. */
+/* w t softplus(-z) + (1 - t) softplus(z), and w softplus(z): a term that weighs 0 is exactly 0
+ * whatever z, by a choice after the product. */
 #define SOFTPLUS_SUMS(suffix, T)                                                                 \
     TG_INLINE T weighed_##suffix(T z, T w, int build)                                            \
     {                                                                                            \
@@ -224,7 +227,7 @@ tg_tensor *tg_bce_with_logits_at(tg_tape *t, const char *where, tg_tensor *z, tg
     return tg_bce_with_logits_loss(t, z, target, NULL, TG_REDUCE_MEAN);
 }
 
-/* ---------------------------------------------------------------- samples: each loss with each reduction */
+/* ------------------------------------------------------- samples: each loss with each reduction */
 
 static void sample_of(const tg_array *x, tg_array *y,
                       double (*loss)(double x, double target, double more), const double *more,

@@ -4,7 +4,8 @@
 
 #include "folds.h"
 
-/* Whether loss `name` can go on: prediction and target are f32 or f64, of one dtype and shape; else the tape is in error. */
+/* Whether loss `name` can go on: prediction and target are f32 or f64, of one dtype and shape; else
+ * the tape is in error. */
 bool tg_loss_fits(tg_tape *t, const char *where, const char *name, tg_tensor *prediction,
                   tg_tensor *target);
 

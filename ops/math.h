@@ -1,8 +1,8 @@
-/* Elementary functions for kernel expressions: EXP(x), LOG(x), ... work on float and double through _Generic and use the constant `build` of the kernel
- * they stand in. Private.
+/* Elementary functions for kernel expressions: EXP(x), LOG(x), ... work on float and double through
+ * _Generic and use the constant `build` of the kernel they stand in. Private.
  *
- * The functions are our own C, neither libm's nor a library's; math_f32.h, math_f64.h and math_trig.h state their errors.
- */
+ * The functions are our own C, neither libm's nor a library's; math_f32.h, math_f64.h and
+ * math_trig.h state their errors. */
 #ifndef TG_MATH_H
 #define TG_MATH_H
 
@@ -42,7 +42,8 @@ TG_INLINE float sigmoid_f32(float x, int build)
     return (x >= 0 ? 1 : e) / (1 + e);
 }
 
-/* The quotient is put right by what its denominator lost; 1 / (1 + e) is the quotient or what is missing to 1. */
+/* The quotient is put right by what its denominator lost; 1 / (1 + e) is the quotient or what is
+ * missing to 1. */
 TG_INLINE double sigmoid_f64(double x)
 {
     const double e = exp_f64(-fabs(x)), d = 1 + e, d_rest = (1 - d) + e, q = (x >= 0 ? 1 : e) / d;
@@ -51,7 +52,8 @@ TG_INLINE double sigmoid_f64(double x)
 
 #define SIGMOID(x) TG_CALL_1(x, sigmoid)
 
-/* Their derivatives, which don't cancel: sigmoid(x) sigmoid(-x) and 1 / cosh^2 x, of e = e^-|x| and of e = e^(-2|x|). */
+/* Their derivatives, which don't cancel: sigmoid(x) sigmoid(-x) and 1 / cosh^2 x, of e = e^-|x| and
+ * of e = e^(-2|x|). */
 #define SIGMOID_SLOPE(e) ((e) / ((1 + (e)) * (1 + (e))))
 #define TANH_SLOPE(e) (4 * SIGMOID_SLOPE(e))
 

@@ -1,16 +1,18 @@
 /* Elementary functions in float, and rounding to integers. Private.
  *
- * No branches, only selections, so that compilers vectorise the loops around the functions. `build` is a constant, 0 for processors without fused
- * multiply-add; on all others the bits are the same, in vectors and out of them. Every operation is an IEEE operation spelled out (compile with
+ * No branches, only selections, so that compilers vectorise the loops around the functions. `build`
+ * is a constant, 0 for processors without fused multiply-add; on all others the bits are the same,
+ * in vectors and out of them. Every operation is an IEEE operation spelled out (compile with
  * -ffp-contract=off).
  *
- * Largest errors in units in the last place, over all of f32, denormal results included (tests/test_math.c):
+ * Largest errors in units in the last place, over all of f32, denormal results included
+ * (tests/test_math.c):
  *   exp 1.1, exp_below 1 above -3 and 4.5 in all, expm1 1.7, log 0.9, log1p 1.4, log1p_unit 1.4, tanh 1.5, erf 1.3, pow 0.55, sin and cos 0.51,
  *   normal_cdf 8 in the far left tail
  *
- * The polynomials are minimax fits (Remez exchange in 200-bit arithmetic, weighted for the relative error of the function; coefficients rounded
- * one by one from the lowest, the others fitted again after each); the error of each fit stands beside it.
- */
+ * The polynomials are minimax fits (Remez exchange in 200-bit arithmetic, weighted for the relative
+ * error of the function; coefficients rounded one by one from the lowest, the others fitted again
+ * after each); the error of each fit stands beside it. */
 #ifndef TG_MATH_F32_H
 #define TG_MATH_F32_H
 
@@ -90,8 +92,9 @@ TG_INLINE float reduce_exp(float x, float *t, int build)
     return fma_f32(n, -LN2_LOW_F32, fma_f32(n, -LN2_HIGH_F32, x, build), build);
 }
 
-/* e^(x + low), |low| <= 0.1 being what was lost in rounding x. The power of two is multiplied in halves: its exponent may be out of range while the
- * result is not, and a denormal result is rounded once. */
+/* e^(x + low), |low| <= 0.1 being what was lost in rounding x. The power of two is multiplied in
+ * halves: its exponent may be out of range while the result is not, and a denormal result is
+ * rounded once. */
 TG_INLINE float exp_sum_f32(float x, float low, int build)
 {
     x = x > 89.0f ? 89.0f : x;
@@ -114,8 +117,9 @@ TG_INLINE float exp_narrow_f32(float x, int build)
     return p * f32_of_bits((bits_of_f32(t) << 23) + bits_of_f32(1));
 }
 
-/* e^x for x <= 0 or NaN, where x is what is left of a number when its row's maximum is taken away; 0 for what would be a denormal number, which would
- * take several times as long. ln 2 in one piece moves the result by |x| 2^-28 of it: a tenth of what rounding x may have moved it already. */
+/* e^x for x <= 0 or NaN, where x is what is left of a number when its row's maximum is taken away;
+ * 0 for what would be a denormal number, which would take several times as long. ln 2 in one piece
+ * moves the result by |x| 2^-28 of it: a tenth of what rounding x may have moved it already. */
 TG_INLINE float exp_below_f32(float x, int build)
 {
     const float rounder = ROUNDER_F32 + 127; /* the exponent's bias comes along */
@@ -185,7 +189,8 @@ TG_INLINE float log_f32(float x, int build)
     return edge_log(join_log(m - 1, (float)e, build), x);
 }
 
-/* 1 + x only chooses the power of two; the mantissa is made from x itself: x / 2^e + (1 / 2^e - 1). */
+/* 1 + x only chooses the power of two; the mantissa is made from x itself: x / 2^e + (1 / 2^e -
+ * 1). */
 TG_INLINE float log1p_f32(float x, int build)
 {
     const float u = 1 + x;
@@ -204,7 +209,7 @@ TG_INLINE float log1p_unit_f32(float x, int build)
     return join_log(halve ? 0.5f * x - 0.5f : x, halve ? 1.0f : 0.0f, build);
 }
 
-/* ---------------------------------------------------------------- tanh, erf, the normal distribution */
+/* ----------------------------------------------------------- tanh, erf, the normal distribution */
 
 TG_INLINE float tanh_f32(float x, int build)
 {
@@ -267,7 +272,8 @@ TG_INLINE float normal_cdf_f32(float x, float *bell, int build)
 
 /* ---------------------------------------------------------------- sin, cos
  *
- * In double, for |x| < TRIG_LIMIT; beyond, and for infinities and NaN, the caller takes sin_turned_far_f64. */
+ * In double, for |x| < TRIG_LIMIT; beyond, and for infinities and NaN, the caller takes
+ * sin_turned_far_f64. */
 
 /* sin(x + turn pi/2) */
 TG_INLINE float sin_turned_f32(float x, int turn, int build)
@@ -291,7 +297,7 @@ TG_INLINE float sin_turned_f32(float x, int turn, int build)
     return (float)f64_of_bits(bits_of_f64(y) ^ (quarter & 2) << 62);
 }
 
-/* ---------------------------------------------------------------- pow: 2^(b log2 |a|) in double, and C's rules for the rest */
+/* ------------------------------------ pow: 2^(b log2 |a|) in double, and C's rules for the rest */
 
 TG_INLINE double log2_in_f64(float x, int build)
 {

@@ -1,13 +1,15 @@
-/* Exponentials, logarithms, powers, hyperbolic functions, the error function and the normal distribution in double. Private.
+/* Exponentials, logarithms, powers, hyperbolic functions, the error function and the normal
+ * distribution in double. Private.
  *
- * No branches, only selections, so that compilers vectorise the loops around the functions; only additions, multiplications, divisions and operations
- * on bits, each rounded as IEEE 754 has it and none contracted (compile with -ffp-contract=off): a result has the same bits on every processor, in
- * vectors and out of them. tests/test_math.c measures the largest errors in units in the last place:
+ * No branches, only selections, so that compilers vectorise the loops around the functions; only
+ * additions, multiplications, divisions and operations on bits, each rounded as IEEE 754 has it and
+ * none contracted (compile with -ffp-contract=off): a result has the same bits on every processor,
+ * in vectors and out of them. tests/test_math.c measures the largest errors in units in the last
+ * place:
  *   exp 0.8, exp_below 0.8, expm1 1.1, log 0.8, log1p 1.2, pow 0.9, tanh 1.8, sinh 1.6, cosh 1.3, erf 1, erfc 1.6, normal_cdf 1.9
  *
- * The polynomials are minimax fits with double coefficients, each in two or four interleaved sums, which shortens the chain of operations; the error
- * of a fit stands beside it.
- */
+ * The polynomials are minimax fits with double coefficients, each in two or four interleaved sums,
+ * which shortens the chain of operations; the error of a fit stands beside it. */
 #ifndef TG_MATH_F64_H
 #define TG_MATH_F64_H
 
@@ -68,8 +70,8 @@ TG_INLINE double exp_beyond_f64(double r, double rest)
     return r2 * 0.5 + (r2 * (r * q) + (rest + rest * r));
 }
 
-/* 2^(n + more) p for t that carries n. The power of two is multiplied in halves: its exponent may be out of range while the result is not, and a
- * denormal result is rounded once. */
+/* 2^(n + more) p for t that carries n. The power of two is multiplied in halves: its exponent may
+ * be out of range while the result is not, and a denormal result is rounded once. */
 TG_INLINE double scale_exp_f64(double p, double t, int more)
 {
     const uint64_t bias = 1023, n = bits_of_f64(t) + (uint64_t)(int64_t)more;
@@ -87,7 +89,8 @@ TG_INLINE double exp_sum_f64(double x, double low)
 
 TG_INLINE double exp_f64(double x) { return exp_sum_f64(x, 0); }
 
-/* e^x for x <= 0 or NaN; 0 for what would be a denormal number, which would take several times as long. */
+/* e^x for x <= 0 or NaN; 0 for what would be a denormal number, which would take several times as
+ * long. */
 TG_INLINE double exp_below_f64(double x)
 {
     double t, rest;
@@ -130,8 +133,8 @@ TG_INLINE double split_log_f64(double x, double *e)
     return f64_of_bits((i & 0xfffffffffffffu) + SQRT_HALF_BITS_F64);
 }
 
-/* e ln 2 + ln(1 + f) + low for f in [sqrt(1/2) - 1, sqrt(2) - 1]. With s = f / (2 + f) it is ln((1 + s) / (1 - s)) = 2 s + s z l(z), and
- * 2 s = f - s f = f - f^2 / 2 + s f^2 / 2. */
+/* e ln 2 + ln(1 + f) + low for f in [sqrt(1/2) - 1, sqrt(2) - 1]. With s = f / (2 + f) it is ln((1
+ * + s) / (1 - s)) = 2 s + s z l(z), and 2 s = f - s f = f - f^2 / 2 + s f^2 / 2. */
 TG_INLINE double join_log_f64(double f, double e)
 {
     const double s = f / (2 + f), z = s * s, square = 0.5 * f * f;
@@ -161,7 +164,8 @@ TG_INLINE double log_f64(double x)
     return edge_log_f64(join_log_f64(m - 1, e), x);
 }
 
-/* 1 + x only chooses the power of two; the mantissa is made from x itself: x / 2^e + (1 / 2^e - 1). */
+/* 1 + x only chooses the power of two; the mantissa is made from x itself: x / 2^e + (1 / 2^e -
+ * 1). */
 TG_INLINE double log1p_f64(double x)
 {
     const double u = 1 + x;
@@ -183,7 +187,8 @@ TG_INLINE double log_pair_f64(double x, double *low)
     const double d = 2 + f, d_rest = f - (d - 2), s = f / d, sd = s * d;
     const double s_rest = ((f - sd) - product_rest_f64(s, d, sd) - s * d_rest) / d;
     const double z = s * s, z_rest = product_rest_f64(s, s, z) + 2 * (s * s_rest);
-    /* (ln((1 + s) / (1 - s)) / s - 2 - 2 z / 3) / z^2 for z = s^2 <= 0.02945, 2^-69 of the logarithm */
+    /* (ln((1 + s) / (1 - s)) / s - 2 - 2 z / 3) / z^2 for z = s^2 <= 0.02945, 2^-69 of the
+     * logarithm */
     const double z2 = z * z;
     const double l0 =
         ((0x1.e01971bc08f3ap-4 * z2 + 0x1.3b13a9cbb9294p-3) * z2 + 0x1.c71c71c74c77ap-3) * z2 +
@@ -237,8 +242,8 @@ TG_INLINE double pow_f64(double a, double b)
 
 /* ---------------------------------------------------------------- tanh, sinh, cosh */
 
-/* With E = e^(2|x|) - 1: E / (E + 2) where it is small, else 1 - 2 / (E + 2). The small quotient q is put right by what the sums lost, times
- * 1 / (E + 2) = (1 - q) / 2. */
+/* With E = e^(2|x|) - 1: E / (E + 2) where it is small, else 1 - 2 / (E + 2). The small quotient q
+ * is put right by what the sums lost, times 1 / (E + 2) = (1 - q) / 2. */
 TG_INLINE double tanh_f64(double x)
 {
     const double a = fabs(x);
@@ -279,7 +284,7 @@ TG_INLINE double sinh_f64(double x)
     return copysign(a < 1 ? a + a * (z * p) : h - 0.25 / h, x);
 }
 
-/* ---------------------------------------------------------------- erf, erfc, the normal distribution */
+/* ----------------------------------------------------------- erf, erfc, the normal distribution */
 
 /* erf(a) for a <= 0.88 */
 TG_INLINE double erf_near_f64(double a)
@@ -306,8 +311,9 @@ TG_INLINE double erf_near_f64(double a)
     return a + a * p;
 }
 
-/* e^(-(square + more)) g(a) / (1 + 2a) for square + more = (a + a_rest)^2, 0 <= a <= 27.7: that is erfc(a + a_rest). The product and the quotient are
- * put right by what their parts lost in rounding. */
+/* e^(-(square + more)) g(a) / (1 + 2a) for square + more = (a + a_rest)^2, 0 <= a <= 27.7: that is
+ * erfc(a + a_rest). The product and the quotient are put right by what their parts lost in
+ * rounding. */
 TG_INLINE double erfc_tail_f64(double a, double a_rest, double square, double more, double *bell)
 {
     const double s = (a - 4) / (a + 4), middle = 0x1.3ba5916e9fd7fp+0;

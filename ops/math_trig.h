@@ -1,9 +1,9 @@
 /* sin, cos, tan, atan and atan2 in double, made as the functions of math_f64.h are. Private.
  *
- * The forms without branches hold for |x| < TRIG_LIMIT; beyond, and for infinities and NaN, a caller takes the _far ones, whose reduction knows 2/pi to
- * 1280 bits: their error is the same for every finite argument. Largest errors in units in the last place (tests/test_math.c):
- *   sin 0.9, cos 0.9, tan 1.5, atan 1.6, atan2 1.8
- */
+ * The forms without branches hold for |x| < TRIG_LIMIT; beyond, and for infinities and NaN, a
+ * caller takes the _far ones, whose reduction knows 2/pi to 1280 bits: their error is the same for
+ * every finite argument. Largest errors in units in the last place (tests/test_math.c):
+ *   sin 0.9, cos 0.9, tan 1.5, atan 1.6, atan2 1.8 */
 #ifndef TG_MATH_TRIG_H
 #define TG_MATH_TRIG_H
 
@@ -11,7 +11,8 @@
 
 #define TRIG_LIMIT 0x1p20
 
-/* x = k pi/2 + r + *rest; returns r, and k's lowest two bits in those of *quarter. pi/2 is taken in pieces of 33 bits: times k they are exact. */
+/* x = k pi/2 + r + *rest; returns r, and k's lowest two bits in those of *quarter. pi/2 is taken in
+ * pieces of 33 bits: times k they are exact. */
 TG_INLINE double reduce_turn_f64(double x, double *rest, uint64_t *quarter)
 {
     const double t = x * 0x1.45f306dc9c883p-1 + ROUNDER_F64, k = t - ROUNDER_F64;
@@ -96,8 +97,8 @@ TG_INLINE double tan_f64(double x)
     return fabs(x) < 0x1p-27 ? x : y;
 }
 
-/* reduce_turn_f64 for finite |x| >= TRIG_LIMIT. With x = m 2^e for an integer m, those words of 2/pi are multiplied by m which give neither multiples of
- * 4 nor less than 2^-160. */
+/* reduce_turn_f64 for finite |x| >= TRIG_LIMIT. With x = m 2^e for an integer m, those words of
+ * 2/pi are multiplied by m which give neither multiples of 4 nor less than 2^-160. */
 static inline double reduce_far_f64(double x, double *rest, uint64_t *quarter)
 {
     static const uint32_t two_over_pi[40] = {
@@ -167,7 +168,8 @@ static inline double tan_far_f64(double x)
 
 /* ---------------------------------------------------------------- atan, atan2 */
 
-/* The angle of (x, y), from the smaller coordinate over the larger, turned by pi/4 where that is above tan pi/8. */
+/* The angle of (x, y), from the smaller coordinate over the larger, turned by pi/4 where that is
+ * above tan pi/8. */
 TG_INLINE double atan2_f64(double y, double x)
 {
     const double ay = fabs(y), ax = fabs(x);

@@ -1,5 +1,6 @@
-/* matmul and linear. How a product is laid out (which operand is copied, where it is cut for threads) is a function of the node's shapes and strides
- * alone, so that its bits are too; no cut goes along the inner dimension. */
+/* matmul and linear. How a product is laid out (which operand is copied, where it is cut for
+ * threads) is a function of the node's shapes and strides alone, so that its bits are too; no cut
+ * goes along the inner dimension. */
 #include "../graph/base.h"
 #include "folds.h"
 #include "gemm.h"
@@ -86,8 +87,9 @@ static void copy_operand(product *p, operand *o)
     p->scratch += (o->matrices * count * (int64_t)p->element + 63) / 64 * 64;
 }
 
-/* How many parts a product is cut into for threads. Cutting is not free on one thread: measured with oneDNN, parts along the longer side cost
- * nothing from 12 MFLOP a part on, from 6 where a is read transposed; more than four want to be larger. */
+/* How many parts a product is cut into for threads. Cutting is not free on one thread: measured
+ * with oneDNN, parts along the longer side cost nothing from 12 MFLOP a part on, from 6 where a is
+ * read transposed; more than four want to be larger. */
 static int64_t parts_of(double multiplications, bool turned_a)
 {
     if (multiplications >= 1e9) return 16;
@@ -277,7 +279,8 @@ static tg_tensor *flat(tg_tape *t, const char *where, tg_tensor *x)
     return tg_reshape(t, x, TG_SHAPE(rows, shape.dim[shape.ndim - 1]));
 }
 
-/* linear: b is read as [n, k]. Seeing it turned through a view would do for the values, but its gradient would come out turned. */
+/* linear: b is read as [n, k]. Seeing it turned through a view would do for the values, but its
+ * gradient would come out turned. */
 static bool linear_rule(tg_rule *r)
 {
     const tg_shape x = r->x[0].shape, w = r->x[1].shape;
@@ -306,7 +309,8 @@ static const tg_op linear = {.size = sizeof(tg_op),
                              .prepare = prepare,
                              .vjp = linear_vjp};
 
-/* A b without batch sums its gradient over a's batch: as one flat product rather than many that are then added. */
+/* A b without batch sums its gradient over a's batch: as one flat product rather than many that are
+ * then added. */
 static void vjp(TG_VJP)
 {
     tg_tensor *a = x[0], *b = x[1], *g = gy;

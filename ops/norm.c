@@ -1,5 +1,6 @@
-/* layer_norm. A row x becomes z w + b with z = (x - mean) r, r = (variance + eps)^(-1/2). With h = gy w and P(h) = h - mean(h) - z mean(h z), the
- * gradient of x is r P(h); those of w and b are the sums of gy z and of gy over the rows. */
+/* layer_norm. A row x becomes z w + b with z = (x - mean) r, r = (variance + eps)^(-1/2). With h =
+ * gy w and P(h) = h - mean(h) - z mean(h z), the gradient of x is r P(h); those of w and b are the
+ * sums of gy z and of gy over the rows. */
 #include "folds.h"
 #include "math.h"
 
@@ -28,8 +29,9 @@ typedef void (*join_fn)(const table *r, int64_t part);
     for (int half_ = GROUP / 2; half_ > 0; half_ /= 2) \
         for (int l_ = 0; l_ < half_; l_++) (lane)[l_] += (lane)[l_ + half_];
 
-/* Mean and squared deviations of a row, and with h = g w the sums of h and of h (x - mean), in one pass over memory: chunk by chunk about the
- * chunk's own mean, corrected for its rounding, then joined (Chan, Golub and LeVeque 1983). */
+/* Mean and squared deviations of a row, and with h = g w the sums of h and of h (x - mean), in one
+ * pass over memory: chunk by chunk about the chunk's own mean, corrected for its rounding, then
+ * joined (Chan, Golub and LeVeque 1983). */
 #define MOMENTS(fn, TARGET, BUILD, T)                                                           \
     TARGET TG_ALWAYS_INLINE void fn(const T *x, const T *g, const T *w, int64_t n, T *of_row)   \
     {                                                                                           \
@@ -227,7 +229,7 @@ static void gradient_kernel(const tg_call *c)
     if (has_sums(c)) tg_parallel(c, (2 * j.r.n + CHUNK - 1) / CHUNK, join_part, &j);
 }
 
-/* ---------------------------------------------------------------- ops: private ones, on what the public function has checked */
+/* ----------------------------------- ops: private ones, on what the public function has checked */
 
 static bool forward_rule(tg_rule *r)
 {
@@ -294,8 +296,9 @@ static tg_tensor *projected(tg_tape *t, const char *where, tg_tensor *a, tg_tens
     return tg_sub(t, tg_sub(t, a, row_mean(t, TG_HERE, a)), tg_mul(t, z, of_z));
 }
 
-/* x, w, g, eps. With a the gradient of r P(h): h gets u = r P(a), and x, through r and z, -r (r z K + mean(h z) u + mean(a z) r P(h)) with K =
- * mean(a P(h)). A sum of v z over a row gives x r P(v). */
+/* x, w, g, eps. With a the gradient of r P(h): h gets u = r P(a), and x, through r and z, -r (r z K
+ * + mean(h z) u + mean(a z) r P(h)) with K = mean(a P(h)). A sum of v z over a row gives x r
+ * P(v). */
 static void gradient_vjp(TG_VJP)
 {
     const bool has_sums = attrs[0] != 0, has_w = tg_tensor_shape(x[1]).ndim == 1;
@@ -323,7 +326,8 @@ static void gradient_vjp(TG_VJP)
 
 /* ---------------------------------------------------------------- public function */
 
-/* One of w and b: of x's last sizes and x's dtype. As a row, or, when there is none, the number that changes nothing. */
+/* One of w and b: of x's last sizes and x's dtype. As a row, or, when there is none, the number
+ * that changes nothing. */
 static tg_tensor *as_row(tg_tape *t, const char *where, tg_tensor *x, tg_shape inner,
                          const char *name, tg_tensor *v, double nothing)
 {

@@ -1,14 +1,19 @@
-/* tapegrad: the ops. One entry an op: its documentation, its registration together with its prototype, and the macro that passes the caller's line.
+/* tapegrad: the ops. One entry an op: its documentation, its registration
+ * together with its prototype, and the macro that passes the caller's line.
  *
- * Every op takes the tape first and returns a tensor that the tape owns; on any error it returns NULL and leaves a message on the tape. Unless an
- * entry says otherwise, operands are f32 or f64 tensors of one dtype, broadcast against each other by NumPy's rules; the result has their dtype; and the
- * op can be differentiated any number of times. Negative axes count from the end. An axis, a dtype or a shape that doesn't fit is TG_ESHAPE, TG_EDTYPE or
+ * Every op takes the tape first and returns a tensor that the tape owns; on any
+ * error it returns NULL and leaves a message on the tape. Unless an entry says
+ * otherwise, operands are f32 or f64 tensors of one dtype, broadcast against
+ * each other by NumPy's rules; the result has their dtype; and the op can be
+ * differentiated any number of times. Negative axes count from the end. An
+ * axis, a dtype or a shape that doesn't fit is TG_ESHAPE, TG_EDTYPE or
  * TG_EVALUE for an attribute out of range.
  *
- * TG_OP(name, (parameters after the tape), (the same as arguments)) declares the function tg_<name>, its form tg_<name>_at with the source position as
- * second argument, and the tg_op_info with its formula and samples: an op without samples does not link. Nor do the tests compile without
- * a call of it in tests/test_errors.c.
- */
+ * TG_OP(name, (parameters after the tape), (the same as arguments)) declares
+ * the function tg_<name>, its form tg_<name>_at with the source position as
+ * second argument, and the tg_op_info with its formula and samples: an op
+ * without samples does not link. Nor do the tests compile without a call of it
+ * in tests/test_errors.c. */
 #if !defined(TG_OPS_H) || defined(TG_OPS_AGAIN)
 #ifndef TG_OPS_H
 #define TG_OPS_H
@@ -18,7 +23,8 @@
 /* What a loss makes of its elements. */
 typedef enum tg_reduction { TG_REDUCE_MEAN, TG_REDUCE_SUM, TG_REDUCE_NONE } tg_reduction;
 
-/* How a convolution walks over [n, c, h, w]; first h's, then w's number. A stride, dilation or number of groups of 0 means 1. */
+/* How a convolution walks over [n, c, h, w]; first h's, then w's number. A
+ * stride, dilation or number of groups of 0 means 1. */
 typedef struct tg_conv {
     int64_t stride[2] TG_ZERO, padding[2] TG_ZERO, dilation[2] TG_ZERO, groups TG_ZERO;
 } tg_conv;
@@ -37,7 +43,9 @@ typedef struct tg_pool {
     TG_API tg_tensor *(tg_##name)(tg_tape * t, TG_UNPACK parameters); \
     TG_API tg_tensor *(tg_##name##_at)(tg_tape * t, const char *where, TG_UNPACK parameters);
 
-/* How the macro of an op calls it (an array or a struct written in place has commas, and therefore stands in the macro's variable part): with the caller's source position, or, under TG_NO_MACROS, as the plain function. */
+/* How the macro of an op calls it (an array or a struct written in place has
+ * commas, and therefore stands in the macro's variable part): with the caller's
+ * source position, or, under TG_NO_MACROS, as the plain function. */
 #ifndef TG_NO_MACROS
 #define TG_CALL(name, t, ...) tg_##name##_at(t, TG_HERE, __VA_ARGS__)
 #else
@@ -48,7 +56,8 @@ typedef struct tg_pool {
 extern "C" {
 #endif
 
-/* Every op below, in the order of this file. *n gets their number. Static storage. */
+/* Every op below, in the order of this file. *n gets their number. Static
+ * storage. */
 TG_API const tg_op_info *const *tg_ops_list(int *n);
 
 #ifdef __cplusplus
@@ -86,14 +95,16 @@ TG_OP(square, (tg_tensor *x), (x))
 /* y = 1 / x */
 TG_OP(reciprocal, (tg_tensor *x), (x))
 #define tg_reciprocal(t, x) TG_CALL(reciprocal, t, x)
-/* y = factor x; the factor is rounded to the dtype and is data, not structure. */
+/* y = factor x; the factor is rounded to the dtype and is data, not
+ * structure. */
 TG_OP(scale, (tg_tensor *x, double factor), (x, factor))
 #define tg_scale(t, x, factor) TG_CALL(scale, t, x, factor)
 /* y = x + term, likewise. */
 TG_OP(offset, (tg_tensor *x, double term), (x, term))
 #define tg_offset(t, x, term) TG_CALL(offset, t, x, term)
-/* y = a^b. At a = 0: 0^0 = 1; the gradient of a is 0 wherever b = 0. The gradient of b is a^b log a, taken as 0 at a = 0, b >= 0, and NaN for
- * a < 0. */
+/* y = a^b. At a = 0: 0^0 = 1; the gradient of a is 0 wherever b = 0. The
+ * gradient of b is a^b log a, taken as 0 at a = 0, b >= 0, and NaN for a <
+ * 0. */
 TG_OP(pow, (tg_tensor *a, tg_tensor *b), (a, b))
 #define tg_pow(t, a, b) TG_CALL(pow, t, a, b)
 /* y = e^x */
@@ -176,7 +187,8 @@ TG_OP(elu, (tg_tensor *x, double alpha), (x, alpha))
 /* y = x Phi(x) = x/2 (1 + erf(x / sqrt 2)); Hendrycks and Gimpel 2016 */
 TG_OP(gelu, (tg_tensor *x), (x))
 #define tg_gelu(t, x) TG_CALL(gelu, t, x)
-/* y = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), the same paper's approximation */
+/* y = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), the same paper's
+ * approximation */
 TG_OP(gelu_tanh, (tg_tensor *x), (x))
 #define tg_gelu_tanh(t, x) TG_CALL(gelu_tanh, t, x)
 /* y = x sigmoid(x); silu(-inf) = -0 */
@@ -185,13 +197,16 @@ TG_OP(silu, (tg_tensor *x), (x))
 
 /* ---------------- comparing and choosing */
 
-/* y = the greater of a and b; NaN wins; a tie gives half the gradient to each */
+/* y = the greater of a and b; NaN wins; a tie gives half the gradient to
+ * each */
 TG_OP(maximum, (tg_tensor *a, tg_tensor *b), (a, b))
 #define tg_maximum(t, a, b) TG_CALL(maximum, t, a, b)
-/* y = the smaller of a and b; NaN wins; a tie gives half the gradient to each */
+/* y = the smaller of a and b; NaN wins; a tie gives half the gradient to
+ * each */
 TG_OP(minimum, (tg_tensor *a, tg_tensor *b), (a, b))
 #define tg_minimum(t, a, b) TG_CALL(minimum, t, a, b)
-/* y = min(max(x, low), high); gradient 1 at the bounds; high where low > high; clamp(NaN) = NaN with gradient 0 */
+/* y = min(max(x, low), high); gradient 1 at the bounds; high where low > high;
+ * clamp(NaN) = NaN with gradient 0 */
 TG_OP(clamp, (tg_tensor *x, double low, double high), (x, low, high))
 #define tg_clamp(t, x, low, high) TG_CALL(clamp, t, x, low, high)
 /* y = 1 where a == b, else 0; u8. Any one dtype. Not differentiable. */
@@ -212,16 +227,21 @@ TG_OP(greater, (tg_tensor *a, tg_tensor *b), (a, b))
 /* y = 1 where a >= b, else 0; u8. Any one dtype. Not differentiable. */
 TG_OP(greater_equal, (tg_tensor *a, tg_tensor *b), (a, b))
 #define tg_greater_equal(t, a, b) TG_CALL(greater_equal, t, a, b)
-/* y = a where condition (u8) is not 0, else b, selected and never multiplied: the branch not taken gets gradient 0, though a NaN born inside
- * its own chain still spreads; see safe_where. */
+/* y = a where condition (u8) is not 0, else b, selected and never multiplied:
+ * the branch not taken gets gradient 0, though a NaN born inside its own chain
+ * still spreads; see safe_where. */
 TG_OP(where, (tg_tensor *condition, tg_tensor *a, tg_tensor *b), (condition, a, b))
 #define tg_where(t, condition, a, b) TG_CALL(where, t, condition, a, b)
-/* y = x where condition (u8) is not 0, else substitute: feed it to a function that is not defined elsewhere, and choose with where afterwards. */
+/* y = x where condition (u8) is not 0, else substitute: feed it to a function
+ * that is not defined elsewhere, and choose with where afterwards. */
 TG_OP(safe_where, (tg_tensor *condition, tg_tensor *x, double substitute), (condition, x, substitute))
 #define tg_safe_where(t, condition, x, substitute) TG_CALL(safe_where, t, condition, x, substitute)
 
-/* ---------------- reductions: over the given axes (TG_AXES(0, -1), TG_ALL_AXES), which are kept with size 1 if keepdim, else dropped. Sums add chunks of 1024
- * elements in 64 lanes and combine pairwise, so that long sums stay accurate */
+/* ---------------- reductions
+ *
+ * Over the given axes (TG_AXES(0, -1), TG_ALL_AXES), which are kept with size 1
+ * if keepdim, else dropped. Sums add chunks of 1024 elements in 64 lanes and
+ * combine pairwise, so that long sums stay accurate. */
 
 /* The sum. i64 and u8 give i64. The sum of nothing is 0. */
 TG_OP(sum, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
@@ -229,7 +249,8 @@ TG_OP(sum, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
 /* The mean; NaN of nothing. f32 and f64 only. */
 TG_OP(mean, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
 #define tg_mean(t, x, ...) TG_CALL(mean, t, x, __VA_ARGS__)
-/* The greatest element; NaN wins; ties share the gradient evenly. An empty reduction is TG_ESHAPE. Also i64. */
+/* The greatest element; NaN wins; ties share the gradient evenly. An empty
+ * reduction is TG_ESHAPE. Also i64. */
 TG_OP(max, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
 #define tg_max(t, x, ...) TG_CALL(max, t, x, __VA_ARGS__)
 /* The smallest element, likewise. */
@@ -238,26 +259,31 @@ TG_OP(min, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
 /* The product; of nothing 1. Exact gradients with any number of zeros. */
 TG_OP(prod, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
 #define tg_prod(t, x, ...) TG_CALL(prod, t, x, __VA_ARGS__)
-/* sum((x - mean)^2) / (n - correction); correction 1 is the usual unbiased estimate; NaN when n <= correction. */
+/* sum((x - mean)^2) / (n - correction); correction 1 is the usual unbiased
+ * estimate; NaN when n <= correction. */
 TG_OP(var, (tg_tensor *x, tg_axes axes, int correction, bool keepdim), (x, axes, correction, keepdim))
 #define tg_var(t, x, ...) TG_CALL(var, t, x, __VA_ARGS__)
 /* sqrt(var); gradient 0 for a constant row. */
 TG_OP(std, (tg_tensor *x, tg_axes axes, int correction, bool keepdim), (x, axes, correction, keepdim))
 #define tg_std(t, x, ...) TG_CALL(std, t, x, __VA_ARGS__)
-/* (sum |x|^p)^(1/p), p > 0 or INFINITY (the greatest |x|; of nothing TG_ESHAPE). Scaled, so that powers neither overflow nor vanish. Gradient 0 at the
- * zero vector for p = 2; ties under INFINITY share evenly. */
+/* (sum |x|^p)^(1/p), p > 0 or INFINITY (the greatest |x|; of nothing
+ * TG_ESHAPE). Scaled, so that powers neither overflow nor vanish. Gradient 0 at
+ * the zero vector for p = 2; ties under INFINITY share evenly. */
 TG_OP(norm, (tg_tensor *x, double p, tg_axes axes, bool keepdim), (x, p, axes, keepdim))
 #define tg_norm(t, x, p, ...) TG_CALL(norm, t, x, p, __VA_ARGS__)
 /* ln sum e^x, shifted by the maximum; -inf for a row of -inf */
 TG_OP(logsumexp, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
 #define tg_logsumexp(t, x, ...) TG_CALL(logsumexp, t, x, __VA_ARGS__)
-/* The index of the greatest element along one axis, i64; the first one on ties; NaN wins. An empty axis is TG_ESHAPE. Not differentiable. */
+/* The index of the greatest element along one axis, i64; the first one on ties;
+ * NaN wins. An empty axis is TG_ESHAPE. Not differentiable. */
 TG_OP(argmax, (tg_tensor *x, int axis, bool keepdim), (x, axis, keepdim))
 #define tg_argmax(t, x, axis, keepdim) TG_CALL(argmax, t, x, axis, keepdim)
-/* The greatest element along one axis; the first one takes the whole gradient. */
+/* The greatest element along one axis; the first one takes the whole
+ * gradient. */
 TG_OP(max_along, (tg_tensor *x, int axis, bool keepdim), (x, axis, keepdim))
 #define tg_max_along(t, x, axis, keepdim) TG_CALL(max_along, t, x, axis, keepdim)
-/* e^x / sum e^x along the axis, shifted by the maximum; NaN for a row of -inf. In f32 an element whose e^(x - maximum) would be denormal is 0. */
+/* e^x / sum e^x along the axis, shifted by the maximum; NaN for a row of -inf.
+ * In f32 an element whose e^(x - maximum) would be denormal is 0. */
 TG_OP(softmax, (tg_tensor *x, int axis), (x, axis))
 #define tg_softmax(t, x, axis) TG_CALL(softmax, t, x, axis)
 /* x - logsumexp(x) along the axis */
@@ -266,8 +292,8 @@ TG_OP(log_softmax, (tg_tensor *x, int axis), (x, axis))
 
 /* ---------------- shape: views move no data. Any dtype */
 
-/* The same elements in row-major order under another shape of as many elements; one size may be -1. A view where strides
- * allow. */
+/* The same elements in row-major order under another shape of as many elements;
+ * one size may be -1. A view where strides allow. */
 TG_OP(reshape, (tg_tensor *x, tg_shape shape), (x, shape))
 #define tg_reshape(t, x, ...) TG_CALL(reshape, t, x, __VA_ARGS__)
 /* Axis k of the result is axis axes[k] of x; every axis once. A view. */
@@ -279,8 +305,9 @@ TG_OP(transpose, (tg_tensor *x, int axis_a, int axis_b), (x, axis_a, axis_b))
 /* x repeated to the shape, by the rules of broadcasting. A view. */
 TG_OP(expand, (tg_tensor *x, tg_shape shape), (x, shape))
 #define tg_expand(t, x, ...) TG_CALL(expand, t, x, __VA_ARGS__)
-/* Elements start, start + step, ... before stop along the axis. step > 0; start and stop may be negative (counted from the end) and are
- * clipped as in Python; TG_END is the end. A view. */
+/* Elements start, start + step, ... before stop along the axis. step > 0; start
+ * and stop may be negative (counted from the end) and are clipped as in Python;
+ * TG_END is the end. A view. */
 TG_OP(slice, (tg_tensor *x, int axis, int64_t start, int64_t stop, int64_t step), (x, axis, start, stop, step))
 #define tg_slice(t, x, axis, start, stop, step) TG_CALL(slice, t, x, axis, start, stop, step)
 /* The order along the axes reversed. A view. */
@@ -292,27 +319,31 @@ TG_OP(squeeze, (tg_tensor *x, int axis), (x, axis))
 /* An axis of size 1 inserted before `axis` (-1: at the end). A view. */
 TG_OP(unsqueeze, (tg_tensor *x, int axis), (x, axis))
 #define tg_unsqueeze(t, x, axis) TG_CALL(unsqueeze, t, x, axis)
-/* n >= 1 tensors, one dtype, equal sizes but along the axis, joined along it. */
+/* n >= 1 tensors, one dtype, equal sizes but along the axis, joined along
+ * it. */
 TG_OP(concat, (int n, tg_tensor *const *x, int axis), (n, x, axis))
 #define tg_concat(t, n, ...) TG_CALL(concat, t, n, __VA_ARGS__)
 /* n >= 1 tensors of one shape joined along a new axis. */
 TG_OP(stack, (int n, tg_tensor *const *x, int axis), (n, x, axis))
 #define tg_stack(t, n, ...) TG_CALL(stack, t, n, __VA_ARGS__)
-/* before.dim[k] and after.dim[k] elements of value around each axis k; both have x's number of dimensions. */
+/* before.dim[k] and after.dim[k] elements of value around each axis k; both
+ * have x's number of dimensions. */
 TG_OP(pad, (tg_tensor *x, tg_shape before, tg_shape after, double value), (x, before, after, value))
 #define tg_pad(t, x, ...) TG_CALL(pad, t, x, __VA_ARGS__)
-/* Converted to dtype: floats to integers towards zero (TG_EVALUE when out of range or NaN), to u8 likewise. Differentiable between f32 and
- * f64. */
+/* Converted to dtype: floats to integers towards zero (TG_EVALUE when out of
+ * range or NaN), to u8 likewise. Differentiable between f32 and f64. */
 TG_OP(cast, (tg_tensor *x, tg_dtype dtype), (x, dtype))
 #define tg_cast(t, x, dtype) TG_CALL(cast, t, x, dtype)
-/* x is i64 with values in 0..classes-1 (else TG_EINDEX at the evaluation); the result has shape [x's sizes, classes]. Not differentiable. */
+/* x is i64 with values in 0..classes-1 (else TG_EINDEX at the evaluation); the
+ * result has shape [x's sizes, classes]. Not differentiable. */
 TG_OP(one_hot, (tg_tensor *x, int64_t classes, tg_dtype dtype), (x, classes, dtype))
 #define tg_one_hot(t, x, classes, dtype) TG_CALL(one_hot, t, x, classes, dtype)
 
 /* ---------------- linear algebra */
 
-/* [..., n, k] x [..., k, m] -> [..., n, m]; leading sizes broadcast; a 1-dim a or b counts as a row or a column and that size is dropped. k =
- * 0 gives zeros. Transposed views are read in place. */
+/* [..., n, k] x [..., k, m] -> [..., n, m]; leading sizes broadcast; a 1-dim a
+ * or b counts as a row or a column and that size is dropped. k = 0 gives zeros.
+ * Transposed views are read in place. */
 TG_OP(matmul, (tg_tensor *a, tg_tensor *b), (a, b))
 #define tg_matmul(t, a, b) TG_CALL(matmul, t, a, b)
 /* y = x w^T + b: x [..., in], w [out, in], b [out] or NULL -> [..., out]. */
@@ -321,64 +352,88 @@ TG_OP(linear, (tg_tensor *x, tg_tensor *w, tg_tensor *b), (x, w, b))
 
 /* ---------------- images: [n, c, h, w], f32 or f64 */
 
-/* y[n,o,i,j] = b[o] + sum over c, p, q of x[n,c,i sh - ph + p dh,j sw - pw + q dw] w[o,c,p,q], x being 0 outside: the convolution of x [n, c, h, w] with w
- * [o, c / groups, kh, kw], b [o] or NULL -> [n, o, h', w'], h' = (h + 2 ph - dh (kh - 1) - 1) / sh + 1, at least 1. Of g groups each k-th part of the o
- * channels sees the k-th part of the c channels alone; g divides both. (tg_conv){0} stands for the plain convolution. */
+/* y[n,o,i,j] = b[o] + sum over c, p, q of x[n,c,i sh - ph + p dh,j sw - pw + q
+ * dw] w[o,c,p,q], x being 0 outside: the convolution of x [n, c, h, w] with w
+ * [o, c / groups, kh, kw], b [o] or NULL -> [n, o, h', w'], h' = (h + 2 ph - dh
+ * (kh - 1) - 1) / sh + 1, at least 1. Of g groups each k-th part of the o
+ * channels sees the k-th part of the c channels alone; g divides both.
+ * (tg_conv){0} stands for the plain convolution. */
 TG_OP(conv2d, (tg_tensor *x, tg_tensor *w, tg_tensor *b, tg_conv options), (x, w, b, options))
-#define tg_conv2d(t, x, w, b, ...) TG_CALL(conv2d, t, x, w, b, __VA_ARGS__) /* (tg_conv){.stride = {2, 2}} has commas */
-/* The greatest element of each window of x [n, c, h, w] -> [n, c, h', w'], sizes as for conv2d; NaN wins; the first of equals (row by row) takes the
+/* (tg_conv){.stride = {2, 2}} has commas */
+#define tg_conv2d(t, x, w, b, ...) TG_CALL(conv2d, t, x, w, b, __VA_ARGS__)
+/* The greatest element of each window of x [n, c, h, w] -> [n, c, h', w'],
+ * sizes as for conv2d; NaN wins; the first of equals (row by row) takes the
  * gradient. Padding, at most half the kernel, counts as -inf and takes none. */
 TG_OP(max_pool2d, (tg_tensor *x, tg_pool options), (x, options))
 #define tg_max_pool2d(t, x, ...) TG_CALL(max_pool2d, t, x, __VA_ARGS__)
 
-/* ---------------- indexing: indices are i64, in range (else TG_EINDEX at the evaluation, naming the index); gradients of repeated indices add up in a fixed
- * order */
+/* ---------------- indexing
+ *
+ * Indices are i64, in range (else TG_EINDEX at the evaluation, naming the
+ * index); gradients of repeated indices add up in a fixed order. */
 
-/* y[i,j] = x[index[i,j],j] along the axis (here 0). index has as many dimensions as x, and sizes at most x's but along the axis. */
+/* y[i,j] = x[index[i,j],j] along the axis (here 0). index has as many
+ * dimensions as x, and sizes at most x's but along the axis. */
 TG_OP(gather, (tg_tensor *x, int axis, tg_tensor *index), (x, axis, index))
 #define tg_gather(t, x, axis, index) TG_CALL(gather, t, x, axis, index)
 /* Slices index[0], index[1], ... of x along the axis; index is 1-dim. */
 TG_OP(index_select, (tg_tensor *x, int axis, tg_tensor *index), (x, axis, index))
 #define tg_index_select(t, x, axis, index) TG_CALL(index_select, t, x, axis, index)
-/* Rows of table [rows, width] for an index of any shape -> [index's sizes, width]. */
+/* Rows of table [rows, width] for an index of any shape -> [index's sizes,
+ * width]. */
 TG_OP(embedding, (tg_tensor *table, tg_tensor *index), (table, index))
 #define tg_embedding(t, table, index) TG_CALL(embedding, t, table, index)
-/* A copy of x with x[index[i,j],j] += source[i,j] along the axis (here 0), in row-major order of source; index has source's shape. */
+/* A copy of x with x[index[i,j],j] += source[i,j] along the axis (here 0), in
+ * row-major order of source; index has source's shape. */
 TG_OP(scatter_add, (tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source), (x, axis, index, source))
 #define tg_scatter_add(t, x, axis, index, source) TG_CALL(scatter_add, t, x, axis, index, source)
 
-/* ---------------- matrices of derivatives, by one reverse pass for each row: meant for a small y; x may be any tensor of the tape or a parameter */
+/* ---------------- matrices of derivatives
+ *
+ * By one reverse pass for each row: meant for a small y; x may be any tensor of
+ * the tape or a parameter. */
 
-/* dy/dx of shape [y's sizes, x's sizes], at most 8 dimensions together. What y does not depend on is 0. */
+/* dy/dx of shape [y's sizes, x's sizes], at most 8 dimensions together. What y
+ * does not depend on is 0. */
 TG_OP(jacobian, (tg_tensor *y, tg_tensor *x), (y, x))
 #define tg_jacobian(t, y, x) TG_CALL(jacobian, t, y, x)
-/* The second derivatives of a one-element y, of shape [x's sizes, x's sizes]. */
+/* The second derivatives of a one-element y, of shape [x's sizes, x's
+ * sizes]. */
 TG_OP(hessian, (tg_tensor *y, tg_tensor *x), (y, x))
 #define tg_hessian(t, y, x) TG_CALL(hessian, t, y, x)
 
 /* ---------------- dropout */
 
-/* Each element is 0 with probability p, else x / (1 - p); the identity on a tape in evaluation mode and for p = 0; p = 1 gives zeros; p
- * outside [0, 1] is TG_EVALUE. The mask is a function of seed, stream, step and element and is never stored; backward passes and replays use
- * the same one. */
+/* Each element is 0 with probability p, else x / (1 - p); the identity on a
+ * tape in evaluation mode and for p = 0; p = 1 gives zeros; p outside [0, 1] is
+ * TG_EVALUE. The mask is a function of seed, stream, step and element and is
+ * never stored; backward passes and replays use the same one. */
 TG_OP(dropout, (tg_tensor *x, double p), (x, p))
 #define tg_dropout(t, x, p) TG_CALL(dropout, t, x, p)
 
 /* ---------------- normalisation and attention */
 
-/* y = (x - mean) / sqrt(variance + eps) w + b, mean and biased variance over the last `dims` dimensions of x; w and b have the sizes of those, and may
- * be NULL (1 and 0). dims >= 1, eps >= 0. */
+/* y = (x - mean) / sqrt(variance + eps) w + b, mean and biased variance over
+ * the last `dims` dimensions of x; w and b have the sizes of those, and may be
+ * NULL (1 and 0). dims >= 1, eps >= 0. */
 TG_OP(layer_norm, (tg_tensor *x, int dims, tg_tensor *w, tg_tensor *b, double eps), (x, dims, w, b, eps))
 #define tg_layer_norm(t, x, dims, w, b, eps) TG_CALL(layer_norm, t, x, dims, w, b, eps)
 
-/* y = softmax(q k^T / sqrt(d)) v: q [..., n, d], k [..., m, d], v [..., m, e] -> [..., n, e]; leading sizes broadcast. mask is u8, broadcast to [..., n, m], 0
- * for keys that a query does not see, or NULL; causal: query i sees keys 0..i. What a query does not see is left out, not multiplied by 0: NaN and
- * infinity in such keys and values reach neither its row of y nor its gradients (in second and higher derivatives: if no query sees them). A query
- * that sees no key gives zeros and has zero gradients. No scores are stored but by second derivatives, which form all of them. */
+/* y = softmax(q k^T / sqrt(d)) v: q [..., n, d], k [..., m, d], v [..., m, e]
+ * -> [..., n, e]; leading sizes broadcast. mask is u8, broadcast to [..., n,
+ * m], 0 for keys that a query does not see, or NULL; causal: query i sees keys
+ * 0..i. What a query does not see is left out, not multiplied by 0: NaN and
+ * infinity in such keys and values reach neither its row of y nor its gradients
+ * (in second and higher derivatives: if no query sees them). A query that sees
+ * no key gives zeros and has zero gradients. No scores are stored but by second
+ * derivatives, which form all of them. */
 TG_OP(attention, (tg_tensor *q, tg_tensor *k, tg_tensor *v, tg_tensor *mask, bool causal), (q, k, v, mask, causal))
 #define tg_attention(t, q, k, v, mask, causal) TG_CALL(attention, t, q, k, v, mask, causal)
 
-/* ---------------- losses: prediction and target have equal shapes, never broadcast. The mean of an empty batch is NaN */
+/* ---------------- losses
+ *
+ * Prediction and target have equal shapes, never broadcast. The mean of an
+ * empty batch is NaN. */
 
 /* (x - target)^2 */
 TG_OP(mse_loss, (tg_tensor *x, tg_tensor *target, tg_reduction reduction), (x, target, reduction))
@@ -386,26 +441,36 @@ TG_OP(mse_loss, (tg_tensor *x, tg_tensor *target, tg_reduction reduction), (x, t
 /* |x - target| */
 TG_OP(l1_loss, (tg_tensor *x, tg_tensor *target, tg_reduction reduction), (x, target, reduction))
 #define tg_l1_loss(t, x, target, reduction) TG_CALL(l1_loss, t, x, target, reduction)
-/* d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), with d = x - target; delta > 0; Huber 1964 */
+/* d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), with d = x - target;
+ * delta > 0; Huber 1964 */
 TG_OP(huber_loss, (tg_tensor *x, tg_tensor *target, double delta, tg_reduction reduction), (x, target, delta, reduction))
 #define tg_huber_loss(t, x, target, delta, reduction) TG_CALL(huber_loss, t, x, target, delta, reduction)
-/* -(t ln p + (1 - t) ln(1 - p)) on probabilities, logarithms clamped at -100; gradient (p - t) / max(p (1 - p), 1e-12). p or t outside [0, 1]
- * or NaN is TG_EVALUE at the evaluation. The derivative by p and t is -1 / max(p (1 - p), 1e-12), in either order. */
+/* -(t ln p + (1 - t) ln(1 - p)) on probabilities, logarithms clamped at -100;
+ * gradient (p - t) / max(p (1 - p), 1e-12). p or t outside [0, 1] or NaN is
+ * TG_EVALUE at the evaluation. The derivative by p and t is -1 / max(p (1 - p),
+ * 1e-12), in either order. */
 TG_OP(bce_loss, (tg_tensor *p, tg_tensor *target, tg_reduction reduction), (p, target, reduction))
 #define tg_bce_loss(t, p, target, reduction) TG_CALL(bce_loss, t, p, target, reduction)
-/* w t softplus(-z) + (1 - t) softplus(z), a term of weight 0 being exactly 0; pos_weight w broadcasts against z and may be NULL (1). */
+/* w t softplus(-z) + (1 - t) softplus(z), a term of weight 0 being exactly 0;
+ * pos_weight w broadcasts against z and may be NULL (1). */
 TG_OP(bce_with_logits_loss, (tg_tensor *z, tg_tensor *target, tg_tensor *pos_weight, tg_reduction reduction), (z, target, pos_weight, reduction))
 #define tg_bce_with_logits_loss(t, z, target, pos_weight, reduction) TG_CALL(bce_with_logits_loss, t, z, target, pos_weight, reduction)
-/* bce_with_logits_loss with neither weights nor another reduction than the mean */
+/* bce_with_logits_loss with neither weights nor another reduction than the
+ * mean */
 TG_OP(bce_with_logits, (tg_tensor *z, tg_tensor *target), (z, target))
 #define tg_bce_with_logits(t, z, target) TG_CALL(bce_with_logits, t, z, target)
-/* -ln softmax(logits)[target], softmax along axis 1 (axis 0 of a 1-dim logits). logits [n, c, ...]; target i64 [n, ...]: classes 0..c-1 (else
- * TG_EINDEX naming row and label) or ignore_index (TG_NO_INDEX: none), whose rows count 0; the mean divides by the summed weights of the kept
- * rows. Or target of logits' shape and dtype: probabilities (no ignore_index). Where no row is kept the mean is NaN and all derivatives are 0. class_weights [c] or NULL; with class indices nothing is
- * differentiated in them. label_smoothing s in [0, 1] mixes the target with s / c. */
+/* -ln softmax(logits)[target], softmax along axis 1 (axis 0 of a 1-dim logits).
+ * logits [n, c, ...]; target i64 [n, ...]: classes 0..c-1 (else TG_EINDEX
+ * naming row and label) or ignore_index (TG_NO_INDEX: none), whose rows count
+ * 0; the mean divides by the summed weights of the kept rows. Or target of
+ * logits' shape and dtype: probabilities (no ignore_index). Where no row is
+ * kept the mean is NaN and all derivatives are 0. class_weights [c] or NULL;
+ * with class indices nothing is differentiated in them. label_smoothing s in
+ * [0, 1] mixes the target with s / c. */
 TG_OP(cross_entropy_loss, (tg_tensor *logits, tg_tensor *target, tg_tensor *class_weights, int64_t ignore_index, double label_smoothing, tg_reduction reduction), (logits, target, class_weights, ignore_index, label_smoothing, reduction))
 #define tg_cross_entropy_loss(t, logits, target, class_weights, ignore_index, label_smoothing, reduction) TG_CALL(cross_entropy_loss, t, logits, target, class_weights, ignore_index, label_smoothing, reduction)
-/* cross_entropy_loss with no weights, no ignored index, no smoothing, and the mean */
+/* cross_entropy_loss with no weights, no ignored index, no smoothing, and the
+ * mean */
 TG_OP(cross_entropy, (tg_tensor *logits, tg_tensor *target), (logits, target))
 #define tg_cross_entropy(t, logits, target) TG_CALL(cross_entropy, t, logits, target)
 /* -log_probabilities[target]; as cross_entropy_loss for class indices */

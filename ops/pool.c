@@ -1,6 +1,8 @@
-/* Max pooling. Which element of a window is its maximum is found again wherever it is asked for: reading x once more costs less than writing indices.
- * Besides the pooling there are two linear functions of another operand under x's choice: pick takes the chosen element of each window, spread puts a
- * number into each chosen element. They are each other's transposes; x reaches them detached, since the choice carries no gradient of its own. */
+/* Max pooling. Which element of a window is its maximum is found again wherever it is asked for:
+ * reading x once more costs less than writing indices. Besides the pooling there are two linear
+ * functions of another operand under x's choice: pick takes the chosen element of each window,
+ * spread puts a number into each chosen element. They are each other's transposes; x reaches them
+ * detached, since the choice carries no gradient of its own. */
 #include "folds.h"
 #include "lanes.h"
 #include <inttypes.h>
@@ -18,7 +20,8 @@ typedef struct planes {
     axis axis[2];
 } planes;
 
-/* Does a later element v take the place of the greatest one so far? The first of equals stays, and so does the first NaN. */
+/* Does a later element v take the place of the greatest one so far? The first of equals stays, and
+ * so does the first NaN. */
 #define BEATS(v, top) (((v) > (top)) | (((v) != (v)) & ((top) == (top))))
 
 /* The taps of a window that lie inside. */
@@ -30,7 +33,8 @@ static void inside(const axis *a, int64_t window, int64_t *at, int64_t *first, i
     if (*end > a->kernel) *end = a->kernel;
 }
 
-/* Runs VISIT for each window of a plane with `top`, its greatest element, and `index`, where that is (-1: the window is all padding). */
+/* Runs VISIT for each window of a plane with `top`, its greatest element, and `index`, where that
+ * is (-1: the window is all padding). */
 #define EACH_WINDOW(T, x, VISIT)                                                           \
     for (int64_t i = 0, window = 0; i < p->axis[0].out; i++) {                             \
         int64_t row, first_row, end_row;                                                   \
@@ -71,8 +75,8 @@ WINDOWS(f64, double)
 
 /* ---------------------------------------------------------------- halves */
 
-/* N windows side by side, from rows a and b of x: their elements are a0 a1 above b0 b1. A NaN that stays need not be told from one that comes, but for
- * where the gradient goes. */
+/* N windows side by side, from rows a and b of x: their elements are a0 a1 above b0 b1. A NaN that
+ * stays need not be told from one that comes, but for where the gradient goes. */
 #define WHERE(mask, x, y) ((vector)(((mask) & (bits)(x)) | (~(mask) & (bits)(y))))
 #define VECTORS(T, I, N)                                                                         \
     typedef T vector __attribute__((vector_size(N * sizeof(T)), aligned(sizeof(T)), may_alias)); \
@@ -216,7 +220,8 @@ static void pick_kernel(const tg_call *c) { run(c, c->y, pick_f32, pick_f64, NUL
 
 /* ---------------------------------------------------------------- ops */
 
-/* Of pool and pick; what spread and pick are given besides x came from a pooling of it, so it fits. */
+/* Of pool and pick; what spread and pick are given besides x came from a pooling of it, so it
+ * fits. */
 static bool rule(tg_rule *r)
 {
     const tg_shape x = r->x[0].shape;

@@ -25,7 +25,8 @@ static bool extremum_rule(tg_rule *r)
 
 static unsigned range_set(const int64_t *attrs) { return (2u << attrs[1]) - (1u << attrs[0]); }
 
-/* A reduction's result (or its gradient) with the reduced axes put back, so that it broadcasts against x. */
+/* A reduction's result (or its gradient) with the reduced axes put back, so that it broadcasts
+ * against x. */
 static tg_tensor *put_back(tg_tape *t, const char *where, tg_tensor *y, const tg_tensor *x,
                            const int64_t *attrs)
 {
@@ -56,7 +57,8 @@ static const tg_op min = {.size = sizeof(tg_op),
                           .fold = &tg_min_folds,
                           .vjp = extremum_vjp};
 
-/* x with the axes of the set moved next to each other, at the place of the last one, and where they begin and end then. */
+/* x with the axes of the set moved next to each other, at the place of the last one, and where they
+ * begin and end then. */
 static tg_tensor *gathered(tg_tape *t, const char *where, tg_tensor *x, unsigned set,
                            int64_t attrs[2])
 {
@@ -204,7 +206,8 @@ tg_tensor *tg_prod_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes axes,
                    : drop(t, where, y, 1u << axis);
 }
 
-/* x with 0 instead of its zeros' surroundings: f(x) where x is not 0, and 0 with all its derivatives where it is. */
+/* x with 0 instead of its zeros' surroundings: f(x) where x is not 0, and 0 with all its
+ * derivatives where it is. */
 static tg_tensor *power_or_0(tg_tape *t, const char *where, tg_tensor *x, double p)
 {
     tg_tensor *zero = tg_constant_like(t, x, 0), *defined = tg_not_equal(t, x, zero),
@@ -213,7 +216,8 @@ static tg_tensor *power_or_0(tg_tape *t, const char *where, tg_tensor *x, double
                     p == 0.5 ? tg_sqrt(t, safe) : tg_pow(t, safe, tg_constant_like(t, x, p)), zero);
 }
 
-/* Counted from the first element instead of 0: deviations of a constant row are then exactly 0, where its mean would be rounded. */
+/* Counted from the first element instead of 0: deviations of a constant row are then exactly 0,
+ * where its mean would be rounded. */
 static tg_tensor *variance(tg_tape *t, const char *where, tg_tensor *x, unsigned set,
                            int correction, bool keepdim)
 {
@@ -257,8 +261,9 @@ static tg_tensor *nothing_to_choose(tg_tape *t, const char *where, const char *n
                       name, axis, tg_shape_text(shape).text);
 }
 
-/* What x is measured in so that powers of it neither overflow nor vanish. For p = 2 a power of 2, so that no bit changes, and 1 unless it is needed; for
- * others about the greatest element. Not so small that a derivative divided by it could overflow. */
+/* What x is measured in so that powers of it neither overflow nor vanish. For p = 2 a power of 2,
+ * so that no bit changes, and 1 unless it is needed; for others about the greatest element. Not so
+ * small that a derivative divided by it could overflow. */
 static tg_tensor *unit_of(tg_tape *t, const char *where, tg_tensor *x, double p, unsigned set)
 {
     const bool single = tg_tensor_dtype(x) == TG_F32;
@@ -316,8 +321,9 @@ tg_tensor *tg_logsumexp_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes 
 /* A later element wins only if it is greater, or the first NaN. */
 #define BEATS(v, best) ((v) > (best) || ((v) != (v) && (best) == (best)))
 
-/* Along a contiguous row the greatest of each chunk is found first, and its place, 64 elements at a time, only in a chunk that has a new greatest; otherwise columns side by side
- * are searched together. */
+/* Along a contiguous row the greatest of each chunk is found first, and its place, 64 elements at a
+ * time, only in a chunk that has a new greatest; otherwise columns side by side are searched
+ * together. */
 #define ARGMAX(T, suffix, dtype_of)                                                                \
     static int64_t row_argmax_##suffix(int64_t n, const T *x, tg_fold_fn greatest)                 \
     {                                                                                              \
@@ -440,7 +446,8 @@ tg_tensor *tg_max_along_at(tg_tape *t, const char *where, tg_tensor *x, int axis
 
 enum { LONGEST = 2048 };
 
-/* Collects what falls into each element of y, the set's axes being reduced, and reduces it by definition. */
+/* Collects what falls into each element of y, the set's axes being reduced, and reduces it by
+ * definition. */
 static void by_definition(const tg_array *x, tg_array *y, unsigned set,
                           double (*reduce)(int64_t n, const double *v))
 {

@@ -1,4 +1,5 @@
-/* The list of all ops, and their functions without a source position, both made from the entries of ops.h. */
+/* The list of all ops, and their functions without a source position, both made from the entries of
+ * ops.h. */
 #include <tapegrad/ops.h>
 
 #define TG_OPS_AGAIN

@@ -6,10 +6,12 @@
 
 #include "math.h"
 
-/* Defines, for one build, fn##_max, the maximum of n elements, and fn##_sum, the sum of e^(x - top) for n elements none of which is above top.
+/* Defines, for one build, fn##_max, the maximum of n elements, and fn##_sum, the sum of e^(x - top)
+ * for n elements none of which is above top.
  *
- * The maximum may be anything where there is a NaN, since the sum is NaN then. It has no order, so that the last elements can be taken twice; the
- * sum's order is that of tg_sum, where, no term being -0, a lane without elements can hold 0. */
+ * The maximum may be anything where there is a NaN, since the sum is NaN then. It has no order, so
+ * that the last elements can be taken twice; the sum's order is that of tg_sum, where, no term
+ * being -0, a lane without elements can hold 0. */
 #define TG_ROW_FOLDS(fn, TARGET, BUILD, T)                                                     \
     TG_MAYBE_UNUSED TARGET static T fn##_max(int64_t n, const T *x)                            \
     {                                                                                          \

@@ -5,7 +5,7 @@
 #include "folds.h"
 #include "../graph/base.h"
 
-/* ---------------------------------------------------------------- reshape, expand, squeeze, unsqueeze */
+/* ---------------------------------------------------------- reshape, expand, squeeze, unsqueeze */
 
 /* Puts the size that the others leave in the place of a -1. */
 static bool infer_size(tg_tape *t, const char *where, int64_t count, tg_shape *shape)
@@ -254,7 +254,7 @@ static void copy_strided(const tg_call *call, const tg_array *x, char *to, const
     tg_parallel(call, (c.rows + c.rows_of_part - 1) / c.rows_of_part, copy_rows, &c);
 }
 
-/* ---------------------------------------------------------------- slice, and its inverses: place and pad */
+/* ------------------------------------------------------- slice, and its inverses: place and pad */
 
 /* attrs: axis, start, step, count; step is 1 where count leaves it open */
 enum { SLICE_AXIS, SLICE_START, SLICE_STEP, SLICE_COUNT, SLICE_ATTRS };
@@ -276,7 +276,8 @@ static bool slice_view(const tg_array *x, tg_array *y, int n_attrs, const int64_
     return true;
 }
 
-/* place(x, fill): x's element i stands at start[k] + i step[k] along each axis k of y, fill everywhere else; attrs: starts, steps, y's sizes. */
+/* place(x, fill): x's element i stands at start[k] + i step[k] along each axis k of y, fill
+ * everywhere else; attrs: starts, steps, y's sizes. */
 static bool place_rule(tg_rule *r)
 {
     const int ndim = r->x[0].shape.ndim;
@@ -467,7 +468,8 @@ static bool stack_rule(tg_rule *r)
     return one_dtype(r);
 }
 
-/* Both: an operand goes to a range of y along the axis, which stack's operands don't have themselves. */
+/* Both: an operand goes to a range of y along the axis, which stack's operands don't have
+ * themselves. */
 static void join_kernel(const tg_call *c)
 {
     const tg_array *y = c->y;
@@ -544,7 +546,8 @@ tg_tensor *tg_stack_at(tg_tape *t, const char *where, int n, tg_tensor *const *x
 
 /* ---------------------------------------------------------------- samples */
 
-/* Each element of y from where source(its index, its number) says it stands in x; from a value of 7 where that is negative. */
+/* Each element of y from where source(its index, its number) says it stands in x; from a value of 7
+ * where that is negative. */
 static void by_index(const tg_array *x, tg_array *y,
                      int64_t (*source)(const int64_t *at, int64_t i))
 {
@@ -686,7 +689,8 @@ static const tg_sample pad_samples[] = {
 };
 TG_INFO(pad, "y = x, the value around it", "before + size + after along each axis", -1, pad_samples)
 
-/* Operands of equal outer and inner sizes next to each other, step[k] elements of each at a time. */
+/* Operands of equal outer and inner sizes next to each other, step[k] elements of each at a
+ * time. */
 static void expect_joined(const tg_array *x, tg_array *y, int n, const int64_t *step)
 {
     const int64_t count = tg_shape_count(y->shape);

@@ -1,4 +1,5 @@
-/* softmax and log_softmax: passes over contiguous rows, as which other axes than the last are seen by a permutation. */
+/* softmax and log_softmax: passes over contiguous rows, as which other axes than the last are seen
+ * by a permutation. */
 #include "folds.h"
 #include "../graph/base.h"
 #include "rows.h"
@@ -26,7 +27,8 @@ static int64_t chunk(const rows *r, int64_t first)
     return r->n - first < MOST ? r->n - first : MOST;
 }
 
-/* The sum of a row is that of its chunks' sums, in the order of tg_sum: begin, a chunk's terms at a time, end. */
+/* The sum of a row is that of its chunks' sums, in the order of tg_sum: begin, a chunk's terms at a
+ * time, end. */
 static void begin_sum(const rows *r, tg_staircase *stairs)
 {
     if (r->n > MOST) tg_staircase_start(stairs, r->sum, tg_dtype_size(r->dtype));

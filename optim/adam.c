@@ -7,7 +7,8 @@
 enum { RATE, DECAY, SHRINK, BETA1, TAKE1, BETA2, TAKE2, EPS };
 _Static_assert((int)EPS < (int)TG_OPTIM_COEFFICIENTS, "Adam's coefficients must fit");
 
-/* The correction of the square is folded into rate and eps: rate m / (sqrt(w) / root + eps) = rate root m / (sqrt(w) + eps root). */
+/* The correction of the square is folded into rate and eps: rate m / (sqrt(w) / root + eps) = rate
+ * root m / (sqrt(w) + eps root). */
 static void prepare(const void *options, double learning_rate, int64_t step, double *c)
 {
     const tg_adam_options *o = (const tg_adam_options *)options;

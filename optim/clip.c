@@ -6,7 +6,8 @@
 
 enum { CHUNK = 1024, LANES = 16 };
 
-/* The sum of the squares of n <= CHUNK elements, each times factor, by lanes that are combined pairwise. */
+/* The sum of the squares of n <= CHUNK elements, each times factor, by lanes that are combined
+ * pairwise. */
 #define SQUARES(fn, TARGET, BUILD, T)                                   \
     TARGET static double fn(const void *data, int64_t n, double factor) \
     {                                                                   \
@@ -62,7 +63,8 @@ static void (*const scale[TG_F64 + 1][TG_BUILD_COUNT])(void *, int64_t, double) 
 static void (*const clamp[TG_F64 + 1][TG_BUILD_COUNT])(void *, int64_t, double) = {
     TG_BUILDS(clamp_f32), TG_BUILDS(clamp_f64)};
 
-/* Terms added as leaves of a binary tree, from the left: level[k] holds the sum of 2^k of them when bit k of count is set. */
+/* Terms added as leaves of a binary tree, from the left: level[k] holds the sum of 2^k of them when
+ * bit k of count is set. */
 typedef struct pairwise {
     uint64_t count;
     double level[64];
@@ -112,7 +114,8 @@ static double greatest(const tg_params *ps)
     return top;
 }
 
-/* Where squares overflow or vanish, the gradients are measured in the greatest element's power of 2. */
+/* Where squares overflow or vanish, the gradients are measured in the greatest element's power of
+ * 2. */
 static double norm(const tg_params *ps, int build)
 {
     const double sum = sum_of_squares(ps, build, 1);

@@ -220,7 +220,8 @@ static bool cut(tg_optim *o, const tg_param *p, uint32_t set)
     return true;
 }
 
-/* The pieces of a step and their coefficients, which neighbours share when they have taken equally many steps. */
+/* The pieces of a step and their coefficients, which neighbours share when they have taken equally
+ * many steps. */
 static tg_status plan_step(tg_optim *o)
 {
     int64_t step = 0;

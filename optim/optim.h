@@ -1,23 +1,30 @@
 /* tapegrad: optimizers, learning-rate schedules, gradient clipping.
  *
- *     tg_optim *o = tg_sgd_new(ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.1, .momentum = 0.9});
+ *     tg_optim *o = tg_sgd_new(ps, &(tg_sgd_options){
+ *         .size = sizeof(tg_sgd_options),
+ *         .learning_rate = 0.1,
+ *         .momentum = 0.9});
  *     for (int64_t step = 0; step < steps; step++) {
  *         ... record a loss ...
  *         tg_backward(t, loss);
  *         tg_clip_grad_norm(ps, 1);
- *         tg_optim_set_learning_rate(o, 0.1 * tg_schedule_cosine(step, steps, 0));
+ *         const double part = tg_schedule_cosine(step, steps, 0);
+ *         tg_optim_set_learning_rate(o, 0.1 * part);
  *         tg_optim_step(o);
  *         tg_tape_reset(t);
  *     }
  *     tg_optim_free(o);
  *
- * A step uses the gradients up: it moves every trainable parameter that has a gradient, raises its version, and drops the gradient. Several
- * tg_backward before one step therefore add up, and nothing has to be zeroed. A parameter without a gradient, or not trainable, is left alone,
- * its weight decay and its momentum included; so a step after a failed backward pass changes nothing.
+ * A step uses the gradients up: it moves every trainable parameter that has a
+ * gradient, raises its version, and drops the gradient. Several tg_backward
+ * before one step therefore add up, and nothing has to be zeroed. A parameter
+ * without a gradient, or not trainable, is left alone, its weight decay and its
+ * momentum included; so a step after a failed backward pass changes nothing.
  *
- * Errors stick to the optimizer as they do to a tape; an error of the parameter set is taken over. Zero in an option means the default; where
- * zero is a meaningful choice too, a tiny number such as 1e-300 stands for it. Nothing here prints, aborts or exits.
- */
+ * Errors stick to the optimizer as they do to a tape; an error of the parameter
+ * set is taken over. Zero in an option means the default; where zero is a
+ * meaningful choice too, a tiny number such as 1e-300 stands for it. Nothing
+ * here prints, aborts or exits. */
 #ifndef TG_OPTIM_H
 #define TG_OPTIM_H
 
@@ -27,16 +34,21 @@
 extern "C" {
 #endif
 
-/* An optimizer of one tg_params: a rule, its options, and what the rule remembers of each parameter (its state). */
+/* An optimizer of one tg_params: a rule, its options, and what the rule
+ * remembers of each parameter (its state). */
 typedef struct tg_optim tg_optim;
 
-/* ---------------------------------------------------------------- the optimizers */
+/* ----------------------------------------------------------- the optimizers */
 
-/* Stochastic gradient descent as PyTorch computes it. With parameter p, gradient g and momentum buffer v, which starts as the first d:
+/* Stochastic gradient descent as PyTorch computes it. With parameter p,
+ * gradient g and momentum buffer v, which starts as the first d:
  *     d = g + weight_decay p
  *     v = momentum v + (1 - dampening) d
- *     p = p - learning_rate v,  with nesterov: p - learning_rate (d + momentum v),  without momentum: p - learning_rate d
- * State: "momentum", when there is any. Ranges: all finite and >= 0, dampening <= 1; nesterov wants a momentum and no dampening. */
+ *     p = p - learning_rate v,
+ *         with nesterov: p - learning_rate (d + momentum v),
+ *         without momentum: p - learning_rate d
+ * State: "momentum", when there is any. Ranges: all finite and >= 0, dampening
+ * <= 1; nesterov wants a momentum and no dampening. */
 typedef struct tg_sgd_options {
     size_t size TG_ZERO;
     double learning_rate TG_ZERO; /* 0: 1e-3 */
@@ -48,13 +60,20 @@ typedef struct tg_sgd_options {
 
 TG_API tg_optim *tg_sgd_new_at(tg_params *ps, const char *where, const tg_sgd_options *options);
 
-/* Adam (Kingma and Ba 2015) as PyTorch computes it. In a parameter's k-th step, with m and v starting at 0:
- *     d = g + weight_decay p;  when decoupled: d = g, p = p - learning_rate weight_decay p  (AdamW, Loshchilov and Hutter 2019)
+/* Adam (Kingma and Ba 2015) as PyTorch computes it. In a parameter's k-th step,
+ * with m and v starting at 0:
+ *     d = g + weight_decay p;
+ *         when decoupled: d = g, p = p - learning_rate weight_decay p
+ *         (AdamW, Loshchilov and Hutter 2019)
  *     m = beta1 m + (1 - beta1) d
  *     v = beta2 v + (1 - beta2) d^2
- *     w = v;  with amsgrad: the elementwise maximum of all v so far  (Reddi, Kale and Kumar 2018)
- *     p = p - learning_rate / (1 - beta1^k) m / (sqrt(w) / sqrt(1 - beta2^k) + eps)
- * State: "mean", "square", and "largest" with amsgrad. Ranges: all finite and >= 0, betas below 1. */
+ *     w = v;
+ *         with amsgrad: the elementwise maximum of all v so far
+ *         (Reddi, Kale and Kumar 2018)
+ *     p = p - learning_rate / (1 - beta1^k) m
+ *             / (sqrt(w) / sqrt(1 - beta2^k) + eps)
+ * State: "mean", "square", and "largest" with amsgrad. Ranges: all finite and
+ * >= 0, betas below 1. */
 typedef struct tg_adam_options {
     size_t size TG_ZERO;
     double learning_rate TG_ZERO; /* 0: 1e-3 */
@@ -68,33 +87,40 @@ typedef struct tg_adam_options {
 
 TG_API tg_optim *tg_adam_new_at(tg_params *ps, const char *where, const tg_adam_options *options);
 
-/* ---------------------------------------------------------------- what all optimizers share
+/* ------------------------------------------------- what all optimizers share
  *
- * Those that make one (tg_sgd_new, tg_adam_new, tg_optim_new) return NULL only when memory is short; an option out of range gives an
- * optimizer in error. options may be NULL. ps must outlive the optimizer's use; memory comes from ps's allocator. */
+ * Those that make one (tg_sgd_new, tg_adam_new, tg_optim_new) return NULL only
+ * when memory is short; an option out of range gives an optimizer in error.
+ * options may be NULL. ps must outlive the optimizer's use; memory comes from
+ * ps's allocator. */
 
-TG_API void tg_optim_free(tg_optim *o);              /* NULL allowed */
-TG_API tg_status tg_optim_status(const tg_optim *o); /* the sticky status; TG_ENOMEM for NULL */
-TG_API const char *
-tg_optim_message(const tg_optim *o); /* "file:line: sgd: what"; "" without an error */
-TG_API void tg_optim_clear_error(
-    tg_optim *o); /* an error of its creation stays: there is no optimizer to go on with */
+TG_API void tg_optim_free(tg_optim *o); /* NULL allowed */
+/* the sticky status; TG_ENOMEM for NULL */
+TG_API tg_status tg_optim_status(const tg_optim *o);
+/* "file:line: sgd: what"; "" without an error */
+TG_API const char *tg_optim_message(const tg_optim *o);
+/* an error of its creation stays: there is no optimizer to go on with */
+TG_API void tg_optim_clear_error(tg_optim *o);
 
-/* Takes a step and uses the gradients up. On an error no parameter has changed. */
+/* Takes a step and uses the gradients up. On an error no parameter has
+ * changed. */
 TG_API tg_status tg_optim_step(tg_optim *o);
 
 /* Finite and >= 0. The getter gives NaN for NULL. */
 TG_API tg_status tg_optim_set_learning_rate(tg_optim *o, double learning_rate);
 TG_API double tg_optim_learning_rate(const tg_optim *o);
 
-/* How many threads share a step (1 at first, at most 1024), and which build of the kernels runs. Neither changes a result. */
+/* How many threads share a step (1 at first, at most 1024), and which build of
+ * the kernels runs. Neither changes a result. */
 TG_API tg_status tg_optim_set_threads(tg_optim *o, int threads);
 TG_API tg_status tg_optim_set_isa(tg_optim *o, tg_isa isa);
 
-/* ---------------------------------------------------------------- state, for checkpoints */
+/* --------------------------------------------------- state, for checkpoints */
 
-/* One tensor of state: a slot of a parameter, of that parameter's dtype and shape; or the slot "step", a 0-dim i64: how many steps the
- * parameter has taken. Pointers belong to the optimizer and are valid until its next step or change. */
+/* One tensor of state: a slot of a parameter, of that parameter's dtype and
+ * shape; or the slot "step", a 0-dim i64: how many steps the parameter has
+ * taken. Pointers belong to the optimizer and are valid until its next step or
+ * change. */
 typedef struct tg_optim_state {
     const char *param;
     const char *slot;
@@ -103,20 +129,27 @@ typedef struct tg_optim_state {
     const void *data;
 } tg_optim_state;
 
-/* The entries are numbered from 0; tg_optim_state_get is false for those of parameters that have taken no step, and out of range. */
+/* The entries are numbered from 0; tg_optim_state_get is false for those of
+ * parameters that have taken no step, and out of range. */
 TG_API int tg_optim_state_count(const tg_optim *o);
 TG_API bool tg_optim_state_get(const tg_optim *o, int index, tg_optim_state *out);
 
-/* Copies an entry into an optimizer of the same rule. After all entries of another one were set, both take the same steps. TG_EVALUE for an
- * unknown parameter or slot, or a step outside 0 .. 2^53; TG_EDTYPE, TG_ESHAPE when it does not fit the parameter. */
+/* Copies an entry into an optimizer of the same rule. After all entries of
+ * another one were set, both take the same steps. TG_EVALUE for an unknown
+ * parameter or slot, or a step outside 0 .. 2^53; TG_EDTYPE, TG_ESHAPE when it
+ * does not fit the parameter. */
 TG_API tg_status tg_optim_state_set(tg_optim *o, const tg_optim_state *state);
 
-/* ---------------------------------------------------------------- making your own
+/* ------------------------------------------------------------ making your own
  *
  * A rule says how one parameter moves. A whole one, sign descent with momentum:
  *
- *     typedef struct sign_options { size_t size; double momentum; } sign_options;
- *     static void sign_prepare(const void *options, double learning_rate, int64_t step, double *c)
+ *     typedef struct sign_options {
+ *         size_t size;
+ *         double momentum;
+ *     } sign_options;
+ *     static void sign_prepare(const void *options, double learning_rate,
+ *                              int64_t step, double *c)
  *     {
  *         c[0] = learning_rate;
  *         c[1] = ((const sign_options *)options)->momentum;
@@ -124,16 +157,20 @@ TG_API tg_status tg_optim_state_set(tg_optim *o, const tg_optim_state *state);
  *     static void sign_f32(const tg_update *u)
  *     {
  *         float *p = u->value, *v = u->slot[0];
- *         const float *g = u->grad, rate = (float)u->c[0], momentum = (float)u->c[1];
+ *         const float *g = u->grad;
+ *         const float rate = (float)u->c[0], momentum = (float)u->c[1];
  *         for (int64_t i = 0; i < u->n; i++) {
  *             v[i] = momentum * v[i] + g[i];
  *             p[i] -= copysignf(rate, v[i]);
  *         }
  *     }
- *     static const tg_optim_rule sign = {.size = sizeof(tg_optim_rule), .name = "sign", .options_size = sizeof(sign_options), .n_slots = 1,
- *         .slot = {"momentum"}, .prepare = sign_prepare, .update = {[TG_F32] = {sign_f32}}};
- *     o = tg_optim_new(ps, &sign, 0.01, &(sign_options){sizeof(sign_options), 0.9});
- */
+ *     static const tg_optim_rule sign = {
+ *         .size = sizeof(tg_optim_rule), .name = "sign",
+ *         .options_size = sizeof(sign_options), .n_slots = 1,
+ *         .slot = {"momentum"}, .prepare = sign_prepare,
+ *         .update = {[TG_F32] = {sign_f32}}};
+ *     const sign_options options = {sizeof(sign_options), 0.9};
+ *     o = tg_optim_new(ps, &sign, 0.01, &options); */
 enum { TG_OPTIM_SLOTS = 4, TG_OPTIM_COEFFICIENTS = 8 };
 
 /* A part of one parameter, n elements of each array. */
@@ -141,62 +178,76 @@ typedef struct tg_update {
     int64_t n;
     void *value; /* to be changed */
     const void *grad;
-    void *slot[TG_OPTIM_SLOTS]; /* to be changed; zeros before the parameter's first step */
-    const double *c;            /* what prepare wrote */
+    /* to be changed; zeros before the parameter's first step */
+    void *slot[TG_OPTIM_SLOTS];
+    const double *c; /* what prepare wrote */
     const void *options;
 } tg_update;
 
 typedef void (*tg_update_fn)(const tg_update *u);
 
 typedef struct tg_optim_rule {
-    size_t size TG_ZERO;         /* sizeof(tg_optim_rule) */
-    const char *name TG_ZERO;    /* as in messages: "sgd" */
-    size_t options_size TG_ZERO; /* bytes of options that the optimizer copies; 0: none */
+    size_t size TG_ZERO;      /* sizeof(tg_optim_rule) */
+    const char *name TG_ZERO; /* as in messages: "sgd" */
+    /* bytes of options that the optimizer copies; 0: none */
+    size_t options_size TG_ZERO;
     int n_slots TG_ZERO;
-    const char *slot[TG_OPTIM_SLOTS] TG_ZERO; /* their names: unique, not "step" */
-    /* update sees whole parameters, never parts: for rules that are not elementwise. */
+    /* their names: unique, not "step" */
+    const char *slot[TG_OPTIM_SLOTS] TG_ZERO;
+    /* update sees whole parameters, never parts: for rules that are not
+     * elementwise. */
     bool whole TG_ZERO;
     /* NULL, or what is wrong with the options. May be NULL. */
     const char *(*check)(const void *options)TG_ZERO;
-    /* The coefficients of a parameter's step-th step (from 1), written to c[TG_OPTIM_COEFFICIENTS] in double; they may depend on nothing
-     * but the arguments. May be NULL. */
+    /* The coefficients of a parameter's step-th step (from 1), written to
+     * c[TG_OPTIM_COEFFICIENTS] in double; they may depend on nothing but the
+     * arguments. May be NULL. */
     void (*prepare)(const void *options, double learning_rate, int64_t step, double *c) TG_ZERO;
-    /* By dtype (TG_F32, TG_F64) and build; a missing build falls back to the one before it, and a dtype without any is TG_EDTYPE. Parts may be
-     * updated in any order, on several threads. */
+    /* By dtype (TG_F32, TG_F64) and build; a missing build falls back to the
+     * one before it, and a dtype without any is TG_EDTYPE. Parts may be updated
+     * in any order, on several threads. */
     tg_update_fn update[TG_F64 + 1][TG_BUILD_COUNT] TG_ZERO;
 } tg_optim_rule;
 
-/* The rule and the options are copied; the strings that the rule points to must stay. */
+/* The rule and the options are copied; the strings that the rule points to must
+ * stay. */
 TG_API tg_optim *tg_optim_new_at(tg_params *ps, const char *where, const tg_optim_rule *rule,
                                  double learning_rate, const void *options);
 
-/* ---------------------------------------------------------------- gradient clipping */
+/* -------------------------------------------------------- gradient clipping */
 
-/* Scales all gradients of ps by min(1, max / (norm + 1e-6)), as PyTorch does, and returns the norm before: the root of the sum of all squared
- * elements. A norm that is NaN or infinite is returned and changes nothing; tg_params_drop_grads then skips the step. The sum
- * is taken in f64, in chunks of 1024 elements combined pairwise. NaN on an error, which sticks to ps; max must be finite and >= 0. */
+/* Scales all gradients of ps by min(1, max / (norm + 1e-6)), as PyTorch does,
+ * and returns the norm before: the root of the sum of all squared elements. A
+ * norm that is NaN or infinite is returned and changes nothing;
+ * tg_params_drop_grads then skips the step. The sum is taken in f64, in chunks
+ * of 1024 elements combined pairwise. NaN on an error, which sticks to ps; max
+ * must be finite and >= 0. */
 TG_API double tg_clip_grad_norm(tg_params *ps, double max);
 
-/* Limits every element of every gradient to [-limit, limit]; NaN stays. limit must be >= 0. */
+/* Limits every element of every gradient to [-limit, limit]; NaN stays. limit
+ * must be >= 0. */
 TG_API tg_status tg_clip_grad_value(tg_params *ps, double limit);
 
-/* ---------------------------------------------------------------- learning-rate schedules
+/* ---------------------------------------------------- learning-rate schedules
  *
- * Functions of the step (from 0), to be multiplied with a base learning rate. NaN when an argument is out of its range, which
- * tg_optim_set_learning_rate refuses. */
+ * Functions of the step (from 0), to be multiplied with a base learning rate.
+ * NaN when an argument is out of its range, which tg_optim_set_learning_rate
+ * refuses. */
 
-TG_API double tg_schedule_step(int64_t step, int64_t every,
-                               double gamma); /* gamma^floor(step / every); every >= 1 */
-TG_API double tg_schedule_exponential(int64_t step,
-                                      double gamma); /* gamma^step; gamma >= 0 in both */
+/* gamma^floor(step / every); every >= 1 */
+TG_API double tg_schedule_step(int64_t step, int64_t every, double gamma);
+/* gamma^step; gamma >= 0 in both */
+TG_API double tg_schedule_exponential(int64_t step, double gamma);
 
-/* floor + (1 - floor) (1 + cos(pi step / total)) / 2, and floor from `total` on; total >= 1 (Loshchilov and Hutter 2017) */
+/* floor + (1 - floor) (1 + cos(pi step / total)) / 2, and floor from `total`
+ * on; total >= 1 (Loshchilov and Hutter 2017) */
 TG_API double tg_schedule_cosine(int64_t step, int64_t total, double floor);
 
-/* Up from 0 to 1 in `warmup` steps, then down to 0 at `total`: step / warmup, (total - step) / (total - warmup), 0; 0 <= warmup < total. */
+/* Up from 0 to 1 in `warmup` steps, then down to 0 at `total`: step / warmup,
+ * (total - step) / (total - warmup), 0; 0 <= warmup < total. */
 TG_API double tg_schedule_warmup_linear(int64_t step, int64_t warmup, int64_t total);
 
-/* ---------------------------------------------------------------- the same without source positions, for other languages */
+/* ------------------- the same without source positions, for other languages */
 
 TG_API tg_optim *tg_sgd_new(tg_params *ps, const tg_sgd_options *options);
 TG_API tg_optim *tg_adam_new(tg_params *ps, const tg_adam_options *options);

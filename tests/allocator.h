@@ -1,4 +1,5 @@
-/* An allocator for tests: counts what is taken and given back, checks that both agree, and fails at the n-th request if told to. */
+/* An allocator for tests: counts what is taken and given back, checks that both agree, and fails at
+ * the n-th request if told to. */
 #ifndef TEST_ALLOCATOR_H
 #define TEST_ALLOCATOR_H
 
@@ -14,8 +15,8 @@ typedef struct test_memory {
     atomic_llong blocks;   /* out now */
     atomic_llong bytes;    /* out now */
     atomic_llong wrong;    /* blocks given back with other numbers than they were taken with */
-    long long
-        fail_at; /* from the request with this number (from 1) on nothing is given; 0: never */
+    /* from the request with this number (from 1) on nothing is given; 0: never */
+    long long fail_at;
     long long fail_for; /* so many requests long; 0: for good */
 } test_memory;
 

@@ -1,5 +1,6 @@
-/* A program of a user of the installed library: the gradient of a small function, an error, larger work, and another library, in C++, in the same process.
- * The exit code says whether all of it is right. */
+/* A program of a user of the installed library: the gradient of a small function, an error, larger
+ * work, and another library, in C++, in the same process. The exit code says whether all of it is
+ * right. */
 #include "installed_work.h"
 
 #include <string.h>

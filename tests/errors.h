@@ -1,4 +1,5 @@
-/* What the tests of wrong calls share: operands of every type, and looking for the caller's line in a message. */
+/* What the tests of wrong calls share: operands of every type, and looking for the caller's line in
+ * a message. */
 #ifndef TG_TESTS_ERRORS_H
 #define TG_TESTS_ERRORS_H
 

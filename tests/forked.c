@@ -1,6 +1,8 @@
-/* Runs Criterion's tests, each in a process forked from this one. Criterion itself shares memory with its processes at an address where
- * ThreadSanitizer allows none; so under that sanitizer this main, and these functions that the tests' macros call, take the place of the
- * library's. Arguments: parts of names ("suite/test"); with any, only tests whose name contains one of them are run. */
+/* Runs Criterion's tests, each in a process forked from this one. Criterion itself shares memory
+ * with its processes at an address where ThreadSanitizer allows none; so under that sanitizer this
+ * main, and these functions that the tests' macros call, take the place of the library's.
+ * Arguments: parts of names ("suite/test"); with any, only tests whose name contains one of them
+ * are run. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <setjmp.h>

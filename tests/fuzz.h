@@ -1,7 +1,8 @@
 /* Random graphs for tests, made from a number.
  *
- * A graph is a list of instructions, each with a slot for its result. What an instruction does to the tensors it finds depends on their dtypes and
- * shapes alone; where it does not fit, or has been dropped, its slot gets its first operand. So every graph can be recorded, and still can with any
+ * A graph is a list of instructions, each with a slot for its result. What an instruction does to
+ * the tensors it finds depends on their dtypes and shapes alone; where it does not fit, or has been
+ * dropped, its slot gets its first operand. So every graph can be recorded, and still can with any
  * of its instructions gone. */
 #ifndef TEST_FUZZ_H
 #define TEST_FUZZ_H

@@ -1,4 +1,5 @@
-/* What programs of users do with the installed library: a large product, a convolution, training on threads. For C and C++, programs and plugins. */
+/* What programs of users do with the installed library: a large product, a convolution, training on
+ * threads. For C and C++, programs and plugins. */
 #ifndef TEST_INSTALLED_WORK_H
 #define TEST_INSTALLED_WORK_H
 
@@ -7,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Options, in C and in every C++: of structs whose fields have values of their own C++ wants no memset. */
+/* Options, in C and in every C++: of structs whose fields have values of their own C++ wants no
+ * memset. */
 #ifdef __cplusplus
 #define ALL_ZERO \
     {            \
@@ -34,7 +36,8 @@ static inline int installed_sum_is(tg_tape *t, const char *what, tg_tensor *x, d
     return 0;
 }
 
-/* Least squares with 128 x 128 parameters: large enough for threads to share the elementwise work. */
+/* Least squares with 128 x 128 parameters: large enough for threads to share the elementwise
+ * work. */
 static inline int installed_training(tg_tape *t, const tg_allocator *memory, const float *ones)
 {
     enum { N = 128, ROWS = 512, STEPS = 3 };

@@ -1,4 +1,5 @@
-/* Linked into the unit tests when they are to run on jemalloc: objects without an allocator of their own get it, by the linker's --wrap. */
+/* Linked into the unit tests when they are to run on jemalloc: objects without an allocator of
+ * their own get it, by the linker's --wrap. */
 #include <criterion/criterion.h>
 
 #include <tapegrad/jemalloc.h>

@@ -1,5 +1,6 @@
 #define _XOPEN_SOURCE 700
-/* A lean library (TG_LEAN): what is left out is there and says why it does nothing; the rest trains. */
+/* A lean library (TG_LEAN): what is left out is there and says why it does nothing; the rest
+ * trains. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>

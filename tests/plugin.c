@@ -4,7 +4,8 @@
 TG_API int plugin_step(int threads);
 TG_API int plugin_work(int threads);
 
-/* A step without a product: libraries for products that are loaded at the first one would keep others from being unloaded. */
+/* A step without a product: libraries for products that are loaded at the first one would keep
+ * others from being unloaded. */
 int plugin_step(int threads)
 {
     enum { N = 1 << 18 };

@@ -1,5 +1,5 @@
-/* Loads a plugin, lets it work on two threads, unloads it, and once more; then it works in a forked child. Argument: the plugin. Exit code 0 when
- * all of it went well. */
+/* Loads a plugin, lets it work on two threads, unloads it, and once more; then it works in a forked
+ * child. Argument: the plugin. Exit code 0 when all of it went well. */
 #define _POSIX_C_SOURCE 200809L
 #include <dlfcn.h>
 #include <stdio.h>

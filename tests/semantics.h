@@ -1,4 +1,5 @@
-/* What tests of ops at their edges share: small inputs of either dtype, and comparing with expected numbers. */
+/* What tests of ops at their edges share: small inputs of either dtype, and comparing with expected
+ * numbers. */
 #ifndef TG_TESTS_SEMANTICS_H
 #define TG_TESTS_SEMANTICS_H
 
@@ -21,7 +22,8 @@ static inline tg_tape *semantics_end(tg_tape *t)
     return NULL;
 }
 
-/* Runs its block for both dtypes and all builds, each time on a tape t of its own, which must be healthy at the end. */
+/* Runs its block for both dtypes and all builds, each time on a tape t of its own, which must be
+ * healthy at the end. */
 #define EACH_BUILD                                                  \
     for (tg_dtype dtype = TG_F32; dtype <= TG_F64; dtype++)         \
         for (tg_isa isa = TG_ISA_BASE; isa <= TG_ISA_AVX512; isa++) \
@@ -86,7 +88,8 @@ static inline tg_tensor *semantics_grad(tg_tape *t, tg_tensor *y, tg_tensor *x)
     cr_expect(tg_shape_equal(tg_tensor_shape(x), __VA_ARGS__), "%s instead of %s", \
               tg_shape_text(tg_tensor_shape(x)).text, tg_shape_text(__VA_ARGS__).text)
 
-/* Evaluating x fails with this status and a message with this text; the tape is healthy again afterwards. */
+/* Evaluating x fails with this status and a message with this text; the tape is healthy again
+ * afterwards. */
 #define EXPECT_ERROR(x, error, text)                                                              \
     do {                                                                                          \
         cr_expect_null(tg_data(t, x));                                                            \

@@ -74,7 +74,8 @@ static size_t header_length(const unsigned char *file)
     return n;
 }
 
-/* Replaces a text of the header by another one of any length, and renews length and checksum, so that only the text can be what is wrong. */
+/* Replaces a text of the header by another one of any length, and renews length and checksum, so
+ * that only the text can be what is wrong. */
 static unsigned char *with(const unsigned char *file, size_t bytes, const char *from,
                            const char *to, size_t *changed)
 {

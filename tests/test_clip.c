@@ -33,7 +33,8 @@ Test(clip, scales_to_the_norm_over_all_parameters)
     tg_params_free(ps);
 }
 
-/* A running sum in f32 would be off by percents here; the pairwise one is within a few roundings of the exact 0.1f sqrt(n). */
+/* A running sum in f32 would be off by percents here; the pairwise one is within a few roundings of
+ * the exact 0.1f sqrt(n). */
 Test(clip, the_norm_of_very_many_elements_is_accurate)
 {
     enum { N = 3000001 };

@@ -182,7 +182,7 @@ Test(data, more_than_twenty_whole_numbers_are_a_regression)
     }
 }
 
-/* ---------------------------------------------------------------- CSV that is bad: every message */
+/* --------------------------------------------------------------- CSV that is bad: every message */
 
 typedef struct bad_case {
     const char *text;

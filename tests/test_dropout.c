@@ -41,8 +41,8 @@ static int64_t equal_count(const unsigned char *a, const unsigned char *b)
     return n;
 }
 
-static bool within(int64_t count,
-                   double probability) /* six standard deviations of a binomial distribution */
+/* six standard deviations of a binomial distribution */
+static bool within(int64_t count, double probability)
 {
     return fabs((double)count - N * probability) <= 6 * sqrt(N * probability * (1 - probability));
 }
@@ -143,7 +143,8 @@ Test(dropout, refuses_a_p_outside_0_to_1)
     }
 }
 
-/* The mask of p = 1/4, element by element from tg_philox, which test_random.c holds against the published numbers. attrs[0] is the draw's ordinal. */
+/* The mask of p = 1/4, element by element from tg_philox, which test_random.c holds against the
+ * published numbers. attrs[0] is the draw's ordinal. */
 #define EXPECTED_MASK(T)                                                                           \
     static void expected_mask_##T(const tg_span *s, void *y, const void *const *x)                 \
     {                                                                                              \

@@ -27,7 +27,8 @@
         TG_U8, SIZES(__VA_ARGS__) \
     }
 
-/* The operands' types after the expression; bit k of `optional`: operand k may be NULL. A call stays on one line, since messages carry it. */
+/* The operands' types after the expression; bit k of `optional`: operand k may be NULL. A call
+ * stays on one line, since messages carry it. */
 #define CALL(op, optional, expression, ...)                                             \
     static tg_tensor *call_##op(tg_tape *t, tg_tensor *const *x) { return expression; } \
     static const tg_type types_##op[] = {__VA_ARGS__};                                  \
@@ -159,7 +160,8 @@ static void operands(tg_tape *t, const call *c, tg_tensor **x)
     for (int k = 0; k < c->n; k++) x[k] = operand(t, c->type[k].dtype, c->type[k].shape);
 }
 
-/* Whatever was asked: a tensor whose value can be computed or is refused with a reason, or NULL and a reason. */
+/* Whatever was asked: a tensor whose value can be computed or is refused with a reason, or NULL and
+ * a reason. */
 static void expect_sound(tg_tape *t, tg_tensor *y, const call *c, const char *about)
 {
     if (y) {

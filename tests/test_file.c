@@ -12,7 +12,8 @@
 
 #include "../graph/file.h"
 
-/* The program's own definitions come before the C library's: the static library calls these. The one whose number has come fails. */
+/* The program's own definitions come before the C library's: the static library calls these. The
+ * one whose number has come fails. */
 static int calls, fail_at, fail_with;
 
 static bool fails(void)

@@ -1,5 +1,5 @@
-/* Random graphs, run in every way there is, which must all give the same bits: recorded on any tape, printed, and cut down while they still show what is
- * wrong. */
+/* Random graphs, run in every way there is, which must all give the same bits: recorded on any
+ * tape, printed, and cut down while they still show what is wrong. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <math.h>
@@ -44,7 +44,8 @@ static void add_bytes(record *r, const void *bytes, size_t n)
     r->n += n;
 }
 
-/* Of a NaN it is recorded that it is one: which operand's sign a sum of two NaN takes is the compiler's choice, in a vector and in its tail. */
+/* Of a NaN it is recorded that it is one: which operand's sign a sum of two NaN takes is the
+ * compiler's choice, in a vector and in its tail. */
 static void add_numbers(record *r, const void *data, int64_t n, tg_dtype dtype)
 {
     const size_t size = tg_dtype_size(dtype);
@@ -131,7 +132,8 @@ static bool same_shape(const tg_tensor *x, const tg_tensor *y)
     return tg_shape_equal(tg_tensor_shape(x), tg_tensor_shape(y));
 }
 
-/* The slot nearest below `from` (and around again from the last) whose tensor has the dtype and goes with x; -1 if there is none. */
+/* The slot nearest below `from` (and around again from the last) whose tensor has the dtype and
+ * goes with x; -1 if there is none. */
 static int mate(const run *r, int last, int from, tg_dtype dtype, const tg_tensor *x,
                 bool (*goes_with)(const tg_tensor *, const tg_tensor *))
 {
@@ -158,7 +160,8 @@ typedef tg_tensor *(*binary)(tg_tape *t, const char *where, tg_tensor *a, tg_ten
 #op, tg_##op##_at \
     }
 
-/* Functions whose values stay moderate come first, and more often: where everything is NaN, nothing can be told apart. */
+/* Functions whose values stay moderate come first, and more often: where everything is NaN, nothing
+ * can be told apart. */
 enum { TAME_UNARY = 22, TAME_BINARY = 6 };
 static const struct {
     const char *name;
@@ -291,7 +294,8 @@ static tg_tensor *loss_of(run *r, const int *slots, int n, bool reach)
     return loss;
 }
 
-/* What the instruction makes, or NULL when it does not fit. b and c become the slots it has read, -1 if none; name says what it is. */
+/* What the instruction makes, or NULL when it does not fit. b and c become the slots it has read,
+ * -1 if none; name says what it is. */
 static tg_tensor *carry_out(run *r, const instruction *i, int last, int *b, int *c,
                             const char **name)
 {
@@ -499,7 +503,8 @@ static void compare(verdict *v, const char *way, const record *want, const recor
              want->n ? want->bytes + text : "");
 }
 
-/* Of a replay that failed, only the message can be compared: then values are those of the run before. */
+/* Of a replay that failed, only the message can be compared: then values are those of the run
+ * before. */
 static void compare_replay(verdict *v, const char *way, const record *want, const record *is)
 {
     record start = *want;
@@ -544,7 +549,8 @@ static void replay_and_show(run *r, void *const *data)
     if (succeeded(r, "backward", -1)) show(r);
 }
 
-/* Node by node = planned = found in the cache = replayed, on every number of threads, for two sets of data. */
+/* Node by node = planned = found in the cache = replayed, on every number of threads, for two sets
+ * of data. */
 static verdict check(const graph *c, bool print)
 {
     verdict v = {.good = true};
@@ -602,7 +608,8 @@ static verdict check(const graph *c, bool print)
 
 /* ---------------------------------------------------------------- cutting down */
 
-/* Tries every way of making the graph smaller, over and over, as long as one of them leaves it failing. */
+/* Tries every way of making the graph smaller, over and over, as long as one of them leaves it
+ * failing. */
 static void shrink(graph *c)
 {
     graph less = *c;
@@ -667,7 +674,8 @@ ParameterizedTestParameters(fuzz, every_way_of_running_a_random_graph_gives_the_
     return cr_make_param_array(int, parts, PARTS);
 }
 
-/* TG_FUZZ_SEED: the first seed; TG_FUZZ_GRAPHS: how many; TG_FUZZ_PRINT: each seed before it is tried, for graphs that end the process. */
+/* TG_FUZZ_SEED: the first seed; TG_FUZZ_GRAPHS: how many; TG_FUZZ_PRINT: each seed before it is
+ * tried, for graphs that end the process. */
 ParameterizedTest(int *part, fuzz, every_way_of_running_a_random_graph_gives_the_same_bits,
                   .timeout = 600)
 {

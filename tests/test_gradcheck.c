@@ -1,4 +1,5 @@
-/* The gradient check must catch what it exists for: every op here but a few has a mistake planted in its derivative. */
+/* The gradient check must catch what it exists for: every op here but a few has a mistake planted
+ * in its derivative. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -469,7 +470,8 @@ Test(gradcheck, a_whole_model_with_its_parameters)
         const tg_check_input input = {.shape = TG_SHAPE(6, 3), .data = table};
         tg_gradcheck_report r;
         cr_expect_eq(tg_gradcheck(loss_of, 1, &input, m.ps, &m, NULL, &r), TG_OK, "%s", r.message);
-        /* one loss: a column for each of 18 inputs and 21 parameters, against the loss itself and against its random multiple */
+        /* one loss: a column for each of 18 inputs and 21 parameters, against the loss itself and
+         * against its random multiple */
         const int64_t columns = 18 + 12 + 4 + 4 + 1;
         cr_expect_eq(r.compared + r.kinks, columns * 2 + (columns + 1) * (columns + 1), "%s",
                      r.message);

@@ -1,4 +1,5 @@
-/* What the reverse pass gives: gradients, what has none, and derivatives of other orders and shapes. */
+/* What the reverse pass gives: gradients, what has none, and derivatives of other orders and
+ * shapes. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>

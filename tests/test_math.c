@@ -1,5 +1,6 @@
-/* The vectorised functions under the elementwise kernels: their largest error in units in the last place, against long double, over all of f32; what
- * they give at the edges; and that an element's bits don't depend on its place in a block. For every build that this machine runs. */
+/* The vectorised functions under the elementwise kernels: their largest error in units in the last
+ * place, against long double, over all of f32; what they give at the edges; and that an element's
+ * bits don't depend on its place in a block. For every build that this machine runs. */
 #include <criterion/criterion.h>
 #include <float.h>
 #include <math.h>
@@ -56,7 +57,8 @@ static long double below_reference(long double x)
 }
 static long double bell_reference(long double x) { return expl(-x * x / 2); }
 
-/* One function, where it is used, and its largest error: found by trying every 29th float, rounded up. */
+/* One function, where it is used, and its largest error: found by trying every 29th float, rounded
+ * up. */
 typedef struct function {
     const char *name;
     const tg_span_fn *kernel;
@@ -104,8 +106,9 @@ static bool runs(int build)
 static uint32_t state = 1;
 static uint32_t next(void) { return state = state * 1664525u + 1013904223u, state ^ state >> 15; }
 
-/* |is - want| in units in the last place of want, 0 for what is equal: infinity counts as the power of two after FLT_MAX. Everything is wrong by
- * infinitely much where one is NaN and the other isn't, or where the signs differ, of zeros too. */
+/* |is - want| in units in the last place of want, 0 for what is equal: infinity counts as the power
+ * of two after FLT_MAX. Everything is wrong by infinitely much where one is NaN and the other
+ * isn't, or where the signs differ, of zeros too. */
 static double ulps(float is, long double want)
 {
     if (isnan(is) || isnan(want)) return isnan(is) && isnan(want) ? 0 : INFINITY;
@@ -121,7 +124,8 @@ static double ulps(float is, long double want)
 
 enum { SIZE = 1024 };
 
-/* Every sign and exponent, denormals and specials included; of each the first, the last and PER random mantissas. */
+/* Every sign and exponent, denormals and specials included; of each the first, the last and PER
+ * random mantissas. */
 Test(math, errors_stay_below_the_stated_ones_over_all_of_f32)
 {
     enum { PER = 400, EDGES = 4 };

@@ -1,5 +1,6 @@
-/* The elementary functions in double: their largest errors in units in the last place, against long double; what they give at the edges; and that their
- * bits are the same in every build, in vectors and out of them. */
+/* The elementary functions in double: their largest errors in units in the last place, against long
+ * double; what they give at the edges; and that their bits are the same in every build, in vectors
+ * and out of them. */
 #include <criterion/criterion.h>
 #include <float.h>
 #include <math.h>
@@ -190,7 +191,8 @@ static const double edge[] = {
     38.48};
 enum { EDGES = sizeof edge / sizeof *edge };
 
-/* Every sign and exponent; where results are neither 0 nor 1 nor infinite; multiples of pi/2; edges and their neighbours. */
+/* Every sign and exponent; where results are neither 0 nor 1 nor infinite; multiples of pi/2; edges
+ * and their neighbours. */
 static double argument(int i)
 {
     switch (i % 8) {
@@ -246,7 +248,8 @@ Test(math_f64, errors_stay_below_the_stated_ones)
     }
 }
 
-/* Every build gives the base build's bits (of NaN, that it is one), for every place and length of a block. */
+/* Every build gives the base build's bits (of NaN, that it is one), for every place and length of a
+ * block. */
 Test(math_f64, bits_depend_neither_on_the_build_nor_on_the_place_in_a_block)
 {
     enum { OFFSETS = 9, LENGTHS = 36 };

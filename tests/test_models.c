@@ -25,7 +25,8 @@ static void read_parts(const char *name, tg_dataset **train, tg_dataset **test)
 
 static const int64_t usual_hidden[] = {64, 32};
 
-/* Two classes of points that a line divides, one of them twice as frequent, beside a constant column. */
+/* Two classes of points that a line divides, one of them twice as frequent, beside a constant
+ * column. */
 static tg_dataset *points(const tg_allocator *a, int64_t rows)
 {
     float x[3 * 100], y[100];
@@ -85,7 +86,8 @@ static void within(double value, double low, double high)
     cr_assert(value >= low && value <= high, "%.4f is not in %.4f..%.4f", value, low, high);
 }
 
-/* Mean and two standard deviations of PyTorch 1.13.1's test scores under the same settings (5 seeds); none of its wine nets ever missed. */
+/* Mean and two standard deviations of PyTorch 1.13.1's test scores under the same settings (5
+ * seeds); none of its wine nets ever missed. */
 Test(models, iris_reaches_what_pytorch_reaches, .timeout = 300)
 {
     within(mean_score("iris", 5), .980 - 2 * .027, 1);
@@ -103,8 +105,9 @@ Test(models, digits_reach_what_pytorch_reaches, .timeout = 600)
     within(mean_score("digits", 5), .971 - 2 * .003, .971 + 2 * .003);
 }
 
-/* On diabetes seeds differ much: PyTorch's R2 over 60 seeds has mean .164 and standard deviation .047, so a mean of 20 seeds lies within two
- * standard deviations, 2 * .047 * sqrt(1 / 20 + 1 / 60) = .024, of it. */
+/* On diabetes seeds differ much: PyTorch's R2 over 60 seeds has mean .164 and standard deviation
+ * .047, so a mean of 20 seeds lies within two standard deviations, 2 * .047 * sqrt(1 / 20 + 1 / 60)
+ * = .024, of it. */
 Test(models, diabetes_reaches_what_pytorch_reaches, .timeout = 300)
 {
     within(mean_score("diabetes", 20), .164 - .024, .164 + .024);
@@ -208,7 +211,7 @@ Test(models, a_loaded_model_predicts_the_same_bits)
     folder_free(&f);
 }
 
-/* ---------------------------------------------------------------- scores, computed again from the predictions */
+/* -------------------------------------------------- scores, computed again from the predictions */
 
 static void check_classes(tg_head head, const char *name)
 {
@@ -275,8 +278,8 @@ Test(models, scores_of_numbers_follow_from_the_predictions)
     }
     cr_assert_float_eq(y.r2, 1 - residual / deviation, 1e-5);
     cr_assert_float_eq(y.rmse, sqrt(residual / 70), 1e-3 * y.rmse);
-    cr_assert_float_eq(y.loss, residual / deviation,
-                       1e-5); /* the target is standardised by these very rows */
+    /* the target is standardised by these very rows */
+    cr_assert_float_eq(y.loss, residual / deviation, 1e-5);
     cr_assert_gt(y.r2, 0.95);
     cr_assert(isnan(y.accuracy));
     tg_mlp_free(m);
@@ -285,7 +288,8 @@ Test(models, scores_of_numbers_follow_from_the_predictions)
 
 /* ---------------------------------------------------------------- the net itself */
 
-/* The linear model y = w x + b after zero epochs of anything: recorded by hand from the parameters. */
+/* The linear model y = w x + b after zero epochs of anything: recorded by hand from the
+ * parameters. */
 Test(models, the_net_is_what_its_parameters_say)
 {
     tg_mlp *m = tg_mlp_new(NULL, MLP(.inputs = 2, .outputs = 1, .n_hidden = 1,
@@ -494,7 +498,8 @@ Test(models, every_epoch_takes_all_rows_in_an_order_of_its_own)
     tg_dataset_free(d);
 }
 
-/* A step of a linear model on all rows at once, without standardisation, by hand: the gradient of the mean squared error. */
+/* A step of a linear model on all rows at once, without standardisation, by hand: the gradient of
+ * the mean squared error. */
 Test(models, one_step_on_one_batch_is_the_textbooks)
 {
     const float x[] = {1, 2, 3, 5}, y[] = {2, 3, 5, 4};

@@ -1,10 +1,11 @@
-/* Operands that are not the tape's, sizes that fit no memory, and what messages say of the commonest mistakes. */
+/* Operands that are not the tape's, sizes that fit no memory, and what messages say of the
+ * commonest mistakes. */
 #include "errors.h"
 #include <limits.h>
 #include <math.h>
 #include <tapegrad/models.h>
 
-/* ---------------------------------------------------------------- functions that may return their operand */
+/* ------------------------------------------------------ functions that may return their operand */
 
 typedef tg_tensor *(*give_back)(tg_tape *t, tg_tensor *x);
 #define GIVES(name, expression) \
@@ -64,7 +65,8 @@ Test(operands, what_is_given_back_is_checked_first)
         z = tg_input(t, TG_F64, TG_SHAPE(1), &two);                                              \
     } while (0)
 
-/* Their bytes, as 64-bit products, are 0 or a few: what is computed into so much would be computed into nothing. */
+/* Their bytes, as 64-bit products, are 0 or a few: what is computed into so much would be computed
+ * into nothing. */
 Test(operands, sizes_whose_bytes_wrap_are_refused)
 {
     const float one = 1;
@@ -163,7 +165,7 @@ Test(operands, the_commonest_mistakes_are_explained)
     tg_tape_free(t);
 }
 
-/* ---------------------------------------------------------------- arrays and structs written in place */
+/* ---------------------------------------------------------- arrays and structs written in place */
 
 Test(operands, arrays_are_written_in_place)
 {

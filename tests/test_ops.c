@@ -1,4 +1,5 @@
-/* Every op in the registry, every sample: values against the sample's reference, derivatives against differences, and the same bits however it is run. */
+/* Every op in the registry, every sample: values against the sample's reference, derivatives
+ * against differences, and the same bits however it is run. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <float.h>
@@ -50,7 +51,8 @@ static bool has_view(tg_shape s, view v)
     return v == PLAIN || s.ndim >= (v == TRANSPOSED ? 2 : 1);
 }
 
-/* Row-major contents of `shape` rearranged so that viewed() gives them back; stored gets the shape to record. */
+/* Row-major contents of `shape` rearranged so that viewed() gives them back; stored gets the shape
+ * to record. */
 static void store(tg_shape shape, view v, const double *plain, tg_shape *stored, double *out)
 {
     const int64_t count = tg_shape_count(shape), last = shape.ndim ? shape.dim[shape.ndim - 1] : 1;
@@ -220,7 +222,8 @@ static const tg_op_info *op_of(const int *number)
 
 /* ---------------------------------------------------------------- values */
 
-/* The expected values of a case, from what its operands hold, and the size of the largest operand of each. */
+/* The expected values of a case, from what its operands hold, and the size of the largest operand
+ * of each. */
 static void expect(const sampled *c, tg_shape shape, double *out, double *size)
 {
     const tg_sample *s = c->sample;
@@ -258,8 +261,9 @@ static void expect(const sampled *c, tg_shape shape, double *out, double *size)
     }
 }
 
-/* Elementwise functions are a few roundings deep, and a cancellation leaves the rounding of something of the operands' size. Others add up to some
- * hundred terms of size 1 or so: their error is relative to that size. */
+/* Elementwise functions are a few roundings deep, and a cancellation leaves the rounding of
+ * something of the operands' size. Others add up to some hundred terms of size 1 or so: their error
+ * is relative to that size. */
 static double allowed(const sampled *c, tg_dtype dtype, double expected, double size)
 {
     const bool single = dtype == TG_F32 || c->type[0].dtype == TG_F32;
@@ -338,7 +342,8 @@ static tg_tensor *call_sample(tg_tape *t, tg_tensor *const *floats, int n, void 
     return c->sample->record(t, x);
 }
 
-/* The gradient in one of the operands, to be differentiated itself: so rules that only the third derivative uses are checked as well. */
+/* The gradient in one of the operands, to be differentiated itself: so rules that only the third
+ * derivative uses are checked as well. */
 static tg_tensor *call_gradient(tg_tape *t, tg_tensor *const *floats, int n, void *user)
 {
     const sampled *c = user;
@@ -357,7 +362,8 @@ static void check_derivatives(const tg_op_info *op, sampled *c)
     for (int k = 0; k < c->sample->n_in; k++)
         if (is_float(c->type[k].dtype))
             in[n++] = (tg_check_input){.shape = c->stored_shape[k], .data = c->stored[k]};
-    /* beyond some 20 elements random combinations and directions say as much as every pair, in less time */
+    /* beyond some 20 elements random combinations and directions say as much as every pair, in less
+     * time */
     const tg_gradcheck_options o = {.size = sizeof o,
                                     .full_jacobian = 256,
                                     .directions = 3,

@@ -1,4 +1,5 @@
-/* Optimizers against the updates of PyTorch's documentation, written down here once more, one scalar at a time. */
+/* Optimizers against the updates of PyTorch's documentation, written down here once more, one
+ * scalar at a time. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -139,7 +140,8 @@ static void follows(tg_params *ps, tg_optim *o, tg_sgd_options sgd, const tg_ada
     }
 }
 
-/* In f32 each of the 12 steps rounds a few times: 12 * 4 * 2^-24 relative to values near 1, plus what the rounded state carries on. */
+/* In f32 each of the 12 steps rounds a few times: 12 * 4 * 2^-24 relative to values near 1, plus
+ * what the rounded state carries on. */
 static const double close_f64 = 1e-12, close_f32 = 1e-5;
 
 static void each_way_sgd(tg_sgd_options options, const char *label)
@@ -164,7 +166,8 @@ static void each_way_adam(tg_adam_options options, const char *label)
             tg_params *ps = make_params(f64 ? TG_F64 : TG_F32, NULL);
             tg_optim *o = tg_adam_new(ps, &options);
             cr_assert_eq(tg_optim_set_isa(o, (tg_isa)isa), TG_OK);
-            /* Where sqrt(square) is near eps the rounding of a gradient is magnified; learning_rate / eps bounds it. */
+            /* Where sqrt(square) is near eps the rounding of a gradient is magnified; learning_rate
+             * / eps bounds it. */
             follows(ps, o, (tg_sgd_options){0}, &options, f64 ? close_f64 : 10 * close_f32, label);
             tg_optim_free(o);
             tg_params_free(ps);
@@ -218,7 +221,8 @@ Test(optim, adam_is_pytorchs)
                   "no mean");
 }
 
-/* Two steps of PyTorch's defaults by hand: p = 1, gradients 0.5 and -0.25, lr 0.1. m = .05, .02; v = .00025, .00031225. */
+/* Two steps of PyTorch's defaults by hand: p = 1, gradients 0.5 and -0.25, lr 0.1. m = .05, .02; v
+ * = .00025, .00031225. */
 Test(optim, adam_by_hand)
 {
     tg_params *ps = tg_params_new(NULL);

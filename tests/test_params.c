@@ -84,7 +84,8 @@ Test(params, the_callers_unused_sizes_do_not_get_in)
 
 /* ---------------------------------------------------------------- refusals */
 
-/* Each call is refused with the status, naming this file and `fragment`; afterwards the set is in error, and healthy once cleared. */
+/* Each call is refused with the status, naming this file and `fragment`; afterwards the set is in
+ * error, and healthy once cleared. */
 static void refused(const char *name, tg_dtype dtype, tg_shape shape, tg_init init,
                     tg_status status, const char *fragment)
 {
@@ -227,8 +228,9 @@ static double value_of(const tg_tensor *p, int64_t i)
                                   : ((const double *)param->value)[i];
 }
 
-/* N values within [low, high], whose mean and variance lie within five standard deviations of what is expected. A uniform distribution of
- * variance v has a variance estimator of deviation v sqrt(.8 / N), a normal one of v sqrt(2 / N). The bounds must nearly be reached. */
+/* N values within [low, high], whose mean and variance lie within five standard deviations of what
+ * is expected. A uniform distribution of variance v has a variance estimator of deviation v sqrt(.8
+ * / N), a normal one of v sqrt(2 / N). The bounds must nearly be reached. */
 static void distributed(tg_init init, tg_dtype dtype, double mean, double variance, double low,
                         double high, bool normal)
 {
@@ -292,7 +294,8 @@ Test(params, normal_initialisers_have_their_means_and_variances)
     normal_with((tg_init){TG_HE_NORMAL, 1, 0}, 0, sqrt(1 / in));
 }
 
-/* The same draws, scaled: sharper than any statistics. The interval of a uniform one excludes its upper end by rounding only. */
+/* The same draws, scaled: sharper than any statistics. The interval of a uniform one excludes its
+ * upper end by rounding only. */
 static void scaled_draws(tg_init init, tg_init plain)
 {
     tg_params *a = seeded(3), *b = seeded(3);
@@ -351,7 +354,8 @@ Test(params, constants_are_exact)
     tg_params_free(ps);
 }
 
-/* Between two neighbouring floats half of all draws would round up to the bound that is excluded. */
+/* Between two neighbouring floats half of all draws would round up to the bound that is
+ * excluded. */
 Test(params, rounding_never_reaches_the_upper_bound)
 {
     tg_params *ps = seeded(4);

@@ -1,4 +1,5 @@
-/* The plan cache: what is found in it, what leaves it and when, and how little memory ever-changing graphs take. */
+/* The plan cache: what is found in it, what leaves it and when, and how little memory ever-changing
+ * graphs take. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -37,7 +38,8 @@ static tg_tensor *param_of(tg_params *ps, const char *name, tg_shape shape, doub
 
 enum { CHAIN = 9, BOUND = 1 << 23 };
 
-/* The chain of operations that the digits of `code` to base 4 stand for, on small integers: so that every value is exact. */
+/* The chain of operations that the digits of `code` to base 4 stand for, on small integers: so that
+ * every value is exact. */
 static tg_tensor *record_chain(tg_tape *t, tg_tensor *x, int code)
 {
     tg_tensor *y = x;
@@ -291,7 +293,8 @@ static bool finds(tg_tape *t, tg_tensor *const *param, variant v, bool backward)
     return tg_tape_plan_stats(t).misses == misses;
 }
 
-/* The usual graph with one thing changed, the k-th; what that is, and whether the plan serves it all the same. NULL after the last. */
+/* The usual graph with one thing changed, the k-th; what that is, and whether the plan serves it
+ * all the same. NULL after the last. */
 static const char *change(variant *v, int k, bool *same)
 {
     *v = usual;

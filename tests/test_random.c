@@ -16,8 +16,9 @@ static void philox_gives(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t
                      (unsigned)expected[k]);
 }
 
-/* The known answers that the authors publish with Random123 (kat_vectors, philox4x32 10). The third's counter and key are digits of pi: its
- * fourth counter word 03707344 is block's high half 0370 above the step's high half 7344. */
+/* The known answers that the authors publish with Random123 (kat_vectors, philox4x32 10). The
+ * third's counter and key are digits of pi: its fourth counter word 03707344 is block's high half
+ * 0370 above the step's high half 7344. */
 Test(random, philox_gives_the_published_answers)
 {
     philox_gives(0, 0, 0, 0, (const uint32_t[]){0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
@@ -77,7 +78,8 @@ static moments moments_of(const double *x, int n)
     return m;
 }
 
-/* The bounds are five standard deviations of each estimator for N = 200000 samples: mean sqrt(1/12/N) = 6.5e-4, variance sqrt(1/180/N) = 1.7e-4. */
+/* The bounds are five standard deviations of each estimator for N = 200000 samples: mean
+ * sqrt(1/12/N) = 6.5e-4, variance sqrt(1/180/N) = 1.7e-4. */
 Test(random, uniform_numbers_fill_the_unit_interval_evenly)
 {
     double *u = malloc(N * sizeof *u);
@@ -98,7 +100,8 @@ Test(random, uniform_numbers_fill_the_unit_interval_evenly)
     free(u);
 }
 
-/* Five standard deviations: mean sqrt(1/N), variance sqrt(2/N), skewness sqrt(6/N), kurtosis sqrt(24/N). */
+/* Five standard deviations: mean sqrt(1/N), variance sqrt(2/N), skewness sqrt(6/N), kurtosis
+ * sqrt(24/N). */
 Test(random, normal_numbers_have_the_moments_of_a_normal_distribution)
 {
     double *z = malloc(N * sizeof *z);
@@ -133,7 +136,8 @@ Test(random, an_element_depends_on_its_index_alone)
     }
 }
 
-/* Recorded from the full build: every build draws the same numbers, wherever its hash function comes from. */
+/* Recorded from the full build: every build draws the same numbers, wherever its hash function
+ * comes from. */
 Test(random, initial_values_are_the_recorded_ones)
 {
     static const float uniform[4] = {-0x1.f9fb32p-1F, 0x1.029838p-1F, 0x1.2d8758p-3F,

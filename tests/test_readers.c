@@ -1,5 +1,6 @@
-/* Readers that can't be hurt: mutants of valid files of each format are read or refused, quickly and in little memory. In an ordinary run a few
- * hundred of each; TG_LONG=1 in the environment makes it 10,000. */
+/* Readers that can't be hurt: mutants of valid files of each format are read or refused, quickly
+ * and in little memory. In an ordinary run a few hundred of each; TG_LONG=1 in the environment
+ * makes it 10,000. */
 #define _XOPEN_SOURCE 700
 #include "folder.h"
 

@@ -56,7 +56,8 @@ static tg_tensor *fused(tg_tape *t, const question *a, tg_tensor *const *x)
     return tg_attention(t, x[0], x[1], x[2], seen, a->causal);
 }
 
-/* y and the gradients of q, k and v; heads: q, k and v are views whose rows lie far apart, as a net makes them. */
+/* y and the gradients of q, k and v; heads: q, k and v are views whose rows lie far apart, as a net
+ * makes them. */
 static void answer(tg_tape *t, const question *a, tg_dtype dtype, bool heads,
                    tg_tensor *(*by)(tg_tape *, const question *, tg_tensor *const *),
                    tg_tensor **out)
@@ -116,7 +117,8 @@ Test(semantics_attention, equals_the_composed_formula)
     }
 }
 
-/* Scores far apart: what the first tile gave is forgotten when a later key wins by 1e4, and nothing overflows. */
+/* Scores far apart: what the first tile gave is forgotten when a later key wins by 1e4, and nothing
+ * overflows. */
 Test(semantics_attention, a_long_sequence_with_large_scores)
 {
     EACH_BUILD
@@ -177,7 +179,8 @@ Test(semantics_attention, what_a_query_does_not_see_is_left_out)
     }
 }
 
-/* Values and derivatives with padding equal those without it, of any order: here three, over several tiles. */
+/* Values and derivatives with padding equal those without it, of any order: here three, over
+ * several tiles. */
 Test(semantics_attention, padding_reaches_no_derivative)
 {
     enum { N = 70, M = 150, KEPT = 130 };
@@ -275,8 +278,8 @@ Test(semantics_attention, leading_sizes_broadcast_and_their_gradients_add_up)
         EXPECT_SHAPE(y, TG_SHAPE(3, 2, 1, 1));
         EXPECT(y, 2, 2, 6, 6, 10, 10);
         EXPECT(GRAD(y, v), 1, 1, 1, 1, 1, 1);
-        EXPECT(GRAD(y, k), -4.5,
-               4.5); /* per pair of batches, p (v - y) q = -+q / 2, three times q = 1 and 2 */
+        /* per pair of batches, p (v - y) q = -+q / 2, three times q = 1 and 2 */
+        EXPECT(GRAD(y, k), -4.5, 4.5);
     }
 }
 

@@ -1,4 +1,5 @@
-/* Convolutions and pooling at the edges, and in the sizes where their kernels change: against sums of exact terms. */
+/* Convolutions and pooling at the edges, and in the sizes where their kernels change: against sums
+ * of exact terms. */
 #include "semantics.h"
 #include <stdio.h>
 
@@ -301,7 +302,8 @@ Test(semantics_conv, padding_counts_as_minus_infinity_and_takes_no_gradient)
         EXPECT(tg_max_pool2d(t, four, HALVES), -INFINITY, 1, 2, 1);
         EXPECT(GRAD(tg_max_pool2d(t, four, HALVES), four), 1, 0, 0, 1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0,
                0, 0);
-        /* wide steps: both taps of the first window and of the second one fall beside the single column */
+        /* wide steps: both taps of the first window and of the second one fall beside the single
+         * column */
         tg_tensor *one = INPUT(TG_SHAPE(1, 1, 1, 1), 4);
         tg_tensor *beside = tg_max_pool2d(
             t, one,

@@ -121,10 +121,8 @@ Test(semantics_index, large_gradients_have_the_same_bits_on_any_number_of_thread
     int64_t *index = calloc(N, sizeof *index), *wide = calloc((size_t)N * WIDTH, sizeof *wide);
     float *expected = calloc(ROWS * WIDTH, sizeof *expected);
     uint64_t state = 9;
-    for (int i = 0; i < N; i++)
-        index[i] = i % 3 ? i % 5
-                         : (int64_t)(350 * (semantics_uniform(&state) +
-                                            1)); /* five rows get hundreds of terms */
+    for (int i = 0; i < N; i++) /* five rows get hundreds of terms */
+        index[i] = i % 3 ? i % 5 : (int64_t)(350 * (semantics_uniform(&state) + 1));
     for (int i = 0; i < N * WIDTH; i++) {
         slope[i] = (double)(float)semantics_uniform(&state);
         wide[i] = index[i / WIDTH];

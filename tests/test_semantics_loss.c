@@ -1,5 +1,5 @@
-/* Losses at the edges: values and gradients, in f32 and f64, with every build of the kernels. Numbers are worked out by hand, or with ln
- * and exp of libm. */
+/* Losses at the edges: values and gradients, in f32 and f64, with every build of the kernels.
+ * Numbers are worked out by hand, or with ln and exp of libm. */
 #include "semantics.h"
 
 #define INF INFINITY
@@ -435,8 +435,8 @@ Test(semantics_loss, a_label_outside_the_classes_is_named_with_its_row)
                      "cross_entropy_loss: row 2: label 5 is not in 0..1");
         EXPECT_ERROR(tg_nll_loss(t, x, above, NULL, TG_NO_INDEX, TG_REDUCE_MEAN), TG_EINDEX,
                      "nll_loss: row 3: label 12 is not in 0..1");
-        tg_tensor *least = INDEX(TG_SHAPE(4), INT64_MIN, 0, 0,
-                                 0); /* TG_NO_INDEX ignores nothing, not even itself */
+        /* TG_NO_INDEX ignores nothing, not even itself */
+        tg_tensor *least = INDEX(TG_SHAPE(4), INT64_MIN, 0, 0, 0);
         EXPECT_ERROR(tg_cross_entropy(t, x, least), TG_EINDEX, "row 0: label -9223372036854775808");
     }
 }
@@ -461,7 +461,8 @@ Test(semantics_loss, attributes_out_of_range_are_errors)
     }
 }
 
-/* Row after row against the definition in long double, over row lengths around every border of the kernels; f32 sums of e^x are off by some ulp. */
+/* Row after row against the definition in long double, over row lengths around every border of the
+ * kernels; f32 sums of e^x are off by some ulp. */
 Test(semantics_loss, rows_of_any_length)
 {
     const int64_t lengths[] = {1,   2,   3,   15,   16,   17,   63,   64,   65,  341,
@@ -527,7 +528,7 @@ Test(semantics_loss, the_maximum_of_a_row_may_stand_anywhere)
     }
 }
 
-/* ---------------------------------------------------------------- higher orders: against each other, at a point worked out */
+/* ------------------------------------- higher orders: against each other, at a point worked out */
 
 Test(semantics_loss, the_hessian_of_cross_entropy_is_that_of_log_sum_exp)
 {

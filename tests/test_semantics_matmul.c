@@ -1,5 +1,5 @@
-/* Matrix products at the edges, and in the sizes, layouts and cuts where the kernel changes: against sums in double, every one of whose
- * terms is exact. */
+/* Matrix products at the edges, and in the sizes, layouts and cuts where the kernel changes:
+ * against sums in double, every one of whose terms is exact. */
 #include "semantics.h"
 #include <stdio.h>
 
@@ -99,7 +99,8 @@ Test(semantics_matmul, errors_name_the_shapes)
 
 enum layout { PLAIN, TRANSPOSED, GAPS, FLIPPED, REPEATED, LAYOUTS };
 
-/* A matrix of multiples of 1/64 below 1, whose products and sums are exact in both dtypes, recorded so that it reaches the product in this layout. */
+/* A matrix of multiples of 1/64 below 1, whose products and sums are exact in both dtypes, recorded
+ * so that it reaches the product in this layout. */
 static tg_tensor *matrix(tg_tape *t, tg_dtype dtype, int64_t rows, int64_t columns,
                          enum layout layout, uint64_t *state, double *plain)
 {

@@ -120,7 +120,8 @@ static void record(tg_tape *t, tg_dtype dtype, int64_t rows, int64_t n, double o
     *seed = made[3];
 }
 
-/* Rows shorter than a vector, with odd ends, of more than one chunk; many rows, so that sums have several parts. */
+/* Rows shorter than a vector, with odd ends, of more than one chunk; many rows, so that sums have
+ * several parts. */
 Test(semantics_norm, equals_the_composed_formula)
 {
     const int64_t sizes[][2] = {{3, 2},    {5, 31},   {4, 32},   {7, 63},   {3, 1000},
@@ -152,8 +153,8 @@ Test(semantics_norm, equals_the_composed_formula)
     }
 }
 
-/* A mean of 1000 has an error of 3e-5 in f32, which a deviation of 0.6 divides into 1e-4: the difference of two sums of squares would lose
- * everything. */
+/* A mean of 1000 has an error of 3e-5 in f32, which a deviation of 0.6 divides into 1e-4: the
+ * difference of two sums of squares would lose everything. */
 Test(semantics_norm, a_large_mean_costs_no_more_than_its_own_rounding)
 {
     tg_tensor *x[3], *seed;

@@ -1,4 +1,5 @@
-/* What the elementwise functions do at the edges: every row of the semantics, in f32 and f64, by every build of the kernels. */
+/* What the elementwise functions do at the edges: every row of the semantics, in f32 and f64, by
+ * every build of the kernels. */
 #include <criterion/criterion.h>
 #include <float.h>
 #include <math.h>
@@ -47,7 +48,8 @@ static void expect_column(const char *what, const char *name, const tg_tape_opti
                   n_in > 1 ? row[i * width + 1] : 0, at(dtype, data, i), row[i * width + k]);
 }
 
-/* Rows of the operands, the value, and the gradients for an upstream gradient of 1: taken with tg_grad, and with tg_backward from parameters. */
+/* Rows of the operands, the value, and the gradients for an upstream gradient of 1: taken with
+ * tg_grad, and with tg_backward from parameters. */
 static void check(const char *name, recorder f, int n_in, int n, const double *row)
 {
     const int width = 2 * n_in + 1;
@@ -98,7 +100,7 @@ static void check(const char *name, recorder f, int n_in, int n, const double *r
 #define OF_2(op) \
     static tg_tensor *op##_of(tg_tape *t, tg_tensor *const *x) { return tg_##op(t, x[0], x[1]); }
 
-/* ---------------------------------------------------------------- points where a function is not smooth, or not defined */
+/* ---------------------------------------- points where a function is not smooth, or not defined */
 
 OF_1(relu)
 OF_1(relu6)
@@ -391,7 +393,7 @@ Test(semantics_pointwise, comparisons_give_0_or_1_and_nan_is_not_equal_to_anythi
     }
 }
 
-/* ---------------------------------------------------------------- derivatives of derivatives at the edges */
+/* ------------------------------------------------------ derivatives of derivatives at the edges */
 
 static tg_tensor *derivative(tg_tape *t, tg_tensor *y, tg_tensor *x)
 {

@@ -1,5 +1,6 @@
-/* Reductions and softmax at the edges: values and gradients, in f32 and f64, with every build of the kernels. Expected numbers are worked out by hand or
- * are the definition's, unless a test says otherwise. */
+/* Reductions and softmax at the edges: values and gradients, in f32 and f64, with every build of
+ * the kernels. Expected numbers are worked out by hand or are the definition's, unless a test says
+ * otherwise. */
 #include <criterion/criterion.h>
 #include <limits.h>
 #include <math.h>
@@ -182,7 +183,8 @@ Test(reduce, nan_wins_wherever_it_stands)
     }
 }
 
-/* amax's gradient in PyTorch: no element equals NaN, so that the ties number 0 and the gradient is 0/0. */
+/* amax's gradient in PyTorch: no element equals NaN, so that the ties number 0 and the gradient is
+ * 0/0. */
 Test(reduce, a_row_with_nan_has_gradient_nan)
 {
     EACH_BUILD
@@ -392,7 +394,8 @@ Test(reduce, variance_has_a_correction)
     }
 }
 
-/* 0.1 has no exact mean of three: without care its deviations are not 0, and the quotient of two roundings would pass for a gradient. */
+/* 0.1 has no exact mean of three: without care its deviations are not 0, and the quotient of two
+ * roundings would pass for a gradient. */
 Test(reduce, the_deviation_of_a_constant_row_is_0_with_gradient_0)
 {
     EACH_BUILD

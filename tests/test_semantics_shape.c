@@ -1,4 +1,5 @@
-/* Shapes, joining, padding and conversions at the edges: values and gradients, in all dtypes, with every build of the kernels. */
+/* Shapes, joining, padding and conversions at the edges: values and gradients, in all dtypes, with
+ * every build of the kernels. */
 #include <criterion/criterion.h>
 #include <limits.h>
 #include <math.h>
@@ -122,8 +123,8 @@ Test(shapes, reshapes_of_views_of_views_keep_the_order)
                 for (int d = 0; d < targets[i].ndim; d++)
                     known *= targets[i].dim[d] == -1 ? 1 : targets[i].dim[d];
                 if (count % known) continue;
-                tg_tape_reset(
-                    t); /* a view of a value that is there already would be a view of contiguous memory */
+                /* a view of a value that is there already would be a view of contiguous memory */
+                tg_tape_reset(t);
                 data = tg_data(t, tg_reshape(t, some_view(t, k), targets[i]));
                 cr_expect(data && memcmp(data, want, (size_t)count * sizeof *want) == 0,
                           "case %d, target %zu", k, i);

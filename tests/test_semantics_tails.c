@@ -1,5 +1,6 @@
-/* SEMANTICS: first and second derivatives in the tails keep their relative accuracy while they are normal numbers. In f32 those that are made from
- * sigmoid's and tanh's results alone don't: their entries say so, and they are not here. */
+/* SEMANTICS: first and second derivatives in the tails keep their relative accuracy while they are
+ * normal numbers. In f32 those that are made from sigmoid's and tanh's results alone don't: their
+ * entries say so, and they are not here. */
 #include <criterion/criterion.h>
 #include <float.h>
 #include <math.h>

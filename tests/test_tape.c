@@ -1,4 +1,5 @@
-/* Tapes: recording, evaluating, differentiating, replaying, and how little memory and stack that takes. */
+/* Tapes: recording, evaluating, differentiating, replaying, and how little memory and stack that
+ * takes. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <pthread.h>
@@ -213,7 +214,8 @@ Test(tape, slopes_rates_and_constants_share_a_plan)
     tg_tape_free(t);
 }
 
-/* A plan must not be taken for another graph's: the same nodes with other wiring, attributes, targets or trainable parameters. */
+/* A plan must not be taken for another graph's: the same nodes with other wiring, attributes,
+ * targets or trainable parameters. */
 Test(tape, graphs_that_look_alike_have_plans_of_their_own)
 {
     tg_params *ps = tg_params_new(NULL);
@@ -279,9 +281,8 @@ static double small_training(const tg_allocator *allocator, tg_status *status)
         tg_keep(t, loss);
         tg_backward(t, loss);
         last = tg_item(t, loss);
-        tg_backward(
-            t,
-            tg_scale(t, loss, 0.5)); /* adds to the gradients that are there, or takes them away */
+        /* adds to the gradients that are there, or takes them away */
+        tg_backward(t, tg_scale(t, loss, 0.5));
         *status = tg_tape_status(t);
         if (*status != TG_OK)
             for (int k = 0; k < 4; k++)
@@ -458,8 +459,8 @@ Test(tape, replaying_equals_recording_again)
 {
     enum { STEPS = 20 };
     static float want[STEPS][22];
-    for (int how = 0; how < 4;
-         how++) { /* recorded, replayed, replayed with borrowed inputs, replayed node by node */
+    /* recorded, replayed, replayed with borrowed inputs, replayed node by node */
+    for (int how = 0; how < 4; how++) {
         const tg_tape_options o = {.size = sizeof o, .seed = 5, .node_by_node = how == 3};
         net m = make_net(NULL, 2);
         tg_tape *t = tg_tape_new(&o);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <tapegrad/ops.h>
 
-/* ---------------------------------------------------------------- after failures, across recordings */
+/* ------------------------------------------------------------ after failures, across recordings */
 
 /* The same recording, evaluated twice, of which the first evaluation fails or not. */
 static void evaluate_twice(tg_tape *t, const double *table, int64_t row, bool fails, double want)

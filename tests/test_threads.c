@@ -1,4 +1,5 @@
-/* Threads: none that nobody asked for, and the same bits with any number of them, however tapes and threads are mixed. */
+/* Threads: none that nobody asked for, and the same bits with any number of them, however tapes and
+ * threads are mixed. */
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <fenv.h>
@@ -58,7 +59,8 @@ static void model_free(model *m)
     free(m);
 }
 
-/* Elementwise chains, sums along both axes, a product, a softmax and dropout over the first `rows` rows. */
+/* Elementwise chains, sums along both axes, a product, a softmax and dropout over the first `rows`
+ * rows. */
 static tg_tensor *record(tg_tape *t, const model *m, int rows, tg_tensor **middle)
 {
     tg_tensor *x = tg_input_borrow(t, TG_F32, TG_SHAPE(rows, COLUMNS), m->x);
@@ -241,9 +243,10 @@ Test(threads, the_number_may_change_before_a_replay)
     model_free(m);
 }
 
-/* ---------------------------------------------------------------- the caller's floating-point environment */
+/* ------------------------------------------------------ the caller's floating-point environment */
 
-/* Some work with so many threads in the environment that holds now: bytes to be compared and freed. */
+/* Some work with so many threads in the environment that holds now: bytes to be compared and
+ * freed. */
 typedef void *work_fn(int threads, size_t *bytes);
 
 static void same_in_this_environment(work_fn *work, const char *name, const void *usual)

@@ -1,4 +1,5 @@
-/* Reading CSV files: rows become values as they come, features and targets get their meaning when all are there. */
+/* Reading CSV files: rows become values as they come, features and targets get their meaning when
+ * all are there. */
 #define _POSIX_C_SOURCE 200809L
 #include <locale.h>
 #include <math.h>

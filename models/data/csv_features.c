@@ -85,7 +85,8 @@ static int64_t feature_count(const tg_csv_reader *r)
     return n;
 }
 
-/* One feature a level, in byte order, named COLUMN=LEVEL. number[] gets the level each stands for. */
+/* One feature a level, in byte order, named COLUMN=LEVEL. number[] gets the level each stands
+ * for. */
 static bool add_levels(tg_csv_reader *r, const char *column, const tg_texts *levels, int64_t *at,
                        int64_t *number)
 {
@@ -165,7 +166,8 @@ static void use_schema(const tg_csv_reader *r, int64_t *slot, int64_t *number)
 
 /* ---------------------------------------------------------------- the numbers */
 
-/* The number for a feature, NaN where it is missing; text numbers the level of a category, or is -1. */
+/* The number for a feature, NaN where it is missing; text numbers the level of a category, or is
+ * -1. */
 static double number_at(const tg_csv_reader *r, int64_t row, int64_t slot, int64_t text)
 {
     const double value = r->value[row * r->width + slot];

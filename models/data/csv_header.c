@@ -12,7 +12,8 @@ static bool names_of_header(tg_csv_reader *r, const tg_csv_row *row)
     for (int64_t k = 0; k < row->n; k++) {
         const char *text = tg_csv_text(row, k);
         const size_t n = row->field[k].length;
-        /* An index that was written without a name, and the end of lines that end with a delimiter. A name of no column is made for each. */
+        /* An index that was written without a name, and the end of lines that end with a delimiter.
+         * A name of no column is made for each. */
         const bool index = n == 0 && k == 0 && row->n > 1, end = n == 0 && k > 0 && k == row->n - 1;
         if (n == 0 && !index && !end)
             return tg_csv_fail(r, row->line, "column %lld has no name", (long long)k + 1);
@@ -51,7 +52,8 @@ static bool is_index(const tg_csv_reader *r, int64_t column)
     return tg_texts_get(&r->names, column)[0] == '\n' && !r->column[column].nameless;
 }
 
-/* The column of that name, or else of that number, counted from 1, or from -1 at the end; -1: there is none. */
+/* The column of that name, or else of that number, counted from 1, or from -1 at the end; -1: there
+ * is none. */
 static int64_t find_column(const tg_csv_reader *r, const char *name)
 {
     const int64_t found = tg_texts_find(&r->names, name, strlen(name));

@@ -1,4 +1,5 @@
-/* The state of reading a CSV file into a data set, shared by its columns, rows and targets. Private. */
+/* The state of reading a CSV file into a data set, shared by its columns, rows and targets.
+ * Private. */
 #ifndef TG_CSV_READER_H
 #define TG_CSV_READER_H
 
@@ -55,7 +56,8 @@ bool tg_csv_reader_number(tg_csv_reader *r, int64_t line, const char *text, size
 bool tg_csv_need_number(tg_csv_reader *r, int64_t line, const char *column, const char *text,
                         size_t n, double *y);
 
-/* csv_header.c: gives the columns their kinds. The header itself, or the first row of a file without one. */
+/* csv_header.c: gives the columns their kinds. The header itself, or the first row of a file
+ * without one. */
 bool tg_csv_header(tg_csv_reader *r, const tg_csv_row *row);
 
 /* csv_features.c: turns the values into the data set's features, when all rows are read. */

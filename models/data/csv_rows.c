@@ -1,4 +1,5 @@
-/* Rows of CSV files. libcsv finds the fields; here they are gathered into rows, so that a row can be judged as a whole. */
+/* Rows of CSV files. libcsv finds the fields; here they are gathered into rows, so that a row can
+ * be judged as a whole. */
 #include <csv.h>
 #include <string.h>
 
@@ -92,8 +93,9 @@ static size_t count_line(const char *text, size_t n, bool *quoted, int count[DEL
     return k < n ? k + 1 : n;
 }
 
-/* Of the delimiters that stand in the first lines equally often (a line may have one more, at its end) the most frequent one, but a comma last: it may
- * be a decimal one. Otherwise what the first line has most of. */
+/* Of the delimiters that stand in the first lines equally often (a line may have one more, at its
+ * end) the most frequent one, but a comma last: it may be a decimal one. Otherwise what the first
+ * line has most of. */
 static char guess(const char *text, size_t n, char comment)
 {
     enum { LINES = 20 };

@@ -1,4 +1,5 @@
-/* CSV files row by row: what libcsv finds, with line numbers. Private. The only reader that uses libcsv. */
+/* CSV files row by row: what libcsv finds, with line numbers. Private. The only reader that uses
+ * libcsv. */
 #ifndef TG_CSV_ROWS_H
 #define TG_CSV_ROWS_H
 

@@ -106,7 +106,8 @@ static bool no_class(tg_csv_reader *r, const char *text, int64_t line)
                        tg_shown(s->label[0]).text, tg_shown(s->label[s->classes - 1]).text);
 }
 
-/* Numbers the classes of the distinct targets: class_of[k] for target k. The classes are the model's, in its order, or those that are met. */
+/* Numbers the classes of the distinct targets: class_of[k] for target k. The classes are the
+ * model's, in its order, or those that are met. */
 static bool number_classes(tg_csv_reader *r, tg_texts *classes, int64_t *class_of)
 {
     enum { LONGEST_LABEL = 1024 };

@@ -1,10 +1,12 @@
-/* What the fields of CSV files say: numbers, missing values, dates. Private. The C locale must be set. */
+/* What the fields of CSV files say: numbers, missing values, dates. Private. The C locale must be
+ * set. */
 #ifndef TG_CSV_VALUE_H
 #define TG_CSV_VALUE_H
 
 #include "dataset.h"
 
-/* A decimal number, with a decimal point or, if that is what decimal is, a comma: not "0x10", not "nan". */
+/* A decimal number, with a decimal point or, if that is what decimal is, a comma: not "0x10", not
+ * "nan". */
 bool tg_csv_number(const char *text, size_t n, char decimal, double *y);
 
 /* Nothing at all, "?", NA, N/A, NaN, null or none. */

@@ -188,7 +188,7 @@ bool tg_schema_number_names(const char ***names, tg_arena *arena, const char *pr
     return true;
 }
 
-/* ---------------------------------------------------------------- filling from arrays and from other data sets */
+/* ------------------------------------------------- filling from arrays and from other data sets */
 
 static tg_status fill_schema(tg_dataset *d, tg_task task, int64_t features, int64_t classes)
 {
@@ -341,7 +341,8 @@ tg_status tg_dataset_split_random(tg_dataset *d, double fraction, uint64_t seed,
 
 /* ---------------------------------------------------------------- split files */
 
-/* Reads one mark a line; row gets the rows marked 0, in order, from the front, and those marked 1 from the back, in reverse. */
+/* Reads one mark a line; row gets the rows marked 0, in order, from the front, and those marked 1
+ * from the back, in reverse. */
 typedef struct split_reader {
     int64_t line, zeros, ones;
     bool mark; /* the line has one */

@@ -6,7 +6,8 @@
 
 #include "../../graph/memory.h"
 
-/* What columns and classes mean: shared by data sets and the models made from them. Texts live in the owner's arena. */
+/* What columns and classes mean: shared by data sets and the models made from them. Texts live in
+ * the owner's arena. */
 struct tg_schema {
     tg_task task;
     bool pixels; /* features are image points in 0..1, which are not standardised */
@@ -18,8 +19,9 @@ struct tg_schema {
     const char **column; /* [features] */
     const char *
         *level; /* [features] the column's text for which the feature is 1; NULL: it is a number */
-    const double *
-        fill; /* [features] what a missing number becomes, NaN: it is refused; of a level any number allows a missing text */
+    /* [features] what a missing number becomes, NaN: it is refused; of a level any number allows a
+     * missing text */
+    const double *fill;
 };
 
 struct tg_dataset {
@@ -35,8 +37,8 @@ struct tg_dataset {
     size_t x_capacity, number_capacity, class_capacity; /* in elements */
     double *exact, *exact_number; /* x and number, when they are not the same in f32; else NULL */
     size_t exact_capacity, exact_number_capacity;
-    tg_missing
-        filling; /* how holes were filled, where that is computed: TG_MISSING_MEAN, _MEDIAN; else 0 */
+    /* how holes were filled, where that is computed: TG_MISSING_MEAN, _MEDIAN; else 0 */
+    tg_missing filling;
     int64_t *hole; /* which elements of x were missing, in rising order */
     size_t holes, hole_capacity;
     const char **note; /* what a reader decided; in the arena */
@@ -67,14 +69,15 @@ tg_status tg_dataset_no_memory(tg_dataset *d);
 bool tg_dataset_reserve_exact(tg_dataset *d);
 bool tg_dataset_reserve_exact_numbers(tg_dataset *d);
 
-/* Says something about how the data was read: tg_dataset_note. false: no memory, without an error. */
+/* Says something about how the data was read: tg_dataset_note. false: no memory, without an
+ * error. */
 bool tg_dataset_add_note(tg_dataset *d, const char *format, ...) TG_PRINTF(2, 3);
 
-/* ---------------------------------------------------------------- what takes the place of missing numbers: fillings.c */
+/* ------------------------------------------ what takes the place of missing numbers: fillings.c */
 
 void tg_sort_numbers(double *y, int64_t n);
-double tg_filling(tg_missing kind, const double *y,
-                  int64_t n); /* mean or median of n sorted numbers, at least one */
+/* mean or median of n sorted numbers, at least one */
+double tg_filling(tg_missing kind, const double *y, int64_t n);
 bool tg_dataset_add_hole(tg_dataset *d, int64_t element); /* false: no memory */
 
 /* The holes of these rows of d, which become those of y. */
@@ -83,7 +86,7 @@ bool tg_dataset_copy_holes(tg_dataset *y, const tg_dataset *d, int64_t n, const 
 /* Fills the holes of two parts of one data set with what follows from train alone. */
 tg_status tg_dataset_fill_from(tg_dataset *train, tg_dataset *other, tg_error *e);
 
-/* ---------------------------------------------------------------- reading files, plain or gzip: gzip.c */
+/* --------------------------------------------------------- reading files, plain or gzip: gzip.c */
 
 typedef struct tg_source {
     void *file;
@@ -91,8 +94,8 @@ typedef struct tg_source {
 } tg_source;
 
 bool tg_source_open(tg_source *s, tg_error *e, const char *path);
-int64_t tg_source_read(tg_source *s, tg_error *e, void *to,
-                       size_t bytes); /* fewer than asked for only at the end; -1: an error */
+/* fewer than asked for only at the end; -1: an error */
+int64_t tg_source_read(tg_source *s, tg_error *e, void *to, size_t bytes);
 void tg_source_close(tg_source *s);
 
 /* How many bytes a UTF-8 byte order mark takes at the start of a text: 3 or 0. */

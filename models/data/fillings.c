@@ -1,4 +1,5 @@
-/* What takes the place of missing numbers, computed again when rows are held out: those must not tell the others anything. */
+/* What takes the place of missing numbers, computed again when rows are held out: those must not
+ * tell the others anything. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +78,8 @@ static bool use(tg_dataset *d, const double *fill)
     return true;
 }
 
-/* fill[] gets what missing values of d become, from the others in d, whose holes are NaN. y has room for a column. false: a column has none. */
+/* fill[] gets what missing values of d become, from the others in d, whose holes are NaN. y has
+ * room for a column. false: a column has none. */
 static bool learn(const tg_dataset *d, double *fill, double *y, tg_error *e)
 {
     const int64_t width = d->schema.features;

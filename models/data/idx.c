@@ -1,5 +1,5 @@
-/* Reading images and labels in the IDX format: two zero bytes, the type (8: bytes), the number of dimensions, each size as a big-endian 32-bit number, the
- * data. */
+/* Reading images and labels in the IDX format: two zero bytes, the type (8: bytes), the number of
+ * dimensions, each size as a big-endian 32-bit number, the data. */
 #define _POSIX_C_SOURCE 200809L
 #include <dirent.h>
 #include <stdio.h>
@@ -23,7 +23,8 @@ static bool fail(tg_dataset *d, const char *path, int64_t byte, const char *what
            false;
 }
 
-/* Whether a file is called PART-KIND, with -idx or .idx as it is spelt, behind a prefix that ends with a dash or none (EMNIST's), plain or .gz. */
+/* Whether a file is called PART-KIND, with -idx or .idx as it is spelt, behind a prefix that ends
+ * with a dash or none (EMNIST's), plain or .gz. */
 static bool is_called(const char *name, const char *part, const char *kind)
 {
     char plain[300];
@@ -39,8 +40,8 @@ static bool is_called(const char *name, const char *part, const char *kind)
            !strcmp(at + strlen(part) + 1, kind) && (at == plain || at[-1] == '-');
 }
 
-/* The file of that kind: by its usual name, plain before .gz, or else the only one that is called so. When there is none, path is the usual
- * name. false: there are several. */
+/* The file of that kind: by its usual name, plain before .gz, or else the only one that is called
+ * so. When there is none, path is the usual name. false: there are several. */
 static bool find_path(tg_dataset *d, char *path, size_t room, const char *folder, const char *part,
                       const char *kind)
 {

@@ -4,7 +4,8 @@
 
 #include <jansson.h>
 
-/* Gives back a text of json_dumps: the program may have given jansson other functions than malloc and free. NULL is allowed. */
+/* Gives back a text of json_dumps: the program may have given jansson other functions than malloc
+ * and free. NULL is allowed. */
 static inline void tg_json_free(char *text)
 {
     json_free_t release;

@@ -1,4 +1,5 @@
-/* NPY versions 1.0 to 3.0: "\x93NUMPY", the version, the length of a Python dictionary, the dictionary, the elements. */
+/* NPY versions 1.0 to 3.0: "\x93NUMPY", the version, the length of a Python dictionary, the
+ * dictionary, the elements. */
 #include "npy.h"
 
 #include <stdio.h>

@@ -22,10 +22,12 @@ enum { TG_NPY_HEADER = 512 };
 /* Reads the header and checks that exactly its data follows. false: e says why, about `name`. */
 bool tg_npy_parse(tg_npy *y, const unsigned char *bytes, size_t n, const char *name, tg_error *e);
 
-/* The elements in row-major order, as dtype: to has room for them. false: one of them does not fit. */
+/* The elements in row-major order, as dtype: to has room for them. false: one of them does not
+ * fit. */
 bool tg_npy_convert(const tg_npy *y, void *to, const char *name, tg_error *e);
 
-/* The header of an array, version 1.0, little-endian and row-major. Returns its length, a multiple of 64. */
+/* The header of an array, version 1.0, little-endian and row-major. Returns its length, a multiple
+ * of 64. */
 size_t tg_npy_header(char text[TG_NPY_HEADER], tg_dtype dtype, tg_shape shape);
 
 #endif

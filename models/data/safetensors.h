@@ -1,5 +1,5 @@
-/* Reading safetensors files by the published rules, whoever wrote them. Private. The only file that knows the format's header but for the models' own
- * (checkpoint.c). */
+/* Reading safetensors files by the published rules, whoever wrote them. Private. The only file that
+ * knows the format's header but for the models' own (checkpoint.c). */
 #ifndef TG_SAFETENSORS_H
 #define TG_SAFETENSORS_H
 
@@ -25,9 +25,10 @@ typedef struct tg_safetensors {
     tg_texts names; /* a name's number is its place in the list */
 } tg_safetensors;
 
-/* Opens a file and checks its header: at most 100 MB; an object in UTF-8 without equal keys; metadata of texts; for each tensor a known dtype, a
- * shape and the bytes that these take; all of them side by side from the first byte of the data to the last. Nothing is allocated for what
- * the file can't hold. false: e says why, and there is nothing to close. */
+/* Opens a file and checks its header: at most 100 MB; an object in UTF-8 without equal keys;
+ * metadata of texts; for each tensor a known dtype, a shape and the bytes that these take; all of
+ * them side by side from the first byte of the data to the last. Nothing is allocated for what the
+ * file can't hold. false: e says why, and there is nothing to close. */
 bool tg_safetensors_open(tg_safetensors *s, const char *path, const tg_allocator *a, tg_error *e);
 void tg_safetensors_close(tg_safetensors *s);
 

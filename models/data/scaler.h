@@ -15,7 +15,8 @@ static inline double tg_number_at(tg_numbers x, int64_t k)
     return x.wide ? x.wide[k] : (double)x.narrow[k];
 }
 
-/* Mean and population standard deviation of n numbers, `stride` apart from `first` on; deviation 1 where they are constant but for rounding. */
+/* Mean and population standard deviation of n numbers, `stride` apart from `first` on; deviation 1
+ * where they are constant but for rounding. */
 void tg_moments(tg_numbers x, int64_t first, int64_t n, int64_t stride, double *mean,
                 double *deviation);
 

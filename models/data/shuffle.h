@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-/* Streams of a seed's random numbers that models use; parameters and plain tapes count theirs from 0. */
+/* Streams of a seed's random numbers that models use; parameters and plain tapes count theirs from
+ * 0. */
 #define TG_STREAM_ORDER (UINT64_C(1) << 40)
 #define TG_STREAM_SPLIT (UINT64_C(2) << 40)
 #define TG_STREAM_DROPOUT (UINT64_C(3) << 40)

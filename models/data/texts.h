@@ -10,8 +10,8 @@ typedef struct tg_texts {
     size_t pool_used, pool_capacity;
     size_t *start; /* where in the pool each text begins */
     size_t count, start_capacity;
-    int64_t *
-        slot; /* open addressing: 1 + a text's number, or 0; the number of slots is a power of two */
+    /* open addressing: 1 + a text's number, or 0; the number of slots is a power of two */
+    int64_t *slot;
     size_t slots;
 } tg_texts;
 

@@ -147,8 +147,8 @@ static void measure(void *to, const void *data, size_t bytes)
 
 static void put_content(void *to, const void *data, size_t bytes) { put(to, data, bytes); }
 
-/* What the local and the central record have in common, 26 bytes from the version needed on. The date is 1980-01-01, so that equal
- * arrays give equal files. */
+/* What the local and the central record have in common, 26 bytes from the version needed on. The
+ * date is 1980-01-01, so that equal arrays give equal files. */
 static void put_common(const tg_zip_writer *z, unsigned char *b, size_t name_bytes)
 {
     memset(b, 0, 26);

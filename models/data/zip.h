@@ -12,8 +12,8 @@ enum { TG_ZIP_NAME = 1024 };
 typedef bool tg_zip_member_fn(void *user, const char *name, const unsigned char *bytes, size_t n,
                               const char *where);
 
-/* Reads the members of an archive in memory, in the order of its directory. Sizes are checked before memory is taken for them, checksums
- * afterwards. false: e says why. */
+/* Reads the members of an archive in memory, in the order of its directory. Sizes are checked
+ * before memory is taken for them, checksums afterwards. false: e says why. */
 bool tg_zip_read(const unsigned char *bytes, size_t n, const char *path, const tg_allocator *a,
                  tg_error *e, tg_zip_member_fn *member, void *user);
 
@@ -33,7 +33,8 @@ typedef struct tg_zip_writer {
 
 void tg_zip_begin(tg_zip_writer *z, tg_file *file, const tg_allocator *a);
 
-/* Adds a member, stored. content is called twice and must put the same bytes: its checksum stands in front of it. */
+/* Adds a member, stored. content is called twice and must put the same bytes: its checksum stands
+ * in front of it. */
 void tg_zip_add(tg_zip_writer *z, const char *name, tg_content_fn *content, const void *user);
 bool tg_zip_finish(tg_zip_writer *z); /* writes the directory; false: no_memory or too_large */
 void tg_zip_release(tg_zip_writer *z);

@@ -1,5 +1,7 @@
-/* tapegrad-demo: the net of many introductions (three inputs, a hidden layer of four, one output; dropout; binary cross-entropy), made from parameters and ops by
- * hand, and drawn step by step. With a folder as argument it also leaves pictures there, if Graphviz and gnuplot are installed. */
+/* tapegrad-demo: the net of many introductions (three inputs, a hidden layer of four, one output;
+ * dropout; binary cross-entropy), made from parameters and ops by hand, and drawn step by step.
+ * With a folder as argument it also leaves pictures there, if Graphviz and gnuplot are
+ * installed. */
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
 #include <stdio.h>
@@ -14,7 +16,8 @@
 
 enum { ROWS = 8, INPUTS = 3, HIDDEN = 4, STEPS = 600, SAMPLES = 60 };
 
-/* Is exactly one of the first two inputs on? The third one has nothing to do with it. No line divides the ones from the zeros, so a hidden layer is needed. */
+/* Is exactly one of the first two inputs on? The third one has nothing to do with it. No line
+ * divides the ones from the zeros, so a hidden layer is needed. */
 static const float inputs[ROWS][INPUTS] = {{0, 0, 0}, {0, 0, 1}, {0, 1, 0}, {0, 1, 1},
                                            {1, 0, 0}, {1, 0, 1}, {1, 1, 0}, {1, 1, 1}};
 static const float targets[ROWS] = {0, 0, 1, 1, 1, 1, 0, 0};
@@ -229,7 +232,8 @@ static void show_plane(const float p[HEIGHT * WIDTH])
 
 static bool run(const char *command) { return system(command) == 0; }
 
-/* Writes the numbers and draws them with the programs that are there. The working directory is the folder. */
+/* Writes the numbers and draws them with the programs that are there. The working directory is the
+ * folder. */
 static int draw(tg_tape *t, const net *m, const double *loss, const float p[HEIGHT * WIDTH])
 {
     FILE *curve = fopen("loss.dat", "w"), *plane = fopen("plane.dat", "w");

@@ -62,7 +62,8 @@ tg_status tg_scaling_learn(tg_mlp *m, const tg_dataset *d);
 bool tg_batch_reserve(tg_mlp *m, tg_batch *b, int64_t rows);
 void tg_batch_free(const tg_mlp *m, tg_batch *b);
 
-/* Gathers n rows of d: row[0..n), or first, first + 1, ... when row is NULL. Targets come along if d has any. */
+/* Gathers n rows of d: row[0..n), or first, first + 1, ... when row is NULL. Targets come along if
+ * d has any. */
 void tg_batch_gather(const tg_mlp *m, tg_batch *b, const tg_dataset *d, int64_t n,
                      const int64_t *row, int64_t first);
 

@@ -7,7 +7,7 @@
 
 #include "main.h"
 
-/* ---------------------------------------------------------------- models and data of predict and evaluate */
+/* ------------------------------------------------------ models and data of predict and evaluate */
 
 typedef struct pair {
     tg_mlp *m;
@@ -242,8 +242,9 @@ static int graph(const request *r)
 
 /* ---------------------------------------------------------------- commands */
 
-/* OpenMP's threads spin while they wait for each other, which on a machine that has other work too makes training many times slower. Its
- * runtime reads the environment before main begins, so the program starts itself once more. Should that fail, it goes on as it is. */
+/* OpenMP's threads spin while they wait for each other, which on a machine that has other work too
+ * makes training many times slower. Its runtime reads the environment before main begins, so the
+ * program starts itself once more. Should that fail, it goes on as it is. */
 static void wait_without_spinning(char **word)
 {
     if (getenv("OMP_WAIT_POLICY") || setenv("OMP_WAIT_POLICY", "passive", 1) != 0) return;

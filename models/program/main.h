@@ -39,7 +39,8 @@ typedef struct request {
 /* Writes "tapegrad: ..." to standard error. Returns status. */
 int complain(int status, const char *format, ...) TG_PRINTF(2, 3);
 
-/* Reads the words behind a command. DONE: go on; DONE with *helped: help was printed; USAGE: a mistake was reported. */
+/* Reads the words behind a command. DONE: go on; DONE with *helped: help was printed; USAGE: a
+ * mistake was reported. */
 int parse_train(int n, char **word, request *r, bool *helped);
 int parse_predict(int n, char **word, request *r, bool *helped);
 int parse_evaluate(int n, char **word, request *r, bool *helped);
@@ -47,7 +48,8 @@ int parse_graph(int n, char **word, request *r, bool *helped);
 int parse_nothing(int n, char **word, request *r, bool *helped);
 void print_help(void);
 
-/* data.c: reads a CSV file or a folder of images: `part` of it, for a model when a schema is given. */
+/* data.c: reads a CSV file or a folder of images: `part` of it, for a model when a schema is
+ * given. */
 void read_data(const request *r, tg_dataset *d, const char *path, const char *part,
                const tg_schema *schema);
 

@@ -1,4 +1,5 @@
-/* Where the programs of this project take their memory from: jemalloc, unless they are built without it. Private. */
+/* Where the programs of this project take their memory from: jemalloc, unless they are built
+ * without it. Private. */
 #ifndef PROGRAM_ALLOCATOR_H
 #define PROGRAM_ALLOCATOR_H
 

@@ -1,5 +1,5 @@
-/* Models as files: safetensors with all else that a model is in its __metadata__. Values there are texts by the format's rules; lists and numbers are
- * JSON within the text. */
+/* Models as files: safetensors with all else that a model is in its __metadata__. Values there are
+ * texts by the format's rules; lists and numbers are JSON within the text. */
 #include <errno.h>
 #include <float.h>
 #include <inttypes.h>
@@ -25,7 +25,8 @@ static void swap_on_big_endian(void *data, size_t words)
     if (!tg_is_little_endian()) tg_swap_bytes(data, words, sizeof(float));
 }
 
-/* The place of the 32 digits in a header: a quoted key can't occur inside a JSON text, where quotes are escaped. NULL: there is none. */
+/* The place of the 32 digits in a header: a quoted key can't occur inside a JSON text, where quotes
+ * are escaped. NULL: there is none. */
 static char *find_digest(char *header, size_t n)
 {
     const size_t key = sizeof checksum_key - 1;
@@ -307,7 +308,8 @@ static bool get_number(loader *l, const char *key, uint64_t *y)
            bad(l, "metadata '%s' is not a number", key);
 }
 
-/* Texts, and where `gaps` allows them nulls, which become NULL. The list must live as long as they do. */
+/* Texts, and where `gaps` allows them nulls, which become NULL. The list must live as long as they
+ * do. */
 static bool get_text_list(loader *l, const char *key, bool gaps, json_t **list, const char ***texts)
 {
     *list = get_json(l, key);
@@ -589,7 +591,8 @@ static const char *first_difference(json_t *a, json_t *b)
     return NULL;
 }
 
-/* A header that says what the model made from it would not say again has something in it that is wrong, or that we don't know. */
+/* A header that says what the model made from it would not say again has something in it that is
+ * wrong, or that we don't know. */
 static bool check_round_trip(loader *l)
 {
     size_t bytes = 0;

@@ -1,4 +1,5 @@
-/* Declaring the functions that one kernel becomes, and a table of them by dtype and build: simd.h tells how. Private. */
+/* Declaring the functions that one kernel becomes, and a table of them by dtype and build: simd.h
+ * tells how. Private. */
 #ifndef TG_KERNEL_H
 #define TG_KERNEL_H
 

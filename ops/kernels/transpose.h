@@ -4,8 +4,8 @@
 
 #include "simd.h"
 
-/* Rows are read 16 bytes at a time: a vector holds those of rows a, a + QUARTER, a + 2 QUARTER and so on. What is left to do stays within 16 bytes,
- * where shuffles are cheap. */
+/* Rows are read 16 bytes at a time: a vector holds those of rows a, a + QUARTER, a + 2 QUARTER and
+ * so on. What is left to do stays within 16 bytes, where shuffles are cheap. */
 enum { QUARTER = 16 / sizeof(T) };
 typedef T quarter __attribute__((vector_size(16), aligned(sizeof(T)), may_alias));
 
@@ -33,7 +33,8 @@ INLINE vec quarters(const T *p, int64_t apart)
 #endif
 }
 
-/* ONE_LOW alternates the elements in the lower halves of each 16 bytes of a and b, TWO_LOW takes pairs of elements. */
+/* ONE_LOW alternates the elements in the lower halves of each 16 bytes of a and b, TWO_LOW takes
+ * pairs of elements. */
 #if LANES == 2
 #define ONE_LOW(a, b) SHUFFLE(a, b, 0, 2)
 #define ONE_HIGH(a, b) SHUFFLE(a, b, 1, 3)
@@ -60,7 +61,8 @@ INLINE vec quarters(const T *p, int64_t apart)
 #define TWO_HIGH(a, b) SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
 #endif
 
-/* y[j][i] = x[i][j] for LANES columns j, of the LANES rows i those in `rows`, which is all of them when `whole`. */
+/* y[j][i] = x[i][j] for LANES columns j, of the LANES rows i those in `rows`, which is all of them
+ * when `whole`. */
 INLINE void turn_square(const T *x, int64_t x_row, T *y, int64_t y_row, const int whole, mask rows)
 {
     UNROLL
