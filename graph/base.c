@@ -44,8 +44,7 @@ tg_tensor *tg_detach_at(tg_tape *t, const char *where, tg_tensor *x)
 TG_EACH_BUILD(TG_SPAN_2, add_f32, float, float, a + b)
 TG_EACH_BUILD(TG_SPAN_2, add_f64, double, double, a + b)
 TG_EACH_BUILD(DEFINE_ADD_I64, add_i64, )
-static const tg_spans add_span = {
-    {TG_BUILDS(add_f32), TG_BUILDS(add_f64), TG_BUILDS(add_i64), {0}}};
+TG_SPANS(add_span, "a + b", TG_BUILDS(add_f32), TG_BUILDS(add_f64), TG_BUILDS(add_i64))
 
 static void add_vjp(TG_VJP)
 {
@@ -63,8 +62,7 @@ const tg_op tg_op_add = {
 TG_EACH_BUILD(TG_FOLD, sum_f32, float, 0, SUM)
 TG_EACH_BUILD(TG_FOLD, sum_f64, double, 0, SUM)
 TG_EACH_BUILD(TG_FOLD, sum_i64, int64_t, 0, WRAPPING_SUM)
-static const tg_folds sum_fold = {{TG_BUILDS(sum_f32), TG_BUILDS(sum_f64), TG_BUILDS(sum_i64), {0}},
-                                  &add_span};
+TG_FOLDS(static, sum_fold, add_span, TG_BUILDS(sum_f32), TG_BUILDS(sum_f64), TG_BUILDS(sum_i64))
 
 static bool sum_rule(tg_rule *r)
 {

@@ -10,6 +10,18 @@ extern const tg_op tg_op_sum;     /* over attrs[0]..attrs[1], kept if attrs[2] *
 extern const tg_op tg_op_reshape; /* attrs: the new sizes */
 extern const tg_op tg_op_expand;  /* attrs: the new sizes */
 
+/* The function for a dtype and build, of those that the op was compiled with; NULL: none. */
+static inline tg_span_fn tg_span_of(const tg_spans *s, tg_dtype dtype, int build)
+{
+    if ((int)dtype >= s->dtypes) return NULL;
+    return s->of[(int)dtype * s->builds + (build < s->builds ? build : s->builds - 1)];
+}
+static inline tg_fold_fn tg_fold_of(const tg_folds *f, tg_dtype dtype, int build)
+{
+    if ((int)dtype >= f->dtypes) return NULL;
+    return f->of[(int)dtype * f->builds + (build < f->builds ? build : f->builds - 1)];
+}
+
 tg_tensor *tg_base_reshape(tg_tape *t, const char *where, tg_tensor *x, tg_shape shape);
 tg_tensor *tg_base_expand(tg_tape *t, const char *where, tg_tensor *x, tg_shape shape);
 

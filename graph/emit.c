@@ -1,4 +1,5 @@
 /* The steps of a plan: instructions, registers, and the loops that groups walk. */
+#include "base.h"
 #include "planner.h"
 
 /* Scratch that a step needs while it runs. */
@@ -219,8 +220,8 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
         if (p->kind[v] == FOLD) {
             const tg_folds *folds = node->op->fold;
             tg_fold_part *part = &group->folds[group->n_folds++];
-            *part = (tg_fold_part){.fold = folds->of[dtype][p->t->build],
-                                   .combine = folds->combine->of[dtype][p->t->build],
+            *part = (tg_fold_part){.fold = tg_fold_of(folds, dtype, p->t->build),
+                                   .combine = tg_span_of(folds->combine, dtype, p->t->build),
                                    .reg = operand_register(p, group, &r, stamp, v, input(p, v, 0)),
                                    .size = (uint32_t)size,
                                    .y = p->place[v].at};
@@ -231,8 +232,9 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
             continue;
         }
         tg_instruction *i = &group->instructions[group->n_instructions++];
-        *i = (tg_instruction){.run = p->kind[v] == COPY ? copier(size)
-                                                        : node->op->span->of[dtype][p->t->build]};
+        *i = (tg_instruction){.run = p->kind[v] == COPY
+                                         ? copier(size)
+                                         : tg_span_of(node->op->span, dtype, p->t->build)};
         int n_attrs = tg_graph_n_attrs(g, v);
         if (n_attrs && p->kind[v] != COPY)
             i->attrs = keep_copy(p, tg_graph_attrs(g, v), (size_t)n_attrs * sizeof(int64_t));

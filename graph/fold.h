@@ -55,4 +55,10 @@
 #define TG_FOLD_PAIRS(half, JOIN) \
     for (int l = 0; l < (half); l++) lane[l] = JOIN(lane[l], lane[l + (half)]);
 
+/* A tg_folds from the rows of its table, as TG_SPANS. */
+#define TG_FOLDS(scope, name, elementwise, ...)                                             \
+    static const tg_fold_fn name##_of[][TG_BUILD_COUNT] = {__VA_ARGS__};                    \
+    scope const tg_folds name = {sizeof(tg_folds), TG_ROW_COUNT(name##_of), TG_BUILD_COUNT, \
+                                 name##_of[0], &elementwise};
+
 #endif

@@ -77,7 +77,9 @@ TG_API tg_shape tg_shape_broadcast(tg_shape a, tg_shape b);
 /* ---------------------------------------------------------------- kernels */
 
 /* The builds of a kernel: portable, AVX2 with FMA, AVX-512 (F, BW, DQ, VL). The
- * tape picks the best that the processor has. */
+ * tape picks the best that the processor has. A later version may know more of
+ * them, each able to run those before it, and more dtypes: how many of either
+ * an op was compiled with stands in its tables. */
 enum { TG_BUILD_BASE, TG_BUILD_AVX2, TG_BUILD_AVX512, TG_BUILD_COUNT };
 
 /* A block of an elementwise kernel's work: y[i] from x[k][i] for i < n. y may
@@ -93,10 +95,14 @@ typedef struct tg_span {
 
 typedef void (*tg_span_fn)(const tg_span *s, void *y, const void *const *x);
 
-/* One function per dtype of the last operand and build; a dtype without
- * functions is refused with TG_EDTYPE. */
+/* One function for each dtype of the last operand and each build. A dtype
+ * without functions is refused with TG_EDTYPE. TG_SPANS and TG_MAP_1 define
+ * one. */
 typedef struct tg_spans {
-    tg_span_fn of[TG_DTYPE_COUNT][TG_BUILD_COUNT];
+    size_t size TG_ZERO; /* sizeof(tg_spans) */
+    int dtypes TG_ZERO, builds TG_ZERO;
+    const tg_span_fn *of TG_ZERO; /* [dtypes][builds] */
+    const char *text TG_ZERO;     /* the expression, in C; NULL: it has none */
 } tg_spans;
 
 /* A reduction's kernels. fold reduces n contiguous elements, 0 <= n <= 1024, to
@@ -110,8 +116,10 @@ typedef struct tg_spans {
  * 64s pairwise. */
 typedef void (*tg_fold_fn)(int64_t n, const void *x, void *y);
 typedef struct tg_folds {
-    tg_fold_fn of[TG_DTYPE_COUNT][TG_BUILD_COUNT];
-    const tg_spans *combine;
+    size_t size TG_ZERO; /* sizeof(tg_folds) */
+    int dtypes TG_ZERO, builds TG_ZERO;
+    const tg_fold_fn *of TG_ZERO; /* [dtypes][builds] */
+    const tg_spans *combine TG_ZERO;
 } tg_folds;
 
 /* A call of a `kernel`. Inputs are contiguous unless the op says TG_STRIDED; y
@@ -124,6 +132,7 @@ typedef struct tg_call {
     /* as many bytes as op->scratch asked for, aligned to 64 */
     void *scratch;
     const void *prepared; /* what op->prepare left, aligned to 64 */
+    /* TG_BUILD_...; above those that a kernel knows, its last one serves */
     int build;
     int threads;
     uint64_t key, step;
@@ -173,14 +182,15 @@ TG_API void tg_philox(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t bl
 
 enum {
     TG_STRIDED = 1, /* the kernel takes inputs with any strides */
-    TG_DRAWS =
-        /* uses random numbers: attrs[0] is the ordinal of its draw, see
-         * tg_draw_ordinal; never merged */
-    2
+    /* uses random numbers: attrs[0] is the ordinal of its draw, see
+     * tg_draw_ordinal; never merged */
+    TG_DRAWS = 2
 };
 
 struct tg_op {
-    size_t size TG_ZERO;      /* sizeof(tg_op) */
+    /* sizeof(tg_op); an op that was compiled when the struct was shorter runs,
+     * without what came later */
+    size_t size TG_ZERO;
     const char *name TG_ZERO; /* as in messages: "matmul" */
     int n_in TG_ZERO;         /* operands; -1: any number */
     unsigned flags TG_ZERO;
@@ -240,10 +250,9 @@ TG_API int64_t tg_draw_ordinal(tg_tape *t);
 /* ------------------------- samples: what an op is checked and measured with */
 
 enum {
-    TG_ANY_SHAPE =
-        /* the op is elementwise: shapes of the sample are replaced by a whole
-         * matrix of shapes */
-    1,
+    /* the op is elementwise: shapes of the sample are replaced by a whole
+     * matrix of shapes */
+    TG_ANY_SHAPE = 1,
     TG_NOT_SMOOTH = 2, /* no derivative is checked here: forward only */
     TG_FIRST_ORDER = 4 /* only the first derivative exists here */
 };
@@ -290,10 +299,11 @@ typedef struct tg_op_info {
 /* ------------------------------------------------ kernels from one expression
  *
  * TG_MAP_1(name, expression) defines `static const tg_spans name` for f32 and
- * f64, compiled for every build. The expression computes one element: operands
- * are x for one, a and b for two, a, b and c for three; T is the dtype's C type
- * (write constants as (T)0.5); `build` is the constant TG_BUILD_... that is
- * being compiled. TG_MAP_2 and TG_MAP_3 likewise. */
+ * f64, compiled for every build, with the expression as its text. The
+ * expression computes one element: operands are x for one, a and b for two, a,
+ * b and c for three; T is the dtype's C type (write constants as (T)0.5);
+ * `build` is the constant TG_BUILD_... that is being compiled. TG_MAP_2 and
+ * TG_MAP_3 likewise. */
 
 #if defined(__GNUC__) && defined(__x86_64__)
 #define TG_TARGET_BASE
@@ -392,17 +402,28 @@ typedef struct tg_op_info {
         }                                                                             \
     }
 
-#define TG_MAP_1(name, ...)                                           \
+/* A tg_spans from the rows of its table, the first for TG_F32, the next for
+ * TG_F64, and so on: TG_BUILDS(function), or {0} for none. */
+#define TG_ROW_COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
+#define TG_SPANS(name, text, ...)                                                            \
+    static const tg_span_fn name##_of[][TG_BUILD_COUNT] = {__VA_ARGS__};                     \
+    static const tg_spans name = {sizeof(tg_spans), TG_ROW_COUNT(name##_of), TG_BUILD_COUNT, \
+                                  name##_of[0], text};
+
+#define TG_MAP_1(name, ...) TG_MAP_TEXT_1(name, #__VA_ARGS__, __VA_ARGS__)
+#define TG_MAP_2(name, ...) TG_MAP_TEXT_2(name, #__VA_ARGS__, __VA_ARGS__)
+#define TG_MAP_3(name, ...) TG_MAP_TEXT_3(name, #__VA_ARGS__, __VA_ARGS__)
+#define TG_MAP_TEXT_1(name, text, ...)                                \
     TG_EACH_BUILD(TG_SPAN_1, name##_f32, float, float, __VA_ARGS__)   \
     TG_EACH_BUILD(TG_SPAN_1, name##_f64, double, double, __VA_ARGS__) \
-    static const tg_spans name = {{TG_BUILDS(name##_f32), TG_BUILDS(name##_f64), {0}, {0}}};
-#define TG_MAP_2(name, ...)                                           \
+    TG_SPANS(name, text, TG_BUILDS(name##_f32), TG_BUILDS(name##_f64))
+#define TG_MAP_TEXT_2(name, text, ...)                                \
     TG_EACH_BUILD(TG_SPAN_2, name##_f32, float, float, __VA_ARGS__)   \
     TG_EACH_BUILD(TG_SPAN_2, name##_f64, double, double, __VA_ARGS__) \
-    static const tg_spans name = {{TG_BUILDS(name##_f32), TG_BUILDS(name##_f64), {0}, {0}}};
-#define TG_MAP_3(name, ...)                                                   \
+    TG_SPANS(name, text, TG_BUILDS(name##_f32), TG_BUILDS(name##_f64))
+#define TG_MAP_TEXT_3(name, text, ...)                                        \
     TG_EACH_BUILD(TG_SPAN_3, name##_f32, float, float, float, __VA_ARGS__)    \
     TG_EACH_BUILD(TG_SPAN_3, name##_f64, double, double, double, __VA_ARGS__) \
-    static const tg_spans name = {{TG_BUILDS(name##_f32), TG_BUILDS(name##_f64), {0}, {0}}};
+    TG_SPANS(name, text, TG_BUILDS(name##_f32), TG_BUILDS(name##_f64))
 
 #endif

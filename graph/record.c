@@ -452,7 +452,7 @@ static bool check_elementwise(const recording *at, tg_rule *r)
                                 tg_shape_text(r->x[k].shape).text, tg_shape_text(r->y.shape).text);
         r->y.shape = y;
     }
-    if (!at->op->span->of[r->y.dtype][TG_BUILD_BASE])
+    if (!tg_span_of(at->op->span, r->y.dtype, TG_BUILD_BASE))
         return tg_rule_fail(r, TG_EDTYPE, "not defined for %s", tg_dtype_name(r->y.dtype));
     if (at->op->rule) return at->op->rule(r);
     for (int k = 0; k < r->n_in; k++)
@@ -465,7 +465,7 @@ static bool check_elementwise(const recording *at, tg_rule *r)
 static bool check(const recording *at, tg_rule *r)
 {
     if (at->op->span) return check_elementwise(at, r);
-    if (at->op->fold && !at->op->fold->of[r->x[0].dtype][TG_BUILD_BASE])
+    if (at->op->fold && !tg_fold_of(at->op->fold, r->x[0].dtype, TG_BUILD_BASE))
         return tg_rule_fail(r, TG_EDTYPE, "not defined for %s", tg_dtype_name(r->x[0].dtype));
     if (!at->op->rule) return tg_rule_fail(r, TG_EVALUE, "the op has no shape rule");
     if (!at->op->rule(r)) return false;
@@ -484,7 +484,7 @@ static bool has_operands_type(const recording *at, uint32_t n_in, const uint32_t
     for (uint32_t k = 1; k < n_in; k++)
         if (t->node[in[k]].type != type) return false;
     return at->op->span && !at->op->rule &&
-           at->op->span->of[t->type[type].type.dtype][TG_BUILD_BASE];
+           tg_span_of(at->op->span, t->type[type].type.dtype, TG_BUILD_BASE);
 }
 
 static tg_tensor *record_new(const recording *at, uint32_t n_in, const uint32_t *in, int n_attrs,
@@ -536,9 +536,7 @@ static bool check_op(const recording *at, int n_in, tg_tensor *const *x, int n_a
 {
     const tg_op *op = at->op;
     const char *wrong = NULL;
-    if (op->size != sizeof(tg_op)) wrong = "its size field is not sizeof(tg_op)";
-    else if ((op->span != NULL) + (op->fold != NULL) + (op->view != NULL) + (op->kernel != NULL) !=
-             1)
+    if ((op->span != NULL) + (op->fold != NULL) + (op->view != NULL) + (op->kernel != NULL) != 1)
         wrong = "exactly one of span, fold, view and kernel must be given";
     else if (n_in < 1 || (op->n_in >= 0 && n_in != op->n_in) ||
              ((op->fold || op->view) && n_in != 1) || (op->span && n_in > 4))
@@ -551,9 +549,28 @@ static bool check_op(const recording *at, int n_in, tg_tensor *const *x, int n_a
     return !wrong;
 }
 
+/* The op in today's length; NULL, with the tape in error, when its size is impossible. */
+static const tg_op *widen(tg_tape *t, const char *where, const tg_op *op)
+{
+    if (op->size < offsetof(tg_op, flags) || op->size > sizeof(tg_op)) {
+        tg_tape_fail(t, where, op->name, TG_EVALUE, "the op's size field is not sizeof(tg_op)");
+        return NULL;
+    }
+    for (const tg_widened *w = t->widened; w; w = w->next)
+        if (w->source == op && memcmp(&w->op, op, op->size) == 0) return &w->op;
+    tg_widened *w = tg_allocate(&t->allocator, sizeof *w);
+    if (!w) return tg_tape_fail(t, where, op->name, TG_ENOMEM, "no memory"), NULL;
+    *w = (tg_widened){.next = t->widened, .source = op};
+    memcpy(&w->op, op, op->size);
+    t->widened = w;
+    return &w->op;
+}
+
 static tg_tensor *apply(tg_tape *t, const char *where, const tg_op *op, int n_in,
                         tg_tensor *const *x, int n_attrs, const int64_t *attrs)
 {
+    if (op->size != sizeof(tg_op)) op = widen(t, where, op);
+    if (!op) return NULL;
     const recording at = {t, where, op};
     if (!check_op(&at, n_in, x, n_attrs, attrs)) return NULL;
     uint32_t few[8], *in = few, n = (uint32_t)n_in;

@@ -84,6 +84,10 @@ void tg_tape_free(tg_tape *t)
     tg_release(&a, t->stack, t->stack_capacity * sizeof *t->stack);
     tg_release(&a, t->slab, t->slab_bytes);
     tg_release(&a, t->registers, t->register_bytes);
+    for (tg_widened *next, *w = t->widened; w; w = next) {
+        next = w->next;
+        tg_release(&a, w, sizeof *w);
+    }
     tg_arena_free(&t->storage);
     tg_arena_free(&t->planner);
     tg_release(&a, t, sizeof *t);

@@ -75,6 +75,14 @@ typedef struct tg_param_use {
     bool trainable;
 } tg_param_use;
 
+/* An op that was compiled when tg_op was shorter, with zeros for what came later. Plans know it by
+ * this copy, so it lives as long as the tape. */
+typedef struct tg_widened {
+    struct tg_widened *next;
+    const tg_op *source;
+    tg_op op; /* op.size is still the source's */
+} tg_widened;
+
 enum { TG_SLOTS = 4096 }; /* slots in one chunk */
 
 struct tg_tape {
@@ -120,6 +128,8 @@ struct tg_tape {
     size_t n_types, type_capacity;
     uint32_t *type_bucket;
     size_t n_buckets;
+
+    struct tg_widened *widened;
 
     tg_value *value;
     size_t n_values, value_capacity;

@@ -9,12 +9,6 @@
     TG_SPAN_2(fn, TARGET, BUILD, int64_t, int64_t, ((uint64_t)a * (uint64_t)b))
 #define NEG_I64(fn, TARGET, BUILD, ...) \
     TG_SPAN_1(fn, TARGET, BUILD, int64_t, int64_t, 0 - (uint64_t)x)
-#define SPANS_WITH_I64(op)                                                       \
-    {                                                                            \
-        {                                                                        \
-            TG_BUILDS(op##_f32), TG_BUILDS(op##_f64), TG_BUILDS(op##_i64), { 0 } \
-        }                                                                        \
-    }
 
 TG_EACH_BUILD(TG_SPAN_2, sub_f32, float, float, a - b)
 TG_EACH_BUILD(TG_SPAN_2, sub_f64, double, double, a - b)
@@ -25,8 +19,9 @@ TG_EACH_BUILD(MUL_I64, mul_i64, )
 TG_EACH_BUILD(TG_SPAN_1, neg_f32, float, float, -x)
 TG_EACH_BUILD(TG_SPAN_1, neg_f64, double, double, -x)
 TG_EACH_BUILD(NEG_I64, neg_i64, )
-static const tg_spans sub_span = SPANS_WITH_I64(sub), mul_span = SPANS_WITH_I64(mul),
-                      neg_span = SPANS_WITH_I64(neg);
+TG_SPANS(sub_span, "a - b", TG_BUILDS(sub_f32), TG_BUILDS(sub_f64), TG_BUILDS(sub_i64))
+TG_SPANS(mul_span, "a * b", TG_BUILDS(mul_f32), TG_BUILDS(mul_f64), TG_BUILDS(mul_i64))
+TG_SPANS(neg_span, "-x", TG_BUILDS(neg_f32), TG_BUILDS(neg_f64), TG_BUILDS(neg_i64))
 TG_MAP_2(div_span, a / b)
 
 static void sub_vjp(TG_VJP)
@@ -83,7 +78,7 @@ TG_INFO(neg, "y = -x", "any", -1, samples_neg)
  * As mul and add, under their own names in messages. Nobody has a handle to the number, so there is
  * no gradient in it. */
 
-static const tg_spans scale_span = {{TG_BUILDS(mul_f32), TG_BUILDS(mul_f64), {0}, {0}}};
+TG_SPANS(scale_span, "a * b", TG_BUILDS(mul_f32), TG_BUILDS(mul_f64))
 TG_MAP_2(offset_span, a + b)
 
 static const tg_op scale, offset;
@@ -167,8 +162,7 @@ TG_MAP_3(term_span, a == 0 ? 0 : a * POW(b, c))
     }
 TG_EACH_BUILD(LOG_TERM, log_term_f32, float)
 TG_EACH_BUILD(LOG_TERM, log_term_f64, double)
-static const tg_spans log_term_span = {
-    {TG_BUILDS(log_term_f32), TG_BUILDS(log_term_f64), {0}, {0}}};
+TG_SPANS(log_term_span, NULL, TG_BUILDS(log_term_f32), TG_BUILDS(log_term_f64))
 
 static const tg_op pow_term, pow_log_term;
 
@@ -306,8 +300,8 @@ TG_EACH_BUILD(SIN, sin_f32, float, NEAR_F32, 0)
 TG_EACH_BUILD(SIN, cos_f32, float, NEAR_F32, 1)
 TG_EACH_BUILD(SIN, sin_f64, double, sin_turned_f64, 0)
 TG_EACH_BUILD(SIN, cos_f64, double, sin_turned_f64, 1)
-static const tg_spans sin_span = {{TG_BUILDS(sin_f32), TG_BUILDS(sin_f64), {0}, {0}}};
-static const tg_spans cos_span = {{TG_BUILDS(cos_f32), TG_BUILDS(cos_f64), {0}, {0}}};
+TG_SPANS(sin_span, NULL, TG_BUILDS(sin_f32), TG_BUILDS(sin_f64))
+TG_SPANS(cos_span, NULL, TG_BUILDS(cos_f32), TG_BUILDS(cos_f64))
 
 static void sin_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_cos(t, x[0])); }
 static void cos_vjp(TG_VJP) { gx[0] = tg_neg(t, tg_mul(t, gy, tg_sin(t, x[0]))); }

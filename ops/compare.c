@@ -97,28 +97,28 @@ static bool comparison_rule(tg_rule *r)
     return true;
 }
 
-#define COMPARISON(op_name, sign_text, ...)                                                       \
-    TG_EACH_BUILD(TG_SPAN_2, op_name##_f32, uint8_t, float, __VA_ARGS__)                          \
-    TG_EACH_BUILD(TG_SPAN_2, op_name##_f64, uint8_t, double, __VA_ARGS__)                         \
-    TG_EACH_BUILD(TG_SPAN_2, op_name##_i64, uint8_t, int64_t, __VA_ARGS__)                        \
-    TG_EACH_BUILD(TG_SPAN_2, op_name##_u8, uint8_t, uint8_t, __VA_ARGS__)                         \
-    static const tg_spans op_name##_span = {{TG_BUILDS(op_name##_f32), TG_BUILDS(op_name##_f64),  \
-                                             TG_BUILDS(op_name##_i64), TG_BUILDS(op_name##_u8)}}; \
-    static const tg_op op_name = {.size = sizeof(tg_op),                                          \
-                                  .name = #op_name,                                               \
-                                  .n_in = 2,                                                      \
-                                  .rule = comparison_rule,                                        \
-                                  .span = &op_name##_span};                                       \
-    TG_DEFINE_2(op_name, op_name)                                                                 \
-    RECORD(op_name, (tg_##op_name)(t, x[0], x[1]))                                                \
-    ELEMENT_2(op_name, __VA_ARGS__)                                                               \
-    static const tg_sample samples_##op_name[] = {                                                \
-        SAMPLE("", 0, 2, record_##op_name, element_##op_name, REAL(-2, 2), REAL(-2, 2)),          \
-        SAMPLE("i64", 0, 2, record_##op_name, element_##op_name, IN(TG_I64, -2, 2),               \
-               IN(TG_I64, -2, 2)),                                                                \
-        SAMPLE("u8", 0, 2, record_##op_name, element_##op_name, IN(TG_U8, 0, 1),                  \
-               IN(TG_U8, 0, 1))};                                                                 \
-    TG_INFO(op_name, "y = 1 where a " sign_text " b, else 0", "any, broadcast", 0,                \
+#define COMPARISON(op_name, sign_text, ...)                                                    \
+    TG_EACH_BUILD(TG_SPAN_2, op_name##_f32, uint8_t, float, __VA_ARGS__)                       \
+    TG_EACH_BUILD(TG_SPAN_2, op_name##_f64, uint8_t, double, __VA_ARGS__)                      \
+    TG_EACH_BUILD(TG_SPAN_2, op_name##_i64, uint8_t, int64_t, __VA_ARGS__)                     \
+    TG_EACH_BUILD(TG_SPAN_2, op_name##_u8, uint8_t, uint8_t, __VA_ARGS__)                      \
+    TG_SPANS(op_name##_span, #__VA_ARGS__, TG_BUILDS(op_name##_f32), TG_BUILDS(op_name##_f64), \
+             TG_BUILDS(op_name##_i64), TG_BUILDS(op_name##_u8))                                \
+    static const tg_op op_name = {.size = sizeof(tg_op),                                       \
+                                  .name = #op_name,                                            \
+                                  .n_in = 2,                                                   \
+                                  .rule = comparison_rule,                                     \
+                                  .span = &op_name##_span};                                    \
+    TG_DEFINE_2(op_name, op_name)                                                              \
+    RECORD(op_name, (tg_##op_name)(t, x[0], x[1]))                                             \
+    ELEMENT_2(op_name, __VA_ARGS__)                                                            \
+    static const tg_sample samples_##op_name[] = {                                             \
+        SAMPLE("", 0, 2, record_##op_name, element_##op_name, REAL(-2, 2), REAL(-2, 2)),       \
+        SAMPLE("i64", 0, 2, record_##op_name, element_##op_name, IN(TG_I64, -2, 2),            \
+               IN(TG_I64, -2, 2)),                                                             \
+        SAMPLE("u8", 0, 2, record_##op_name, element_##op_name, IN(TG_U8, 0, 1),               \
+               IN(TG_U8, 0, 1))};                                                              \
+    TG_INFO(op_name, "y = 1 where a " sign_text " b, else 0", "any, broadcast", 0,             \
             samples_##op_name)
 
 COMPARISON(equal, "==", a == b)
@@ -145,8 +145,8 @@ TG_EACH_BUILD(TG_SPAN_3, where_f32, float, uint8_t, float, a ? b : c)
 TG_EACH_BUILD(TG_SPAN_3, where_f64, double, uint8_t, double, a ? b : c)
 TG_EACH_BUILD(TG_SPAN_3, where_i64, int64_t, uint8_t, int64_t, a ? b : c)
 TG_EACH_BUILD(TG_SPAN_3, where_u8, uint8_t, uint8_t, uint8_t, a ? b : c)
-static const tg_spans where_span = {
-    {TG_BUILDS(where_f32), TG_BUILDS(where_f64), TG_BUILDS(where_i64), TG_BUILDS(where_u8)}};
+TG_SPANS(where_span, "a ? b : c", TG_BUILDS(where_f32), TG_BUILDS(where_f64), TG_BUILDS(where_i64),
+         TG_BUILDS(where_u8))
 
 static void where_vjp(TG_VJP)
 {

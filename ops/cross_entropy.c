@@ -256,7 +256,7 @@ static void run(const tg_call *c, const rows_fn of[][TG_BUILD_COUNT], const tg_a
                                        : *(const double *)smoothing->data;
     r->gy = gy ? gy->data : NULL;
     r->y = c->y->data;
-    r->sum = tg_op_sum.fold->of[dtype][c->build];
+    r->sum = tg_fold_of(tg_op_sum.fold, dtype, c->build);
     r->rows_of_part = classes < 1 << 14 ? (1 << 14) / (classes > 0 ? classes : 1) : 1;
     if (r->rows > 0)
         tg_parallel(c, (r->rows + r->rows_of_part - 1) / r->rows_of_part, run_part, &j);

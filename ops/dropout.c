@@ -98,7 +98,7 @@ TG_ON_AVX512(WORDS(words_avx512, TG_TARGET_AVX512, 8, PRODUCT_8, FIRST_8, SECOND
 DROP_BUILDS(drop_f32, float)
 DROP_BUILDS(drop_f64, double)
 
-static const tg_spans spans = {{TG_BUILDS(drop_f32), TG_BUILDS(drop_f64), {0}, {0}}};
+TG_SPANS(spans, NULL, TG_BUILDS(drop_f32), TG_BUILDS(drop_f64))
 
 static void vjp(TG_VJP);
 static const tg_op dropout = {.size = sizeof(tg_op),

@@ -20,13 +20,10 @@
     TG_EACH_BUILD(TG_SPAN_2, name##_span_f32, float, float, JOIN(a, b))                            \
     TG_EACH_BUILD(TG_SPAN_2, name##_span_f64, double, double, JOIN(a, b))                          \
     TG_EACH_BUILD(TG_SPAN_2, name##_span_i64, int64_t, int64_t, INTEGER_JOIN(a, b))                \
-    static const tg_spans name##_spans = {{TG_BUILDS(name##_span_f32),                             \
-                                           TG_BUILDS(name##_span_f64),                             \
-                                           TG_BUILDS(name##_span_i64),                             \
-                                           {0}}};                                                  \
-    const tg_folds tg_##name##_folds = {                                                           \
-        {TG_BUILDS(name##_fold_f32), TG_BUILDS(name##_fold_f64), TG_BUILDS(name##_fold_i64), {0}}, \
-        &name##_spans};
+    TG_SPANS(name##_spans, #JOIN "(a, b)", TG_BUILDS(name##_span_f32), TG_BUILDS(name##_span_f64), \
+             TG_BUILDS(name##_span_i64))                                                           \
+    TG_FOLDS(, tg_##name##_folds, name##_spans, TG_BUILDS(name##_fold_f32),                        \
+             TG_BUILDS(name##_fold_f64), TG_BUILDS(name##_fold_i64))
 
 FOLDS(max, MAX, INTEGER_MAX, -INFINITY, INT64_MIN)
 FOLDS(min, MIN, INTEGER_MIN, INFINITY, INT64_MAX)

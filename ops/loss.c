@@ -98,7 +98,7 @@ tg_tensor *tg_huber_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tens
     }
 TG_EACH_BUILD(BCE, bce_f32, float)
 TG_EACH_BUILD(BCE, bce_f64, double)
-static const tg_spans bce_span = {{TG_BUILDS(bce_f32), TG_BUILDS(bce_f64), {0}, {0}}};
+TG_SPANS(bce_span, NULL, TG_BUILDS(bce_f32), TG_BUILDS(bce_f64))
 
 /* ln(1 - p) - ln p, the derivative by the target; its own derivative is, as that of the other
  * gradient by the target, -1 / max(p (1 - p), 1e-12). */

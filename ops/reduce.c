@@ -367,7 +367,7 @@ tg_tensor *tg_logsumexp_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes 
             const int64_t block = k % s->blocks * COLUMNS, outer = k / s->blocks;                  \
             if (s->inner == 1)                                                                     \
                 y[outer] = row_argmax_##suffix(s->n, x + outer * s->n,                             \
-                                               tg_max_folds.of[dtype_of][c->build]);               \
+                                               tg_fold_of(&tg_max_folds, dtype_of, c->build));     \
             else                                                                                   \
                 column_argmax_##suffix(                                                            \
                     s->n, s->inner, s->inner - block < COLUMNS ? s->inner - block : COLUMNS,       \

@@ -159,7 +159,7 @@ static void run_rows(const tg_call *c, const row_fn of[][TG_BUILD_COUNT])
     r.count = elements / r.n;
     r.count_of_part = r.n < 1 << 14 ? (1 << 14) / r.n : 1;
     r.bytes = (size_t)r.n * tg_dtype_size(dtype);
-    r.sum = tg_op_sum.fold->of[dtype][c->build];
+    r.sum = tg_fold_of(tg_op_sum.fold, dtype, c->build);
     r.a = c->x[0].data;
     r.b = c->x[c->n_in - 1].data;
     r.y = c->y->data;

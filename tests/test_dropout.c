@@ -157,11 +157,8 @@ Test(dropout, refuses_a_p_outside_0_to_1)
     }
 EXPECTED_MASK(float)
 EXPECTED_MASK(double)
-static const tg_spans expected_mask_spans = {
-    {{expected_mask_float, expected_mask_float, expected_mask_float},
-     {expected_mask_double, expected_mask_double, expected_mask_double},
-     {0},
-     {0}}};
+TG_SPANS(expected_mask_spans, NULL, {expected_mask_float, expected_mask_float, expected_mask_float},
+         {expected_mask_double, expected_mask_double, expected_mask_double})
 static const tg_op expected_mask = {.size = sizeof(tg_op),
                                     .name = "expected_mask",
                                     .n_in = 1,

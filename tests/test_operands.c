@@ -187,3 +187,44 @@ Test(operands, arrays_are_written_in_place)
     cr_expect_eq(tg_tape_status(t), TG_OK, "%s", tg_tape_message(t));
     tg_tape_free(t);
 }
+
+/* ---------------------------------------------------- ops compiled with older headers */
+
+static void twice_block(const tg_span *s, void *y, const void *const *x)
+{
+    for (int64_t i = 0; i < s->n; i++) ((double *)y)[i] = 2 * ((const double *)x[0])[i];
+}
+
+/* A header with two dtypes and one instruction set, and a tg_op that ended before its vjp. */
+static const tg_span_fn twice_of[2][1] = {{NULL}, {twice_block}};
+static const tg_spans twice_span = {
+    .size = sizeof(tg_spans), .dtypes = 2, .builds = 1, .of = twice_of[0]};
+static void no_vjp(TG_VJP) { gx[0] = tg_neg(t, gy); }
+static const tg_op twice = {
+    .size = offsetof(tg_op, vjp), .name = "twice", .n_in = 1, .span = &twice_span, .vjp = no_vjp};
+
+Test(operands, an_op_compiled_with_an_older_header_runs)
+{
+    for (tg_isa isa = TG_ISA_AUTO; isa <= TG_ISA_AVX512; isa++) {
+        tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .isa = isa});
+        for (int k = 0; k < 3; k++) {
+            tg_tensor *x = operand(t, TG_F64, TG_SHAPE(70)), *gx,
+                      *y = tg_sum(t, tg_apply(t, &twice, 1, &x, 0, NULL), TG_ALL_AXES, false);
+            const double *data = tg_data(t, x);
+            double sum = 0;
+            for (int i = 0; i < 70; i++) sum += 2 * data[i];
+            cr_expect_eq(tg_item(t, y), sum);
+            cr_expect_eq(tg_grad(t, y, NULL, 1, &x, &gx, false), TG_ENOGRAD, "what lies behind it");
+            tg_tape_clear_error(t);
+            for (tg_dtype other = TG_F32; other < TG_DTYPE_COUNT; other++) {
+                if (other == TG_F64) continue;
+                x = operand(t, other, TG_SHAPE(3));
+                cr_expect_null(tg_apply(t, &twice, 1, &x, 0, NULL));
+                cr_expect_fails(t, TG_EDTYPE, __LINE__ - 1, "%s", tg_dtype_name(other));
+                tg_tape_clear_error(t);
+            }
+            tg_tape_reset(t);
+        }
+        tg_tape_free(t);
+    }
+}
