@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../ops/samples.h"
+
 enum { MOST_INPUTS = 4, SMALL = 1 << 16, LARGE = 1 << 22 };
 
 typedef struct op_run {
@@ -125,14 +127,14 @@ static bool prepare(op_run *r, const tg_sample *sample, int64_t elements, tg_dty
 }
 
 /* A differentiable sample that runs in f32, else any that runs. */
-static bool choose(op_run *r, const tg_op_info *op, int64_t elements, int threads)
+static bool choose(op_run *r, const tg_samples *of, int64_t elements, int threads)
 {
     static const tg_dtype dtypes[] = {TG_F32, TG_F64};
-    for (int smooth = op->order != 0; smooth >= 0; smooth--)
+    for (int smooth = of->op->order != 0; smooth >= 0; smooth--)
         for (int d = 0; d < COUNT(dtypes); d++)
-            for (int k = 0; k < op->n_samples; k++) {
-                if ((op->samples[k].flags & TG_ANY_SHAPE) == 0 && elements) continue;
-                if (!prepare(r, &op->samples[k], elements, dtypes[d], threads)) continue;
+            for (int k = 0; k < of->n; k++) {
+                if ((of->sample[k].flags & TG_ANY_SHAPE) == 0 && elements) continue;
+                if (!prepare(r, &of->sample[k], elements, dtypes[d], threads)) continue;
                 if (!smooth || r->differentiable) return true;
                 release(r);
             }
@@ -185,21 +187,21 @@ void bench_ops(void)
     const int threads = bench.threads ? bench.threads : 1;
     static const int64_t sizes[] = {SMALL, LARGE, 0};
     int n;
-    const tg_op_info *const *ops = tg_ops_list(&n);
+    const tg_samples *const *ops = tg_samples_list(&n);
     limits_get();
     printf("%-34s  %31s  %31s\n", "op and size of its result", "forward, share of the limit",
            "forward and backward, share");
     for (int k = 0; k < n; k++) {
-        if (bench.filter && !strstr(ops[k]->name, bench.filter)) continue;
+        if (bench.filter && !strstr(ops[k]->op->name, bench.filter)) continue;
         bool shown = false;
         for (int s = 0; s < COUNT(sizes); s++) {
             op_run r;
             if ((sizes[s] == 0 && shown) || (bench.quick && sizes[s] == LARGE)) continue;
             if (!choose(&r, ops[k], sizes[s], threads)) continue;
-            show(&r, ops[k]->name, threads);
+            show(&r, ops[k]->op->name, threads);
             release(&r);
             shown = true;
         }
-        if (!shown) printf("%-34s  no sample of it runs\n", ops[k]->name);
+        if (!shown) printf("%-34s  no sample of it runs\n", ops[k]->op->name);
     }
 }

@@ -276,11 +276,15 @@ typedef struct tg_sample {
     /* ... otherwise all of y from all of x, everything contiguous, converted to
      * f64, and y's shape given. */
     void (*whole)(const tg_array *x, tg_array *y);
+    /* the position that messages of `record` begin with; NULL: not known */
+    const char *where;
+    unsigned optional; /* bit k: x[k] may be NULL */
 } tg_sample;
 
 /* What is known of a public op: ops/ops.h declares one for each op, tg_ops_list
  * gives them all. */
 typedef struct tg_op_info {
+    size_t size; /* of the struct that the library was built with */
     const char *name;
     const char *formula; /* "y = max(x, 0)" */
     /* "any" or "[..., n, k] x [..., k, m] -> [..., n, m]" */
@@ -288,8 +292,8 @@ typedef struct tg_op_info {
     /* how often it can be differentiated: 0, 1, or -1 for any number of
      * times */
     int order;
-    int n_samples; /* 0 in a lean library that was built without tests */
-    const tg_sample *samples;
+    const char *domain; /* where it is defined: "x > 0"; NULL: everywhere */
+    const char *kinks;  /* where it has no derivative: "x = 0"; NULL: nowhere */
 } tg_op_info;
 
 #ifdef __cplusplus

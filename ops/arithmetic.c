@@ -1,7 +1,7 @@
 /* Arithmetic and elementary functions, element by element. */
 #include "elementwise.h"
 
-/* ------------------------------------------- + - * / : i64 wraps around, in unsigned arithmetic */
+/* ------------------------------------ + - * / : i64 wraps around, in unsigned arithmetic */
 
 #define SUB_I64(fn, TARGET, BUILD, ...) \
     TG_SPAN_2(fn, TARGET, BUILD, int64_t, int64_t, (uint64_t)a - (uint64_t)b)
@@ -19,132 +19,81 @@ TG_EACH_BUILD(MUL_I64, mul_i64, )
 TG_EACH_BUILD(TG_SPAN_1, neg_f32, float, float, -x)
 TG_EACH_BUILD(TG_SPAN_1, neg_f64, double, double, -x)
 TG_EACH_BUILD(NEG_I64, neg_i64, )
-TG_SPANS(sub_span, "a - b", TG_BUILDS(sub_f32), TG_BUILDS(sub_f64), TG_BUILDS(sub_i64))
-TG_SPANS(mul_span, "a * b", TG_BUILDS(mul_f32), TG_BUILDS(mul_f64), TG_BUILDS(mul_i64))
-TG_SPANS(neg_span, "-x", TG_BUILDS(neg_f32), TG_BUILDS(neg_f64), TG_BUILDS(neg_i64))
-TG_MAP_2(div_span, a / b)
+TG_SPANS(span_sub, "a - b", TG_BUILDS(sub_f32), TG_BUILDS(sub_f64), TG_BUILDS(sub_i64))
+TG_SPANS(span_mul, "a * b", TG_BUILDS(mul_f32), TG_BUILDS(mul_f64), TG_BUILDS(mul_i64))
+TG_SPANS(span_neg, "-x", TG_BUILDS(neg_f32), TG_BUILDS(neg_f64), TG_BUILDS(neg_i64))
 
-static void sub_vjp(TG_VJP)
-{
-    gx[0] = gy;
-    gx[1] = tg_neg(t, gy);
-}
-static void mul_vjp(TG_VJP)
-{
-    gx[0] = tg_mul(t, gy, x[1]);
-    gx[1] = tg_mul(t, gy, x[0]);
-}
-static void div_vjp(TG_VJP)
-{
-    gx[0] = tg_div(t, gy, x[1]);
-    gx[1] = tg_neg(t, tg_mul(t, gx[0], y));
-}
-static void neg_vjp(TG_VJP) { gx[0] = tg_neg(t, gy); }
-
-static const tg_op sub = OP_2("sub", sub_span, sub_vjp);
-static const tg_op mul = OP_2("mul", mul_span, mul_vjp);
-static const tg_op divide = OP_2("div", div_span, div_vjp);
-static const tg_op neg = OP_1("neg", neg_span, neg_vjp);
+OP(2, sub, NULL, gx[0] = gy; gx[1] = tg_neg(t, gy))
+OP(2, mul, NULL, gx[0] = tg_mul(t, gy, x[1]); gx[1] = tg_mul(t, gy, x[0]))
+OP(1, neg, NULL, gx[0] = tg_neg(t, gy))
 
 TG_DEFINE_2(add, tg_op_add)
-TG_DEFINE_2(sub, sub)
-TG_DEFINE_2(mul, mul)
-TG_DEFINE_2(div, divide)
-TG_DEFINE_1(neg, neg)
+KNOWN(add, "any, broadcast", -1, ("y = a + b"))
+PUBLIC_2(sub, ("y = a - b"))
+PUBLIC_2(mul, ("y = a b"))
+PUBLIC_1(neg, ("y = -x"))
+BINARY(div, ("y = a / b", .domain = "b != 0"), a / b, gx[0] = tg_div(t, gy, x[1]);
+       gx[1] = tg_neg(t, tg_mul(t, gx[0], y)), (REAL(-2, 2), REAL(0.5, 2)), a / b)
 
-#define INFO_WITH_I64(name, formula_text, ...)                                                  \
-    RECORD(name, (tg_##name)(t, x[0], x[1]))                                                    \
-    ELEMENT_2(name, __VA_ARGS__)                                                                \
-    static const tg_sample samples_##name[] = {                                                 \
-        SAMPLE("", 0, 2, record_##name, element_##name, REAL(-2, 2), REAL(-2, 2)),              \
-        SAMPLE("i64", TG_NOT_SMOOTH, 2, record_##name, element_##name, IN(TG_I64, -1000, 1000), \
-               IN(TG_I64, -1000, 1000))};                                                       \
-    TG_INFO(name, formula_text, "any, broadcast", -1, samples_##name)
-
-INFO_WITH_I64(add, "y = a + b", a + b)
-INFO_WITH_I64(sub, "y = a - b", a - b)
-INFO_WITH_I64(mul, "y = a b", (a * b))
-INFO_2(div, "y = a / b", -2, 2, 0.5, 2, a / b)
-
-RECORD(neg, (tg_neg)(t, x[0]))
-ELEMENT_1(neg, -x)
-static const tg_sample samples_neg[] = {
-    SAMPLE("", 0, 1, record_neg, element_neg, REAL(-2, 2)),
-    SAMPLE("i64", TG_NOT_SMOOTH, 1, record_neg, element_neg, IN(TG_I64, -1000, 1000))};
-TG_INFO(neg, "y = -x", "any", -1, samples_neg)
+#define SAMPLED_WITH_I64(name, ...)                            \
+    CALL(name, tg_##name(t, x[0], x[1]))                       \
+    EXPECT_EACH(name, __VA_ARGS__)                             \
+    SAMPLES(name, EACH(name, "", 0, REAL(-2, 2), REAL(-2, 2)), \
+            EACH(name, "i64", TG_NOT_SMOOTH, INTEGER(-1000, 1000), INTEGER(-1000, 1000)))
+SAMPLED_WITH_I64(add, a + b)
+SAMPLED_WITH_I64(sub, a - b)
+SAMPLED_WITH_I64(mul, (a * b))
+CALL(neg, tg_neg(t, x[0]))
+EXPECT_EACH(neg, -x)
+SAMPLES(neg, EACH(neg, "", 0, REAL(-2, 2)), EACH(neg, "i64", TG_NOT_SMOOTH, INTEGER(-1000, 1000)))
 
 /* -------------------------------------------------------- a number times x, x plus a number
  *
  * As mul and add, under their own names in messages. Nobody has a handle to the number, so there is
  * no gradient in it. */
 
-TG_SPANS(scale_span, "a * b", TG_BUILDS(mul_f32), TG_BUILDS(mul_f64))
-TG_MAP_2(offset_span, a + b)
+TG_SPANS(span_scale, "a * b", TG_BUILDS(mul_f32), TG_BUILDS(mul_f64))
+OP(2, scale, NULL, gx[0] = tg_apply_2(t, where, &op_scale, gy, x[1]))
+INNER_2(offset, a + b, gx[0] = gy)
 
-static const tg_op scale, offset;
-static void scale_vjp(TG_VJP) { gx[0] = tg_apply_2(t, where, &scale, gy, x[1]); }
-static void offset_vjp(TG_VJP) { gx[0] = gy; }
-static const tg_op scale = OP_2("scale", scale_span, scale_vjp);
-static const tg_op offset = OP_2("offset", offset_span, offset_vjp);
-
+#ifndef TG_SAMPLES
 tg_tensor *tg_scale_at(tg_tape *t, const char *where, tg_tensor *x, double factor)
 {
-    return tg_apply_2(t, where, &scale, x, number_like(t, where, x, factor));
+    return tg_apply_2(t, where, &op_scale, x, number_like(t, where, x, factor));
 }
 tg_tensor *tg_offset_at(tg_tape *t, const char *where, tg_tensor *x, double term)
 {
-    return tg_apply_2(t, where, &offset, x, number_like(t, where, x, term));
+    return tg_apply_2(t, where, &op_offset, x, number_like(t, where, x, term));
 }
+#endif
 
-RECORD(scale, (tg_scale)(t, x[0], -1.5))
-ELEMENT_1(scale, -1.5 * x)
-static const tg_sample samples_scale[] = {
-    SAMPLE("-1.5", 0, 1, record_scale, element_scale, REAL(-2, 2))};
-TG_INFO(scale, "y = factor x", "any", -1, samples_scale)
-RECORD(offset, (tg_offset)(t, x[0], 0.75))
-ELEMENT_1(offset, x + 0.75)
-static const tg_sample samples_offset[] = {
-    SAMPLE("0.75", 0, 1, record_offset, element_offset, REAL(-2, 2))};
-TG_INFO(offset, "y = x + term", "any", -1, samples_offset)
+KNOWN(scale, "any", -1, ("y = factor x"))
+CALL(scale, tg_scale(t, x[0], -1.5))
+EXPECT_EACH(scale, -1.5 * x)
+SAMPLES(scale, EACH(scale, "-1.5", 0, REAL(-2, 2)))
+
+KNOWN(offset, "any", -1, ("y = x + term"))
+CALL(offset, tg_offset(t, x[0], 0.75))
+EXPECT_EACH(offset, x + 0.75)
+SAMPLES(offset, EACH(offset, "0.75", 0, REAL(-2, 2)))
 
 /* ---------------------------------------------------------------- powers and roots */
 
-TG_MAP_1(square_span, (x * x))
-TG_MAP_1(reciprocal_span, 1 / x)
-TG_MAP_1(sqrt_span, SQRT(x))
-TG_MAP_1(rsqrt_span, 1 / SQRT(x))
-
-static void square_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_scale(t, x[0], 2)); }
-static void reciprocal_vjp(TG_VJP) { gx[0] = tg_neg(t, tg_mul(t, gy, tg_square(t, y))); }
-static void sqrt_vjp(TG_VJP) { gx[0] = tg_div(t, gy, tg_scale(t, y, 2)); }
-static void rsqrt_vjp(TG_VJP)
-{
-    gx[0] = tg_scale(t, tg_mul(t, gy, tg_mul(t, y, tg_square(t, y))), -0.5);
-}
-
-static const tg_op square = OP_1("square", square_span, square_vjp);
-static const tg_op reciprocal = OP_1("reciprocal", reciprocal_span, reciprocal_vjp);
-static const tg_op root = OP_1("sqrt", sqrt_span, sqrt_vjp);
-static const tg_op rsqrt = OP_1("rsqrt", rsqrt_span, rsqrt_vjp);
-
-TG_DEFINE_1(square, square)
-TG_DEFINE_1(reciprocal, reciprocal)
-TG_DEFINE_1(sqrt, root)
-TG_DEFINE_1(rsqrt, rsqrt)
-
-INFO_1(square, "y = x^2", -2, 2, (x * x))
-INFO_1(reciprocal, "y = 1 / x", 0.5, 2, 1 / x)
-INFO_1(sqrt, "y = x^(1/2)", 0.3, 3, sqrt(x))
-INFO_1(rsqrt, "y = x^(-1/2)", 0.3, 3, 1 / sqrt(x))
+UNARY(square, ("y = x^2"), (x * x), gx[0] = tg_mul(t, gy, tg_scale(t, x[0], 2)), (REAL(-2, 2)),
+      (x * x))
+UNARY(reciprocal, ("y = 1 / x", .domain = "x != 0"), 1 / x,
+      gx[0] = tg_neg(t, tg_mul(t, gy, tg_square(t, y))), (REAL(0.5, 2)), 1 / x)
+UNARY(sqrt, ("y = x^(1/2)", .domain = "x >= 0", .kinks = "x = 0"), SQRT(x),
+      gx[0] = tg_div(t, gy, tg_scale(t, y, 2)), (REAL(0.3, 3)), sqrt(x))
+UNARY(rsqrt, ("y = x^(-1/2)", .domain = "x > 0"), 1 / SQRT(x),
+      gx[0] = tg_scale(t, tg_mul(t, gy, tg_mul(t, y, tg_square(t, y))), -0.5), (REAL(0.3, 3)),
+      1 / sqrt(x))
 
 /* ---------------------------------------------------------------- pow
  *
  * All derivatives of a^b are sums of terms c a^b (log a)^m, with other a, b and c. A term whose
  * coefficient is 0 is absent, whatever a^b would be (0^-1); and log a counts as 0 where a = 0 and b
  * >= 0, as PyTorch has it. */
-
-TG_MAP_2(pow_span, POW(a, b))
-TG_MAP_3(term_span, a == 0 ? 0 : a * POW(b, c))
 
 #define LOG_TERM(fn, TARGET, BUILD, A)                                                   \
     TARGET static void fn(const tg_span *s, void *result, const void *const *operand)    \
@@ -162,16 +111,17 @@ TG_MAP_3(term_span, a == 0 ? 0 : a * POW(b, c))
     }
 TG_EACH_BUILD(LOG_TERM, log_term_f32, float)
 TG_EACH_BUILD(LOG_TERM, log_term_f64, double)
-TG_SPANS(log_term_span, NULL, TG_BUILDS(log_term_f32), TG_BUILDS(log_term_f64))
+TG_SPANS(span_pow_log_term, NULL, TG_BUILDS(log_term_f32), TG_BUILDS(log_term_f64))
 
-static const tg_op pow_term, pow_log_term;
+#ifndef TG_SAMPLES
+static const tg_op op_pow_term, op_pow_log_term;
 
 /* c a^b (log a)^m */
 static tg_tensor *power(tg_tape *t, const char *where, tg_tensor *c, tg_tensor *a, tg_tensor *b,
                         int64_t m)
 {
     tg_tensor *x[] = {c, a, b};
-    return tg_apply(t, m ? &pow_log_term : &pow_term, 3, x, m != 0, &m);
+    return tg_apply(t, m ? &op_pow_log_term : &op_pow_term, 3, x, m != 0, &m);
 }
 
 static void term_derivatives(TG_VJP, int64_t m)
@@ -183,97 +133,59 @@ static void term_derivatives(TG_VJP, int64_t m)
     gx[1] = tg_mul(t, gy, gx[1]);
     gx[2] = tg_mul(t, gy, power(t, where, c, a, b, m + 1));
 }
-static void pow_term_vjp(TG_VJP) { term_derivatives(t, where, n_in, x, y, attrs, gy, gx, 0); }
-static void pow_log_term_vjp(TG_VJP)
-{
-    term_derivatives(t, where, n_in, x, y, attrs, gy, gx, attrs[0]);
-}
-static void pow_vjp(TG_VJP)
-{
-    gx[0] = tg_mul(t, gy, power(t, where, x[1], x[0], tg_offset(t, x[1], -1), 0));
-    gx[1] = tg_mul(t, gy, power(t, where, tg_constant_like(t, x[0], 1), x[0], x[1], 1));
-}
+#endif
 
-static const tg_op pow_term = OP_3("pow_term", term_span, pow_term_vjp);
-static const tg_op pow_log_term = OP_3("pow_log_term", log_term_span, pow_log_term_vjp);
-static const tg_op to_the = OP_2("pow", pow_span, pow_vjp);
-TG_DEFINE_2(pow, to_the)
+INNER_3(pow_term, a == 0 ? 0 : a * POW(b, c), term_derivatives(TG_PULLED, 0))
+OP(3, pow_log_term, NULL, term_derivatives(TG_PULLED, attrs[0]))
+INNER_2(pow, POW(a, b),
+        gx[0] = tg_mul(t, gy, power(t, where, x[1], x[0], tg_offset(t, x[1], -1), 0));
+        gx[1] = tg_mul(t, gy, power(t, where, tg_constant_like(t, x[0], 1), x[0], x[1], 1)))
+PUBLIC_2(pow, ("y = a^b", .domain = "a > 0, or b a whole number", .kinks = "a = 0"))
 
-RECORD(pow, (tg_pow)(t, x[0], x[1]))
-RECORD(pow_constant, (tg_pow)(t, x[0], (tg_constant_like_at)(t, NULL, x[0], 3)))
-ELEMENT_2(pow, pow(a, b))
-ELEMENT_1(cube, (x * x * x))
-static const tg_sample samples_pow[] = {
-    SAMPLE("", 0, 2, record_pow, element_pow, REAL(0.3, 2), REAL(-2, 2)),
-    SAMPLE("cube of any sign", 0, 1, record_pow_constant, element_cube, REAL(-2, 2))};
-TG_INFO(pow, "y = a^b", "any, broadcast", -1, samples_pow)
+CALL(pow, tg_pow(t, x[0], x[1]))
+EXPECT_EACH(pow, pow(a, b))
+CALL(cube, tg_pow(t, x[0], tg_constant_like(t, x[0], 3)))
+EXPECT_EACH(cube, (x * x * x))
+SAMPLES(pow, EACH(pow, "", 0, REAL(0.3, 2), REAL(-2, 2)),
+        EACH(cube, "cube of any sign", 0, REAL(-2, 2)))
 
 /* ---------------------------------------------------------------- exponentials and logarithms */
 
-TG_MAP_1(exp_span, EXP(x))
-TG_MAP_1(expm1_span, EXPM1(x))
-TG_MAP_1(log_span, LOG(x))
-TG_MAP_1(log1p_span, LOG1P(x))
-
-static void exp_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, y); }
-static void expm1_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_offset(t, y, 1)); }
-static void log_vjp(TG_VJP) { gx[0] = tg_div(t, gy, x[0]); }
-static void log1p_vjp(TG_VJP) { gx[0] = tg_div(t, gy, tg_offset(t, x[0], 1)); }
-
-static const tg_op exponential = OP_1("exp", exp_span, exp_vjp);
-static const tg_op exponential_m1 = OP_1("expm1", expm1_span, expm1_vjp);
-static const tg_op logarithm = OP_1("log", log_span, log_vjp);
-static const tg_op logarithm_1p = OP_1("log1p", log1p_span, log1p_vjp);
-
-TG_DEFINE_1(exp, exponential)
-TG_DEFINE_1(expm1, exponential_m1)
-TG_DEFINE_1(log, logarithm)
-TG_DEFINE_1(log1p, logarithm_1p)
-
-INFO_1(exp, "y = e^x", -3, 2, exp(x))
-INFO_1(expm1, "y = e^x - 1", -3, 2, expm1(x))
-INFO_1(log, "y = ln x", 0.3, 4, log(x))
-INFO_1(log1p, "y = ln(1 + x)", -0.6, 3, log1p(x))
+UNARY(exp, ("y = e^x"), EXP(x), gx[0] = tg_mul(t, gy, y), (REAL(-3, 2)), exp(x))
+UNARY(expm1, ("y = e^x - 1"), EXPM1(x), gx[0] = tg_mul(t, gy, tg_offset(t, y, 1)), (REAL(-3, 2)),
+      expm1(x))
+UNARY(log, ("y = ln x", .domain = "x > 0"), LOG(x), gx[0] = tg_div(t, gy, x[0]), (REAL(0.3, 4)),
+      log(x))
+UNARY(log1p, ("y = ln(1 + x)", .domain = "x > -1"), LOG1P(x),
+      gx[0] = tg_div(t, gy, tg_offset(t, x[0], 1)), (REAL(-0.6, 3)), log1p(x))
 
 /* --------------------------------- pieces: the derivatives of sign, floor, ceil and round are 0 */
 
-TG_MAP_1(abs_span, ABS(x))
-TG_MAP_1(sign_span, x > 0 ? 1 : x < 0 ? -1 : x)
-TG_MAP_1(floor_span, FLOOR(x))
-TG_MAP_1(ceil_span, -FLOOR(-x))
-TG_MAP_1(round_span, ROUND(x))
+INNER_1(abs, ABS(x), gx[0] = tg_mul(t, gy, tg_sign(t, x[0])))
+INNER_1(sign, x > 0 ? 1 : x < 0 ? -1 : x, gx[0] = zeros_like(t, where, x[0]))
+INNER_1(floor, FLOOR(x), gx[0] = zeros_like(t, where, x[0]))
+INNER_1(ceil, -FLOOR(-x), gx[0] = zeros_like(t, where, x[0]))
+INNER_1(round, ROUND(x), gx[0] = zeros_like(t, where, x[0]))
 
-static void abs_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_sign(t, x[0])); }
-static void piecewise_vjp(TG_VJP) { gx[0] = zeros_like(t, where, x[0]); }
+/* One piece, another, and many of them. */
+#define PIECES(name, known, operand_1, operand_2, operand_all, ...) \
+    PUBLIC_1(name, known)                                           \
+    CALL(name, tg_##name(t, x[0]))                                  \
+    EXPECT_EACH(name, __VA_ARGS__)                                  \
+    SAMPLES(name, EACH(name, "one piece", 0, TG_UNPACK operand_1),  \
+            EACH(name, "another piece", 0, TG_UNPACK operand_2),    \
+            EACH(name, "many pieces", TG_NOT_SMOOTH, TG_UNPACK operand_all))
 
-static const tg_op absolute = OP_1("abs", abs_span, abs_vjp);
-static const tg_op sign = OP_1("sign", sign_span, piecewise_vjp);
-static const tg_op round_down = OP_1("floor", floor_span, piecewise_vjp);
-static const tg_op round_up = OP_1("ceil", ceil_span, piecewise_vjp);
-static const tg_op round_to_even = OP_1("round", round_span, piecewise_vjp);
-
-TG_DEFINE_1(abs, absolute)
-TG_DEFINE_1(sign, sign)
-TG_DEFINE_1(floor, round_down)
-TG_DEFINE_1(ceil, round_up)
-TG_DEFINE_1(round, round_to_even)
-
-#define INFO_PIECES(name, formula_text, least, greatest, low_1, high_1, low_2, high_2, ...) \
-    RECORD(name, (tg_##name)(t, x[0]))                                                      \
-    ELEMENT_1(name, __VA_ARGS__)                                                            \
-    static const tg_sample samples_##name[] = {                                             \
-        SAMPLE("one piece", 0, 1, record_##name, element_##name, REAL(low_1, high_1)),      \
-        SAMPLE("another piece", 0, 1, record_##name, element_##name, REAL(low_2, high_2)),  \
-        SAMPLE("many pieces", TG_NOT_SMOOTH, 1, record_##name, element_##name,              \
-               REAL(least, greatest))};                                                     \
-    TG_INFO(name, formula_text, "any", -1, samples_##name)
-
-INFO_PIECES(abs, "y = |x|", -2, 2, 0.2, 2, -2, -0.2, x < 0 ? -x : x)
-INFO_PIECES(sign, "y = -1, 0 or 1", -2, 2, 0.2, 2, -2, -0.2, (x > 0) - (x < 0))
-INFO_PIECES(floor, "y = the largest integer <= x", -9, 9, 1.1, 1.9, -2.9, -2.1, floor(x))
-INFO_PIECES(ceil, "y = the smallest integer >= x", -9, 9, 1.1, 1.9, -2.9, -2.1, ceil(x))
-INFO_PIECES(round, "y = the nearest integer, halves to even", -9, 9, 1.6, 2.4, -3.4, -2.6,
-            nearbyint(x))
+PIECES(abs, ("y = |x|", .kinks = "x = 0"), (REAL(0.2, 2)), (REAL(-2, -0.2)), (REAL(-2, 2)),
+       x < 0 ? -x : x)
+PIECES(sign, ("y = -1, 0 or 1", .kinks = "x = 0"), (REAL(0.2, 2)), (REAL(-2, -0.2)), (REAL(-2, 2)),
+       (x > 0) - (x < 0))
+PIECES(floor, ("y = the largest integer <= x", .kinks = "integers"), (REAL(1.1, 1.9)),
+       (REAL(-2.9, -2.1)), (REAL(-9, 9)), floor(x))
+PIECES(ceil, ("y = the smallest integer >= x", .kinks = "integers"), (REAL(1.1, 1.9)),
+       (REAL(-2.9, -2.1)), (REAL(-9, 9)), ceil(x))
+PIECES(round, ("y = the nearest integer, halves to even", .kinks = "halves"), (REAL(1.6, 2.4)),
+       (REAL(-3.4, -2.6)), (REAL(-9, 9)), nearbyint(x))
 
 /* ------------------------- sin, cos: large arguments send a block through it element by element */
 
@@ -300,55 +212,30 @@ TG_EACH_BUILD(SIN, sin_f32, float, NEAR_F32, 0)
 TG_EACH_BUILD(SIN, cos_f32, float, NEAR_F32, 1)
 TG_EACH_BUILD(SIN, sin_f64, double, sin_turned_f64, 0)
 TG_EACH_BUILD(SIN, cos_f64, double, sin_turned_f64, 1)
-TG_SPANS(sin_span, NULL, TG_BUILDS(sin_f32), TG_BUILDS(sin_f64))
-TG_SPANS(cos_span, NULL, TG_BUILDS(cos_f32), TG_BUILDS(cos_f64))
+TG_SPANS(span_sin, NULL, TG_BUILDS(sin_f32), TG_BUILDS(sin_f64))
+TG_SPANS(span_cos, NULL, TG_BUILDS(cos_f32), TG_BUILDS(cos_f64))
 
-static void sin_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_cos(t, x[0])); }
-static void cos_vjp(TG_VJP) { gx[0] = tg_neg(t, tg_mul(t, gy, tg_sin(t, x[0]))); }
-
-static const tg_op sine = OP_1("sin", sin_span, sin_vjp);
-static const tg_op cosine = OP_1("cos", cos_span, cos_vjp);
-TG_DEFINE_1(sin, sine)
-TG_DEFINE_1(cos, cosine)
-INFO_1(sin, "y = sin x", -7, 7, sin(x))
-INFO_1(cos, "y = cos x", -7, 7, cos(x))
+OP(1, sin, NULL, gx[0] = tg_mul(t, gy, tg_cos(t, x[0])))
+OP(1, cos, NULL, gx[0] = tg_neg(t, tg_mul(t, gy, tg_sin(t, x[0]))))
+PUBLIC_1(sin, ("y = sin x"))
+PUBLIC_1(cos, ("y = cos x"))
+SAMPLED_1(sin, (REAL(-7, 7)), sin(x))
+SAMPLED_1(cos, (REAL(-7, 7)), cos(x))
 
 /* ---------------------------------------------------------------- tanh, erf */
 
-TG_MAP_1(tanh_span, TANH(x))
-TG_MAP_1(tanh_slope_span, TANH_SLOPE(EXP(-2 * ABS(x))))
-TG_MAP_2(tanh_gradient_span, (1 - b * b) * a)
-TG_MAP_1(erf_span, ERF(x))
-
+INNER_1(tanh_slope, TANH_SLOPE(EXP(-2 * ABS(x))),
+        gx[0] = tg_mul(t, gy, tg_scale(t, tg_mul(t, y, tg_tanh(t, x[0])), -2)))
+INNER_2(tanh_gradient, (1 - b * b) * a, gx[0] = tg_apply_2(t, where, &op_tanh_gradient, gy, x[1]);
+        gx[1] = tg_scale(t, tg_mul(t, tg_mul(t, gy, x[0]), x[1]), -2))
 /* In f64 from x: 1 / cosh^2 x. In f32 from y, without another exponential: 1 - y^2 is off by up to
  * 1.2e-7, however small it is. */
-static const tg_op tanh_gradient, tanh_slope;
-static void tanh_vjp(TG_VJP)
-{
-    if (tg_tensor_dtype(x[0]) == TG_F64)
-        gx[0] = tg_mul(t, gy, tg_apply_1(t, where, &tanh_slope, x[0]));
-    else gx[0] = tg_apply_2(t, where, &tanh_gradient, gy, y);
-}
-static void tanh_slope_vjp(TG_VJP)
-{
-    gx[0] = tg_mul(t, gy, tg_scale(t, tg_mul(t, y, tg_tanh(t, x[0])), -2));
-}
-static void tanh_gradient_vjp(TG_VJP)
-{
-    gx[0] = tg_apply_2(t, where, &tanh_gradient, gy, x[1]);
-    gx[1] = tg_scale(t, tg_mul(t, tg_mul(t, gy, x[0]), x[1]), -2);
-}
-static void erf_vjp(TG_VJP)
-{
-    gx[0] =
-        tg_mul(t, gy, tg_scale(t, tg_exp(t, tg_neg(t, tg_square(t, x[0]))), 1.1283791670955126));
-}
-
-static const tg_op tangent = OP_1("tanh", tanh_span, tanh_vjp);
-static const tg_op tanh_slope = OP_1("tanh_slope", tanh_slope_span, tanh_slope_vjp);
-static const tg_op tanh_gradient = OP_2("tanh_gradient", tanh_gradient_span, tanh_gradient_vjp);
-static const tg_op error = OP_1("erf", erf_span, erf_vjp);
-TG_DEFINE_1(tanh, tangent)
-TG_DEFINE_1(erf, error)
-INFO_1(tanh, "y = (e^x - e^-x) / (e^x + e^-x)", -3, 3, tanh(x))
-INFO_1(erf, "y = 2/sqrt(pi) integral from 0 to x of e^(-s^2) ds", -3, 3, erf(x))
+UNARY(tanh, ("y = (e^x - e^-x) / (e^x + e^-x)"), TANH(x),
+      gx[0] = tg_tensor_dtype(x[0]) == TG_F64
+                  ? tg_mul(t, gy, tg_apply_1(t, where, &op_tanh_slope, x[0]))
+                  : tg_apply_2(t, where, &op_tanh_gradient, gy, y),
+      (REAL(-3, 3)), tanh(x))
+UNARY(erf, ("y = 2/sqrt(pi) integral from 0 to x of e^(-s^2) ds"), ERF(x),
+      gx[0] = tg_mul(t, gy,
+                     tg_scale(t, tg_exp(t, tg_neg(t, tg_square(t, x[0]))), 1.1283791670955126)),
+      (REAL(-3, 3)), erf(x))

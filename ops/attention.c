@@ -3,6 +3,12 @@
  * 2022). Scores lie transposed, [keys, queries], so that every step of the softmax is an
  * elementwise one over queries. The gradient recomputes the tiles. With p the softmax, dp = gy v^T
  * and ds = p (dp - sum of gy y over the row): gq = s ds k, gk = s ds^T q, gv = p^T gy. */
+#include <math.h>
+
+#include "folds.h"
+
+#ifndef TG_SAMPLES
+
 #include "attention_tiles.h"
 
 #define FORWARD(fn, TARGET, BUILD, T)                                                             \
@@ -486,14 +492,18 @@ tg_tensor *tg_attention_at(tg_tape *t, const char *where, tg_tensor *q, tg_tenso
     return tg_apply_at(t, TG_HERE, &attention, mask ? 4 : 3, operands, 1, (int64_t[]){causal});
 }
 
-/* -------------------------------------------------- samples: a reference that forms every score */
+KNOWN(attention, "[..., n, d], [..., m, d], [..., m, e], mask [..., n, m] or NULL -> [..., n, e]",
+      -1, ("softmax(q k^T / sqrt(d)) v"))
 
+#else
+
+/* A reference that forms every score. */
 static void reference(const tg_array *x, const tg_array *mask, bool causal, tg_array *y)
 {
     const tg_shape q = x[0].shape, v = x[2].shape;
     const int last = q.ndim - 1;
     const int64_t n = q.dim[last - 1], d = q.dim[last], m = v.dim[last - 1], e = v.dim[last],
-                  batches = tg_shape_count(leading(q));
+                  batches = tg_shape_count(tg_shape_of(last - 1, q.dim));
     double *to = y->data;
     for (int64_t row = 0; row < batches * n; row++) {
         const double *of_q = (const double *)x[0].data + row * d,
@@ -515,44 +525,25 @@ static void reference(const tg_array *x, const tg_array *mask, bool causal, tg_a
     }
 }
 
-#define CASE(name, count, mask, of_mask, causal)                                                   \
-    static tg_tensor *record_##name(tg_tape *t, tg_tensor *const *x)                               \
-    {                                                                                              \
-        return (tg_attention)(t, x[0], x[1], x[2], mask, causal);                                  \
-    }                                                                                              \
-    static void whole_##name(const tg_array *x, tg_array *y) { reference(x, of_mask, causal, y); } \
-    enum { count_##name = count };
-CASE(plain, 3, NULL, NULL, false)
-CASE(causal, 3, NULL, NULL, true)
-CASE(masked, 4, x[3], x + 3, false)
+CALL_WITHOUT(masked, 1 << 3, tg_attention(t, x[0], x[1], x[2], x[3], false))
+CALL(plain, tg_attention(t, x[0], x[1], x[2], NULL, false))
+CALL(causal, tg_attention(t, x[0], x[1], x[2], NULL, true))
+EXPECT(masked, reference(x, x + 3, false, y))
+EXPECT(plain, reference(x, NULL, false, y))
+EXPECT(causal, reference(x, NULL, true, y))
 
-#define IN(...)                        \
-    {                                  \
-        {TG_F64, {__VA_ARGS__}}, -2, 2 \
-    }
-#define MASK(...)                    \
-    {                                \
-        {TG_U8, {__VA_ARGS__}}, 0, 1 \
-    }
-#define SAMPLE(text, name, ...)                                                           \
-    {                                                                                     \
-        .label = text, .n_in = count_##name, .x = {__VA_ARGS__}, .record = record_##name, \
-        .whole = whole_##name                                                             \
-    }
-static const tg_sample attention_samples[] = {
-    SAMPLE("a matrix", plain, IN(2, {3, 2}), IN(2, {2, 2}), IN(2, {2, 2})),
-    SAMPLE("batches", plain, IN(4, {2, 3, 5, 3}), IN(4, {2, 3, 4, 3}), IN(4, {2, 3, 4, 5})),
-    SAMPLE("causal", causal, IN(3, {2, 3, 2}), IN(3, {2, 3, 2}), IN(3, {2, 3, 1})),
-    SAMPLE("causal, fewer queries than keys", causal, IN(2, {2, 3}), IN(2, {5, 3}), IN(2, {5, 2})),
-    SAMPLE("several tiles", plain, IN(2, {67, 3}), IN(2, {131, 3}), IN(2, {131, 2})),
-    SAMPLE("several tiles, causal", causal, IN(3, {2, 130, 2}), IN(3, {2, 130, 2}),
-           IN(3, {2, 130, 17})),
-    SAMPLE("a mask", masked, IN(3, {2, 3, 2}), IN(3, {2, 4, 2}), IN(3, {2, 4, 2}), MASK(2, {3, 4})),
-    SAMPLE("ones", plain, IN(2, {1, 1}), IN(2, {1, 1}), IN(2, {1, 1})),
-    SAMPLE("no batch", plain, IN(3, {0, 2, 3}), IN(3, {0, 2, 3}), IN(3, {0, 2, 3})),
-    SAMPLE("no queries", plain, IN(2, {0, 3}), IN(2, {2, 3}), IN(2, {2, 3})),
-    SAMPLE("no keys", plain, IN(2, {2, 3}), IN(2, {0, 3}), IN(2, {0, 3})),
-};
-TG_INFO(attention, "softmax(q k^T / sqrt(d)) v",
-        "[..., n, d], [..., m, d], [..., m, e], mask [..., n, m] or NULL -> [..., n, e]", -1,
-        attention_samples)
+#define ROWS(...) REALS(-2, 2, __VA_ARGS__)
+SAMPLES(attention, SAMPLE(plain, "a matrix", 0, ROWS(3, 2), ROWS(2, 2), ROWS(2, 2)),
+        SAMPLE(plain, "batches", 0, ROWS(2, 3, 5, 3), ROWS(2, 3, 4, 3), ROWS(2, 3, 4, 5)),
+        SAMPLE(causal, "causal", 0, ROWS(2, 3, 2), ROWS(2, 3, 2), ROWS(2, 3, 1)),
+        SAMPLE(causal, "causal, fewer queries than keys", 0, ROWS(2, 3), ROWS(5, 3), ROWS(5, 2)),
+        SAMPLE(plain, "several tiles", 0, ROWS(67, 3), ROWS(131, 3), ROWS(131, 2)),
+        SAMPLE(causal, "several tiles, causal", 0, ROWS(2, 130, 2), ROWS(2, 130, 2),
+               ROWS(2, 130, 17)),
+        SAMPLE(masked, "a mask", 0, ROWS(2, 3, 2), ROWS(2, 4, 2), ROWS(2, 4, 2), BYTES(0, 1, 3, 4)),
+        SAMPLE(plain, "ones", 0, ROWS(1, 1), ROWS(1, 1), ROWS(1, 1)),
+        SAMPLE(plain, "no batch", 0, ROWS(0, 2, 3), ROWS(0, 2, 3), ROWS(0, 2, 3)),
+        SAMPLE(plain, "no queries", 0, ROWS(0, 3), ROWS(2, 3), ROWS(2, 3)),
+        SAMPLE(plain, "no keys", 0, ROWS(2, 3), ROWS(0, 3), ROWS(0, 3)))
+
+#endif

@@ -5,6 +5,8 @@
 
 #include "folds.h"
 
+#ifndef TG_SAMPLES
+
 /* ---------------------------------------------------------------- cast */
 
 #define CONVERT(fn, TARGET, BUILD, R, A) TG_SPAN_1(fn, TARGET, BUILD, R, A, x)
@@ -158,63 +160,41 @@ tg_tensor *tg_one_hot_at(tg_tape *t, const char *where, tg_tensor *x, int64_t cl
     return tg_apply(t, &one_hot, 1, &x, 2, ((const int64_t[]){classes, (int64_t)dtype}));
 }
 
-/* ---------------------------------------------------------------- samples */
+KNOWN(cast, "any", -1, ("y = x in another dtype, towards zero"))
+KNOWN(one_hot, "i64 [...] -> [..., classes]", 0, ("y[..., j] = 1 where x[...] = j, else 0"))
 
-static tg_tensor *record_f32(tg_tape *t, tg_tensor *const *x) { return (tg_cast)(t, x[0], TG_F32); }
-static tg_tensor *record_f64(tg_tape *t, tg_tensor *const *x) { return (tg_cast)(t, x[0], TG_F64); }
-static tg_tensor *record_i64(tg_tape *t, tg_tensor *const *x) { return (tg_cast)(t, x[0], TG_I64); }
-static tg_tensor *record_u8(tg_tape *t, tg_tensor *const *x) { return (tg_cast)(t, x[0], TG_U8); }
-static double element_same(const double *x) { return x[0]; }
-static double element_towards_0(const double *x) { return x[0] < 0 ? -floor(-x[0]) : floor(x[0]); }
+#else
 
-#define FROM(from, least, greatest) \
-    .n_in = 1, .x = {{.type = {.dtype = from}, .low = least, .high = greatest}}
-static const tg_sample cast_samples[] = {
-    {"float to f64", TG_ANY_SHAPE, FROM(TG_F64, -2, 2), .record = record_f64,
-     .element = element_same},
-    {"float to f32", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_F64, -2, 2), .record = record_f32,
-     .element = element_same},
-    {"float to i64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_F64, -9, 9), .record = record_i64,
-     .element = element_towards_0},
-    {"float to u8", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_F64, -0.9, 255.9), .record = record_u8,
-     .element = element_towards_0},
-    {"i64 to f32", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_I64, -99, 99), .record = record_f32,
-     .element = element_same},
-    {"i64 to f64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_I64, -99, 99), .record = record_f64,
-     .element = element_same},
-    {"i64 to u8", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_I64, 0, 255), .record = record_u8,
-     .element = element_same},
-    {"u8 to f32", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_U8, 0, 255), .record = record_f32,
-     .element = element_same},
-    {"u8 to f64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_U8, 0, 255), .record = record_f64,
-     .element = element_same},
-    {"u8 to i64", TG_ANY_SHAPE | TG_NOT_SMOOTH, FROM(TG_U8, 0, 255), .record = record_i64,
-     .element = element_same},
-};
-TG_INFO(cast, "y = x in another dtype, towards zero", "any", -1, cast_samples)
+CALL(f32, tg_cast(t, x[0], TG_F32))
+CALL(f64, tg_cast(t, x[0], TG_F64))
+CALL(i64, tg_cast(t, x[0], TG_I64))
+CALL(u8, tg_cast(t, x[0], TG_U8))
+EXPECT_EACH(f32, x)
+EXPECT_EACH(f64, x)
+EXPECT_EACH(i64, x < 0 ? -floor(-x) : floor(x))
+EXPECT_EACH(u8, x < 0 ? -floor(-x) : floor(x))
+SAMPLES(cast, EACH(f64, "float to f64", 0, REAL(-2, 2)),
+        EACH(f32, "float to f32", TG_NOT_SMOOTH, REAL(-2, 2)),
+        EACH(i64, "float to i64", TG_NOT_SMOOTH, REAL(-9, 9)),
+        EACH(u8, "float to u8", TG_NOT_SMOOTH, REAL(-0.9, 255.9)),
+        EACH(f32, "i64 to f32", TG_NOT_SMOOTH, INTEGER(-99, 99)),
+        EACH(f64, "i64 to f64", TG_NOT_SMOOTH, INTEGER(-99, 99)),
+        EACH(u8, "i64 to u8", TG_NOT_SMOOTH, INTEGER(0, 255)),
+        EACH(f32, "u8 to f32", TG_NOT_SMOOTH, BYTE(0, 255)),
+        EACH(f64, "u8 to f64", TG_NOT_SMOOTH, BYTE(0, 255)),
+        EACH(i64, "u8 to i64", TG_NOT_SMOOTH, BYTE(0, 255)))
 
-static tg_tensor *record_one_hot(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_one_hot)(t, x[0], 5, TG_F32);
-}
-static tg_tensor *record_one_hot_i64(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_one_hot)(t, x[0], 5, TG_I64);
-}
-static void expect_one_hot(const tg_array *x, tg_array *y)
+static void ones_at(const tg_array *x, tg_array *y)
 {
     for (int64_t i = 0; i < tg_shape_count(y->shape); i++)
         ((double *)y->data)[i] = ((const double *)x->data)[i / 5] == (double)(i % 5);
 }
+CALL(ones, tg_one_hot(t, x[0], 5, TG_F32))
+CALL(integer_ones, tg_one_hot(t, x[0], 5, TG_I64))
+EXPECT(ones, ones_at(x, y))
+EXPECT(integer_ones, ones_at(x, y))
+SAMPLES(one_hot, SAMPLE(ones, "a batch", 0, INTEGERS(0, 4, 9)),
+        SAMPLE(integer_ones, "to i64", 0, INTEGERS(0, 4, 3, 2)),
+        SAMPLE(ones, "a scalar", 0, INTEGER(0, 4)), SAMPLE(ones, "no labels", 0, INTEGERS(0, 4, 0)))
 
-#define LABELS(number, ...) \
-    .n_in = 1,              \
-    .x = {{.type = {.dtype = TG_I64, .shape = {.ndim = number, .dim = {__VA_ARGS__}}}, .high = 4}}
-static const tg_sample one_hot_samples[] = {
-    {"a batch", 0, LABELS(1, 9), .record = record_one_hot, .whole = expect_one_hot},
-    {"to i64", 0, LABELS(2, 3, 2), .record = record_one_hot_i64, .whole = expect_one_hot},
-    {"a scalar", 0, LABELS(0, 0), .record = record_one_hot, .whole = expect_one_hot},
-    {"no labels", 0, LABELS(1, 0), .record = record_one_hot, .whole = expect_one_hot},
-};
-TG_INFO(one_hot, "y[..., j] = 1 where x[...] = j, else 0", "i64 [...] -> [..., classes]", 0,
-        one_hot_samples)
+#endif

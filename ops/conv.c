@@ -4,6 +4,8 @@
 #include "conv.h"
 #include <inttypes.h>
 
+#ifndef TG_SAMPLES
+
 /* ---------------------------------------------------------------- ops */
 
 static bool float_rule(tg_rule *r)
@@ -165,7 +167,10 @@ tg_tensor *tg_conv2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *
     return tg_apply(t, &conv2d, b ? 3 : 2, ((tg_tensor *[]){x, w, b}), TG_CONV_ATTRS, attrs);
 }
 
-/* ---------------------------------------------------------------- samples */
+KNOWN(conv2d, "[n, c, h, w] * [o, c, kh, kw] + [o] -> [n, o, h', w']", -1,
+      ("y[n,o,i,j] = b[o] + sum over c, p, q of x[n,c,i+p,j+q] w[o,c,p,q]"))
+
+#else
 
 /* By definition. */
 static void whole(const tg_array *x, tg_array *y, bool bias, tg_conv options)
@@ -199,80 +204,49 @@ static void whole(const tg_array *x, tg_array *y, bool bias, tg_conv options)
                 }
 }
 
-#define WAY(id, bias, ...)                                                   \
-    static const tg_conv options_##id = {__VA_ARGS__};                       \
-    static tg_tensor *record_##id(tg_tape *t, tg_tensor *const *x)           \
-    {                                                                        \
-        return (tg_conv2d)(t, x[0], x[1], bias ? x[2] : NULL, options_##id); \
-    }                                                                        \
-    static void expect_##id(const tg_array *x, tg_array *y) { whole(x, y, bias, options_##id); }
-#define TYPE(...)                           \
-    {                                       \
-        {TG_F64, {4, {__VA_ARGS__}}}, -1, 1 \
-    }
-#define BIAS(n)                   \
-    {                             \
-        {TG_F64, {1, {n}}}, -1, 1 \
-    }
-#define CONV(text, id, ...) \
-    {                       \
-        .label = text, .x = {__VA_ARGS__}, .record = record_##id, .whole = expect_##id, .n_in
+/* With a bias, or without. */
+#define WAY(id, ...)                                                       \
+    static const tg_conv options_##id = {__VA_ARGS__};                     \
+    CALL_WITHOUT(id, 1 << 2, tg_conv2d(t, x[0], x[1], x[2], options_##id)) \
+    EXPECT(id, whole(x, y, true, options_##id))
+#define BARE_WAY(id, ...)                                  \
+    static const tg_conv options_##id = {__VA_ARGS__};     \
+    CALL(id, tg_conv2d(t, x[0], x[1], NULL, options_##id)) \
+    EXPECT(id, whole(x, y, false, options_##id))
 
-WAY(plain, true, .groups = 0)
-WAY(no_bias, false, .groups = 0)
-WAY(padded, true, .padding = {1, 2})
-WAY(strided, true, .stride = {2, 3}, .padding = {1, 0})
-WAY(dilated, false, .dilation = {2, 3}, .padding = {2, 1})
-WAY(grouped, true, .groups = 2)
-WAY(all, true, .stride = {3, 2}, .padding = {2, 3}, .dilation = {2, 2}, .groups = 3)
-WAY(depthwise, false, .padding = {1, 1}, .groups = 4)
+WAY(plain, .groups = 0)
+BARE_WAY(no_bias, .groups = 0)
+WAY(padded, .padding = {1, 2})
+WAY(strided, .stride = {2, 3}, .padding = {1, 0})
+BARE_WAY(dilated, .dilation = {2, 3}, .padding = {2, 1})
+WAY(grouped, .groups = 2)
+WAY(all, .stride = {3, 2}, .padding = {2, 3}, .dilation = {2, 2}, .groups = 3)
+BARE_WAY(depthwise, .padding = {1, 1}, .groups = 4)
 
-static const tg_sample conv2d_samples[] = {CONV("one image", plain, TYPE(1, 2, 4, 5),
-                                                TYPE(3, 2, 2, 3), BIAS(3)) = 3},
-                       CONV("a few images", plain, TYPE(5, 1, 5, 4), TYPE(2, 1, 3, 2), BIAS(2)) = 3
-}
-, CONV("many images", plain, TYPE(19, 1, 4, 9), TYPE(9, 1, 3, 3), BIAS(9)) = 3
-}
-, CONV("many channels", plain, TYPE(17, 5, 3, 7), TYPE(13, 5, 2, 3), BIAS(13)) = 3
-}
-, CONV("kernel of one", no_bias, TYPE(3, 4, 3, 3), TYPE(2, 4, 1, 1)) = 2
-}
-, CONV("kernel of one, many images", no_bias, TYPE(16, 3, 2, 2), TYPE(2, 3, 1, 1)) = 2
-}
-, CONV("kernel as large as the image", plain, TYPE(2, 2, 3, 4), TYPE(3, 2, 3, 4), BIAS(3)) = 3
-}
-, CONV("no images", plain, TYPE(0, 2, 4, 5), TYPE(3, 2, 2, 3), BIAS(3)) = 3
-}
-, CONV("no channels", plain, TYPE(2, 0, 4, 5), TYPE(3, 0, 2, 3), BIAS(3)) = 3
-}
-, CONV("padding", padded, TYPE(2, 2, 4, 3), TYPE(2, 2, 3, 4), BIAS(2)) = 3
-}
-, CONV("padding, many images", padded, TYPE(18, 2, 5, 6), TYPE(3, 2, 3, 4), BIAS(3)) = 3
-}
-, CONV("nothing but padding", padded, TYPE(3, 1, 0, 1), TYPE(1, 1, 2, 3), BIAS(1)) = 3
-}
-, CONV("stride", strided, TYPE(1, 2, 6, 8), TYPE(2, 2, 3, 2), BIAS(2)) = 3
-}
-, CONV("stride, many images", strided, TYPE(17, 2, 7, 14), TYPE(2, 2, 3, 2), BIAS(2)) = 3
-}
-, CONV("dilation", dilated, TYPE(2, 1, 5, 9), TYPE(2, 1, 3, 3)) = 2
-}
-, CONV("dilation, many images", dilated, TYPE(16, 1, 5, 9), TYPE(2, 1, 3, 3)) = 2
-}
-, CONV("groups", grouped, TYPE(2, 4, 3, 3), TYPE(6, 2, 2, 2), BIAS(6)) = 3
-}
-, CONV("groups, many images", grouped, TYPE(20, 4, 3, 3), TYPE(6, 2, 2, 2), BIAS(6)) = 3
-}
-, CONV("each channel by itself", depthwise, TYPE(2, 4, 3, 4), TYPE(4, 1, 3, 3)) = 2
-}
-, CONV("each channel by itself, many images", depthwise, TYPE(16, 4, 3, 6), TYPE(8, 1, 3, 3)) = 2
-}
-, CONV("everything", all, TYPE(2, 3, 7, 6), TYPE(6, 1, 3, 2), BIAS(6)) = 3
-}
-, CONV("everything, many images", all, TYPE(17, 6, 8, 11), TYPE(9, 2, 3, 3), BIAS(9)) = 3
-}
-,
-}
-;
-TG_INFO(conv2d, "y[n,o,i,j] = b[o] + sum over c, p, q of x[n,c,i+p,j+q] w[o,c,p,q]",
-        "[n, c, h, w] * [o, c, kh, kw] + [o] -> [n, o, h', w']", -1, conv2d_samples)
+#define UNIT(...) REALS(-1, 1, __VA_ARGS__)
+SAMPLES(conv2d, SAMPLE(plain, "one image", 0, UNIT(1, 2, 4, 5), UNIT(3, 2, 2, 3), UNIT(3)),
+        SAMPLE(plain, "a few images", 0, UNIT(5, 1, 5, 4), UNIT(2, 1, 3, 2), UNIT(2)),
+        SAMPLE(plain, "many images", 0, UNIT(19, 1, 4, 9), UNIT(9, 1, 3, 3), UNIT(9)),
+        SAMPLE(plain, "many channels", 0, UNIT(17, 5, 3, 7), UNIT(13, 5, 2, 3), UNIT(13)),
+        SAMPLE(no_bias, "kernel of one", 0, UNIT(3, 4, 3, 3), UNIT(2, 4, 1, 1)),
+        SAMPLE(no_bias, "kernel of one, many images", 0, UNIT(16, 3, 2, 2), UNIT(2, 3, 1, 1)),
+        SAMPLE(plain, "kernel as large as the image", 0, UNIT(2, 2, 3, 4), UNIT(3, 2, 3, 4),
+               UNIT(3)),
+        SAMPLE(plain, "no images", 0, UNIT(0, 2, 4, 5), UNIT(3, 2, 2, 3), UNIT(3)),
+        SAMPLE(plain, "no channels", 0, UNIT(2, 0, 4, 5), UNIT(3, 0, 2, 3), UNIT(3)),
+        SAMPLE(padded, "padding", 0, UNIT(2, 2, 4, 3), UNIT(2, 2, 3, 4), UNIT(2)),
+        SAMPLE(padded, "padding, many images", 0, UNIT(18, 2, 5, 6), UNIT(3, 2, 3, 4), UNIT(3)),
+        SAMPLE(padded, "nothing but padding", 0, UNIT(3, 1, 0, 1), UNIT(1, 1, 2, 3), UNIT(1)),
+        SAMPLE(strided, "stride", 0, UNIT(1, 2, 6, 8), UNIT(2, 2, 3, 2), UNIT(2)),
+        SAMPLE(strided, "stride, many images", 0, UNIT(17, 2, 7, 14), UNIT(2, 2, 3, 2), UNIT(2)),
+        SAMPLE(dilated, "dilation", 0, UNIT(2, 1, 5, 9), UNIT(2, 1, 3, 3)),
+        SAMPLE(dilated, "dilation, many images", 0, UNIT(16, 1, 5, 9), UNIT(2, 1, 3, 3)),
+        SAMPLE(grouped, "groups", 0, UNIT(2, 4, 3, 3), UNIT(6, 2, 2, 2), UNIT(6)),
+        SAMPLE(grouped, "groups, many images", 0, UNIT(20, 4, 3, 3), UNIT(6, 2, 2, 2), UNIT(6)),
+        SAMPLE(depthwise, "each channel by itself", 0, UNIT(2, 4, 3, 4), UNIT(4, 1, 3, 3)),
+        SAMPLE(depthwise, "each channel by itself, many images", 0, UNIT(16, 4, 3, 6),
+               UNIT(8, 1, 3, 3)),
+        SAMPLE(all, "everything", 0, UNIT(2, 3, 7, 6), UNIT(6, 1, 3, 2), UNIT(6)),
+        SAMPLE(all, "everything, many images", 0, UNIT(17, 6, 8, 11), UNIT(9, 2, 3, 3), UNIT(9)))
+
+#endif

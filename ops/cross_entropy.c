@@ -5,6 +5,8 @@
 #include "../graph/base.h"
 #include "rows.h"
 
+#ifndef TG_SAMPLES
+
 enum { MOST = TG_FOLD_MOST, SHORT = 64 };
 
 /* A matrix of logits and what goes with it; operands that an op lacks are NULL. */
@@ -547,11 +549,19 @@ tg_tensor *tg_nll_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor
                   tg_tensor_shape(flat).dim[1], reduction);
 }
 
-/* ---------------------------------------------------- samples: a reference that forms every q_j */
+KNOWN(cross_entropy, "[n, c, ...], classes [n, ...] or probabilities -> []", -1,
+      ("mean of -ln softmax(x)[target]"))
+KNOWN(cross_entropy_loss, "[n, c, ...], classes [n, ...] or probabilities -> [] or [n, ...]", -1,
+      ("-sum over j of w_j q_j ln softmax(x)_j"))
+KNOWN(nll_loss, "[n, c, ...], classes [n, ...] -> [] or [n, ...]", -1, ("-w[target] x[target]"))
+
+#else
+
+/* A reference that forms every q_j. */
 
 enum { IGNORED = 2 };
 
-/* The class weights of the samples: no operands, since a loss of classes has no derivative in
+/* The class weights of the samples: made here, since a loss of classes has no derivative in
  * them. */
 static double weight_of(int64_t j) { return 0.5 + 0.25 * (double)(j % 7); }
 
@@ -560,7 +570,7 @@ static tg_tensor *weights_for(tg_tape *t, tg_tensor *x)
     double w[1100];
     const int64_t c = tg_tensor_shape(x).dim[1];
     for (int64_t j = 0; j < c; j++) w[j] = weight_of(j);
-    return (tg_cast)(t, (tg_input)(t, TG_F64, TG_SHAPE(c), w), tg_tensor_dtype(x));
+    return tg_cast(t, tg_input(t, TG_F64, TG_SHAPE(c), w), tg_tensor_dtype(x));
 }
 
 /* x [n, c, ...], labels [n, ...] or probabilities, weighted or not. logs: x are logarithms already.
@@ -568,7 +578,7 @@ static tg_tensor *weights_for(tg_tape *t, tg_tensor *x)
 static void reference(const tg_array *x, const tg_array *target, bool w, bool ignoring, double s,
                       bool logs, tg_reduction reduction, tg_array *y)
 {
-    const int axis = class_axis(x->shape);
+    const int axis = x->shape.ndim > 1;
     const int64_t c = x->shape.dim[axis], rows = tg_shape_count(x->shape) / c;
     const bool labels = target->shape.ndim < x->shape.ndim;
     int64_t inner = 1;
@@ -595,78 +605,52 @@ static void reference(const tg_array *x, const tg_array *target, bool w, bool ig
     if (reduction == TG_REDUCE_MEAN) out[0] = sum / divisor;
 }
 
-/* A sample's call and its reference. */
-#define CASE(name, call, reference_call)                                              \
-    static tg_tensor *record_##name(tg_tape *t, tg_tensor *const *x) { return call; } \
-    static void whole_##name(const tg_array *x, tg_array *y) { reference_call; }
 #define LOSS(w, ignored, s, reduction) \
-    (tg_cross_entropy_loss)(t, x[0], x[1], w, ignored, s, reduction)
-#define NLL(w, ignored, reduction) (tg_nll_loss)(t, x[0], x[1], w, ignored, reduction)
-CASE(plain, (tg_cross_entropy)(t, x[0], x[1]),
-     reference(x, x + 1, false, false, 0, false, TG_REDUCE_MEAN, y))
-CASE(sum, LOSS(NULL, TG_NO_INDEX, 0, TG_REDUCE_SUM),
-     reference(x, x + 1, false, false, 0, false, TG_REDUCE_SUM, y))
-CASE(none, LOSS(NULL, TG_NO_INDEX, 0, TG_REDUCE_NONE),
-     reference(x, x + 1, false, false, 0, false, TG_REDUCE_NONE, y))
-CASE(ignoring, LOSS(NULL, IGNORED, 0.1, TG_REDUCE_MEAN),
-     reference(x, x + 1, false, true, 0.1, false, TG_REDUCE_MEAN, y))
-CASE(smooth, LOSS(NULL, TG_NO_INDEX, 0.3, TG_REDUCE_NONE),
-     reference(x, x + 1, false, false, 0.3, false, TG_REDUCE_NONE, y))
-CASE(weights, LOSS(weights_for(t, x[0]), IGNORED, 0.2, TG_REDUCE_MEAN),
-     reference(x, x + 1, true, true, 0.2, false, TG_REDUCE_MEAN, y))
-CASE(mixed, LOSS(NULL, TG_NO_INDEX, 0.2, TG_REDUCE_MEAN),
-     reference(x, x + 1, false, false, 0.2, false, TG_REDUCE_MEAN, y))
-CASE(mixed_weights, LOSS(weights_for(t, x[0]), TG_NO_INDEX, 0, TG_REDUCE_NONE),
-     reference(x, x + 1, true, false, 0, false, TG_REDUCE_NONE, y))
-CASE(nll_plain, NLL(NULL, TG_NO_INDEX, TG_REDUCE_MEAN),
-     reference(x, x + 1, false, false, 0, true, TG_REDUCE_MEAN, y))
-CASE(nll_none, NLL(NULL, IGNORED, TG_REDUCE_NONE),
-     reference(x, x + 1, false, true, 0, true, TG_REDUCE_NONE, y))
-CASE(nll_weights, NLL(weights_for(t, x[0]), IGNORED, TG_REDUCE_MEAN),
-     reference(x, x + 1, true, true, 0, true, TG_REDUCE_MEAN, y))
+    tg_cross_entropy_loss(t, x[0], x[1], w, ignored, s, reduction)
+#define NLL(w, ignored, reduction) tg_nll_loss(t, x[0], x[1], w, ignored, reduction)
+#define ROWS(...) REALS(-3, 3, __VA_ARGS__)
+#define LOGARITHMS(...) REALS(-3, 0, __VA_ARGS__)
+#define LABELS(most, ...) INTEGERS(0, most, __VA_ARGS__)
+#define SHARES(...) REALS(0, 0.5, __VA_ARGS__)
 
-#define REALS(low, high, ...)              \
-    {                                      \
-        {TG_F64, {__VA_ARGS__}}, low, high \
-    }
-#define LABELS(most, ...)                \
-    {                                    \
-        {TG_I64, {__VA_ARGS__}}, 0, most \
-    }
-#define SAMPLE(text, name, count, ...)                                             \
-    {                                                                              \
-        .label = text, .n_in = count, .x = {__VA_ARGS__}, .record = record_##name, \
-        .whole = whole_##name                                                      \
-    }
-static const tg_sample cross_entropy_samples[] = {
-    SAMPLE("classes", plain, 2, REALS(-3, 3, 2, {9, 5}), LABELS(4, 1, {9})),
-    SAMPLE("one row", plain, 2, REALS(-3, 3, 1, {5}), LABELS(4, 0, {0})),
-    SAMPLE("long rows", plain, 2, REALS(-3, 3, 2, {2, 1030}), LABELS(1029, 1, {2})),
-    SAMPLE("pixels", plain, 2, REALS(-3, 3, 4, {2, 3, 2, 2}), LABELS(2, 3, {2, 2, 2})),
-};
-TG_INFO(cross_entropy, "mean of -ln softmax(x)[target]",
-        "[n, c, ...], classes [n, ...] or probabilities -> []", -1, cross_entropy_samples)
+CALL(plain, tg_cross_entropy(t, x[0], x[1]))
+EXPECT(plain, reference(x, x + 1, false, false, 0, false, TG_REDUCE_MEAN, y))
+SAMPLES(cross_entropy, SAMPLE(plain, "classes", 0, ROWS(9, 5), LABELS(4, 9)),
+        SAMPLE(plain, "one row", 0, ROWS(5), INTEGER(0, 4)),
+        SAMPLE(plain, "long rows", 0, ROWS(2, 1030), LABELS(1029, 2)),
+        SAMPLE(plain, "pixels", 0, ROWS(2, 3, 2, 2), LABELS(2, 2, 2, 2)))
 
-static const tg_sample cross_entropy_loss_samples[] = {
-    SAMPLE("sum", sum, 2, REALS(-3, 3, 2, {300, 10}), LABELS(9, 1, {300})),
-    SAMPLE("none", none, 2, REALS(-3, 3, 3, {3, 4, 2}), LABELS(3, 2, {3, 2})),
-    SAMPLE("ignore_index, smoothing", ignoring, 2, REALS(-3, 3, 2, {12, 4}), LABELS(3, 1, {12})),
-    SAMPLE("smoothing, long rows", smooth, 2, REALS(-3, 3, 2, {2, 1500}), LABELS(1499, 1, {2})),
-    SAMPLE("class weights", weights, 2, REALS(-3, 3, 2, {12, 4}), LABELS(3, 1, {12})),
-    SAMPLE("class weights, long rows", weights, 2, REALS(-3, 3, 2, {2, 1100}),
-           LABELS(1099, 1, {2})),
-    SAMPLE("probabilities", mixed, 2, REALS(-3, 3, 2, {6, 4}), REALS(0, 0.5, 2, {6, 4})),
-    SAMPLE("probabilities, class weights", mixed_weights, 2, REALS(-3, 3, 3, {3, 4, 2}),
-           REALS(0, 0.5, 3, {3, 4, 2})),
-};
-TG_INFO(cross_entropy_loss, "-sum over j of w_j q_j ln softmax(x)_j",
-        "[n, c, ...], classes [n, ...] or probabilities -> [] or [n, ...]", -1,
-        cross_entropy_loss_samples)
+CALL(sum, LOSS(NULL, TG_NO_INDEX, 0, TG_REDUCE_SUM))
+EXPECT(sum, reference(x, x + 1, false, false, 0, false, TG_REDUCE_SUM, y))
+CALL(none, LOSS(NULL, TG_NO_INDEX, 0, TG_REDUCE_NONE))
+EXPECT(none, reference(x, x + 1, false, false, 0, false, TG_REDUCE_NONE, y))
+CALL(ignoring, LOSS(NULL, IGNORED, 0.1, TG_REDUCE_MEAN))
+EXPECT(ignoring, reference(x, x + 1, false, true, 0.1, false, TG_REDUCE_MEAN, y))
+CALL(smooth, LOSS(NULL, TG_NO_INDEX, 0.3, TG_REDUCE_NONE))
+EXPECT(smooth, reference(x, x + 1, false, false, 0.3, false, TG_REDUCE_NONE, y))
+CALL(weights, LOSS(weights_for(t, x[0]), IGNORED, 0.2, TG_REDUCE_MEAN))
+EXPECT(weights, reference(x, x + 1, true, true, 0.2, false, TG_REDUCE_MEAN, y))
+CALL(mixed, LOSS(NULL, TG_NO_INDEX, 0.2, TG_REDUCE_MEAN))
+EXPECT(mixed, reference(x, x + 1, false, false, 0.2, false, TG_REDUCE_MEAN, y))
+CALL(mixed_weights, LOSS(weights_for(t, x[0]), TG_NO_INDEX, 0, TG_REDUCE_NONE))
+EXPECT(mixed_weights, reference(x, x + 1, true, false, 0, false, TG_REDUCE_NONE, y))
+SAMPLES(cross_entropy_loss, SAMPLE(sum, "sum", 0, ROWS(300, 10), LABELS(9, 300)),
+        SAMPLE(none, "none", 0, ROWS(3, 4, 2), LABELS(3, 3, 2)),
+        SAMPLE(ignoring, "ignore_index, smoothing", 0, ROWS(12, 4), LABELS(3, 12)),
+        SAMPLE(smooth, "smoothing, long rows", 0, ROWS(2, 1500), LABELS(1499, 2)),
+        SAMPLE(weights, "class weights", 0, ROWS(12, 4), LABELS(3, 12)),
+        SAMPLE(weights, "class weights, long rows", 0, ROWS(2, 1100), LABELS(1099, 2)),
+        SAMPLE(mixed, "probabilities", 0, ROWS(6, 4), SHARES(6, 4)),
+        SAMPLE(mixed_weights, "probabilities, class weights", 0, ROWS(3, 4, 2), SHARES(3, 4, 2)))
 
-static const tg_sample nll_loss_samples[] = {
-    SAMPLE("mean", nll_plain, 2, REALS(-3, 0, 2, {9, 5}), LABELS(4, 1, {9})),
-    SAMPLE("none, ignore_index", nll_none, 2, REALS(-3, 0, 3, {3, 4, 2}), LABELS(3, 2, {3, 2})),
-    SAMPLE("class weights", nll_weights, 2, REALS(-3, 0, 2, {12, 4}), LABELS(3, 1, {12})),
-};
-TG_INFO(nll_loss, "-w[target] x[target]", "[n, c, ...], classes [n, ...] -> [] or [n, ...]", -1,
-        nll_loss_samples)
+CALL(nll, NLL(NULL, TG_NO_INDEX, TG_REDUCE_MEAN))
+EXPECT(nll, reference(x, x + 1, false, false, 0, true, TG_REDUCE_MEAN, y))
+CALL(nll_none, NLL(NULL, IGNORED, TG_REDUCE_NONE))
+EXPECT(nll_none, reference(x, x + 1, false, true, 0, true, TG_REDUCE_NONE, y))
+CALL(nll_weights, NLL(weights_for(t, x[0]), IGNORED, TG_REDUCE_MEAN))
+EXPECT(nll_weights, reference(x, x + 1, true, true, 0, true, TG_REDUCE_MEAN, y))
+SAMPLES(nll_loss, SAMPLE(nll, "mean", 0, LOGARITHMS(9, 5), LABELS(4, 9)),
+        SAMPLE(nll_none, "none, ignore_index", 0, LOGARITHMS(3, 4, 2), LABELS(3, 3, 2)),
+        SAMPLE(nll_weights, "class weights", 0, LOGARITHMS(12, 4), LABELS(3, 12)))
+
+#endif

@@ -5,6 +5,8 @@
 
 #include "folds.h"
 
+#ifndef TG_SAMPLES
+
 /* The k-th unit vector in y's shape. */
 static tg_tensor *unit_like(tg_tape *t, const char *where, tg_tensor *y, int64_t k)
 {
@@ -73,34 +75,25 @@ tg_tensor *tg_hessian_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor 
     return jacobian(t, where, "hessian", g, x);
 }
 
-/* ---------------------------------------------------------------- samples */
+KNOWN(jacobian, "y of x -> [y's sizes, x's sizes]", -1, ("y[i,j] = dy[i] / dx[j]"))
+KNOWN(hessian, "y of one element, x -> [x's sizes, x's sizes]", -1,
+      ("y[i,j] = d^2 y / (dx[i] dx[j])"))
 
-static tg_tensor *record_jacobian(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_jacobian)(t, (tg_exp)(t, x[0]), x[0]);
-}
+#else
 
 static void jacobian_of_exp(const tg_array *x, tg_array *y)
 {
     const double *in = x[0].data;
     double *out = y->data;
-    int64_t n = x[0].shape.dim[0];
+    const int64_t n = x[0].shape.dim[0];
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < n; j++) out[i * n + j] = i == j ? exp(in[i]) : 0;
 }
-
-static const tg_sample jacobian_samples[] = {
-    {"exp", 0, 1, {{{TG_F64, {1, {3}}}, -1, 1}}, record_jacobian, NULL, jacobian_of_exp},
-};
-TG_INFO(jacobian, "y[i,j] = dy[i] / dx[j]", "y of x -> [y's sizes, x's sizes]", -1,
-        jacobian_samples)
+CALL(of_exp, tg_jacobian(t, tg_exp(t, x[0]), x[0]))
+EXPECT(of_exp, jacobian_of_exp(x, y))
+SAMPLES(jacobian, SAMPLE(of_exp, "exp", 0, REALS(-1, 1, 3)))
 
 /* The product of two elements has the off-diagonal ones as its Hessian. */
-static tg_tensor *record_hessian(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_hessian)(t, (tg_prod)(t, x[0], TG_ALL_AXES, false), x[0]);
-}
-
 static void hessian_of_product(const tg_array *x, tg_array *y)
 {
     const double *in = x[0].data;
@@ -108,15 +101,8 @@ static void hessian_of_product(const tg_array *x, tg_array *y)
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++) out[i * 3 + j] = i == j ? 0 : in[3 - i - j];
 }
+CALL(of_product, tg_hessian(t, tg_prod(t, x[0], TG_ALL_AXES, false), x[0]))
+EXPECT(of_product, hessian_of_product(x, y))
+SAMPLES(hessian, SAMPLE(of_product, "product of three", 0, REALS(0.5, 2, 3)))
 
-static const tg_sample hessian_samples[] = {
-    {"product of three",
-     0,
-     1,
-     {{{TG_F64, {1, {3}}}, 0.5, 2}},
-     record_hessian,
-     NULL,
-     hessian_of_product},
-};
-TG_INFO(hessian, "y[i,j] = d^2 y / (dx[i] dx[j])", "y of one element, x -> [x's sizes, x's sizes]",
-        -1, hessian_samples)
+#endif

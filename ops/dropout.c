@@ -2,6 +2,8 @@
  * stored: forward and backward draw the same words. */
 #include "folds.h"
 
+#ifndef TG_SAMPLES
+
 #if defined(__GNUC__) && defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -124,27 +126,15 @@ tg_tensor *tg_dropout_at(tg_tape *t, const char *where, tg_tensor *x, double p)
                        &ordinal);
 }
 
-/* ---------------------------------------- samples: in evaluation mode, where values are checked */
+KNOWN(dropout, "any", -1, ("y = 0 with probability p, else x / (1 - p)"))
 
-static double same(const double *x) { return x[0]; }
-static tg_tensor *record_third(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_dropout)(t, x[0], 1.0 / 3);
-}
-static tg_tensor *record_all(tg_tape *t, tg_tensor *const *x) { return (tg_dropout)(t, x[0], 1); }
+#else
 
-static const tg_sample dropout_samples[] = {
-    {.label = "p = 1/3",
-     .flags = TG_ANY_SHAPE,
-     .n_in = 1,
-     .x = {{{TG_F64, {0}}, -2, 2}},
-     .record = record_third,
-     .element = same},
-    {.label = "p = 1",
-     .flags = TG_ANY_SHAPE,
-     .n_in = 1,
-     .x = {{{TG_F64, {0}}, -2, 2}},
-     .record = record_all,
-     .element = same},
-};
-TG_INFO(dropout, "y = 0 with probability p, else x / (1 - p)", "any", -1, dropout_samples)
+/* In evaluation mode, where values are checked. */
+CALL(third, tg_dropout(t, x[0], 1.0 / 3))
+CALL(all, tg_dropout(t, x[0], 1))
+EXPECT_EACH(third, x)
+EXPECT_EACH(all, x)
+SAMPLES(dropout, EACH(third, "p = 1/3", 0, REAL(-2, 2)), EACH(all, "p = 1", 0, REAL(-2, 2)))
+
+#endif

@@ -1,4 +1,4 @@
-/* What the elementwise families share. Private. */
+/* What the elementwise families share: an op in one entry. Private. */
 #ifndef TG_ELEMENTWISE_H
 #define TG_ELEMENTWISE_H
 
@@ -6,6 +6,68 @@
 
 #include "../graph/base.h"
 #include "math.h"
+
+/* A whole op: its name; what is known of it, in parentheses ("y = x^2", .domain or .kinks behind
+ * it); its expression, as TG_MAP_1 has it; its derivative, statements that set gx[...]; the
+ * operands of its sample, in parentheses; and what it should give there, in plain C. */
+#define UNARY(name_of, known, expression, derivative, operands, ...) \
+    INNER_TEXT_1(name_of, #expression, expression, derivative)       \
+    PUBLIC_1(name_of, known)                                         \
+    SAMPLED_1(name_of, operands, __VA_ARGS__)
+#define BINARY(name_of, known, expression, derivative, operands, ...) \
+    INNER_TEXT_2(name_of, #expression, expression, derivative)        \
+    PUBLIC_2(name_of, known)                                          \
+    SAMPLED_2(name_of, operands, __VA_ARGS__)
+
+/* The pieces, for ops with more samples, other dtypes or functions of their own. INNER alone is an
+ * op that only derivatives record. */
+#define INNER_1(name_of, expression, ...) \
+    INNER_TEXT_1(name_of, #expression, expression, __VA_ARGS__)
+#define INNER_2(name_of, expression, ...) \
+    INNER_TEXT_2(name_of, #expression, expression, __VA_ARGS__)
+#define INNER_3(name_of, expression, ...) \
+    INNER_TEXT_3(name_of, #expression, expression, __VA_ARGS__)
+#define PUBLIC_1(name_of, known)       \
+    TG_DEFINE_1(name_of, op_##name_of) \
+    KNOWN(name_of, "any", -1, known)
+#define PUBLIC_2(name_of, known)       \
+    TG_DEFINE_2(name_of, op_##name_of) \
+    KNOWN(name_of, "any, broadcast", -1, known)
+#define SAMPLED_1(name_of, operands, ...) \
+    CALL(name_of, tg_##name_of(t, x[0]))  \
+    EXPECT_EACH(name_of, __VA_ARGS__)     \
+    SAMPLES(name_of, EACH(name_of, "", 0, TG_UNPACK operands))
+#define SAMPLED_2(name_of, operands, ...)      \
+    CALL(name_of, tg_##name_of(t, x[0], x[1])) \
+    EXPECT_EACH(name_of, __VA_ARGS__)          \
+    SAMPLES(name_of, EACH(name_of, "", 0, TG_UNPACK operands))
+
+#ifndef TG_SAMPLES
+
+/* From an expression with its text apart, where it would be another macro's. */
+#define INNER_TEXT_1(name_of, text, expression, ...) \
+    TG_MAP_TEXT_1(span_##name_of, text, expression)  \
+    OP(1, name_of, NULL, __VA_ARGS__)
+#define INNER_TEXT_2(name_of, text, expression, ...) \
+    TG_MAP_TEXT_2(span_##name_of, text, expression)  \
+    OP(2, name_of, NULL, __VA_ARGS__)
+#define INNER_TEXT_3(name_of, text, expression, ...) \
+    TG_MAP_TEXT_3(span_##name_of, text, expression)  \
+    OP(3, name_of, NULL, __VA_ARGS__)
+
+/* An op over span_<name>, with a shape rule or NULL. */
+#define OP(operands, name_of, shape_rule, ...)                  \
+    static const tg_op op_##name_of;                            \
+    static void vjp_##name_of(TG_VJP) { __VA_ARGS__; }          \
+    static const tg_op op_##name_of = {.size = sizeof(tg_op),   \
+                                       .name = #name_of,        \
+                                       .n_in = operands,        \
+                                       .rule = shape_rule,      \
+                                       .span = &span_##name_of, \
+                                       .vjp = vjp_##name_of};
+
+/* All parameters of a vjp, for a function that takes them. */
+#define TG_PULLED t, where, n_in, x, y, attrs, gy, gx
 
 /* Zeros of x's shape: the derivative of what is piecewise constant. Not a missing gradient, so that
  * the path stays differentiable, and not 0 times something, which could be NaN. */
@@ -26,62 +88,14 @@ static inline tg_tensor *number_like(tg_tape *t, const char *where, const tg_ten
  * cancellation. */
 tg_tensor *tg_sigmoid_slope(tg_tape *t, const char *where, tg_tensor *x);
 
-#define OP_1(op_name, spans, rule_of_vjp)                                                     \
-    {                                                                                         \
-        .size = sizeof(tg_op), .name = op_name, .n_in = 1, .span = &spans, .vjp = rule_of_vjp \
-    }
-#define OP_2(op_name, spans, rule_of_vjp)                                                     \
-    {                                                                                         \
-        .size = sizeof(tg_op), .name = op_name, .n_in = 2, .span = &spans, .vjp = rule_of_vjp \
-    }
-#define OP_3(op_name, spans, rule_of_vjp)                                                     \
-    {                                                                                         \
-        .size = sizeof(tg_op), .name = op_name, .n_in = 3, .span = &spans, .vjp = rule_of_vjp \
-    }
-
-/* One operand of a sample: a dtype and where its values lie. */
-#define IN(type_of_values, least, greatest)                               \
-    {                                                                     \
-        .type = {.dtype = type_of_values}, .low = least, .high = greatest \
-    }
-#define REAL(least, greatest) IN(TG_F64, least, greatest)
-
-/* One sample, with its operands last. */
-#define SAMPLE(text, flag, count, record_of, element_of, ...)                             \
-    {                                                                                     \
-        .label = text, .flags = TG_ANY_SHAPE | (flag), .n_in = count, .x = {__VA_ARGS__}, \
-        .record = record_of, .element = element_of                                        \
-    }
-
-/* The function that records a sample, and its expected result from x, or from a and b. */
-#define RECORD(name, call) \
-    static tg_tensor *record_##name(tg_tape *t, tg_tensor *const *x) { return call; }
-#define ELEMENT_1(name, ...)                            \
-    static double element_##name(const double *operand) \
-    {                                                   \
-        const double x = operand[0];                    \
-        return __VA_ARGS__;                             \
-    }
-#define ELEMENT_2(name, ...)                            \
-    static double element_##name(const double *operand) \
-    {                                                   \
-        const double a = operand[0], b = operand[1];    \
-        return __VA_ARGS__;                             \
-    }
-
-/* Samples and tg_info of an op tg_<name>(t, x) over an interval, and of one of two operands over
- * another each. */
-#define INFO_1(name, formula_text, low, high, ...)                         \
-    RECORD(name, (tg_##name)(t, x[0]))                                     \
-    ELEMENT_1(name, __VA_ARGS__)                                           \
-    static const tg_sample samples_##name[] = {                            \
-        SAMPLE("", 0, 1, record_##name, element_##name, REAL(low, high))}; \
-    TG_INFO(name, formula_text, "any", -1, samples_##name)
-#define INFO_2(name, formula_text, low_a, high_a, low_b, high_b, ...)                             \
-    RECORD(name, (tg_##name)(t, x[0], x[1]))                                                      \
-    ELEMENT_2(name, __VA_ARGS__)                                                                  \
-    static const tg_sample samples_##name[] = {SAMPLE("", 0, 2, record_##name, element_##name,    \
-                                                      REAL(low_a, high_a), REAL(low_b, high_b))}; \
-    TG_INFO(name, formula_text, "any, broadcast", -1, samples_##name)
-
+#else
+#undef TG_EACH_BUILD
+#define TG_EACH_BUILD(...)
+#undef TG_SPANS
+#define TG_SPANS(...)
+#define OP(...)
+#define INNER_TEXT_1(...)
+#define INNER_TEXT_2(...)
+#define INNER_TEXT_3(...)
+#endif
 #endif

@@ -2,12 +2,14 @@
 #ifndef TG_FAMILY_H
 #define TG_FAMILY_H
 
+#include "samples.h"
+
 /* Ops recorded inside an op's public function, or inside its vjp, carry the position of the user's
  * call. */
+#ifndef TG_SAMPLES
 #undef TG_HERE
 #define TG_HERE where
-
-#include <tapegrad/ops.h>
+#endif
 
 #define TG_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
@@ -24,6 +26,7 @@
         __VA_ARGS__;                             \
     }
 
+#ifndef TG_SAMPLES
 /* The public functions of ops without attributes. */
 #define TG_DEFINE_1(name, op)                                              \
     tg_tensor *tg_##name##_at(tg_tape *t, const char *where, tg_tensor *x) \
@@ -36,20 +39,19 @@
         return tg_apply_2(t, where, &op, a, b);                                          \
     }
 
-/* Samples are for what checks and measures ops: a lean library built without tests keeps none. */
-#if defined(TG_NO_SAMPLES)
-#define TG_KEPT(sample_array) 0 * TG_COUNT(sample_array), .samples = NULL
+/* What is known of a public op: its shapes, how often it can be differentiated, and, in
+ * parentheses, its formula with .domain or .kinks behind it. */
+#define KNOWN(op, shapes_of, times, known)                       \
+    extern const tg_op_info tg_info_##op;                        \
+    const tg_op_info tg_info_##op = {.size = sizeof(tg_op_info), \
+                                     .name = #op,                \
+                                     .shapes = shapes_of,        \
+                                     .order = times,             \
+                                     .formula = TG_UNPACK known};
 #else
-#define TG_KEPT(sample_array) TG_COUNT(sample_array), .samples = sample_array
+#define TG_DEFINE_1(...)
+#define TG_DEFINE_2(...)
+#define KNOWN(...)
 #endif
-
-/* The tg_op_info of an op, from its samples: an array of tg_sample. */
-#define TG_INFO(op, formula_text, shapes_text, times, sample_array) \
-    extern const tg_op_info tg_info_##op;                           \
-    const tg_op_info tg_info_##op = {.name = #op,                   \
-                                     .formula = formula_text,       \
-                                     .shapes = shapes_text,         \
-                                     .order = times,                \
-                                     .n_samples = TG_KEPT(sample_array)};
 
 #endif

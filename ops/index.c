@@ -3,6 +3,8 @@
 #include "folds.h"
 #include <string.h>
 
+#ifndef TG_SAMPLES
+
 static int64_t lowest(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t at_least_one(int64_t a) { return a < 1 ? 1 : a; }
 
@@ -386,7 +388,18 @@ tg_tensor *tg_embedding_at(tg_tape *t, const char *where, tg_tensor *table, tg_t
     return tg_reshape(t, y, shape);
 }
 
-/* ---------------------------------------------------------------- samples */
+KNOWN(gather, "x, index of as many dimensions -> index's", -1,
+      ("y[i,j] = x[index[i,j],j] along the axis"))
+KNOWN(scatter_add, "x, index, source of index's shape -> x's", -1,
+      ("y = x; y[index[i,j],j] += source[i,j] along the axis"))
+KNOWN(index_select, "x, index [n] -> x's with n along the axis", -1,
+      ("y[i,j] = x[index[i],j] along the axis"))
+KNOWN(embedding, "[rows, width], index -> [index's sizes, width]", -1,
+      ("y[i,...] = table[index[i]]"))
+
+#else
+
+#define VALUES(...) REALS(-1, 1, __VA_ARGS__)
 
 static int64_t offset_along(tg_shape shape, tg_shape walked, int64_t element, int axis,
                             int64_t index)
@@ -408,44 +421,14 @@ static void gather_along(const tg_array *x, tg_array *y, int axis)
     for (int64_t i = 0; i < tg_shape_count(y->shape); i++)
         to[i] = from[offset_along(x[0].shape, x[1].shape, i, axis, (int64_t)index[i])];
 }
-static void gather_0(const tg_array *x, tg_array *y) { gather_along(x, y, 0); }
-static void gather_1(const tg_array *x, tg_array *y) { gather_along(x, y, 1); }
-static tg_tensor *record_gather_0(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_gather)(t, x[0], 0, x[1]);
-}
-static tg_tensor *record_gather_1(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_gather)(t, x[0], -1, x[1]);
-}
 
-#define VALUES(...)                    \
-    {                                  \
-        {TG_F64, {__VA_ARGS__}}, -1, 1 \
-    }
-#define INDICES(most, ...)               \
-    {                                    \
-        {TG_I64, {__VA_ARGS__}}, 0, most \
-    }
-static const tg_sample gather_samples[] = {
-    {.label = "rows",
-     .n_in = 2,
-     .x = {VALUES(2, {4, 3}), INDICES(3, 2, {5, 3})},
-     .record = record_gather_0,
-     .whole = gather_0},
-    {.label = "columns, fewer rows",
-     .n_in = 2,
-     .x = {VALUES(2, {4, 3}), INDICES(2, 2, {2, 5})},
-     .record = record_gather_1,
-     .whole = gather_1},
-    {.label = "three dimensions",
-     .n_in = 2,
-     .x = {VALUES(3, {4, 3, 2}), INDICES(3, 3, {2, 3, 2})},
-     .record = record_gather_0,
-     .whole = gather_0},
-};
-TG_INFO(gather, "y[i,j] = x[index[i,j],j] along the axis",
-        "x, index of as many dimensions -> index's", -1, gather_samples)
+CALL(gather_0, tg_gather(t, x[0], 0, x[1]))
+EXPECT(gather_0, gather_along(x, y, 0))
+CALL(gather_1, tg_gather(t, x[0], -1, x[1]))
+EXPECT(gather_1, gather_along(x, y, 1))
+SAMPLES(gather, SAMPLE(gather_0, "rows", 0, VALUES(4, 3), INTEGERS(0, 3, 5, 3)),
+        SAMPLE(gather_1, "columns, fewer rows", 0, VALUES(4, 3), INTEGERS(0, 2, 2, 5)),
+        SAMPLE(gather_0, "three dimensions", 0, VALUES(4, 3, 2), INTEGERS(0, 3, 2, 3, 2)))
 
 static void scatter_along(const tg_array *x, tg_array *y, int axis)
 {
@@ -455,36 +438,14 @@ static void scatter_along(const tg_array *x, tg_array *y, int axis)
     for (int64_t i = 0; i < tg_shape_count(x[1].shape); i++)
         to[offset_along(y->shape, x[1].shape, i, axis, (int64_t)index[i])] += source[i];
 }
-static void scatter_0(const tg_array *x, tg_array *y) { scatter_along(x, y, 0); }
-static void scatter_1(const tg_array *x, tg_array *y) { scatter_along(x, y, 1); }
-static tg_tensor *record_scatter_0(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_scatter_add)(t, x[0], 0, x[1], x[2]);
-}
-static tg_tensor *record_scatter_1(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_scatter_add)(t, x[0], -1, x[1], x[2]);
-}
 
-static const tg_sample scatter_add_samples[] = {
-    {.label = "rows",
-     .n_in = 3,
-     .x = {VALUES(2, {4, 3}), INDICES(3, 2, {6, 2}), VALUES(2, {6, 2})},
-     .record = record_scatter_0,
-     .whole = scatter_0},
-    {.label = "columns",
-     .n_in = 3,
-     .x = {VALUES(2, {3, 4}), INDICES(3, 2, {3, 5}), VALUES(2, {3, 5})},
-     .record = record_scatter_1,
-     .whole = scatter_1},
-    {.label = "one dimension",
-     .n_in = 3,
-     .x = {VALUES(1, {5}), INDICES(4, 1, {9}), VALUES(1, {9})},
-     .record = record_scatter_0,
-     .whole = scatter_0},
-};
-TG_INFO(scatter_add, "y = x; y[index[i,j],j] += source[i,j] along the axis",
-        "x, index, source of index's shape -> x's", -1, scatter_add_samples)
+CALL(scatter_0, tg_scatter_add(t, x[0], 0, x[1], x[2]))
+EXPECT(scatter_0, scatter_along(x, y, 0))
+CALL(scatter_1, tg_scatter_add(t, x[0], -1, x[1], x[2]))
+EXPECT(scatter_1, scatter_along(x, y, 1))
+SAMPLES(scatter_add, SAMPLE(scatter_0, "rows", 0, VALUES(4, 3), INTEGERS(0, 3, 6, 2), VALUES(6, 2)),
+        SAMPLE(scatter_1, "columns", 0, VALUES(3, 4), INTEGERS(0, 3, 3, 5), VALUES(3, 5)),
+        SAMPLE(scatter_0, "one dimension", 0, VALUES(5), INTEGERS(0, 4, 9), VALUES(9)))
 
 /* index is a list: entry i % n of it belongs to element [o, i, j] of y. */
 static void select_along(const tg_array *x, tg_array *y, int axis)
@@ -497,60 +458,26 @@ static void select_along(const tg_array *x, tg_array *y, int axis)
         to[i] = from[offset_along(x[0].shape, y->shape, i, axis,
                                   (int64_t)index[i / inner % y->shape.dim[axis]])];
 }
-static void select_0(const tg_array *x, tg_array *y) { select_along(x, y, 0); }
-static void select_1(const tg_array *x, tg_array *y) { select_along(x, y, 1); }
-static tg_tensor *record_select_0(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_index_select)(t, x[0], 0, x[1]);
-}
-static tg_tensor *record_select_1(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_index_select)(t, x[0], 1, x[1]);
-}
 
-static const tg_sample index_select_samples[] = {
-    {.label = "rows",
-     .n_in = 2,
-     .x = {VALUES(2, {4, 3}), INDICES(3, 1, {7})},
-     .record = record_select_0,
-     .whole = select_0},
-    {.label = "the middle of three",
-     .n_in = 2,
-     .x = {VALUES(3, {2, 4, 3}), INDICES(3, 1, {5})},
-     .record = record_select_1,
-     .whole = select_1},
-    {.label = "one dimension",
-     .n_in = 2,
-     .x = {VALUES(1, {6}), INDICES(5, 1, {4})},
-     .record = record_select_0,
-     .whole = select_0},
-};
-TG_INFO(index_select, "y[i,j] = x[index[i],j] along the axis",
-        "x, index [n] -> x's with n along the axis", -1, index_select_samples)
+CALL(select_0, tg_index_select(t, x[0], 0, x[1]))
+EXPECT(select_0, select_along(x, y, 0))
+CALL(select_1, tg_index_select(t, x[0], 1, x[1]))
+EXPECT(select_1, select_along(x, y, 1))
+SAMPLES(index_select, SAMPLE(select_0, "rows", 0, VALUES(4, 3), INTEGERS(0, 3, 7)),
+        SAMPLE(select_1, "the middle of three", 0, VALUES(2, 4, 3), INTEGERS(0, 3, 5)),
+        SAMPLE(select_0, "one dimension", 0, VALUES(6), INTEGERS(0, 5, 4)))
 
-static void embedding_whole(const tg_array *x, tg_array *y)
+static void rows_of_table(const tg_array *x, tg_array *y)
 {
     const double *table = x[0].data, *index = x[1].data;
     const int64_t width = x[0].shape.dim[1];
     for (int64_t i = 0; i < tg_shape_count(y->shape); i++)
         ((double *)y->data)[i] = table[(int64_t)index[i / width] * width + i % width];
 }
-static tg_tensor *record_embedding(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_embedding)(t, x[0], x[1]);
-}
 
-static const tg_sample embedding_samples[] = {
-    {.label = "a batch of sentences",
-     .n_in = 2,
-     .x = {VALUES(2, {5, 3}), INDICES(4, 2, {2, 4})},
-     .record = record_embedding,
-     .whole = embedding_whole},
-    {.label = "one word",
-     .n_in = 2,
-     .x = {VALUES(2, {5, 3}), INDICES(4, 0, {0})},
-     .record = record_embedding,
-     .whole = embedding_whole},
-};
-TG_INFO(embedding, "y[i,...] = table[index[i]]", "[rows, width], index -> [index's sizes, width]",
-        -1, embedding_samples)
+CALL(embedding, tg_embedding(t, x[0], x[1]))
+EXPECT(embedding, rows_of_table(x, y))
+SAMPLES(embedding, SAMPLE(embedding, "a batch of sentences", 0, VALUES(5, 3), INTEGERS(0, 4, 2, 4)),
+        SAMPLE(embedding, "one word", 0, VALUES(5, 3), INTEGER(0, 4)))
+
+#endif

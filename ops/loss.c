@@ -4,6 +4,8 @@
 #include "elementwise.h"
 #include <math.h>
 
+#ifndef TG_SAMPLES
+
 bool tg_loss_fits(tg_tape *t, const char *where, const char *name, tg_tensor *prediction,
                   tg_tensor *target)
 {
@@ -54,7 +56,8 @@ static void huber_vjp(TG_VJP)
     gx[0] = tg_mul(t, gy, tg_maximum(t, tg_minimum(t, x[0], x[1]), tg_neg(t, x[1])));
 }
 
-static const tg_op huber = OP_2("huber_loss", huber_span, huber_vjp);
+static const tg_op huber = {
+    .size = sizeof(tg_op), .name = "huber_loss", .n_in = 2, .span = &huber_span, .vjp = huber_vjp};
 
 tg_tensor *tg_huber_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *target,
                             double delta, tg_reduction reduction)
@@ -113,7 +116,11 @@ static void bce_odds_vjp(TG_VJP)
 {
     gx[0] = tg_neg(t, tg_div(t, gy, bounded_variance(t, TG_HERE, x[0])));
 }
-static const tg_op bce_odds = OP_1("bce_loss_odds", bce_odds_span, bce_odds_vjp);
+static const tg_op bce_odds = {.size = sizeof(tg_op),
+                               .name = "bce_loss_odds",
+                               .n_in = 1,
+                               .span = &bce_odds_span,
+                               .vjp = bce_odds_vjp};
 
 static void bce_vjp(TG_VJP)
 {
@@ -122,7 +129,8 @@ static void bce_vjp(TG_VJP)
     gx[1] = tg_mul(t, gy, tg_apply_1(t, TG_HERE, &bce_odds, p));
 }
 
-static const tg_op bce = OP_2("bce_loss", bce_span, bce_vjp);
+static const tg_op bce = {
+    .size = sizeof(tg_op), .name = "bce_loss", .n_in = 2, .span = &bce_span, .vjp = bce_vjp};
 
 tg_tensor *tg_bce_loss_at(tg_tape *t, const char *where, tg_tensor *p, tg_tensor *target,
                           tg_reduction reduction)
@@ -174,7 +182,11 @@ static void weighed_vjp(TG_VJP)
     gx[1] = tg_mul(t, gy, tg_softplus(t, x[0]));
 }
 
-static const tg_op weighed = OP_2("weighed_softplus", weighed_span, weighed_vjp);
+static const tg_op weighed = {.size = sizeof(tg_op),
+                              .name = "weighed_softplus",
+                              .n_in = 2,
+                              .span = &weighed_span,
+                              .vjp = weighed_vjp};
 
 static const tg_op logits_slope;
 static void logits_vjp(TG_VJP)
@@ -201,10 +213,21 @@ static void weighted_vjp(TG_VJP)
     gx[2] = tg_mul(t, gy, tg_apply_2(t, TG_HERE, &weighed, minus_z, target));
 }
 
-static const tg_op logits_slope =
-    OP_2("bce_with_logits_slope", logits_slope_span, logits_slope_vjp);
-static const tg_op logits = OP_2("bce_with_logits_loss", logits_span, logits_vjp);
-static const tg_op weighted = OP_3("bce_with_logits_loss", weighted_span, weighted_vjp);
+static const tg_op logits_slope = {.size = sizeof(tg_op),
+                                   .name = "bce_with_logits_slope",
+                                   .n_in = 2,
+                                   .span = &logits_slope_span,
+                                   .vjp = logits_slope_vjp};
+static const tg_op logits = {.size = sizeof(tg_op),
+                             .name = "bce_with_logits_loss",
+                             .n_in = 2,
+                             .span = &logits_span,
+                             .vjp = logits_vjp};
+static const tg_op weighted = {.size = sizeof(tg_op),
+                               .name = "bce_with_logits_loss",
+                               .n_in = 3,
+                               .span = &weighted_span,
+                               .vjp = weighted_vjp};
 
 tg_tensor *tg_bce_with_logits_loss_at(tg_tape *t, const char *where, tg_tensor *z,
                                       tg_tensor *target, tg_tensor *pos_weight,
@@ -227,8 +250,19 @@ tg_tensor *tg_bce_with_logits_at(tg_tape *t, const char *where, tg_tensor *z, tg
     return tg_bce_with_logits_loss(t, z, target, NULL, TG_REDUCE_MEAN);
 }
 
-/* ------------------------------------------------------- samples: each loss with each reduction */
+KNOWN(mse_loss, "equal shapes -> [], or theirs", -1, ("(x - target)^2"))
+KNOWN(l1_loss, "equal shapes -> [], or theirs", -1, ("|x - target|", .kinks = "x = target"))
+KNOWN(huber_loss, "equal shapes -> [], or theirs", -1,
+      ("d^2/2 for |d| <= delta, else delta (|d| - delta/2); d = x - target"))
+KNOWN(bce_loss, "equal shapes -> [], or theirs", -1,
+      ("-(t ln p + (1 - t) ln(1 - p))", .domain = "0 <= p, t <= 1"))
+KNOWN(bce_with_logits_loss, "equal shapes -> [], or theirs", -1,
+      ("w t softplus(-z) + (1 - t) softplus(z)"))
+KNOWN(bce_with_logits, "equal shapes -> []", -1, ("mean of t softplus(-z) + (1 - t) softplus(z)"))
 
+#else
+
+/* The sum or the elements of a loss, then its mean. */
 static void sample_of(const tg_array *x, tg_array *y,
                       double (*loss)(double x, double target, double more), const double *more,
                       int64_t most)
@@ -244,134 +278,82 @@ static void sample_of(const tg_array *x, tg_array *y,
     if (y->shape.ndim == 0) out[0] = sum;
 }
 
-static void divide(tg_array *y, int64_t n) { ((double *)y->data)[0] /= (double)n; }
-
-#define REDUCTIONS(name, mean_call, sum_call, none_call, loss)                                    \
-    static tg_tensor *record_##name##_mean(tg_tape *t, tg_tensor *const *x) { return mean_call; } \
-    static tg_tensor *record_##name##_sum(tg_tape *t, tg_tensor *const *x) { return sum_call; }   \
-    static tg_tensor *record_##name##_none(tg_tape *t, tg_tensor *const *x) { return none_call; } \
-    static void name##_sum(const tg_array *x, tg_array *y) { sample_of(x, y, loss, NULL, 1); }    \
-    static void name##_mean(const tg_array *x, tg_array *y)                                       \
-    {                                                                                             \
-        name##_sum(x, y);                                                                         \
-        divide(y, tg_shape_count(x[0].shape));                                                    \
-    }
-#define IS(low, high, ...)                 \
-    {                                      \
-        {TG_F64, {__VA_ARGS__}}, low, high \
-    }
-#define PAIR(low, high, from, to, ...) \
-    .n_in = 2, .x = {IS(low, high, __VA_ARGS__), IS(from, to, __VA_ARGS__)}
-#define SAMPLES(name, low, high, from, to)      \
-    static const tg_sample name##_samples[] = { \
-        {.label = "mean",                       \
-         PAIR(low, high, from, to, 2, {7, 5}),  \
-         .record = record_##name##_mean,        \
-         .whole = name##_mean},                 \
-        {.label = "sum",                        \
-         PAIR(low, high, from, to, 1, {1030}),  \
-         .record = record_##name##_sum,         \
-         .whole = name##_sum},                  \
-        {.label = "none",                       \
-         PAIR(low, high, from, to, 2, {3, 4}),  \
-         .record = record_##name##_none,        \
-         .whole = name##_sum},                  \
-    };
+static void mean_of(const tg_array *x, tg_array *y,
+                    double (*loss)(double x, double target, double more))
+{
+    sample_of(x, y, loss, NULL, 1);
+    ((double *)y->data)[0] /= (double)tg_shape_count(x[0].shape);
+}
 
 static double mse(double x, double target, double unused)
 {
     (void)unused;
     return pow(x - target, 2);
 }
-REDUCTIONS(mse, (tg_mse_loss)(t, x[0], x[1], TG_REDUCE_MEAN),
-           (tg_mse_loss)(t, x[0], x[1], TG_REDUCE_SUM),
-           (tg_mse_loss)(t, x[0], x[1], TG_REDUCE_NONE), mse)
-SAMPLES(mse, -2, 2, -2, 2)
-TG_INFO(mse_loss, "(x - target)^2", "equal shapes -> [], or theirs", -1, mse_samples)
-
-/* x above target: away from the kink. */
 static double l1(double x, double target, double unused)
 {
     (void)unused;
     return x > target ? x - target : target - x;
 }
-REDUCTIONS(l1, (tg_l1_loss)(t, x[0], x[1], TG_REDUCE_MEAN),
-           (tg_l1_loss)(t, x[0], x[1], TG_REDUCE_SUM), (tg_l1_loss)(t, x[0], x[1], TG_REDUCE_NONE),
-           l1)
-SAMPLES(l1, 0.5, 2, -2, 0.4)
-TG_INFO(l1_loss, "|x - target|", "equal shapes -> [], or theirs", -1, l1_samples)
-
 static double huber_half(double x, double target, double unused)
 {
     (void)unused;
     const double d = fabs(x - target);
     return d <= 0.5 ? d * d / 2 : 0.5 * d - 0.125;
 }
-REDUCTIONS(huber, (tg_huber_loss)(t, x[0], x[1], 0.5, TG_REDUCE_MEAN),
-           (tg_huber_loss)(t, x[0], x[1], 0.5, TG_REDUCE_SUM),
-           (tg_huber_loss)(t, x[0], x[1], 0.5, TG_REDUCE_NONE), huber_half)
-SAMPLES(huber, -1, 1, -1, 1)
-TG_INFO(huber_loss, "d^2/2 for |d| <= delta, else delta (|d| - delta/2); d = x - target",
-        "equal shapes -> [], or theirs", -1, huber_samples)
-
-static double bce_of(double p, double target, double unused)
+static double bce(double p, double target, double unused)
 {
     (void)unused;
     return -target * log(p) - (1 - target) * log(1 - p);
 }
-REDUCTIONS(bce, (tg_bce_loss)(t, x[0], x[1], TG_REDUCE_MEAN),
-           (tg_bce_loss)(t, x[0], x[1], TG_REDUCE_SUM),
-           (tg_bce_loss)(t, x[0], x[1], TG_REDUCE_NONE), bce_of)
-SAMPLES(bce, 0.1, 0.9, 0.1, 0.9)
-TG_INFO(bce_loss, "-(t ln p + (1 - t) ln(1 - p))", "equal shapes -> [], or theirs", -1, bce_samples)
-
-static double logits_of(double z, double target, double w)
+static double logits_weighted(double z, double target, double w)
 {
     return w * target * log(1 + exp(-z)) + (1 - target) * log(1 + exp(z));
 }
 static double logits_plain(double z, double target, double unused)
 {
     (void)unused;
-    return logits_of(z, target, 1);
+    return logits_weighted(z, target, 1);
 }
-static void weighted_sum(const tg_array *x, tg_array *y)
-{
-    sample_of(x, y, logits_of, x[2].data, x[2].shape.dim[0]);
-}
-static tg_tensor *record_weighted(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_bce_with_logits_loss)(t, x[0], x[1], x[2], TG_REDUCE_NONE);
-}
-REDUCTIONS(logits, (tg_bce_with_logits_loss)(t, x[0], x[1], NULL, TG_REDUCE_MEAN),
-           (tg_bce_with_logits_loss)(t, x[0], x[1], NULL, TG_REDUCE_SUM),
-           (tg_bce_with_logits_loss)(t, x[0], x[1], NULL, TG_REDUCE_NONE), logits_plain)
-static const tg_sample logits_samples[] = {
-    {.label = "mean",
-     PAIR(-4, 4, 0, 1, 2, {7, 5}),
-     .record = record_logits_mean,
-     .whole = logits_mean},
-    {.label = "sum",
-     PAIR(-4, 4, 0, 1, 1, {1030}),
-     .record = record_logits_sum,
-     .whole = logits_sum},
-    {.label = "none",
-     PAIR(-4, 4, 0, 1, 2, {3, 4}),
-     .record = record_logits_none,
-     .whole = logits_sum},
-    {.label = "pos_weight",
-     .n_in = 3,
-     .x = {IS(-4, 4, 2, {5, 3}), IS(0, 1, 2, {5, 3}), IS(0.5, 3, 1, {3})},
-     .record = record_weighted,
-     .whole = weighted_sum},
-};
-TG_INFO(bce_with_logits_loss, "w t softplus(-z) + (1 - t) softplus(z)",
-        "equal shapes -> [], or theirs", -1, logits_samples)
 
-static tg_tensor *record_short(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_bce_with_logits)(t, x[0], x[1]);
-}
-static const tg_sample short_samples[] = {
-    {PAIR(-4, 4, 0, 1, 2, {9, 1}), .label = "", .record = record_short, .whole = logits_mean}};
-TG_INFO(bce_with_logits, "mean of t softplus(-z) + (1 - t) softplus(z)", "equal shapes -> []", -1,
-        short_samples)
+/* A loss with each reduction; recorded by RECORD(reduction). */
+#define REDUCTIONS(name, RECORD, loss)                 \
+    CALL(name##_mean, RECORD(TG_REDUCE_MEAN))          \
+    EXPECT(name##_mean, mean_of(x, y, loss))           \
+    CALL(name##_sum, RECORD(TG_REDUCE_SUM))            \
+    EXPECT(name##_sum, sample_of(x, y, loss, NULL, 1)) \
+    CALL(name##_none, RECORD(TG_REDUCE_NONE))          \
+    EXPECT(name##_none, sample_of(x, y, loss, NULL, 1))
+#define REDUCED(name, low, high, from, to)                                           \
+    SAMPLE(name##_mean, "mean", 0, REALS(low, high, 7, 5), REALS(from, to, 7, 5)),   \
+        SAMPLE(name##_sum, "sum", 0, REALS(low, high, 1030), REALS(from, to, 1030)), \
+        SAMPLE(name##_none, "none", 0, REALS(low, high, 3, 4), REALS(from, to, 3, 4))
+
+#define RECORD_MSE(reduction) tg_mse_loss(t, x[0], x[1], reduction)
+REDUCTIONS(mse, RECORD_MSE, mse)
+SAMPLES(mse_loss, REDUCED(mse, -2, 2, -2, 2))
+
+#define RECORD_L1(reduction) tg_l1_loss(t, x[0], x[1], reduction)
+REDUCTIONS(l1, RECORD_L1, l1)
+SAMPLES(l1_loss, REDUCED(l1, 0.5, 2, -2, 0.4))
+
+#define RECORD_HUBER(reduction) tg_huber_loss(t, x[0], x[1], 0.5, reduction)
+REDUCTIONS(huber, RECORD_HUBER, huber_half)
+SAMPLES(huber_loss, REDUCED(huber, -1, 1, -1, 1))
+
+#define RECORD_BCE(reduction) tg_bce_loss(t, x[0], x[1], reduction)
+REDUCTIONS(bce, RECORD_BCE, bce)
+SAMPLES(bce_loss, REDUCED(bce, 0.1, 0.9, 0.1, 0.9))
+
+#define RECORD_LOGITS(reduction) tg_bce_with_logits_loss(t, x[0], x[1], NULL, reduction)
+REDUCTIONS(logits, RECORD_LOGITS, logits_plain)
+CALL_WITHOUT(weighted, 1 << 2, tg_bce_with_logits_loss(t, x[0], x[1], x[2], TG_REDUCE_NONE))
+EXPECT(weighted, sample_of(x, y, logits_weighted, x[2].data, x[2].shape.dim[0]))
+SAMPLES(bce_with_logits_loss, REDUCED(logits, -4, 4, 0, 1),
+        SAMPLE(weighted, "pos_weight", 0, REALS(-4, 4, 5, 3), REALS(0, 1, 5, 3), REALS(0.5, 3, 3)))
+
+CALL(bce_with_logits, tg_bce_with_logits(t, x[0], x[1]))
+EXPECT(bce_with_logits, mean_of(x, y, logits_plain))
+SAMPLES(bce_with_logits, SAMPLE(bce_with_logits, "", 0, REALS(-4, 4, 9, 1), REALS(0, 1, 9, 1)))
+
+#endif

@@ -6,6 +6,8 @@
 #include "gemm.h"
 #include <string.h>
 
+#ifndef TG_SAMPLES
+
 /* One operand: its matrices, and how they follow each other along y's batch dimensions. */
 typedef struct operand {
     tg_matrix matrix; /* the first one, as it is multiplied */
@@ -368,9 +370,15 @@ tg_tensor *tg_linear_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *
     return b ? tg_add(t, y, b) : y;
 }
 
-/* ---------------------------------------------------------------- samples */
+KNOWN(matmul, "[..., n, k] x [..., k, m] -> [..., n, m]", -1,
+      ("y[i,j] = sum over k of a[i,k] b[k,j]"))
+KNOWN(linear, "[..., in] x [out, in] + [out] -> [..., out]", -1, ("y = x w^T + b"))
 
-static void matmul_whole(const tg_array *x, tg_array *y)
+#else
+
+#define UNIT(...) REALS(-1, 1, __VA_ARGS__)
+
+static void product_of(const tg_array *x, tg_array *y)
 {
     const double *a = x[0].data, *b = x[1].data;
     double *c = y->data;
@@ -402,39 +410,23 @@ static void matmul_whole(const tg_array *x, tg_array *y)
     }
 }
 
-static tg_tensor *record_matmul(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_matmul)(t, x[0], x[1]);
-}
+CALL(matmul, tg_matmul(t, x[0], x[1]))
+EXPECT(matmul, product_of(x, y))
+SAMPLES(matmul, SAMPLE(matmul, "matrices", 0, UNIT(3, 4), UNIT(4, 5)),
+        SAMPLE(matmul, "tall", 0, UNIT(33, 4), UNIT(4, 3)),
+        SAMPLE(matmul, "deep", 0, UNIT(3, 37), UNIT(37, 2)),
+        SAMPLE(matmul, "beyond the small kernel", 0, UNIT(17, 19), UNIT(19, 18)),
+        SAMPLE(matmul, "equal batches", 0, UNIT(2, 3, 4), UNIT(2, 4, 2)),
+        SAMPLE(matmul, "batch of a only", 0, UNIT(2, 3, 2, 4), UNIT(4, 3)),
+        SAMPLE(matmul, "batch of b only", 0, UNIT(2, 3), UNIT(3, 3, 2)),
+        SAMPLE(matmul, "broadcast batches", 0, UNIT(2, 1, 2, 3), UNIT(1, 3, 3, 2)),
+        SAMPLE(matmul, "row times matrix", 0, UNIT(4), UNIT(4, 3)),
+        SAMPLE(matmul, "matrix times column", 0, UNIT(2, 3, 4), UNIT(4)),
+        SAMPLE(matmul, "row times column", 0, UNIT(5), UNIT(5)))
 
-#define OPERAND(...)                   \
-    {                                  \
-        {TG_F64, {__VA_ARGS__}}, -1, 1 \
-    }
-#define MATMUL(text, ...)                                                      \
-    {                                                                          \
-        .label = text, .n_in = 2, .x = {__VA_ARGS__}, .record = record_matmul, \
-        .whole = matmul_whole                                                  \
-    }
-static const tg_sample matmul_samples[] = {
-    MATMUL("matrices", OPERAND(2, {3, 4}), OPERAND(2, {4, 5})),
-    MATMUL("tall", OPERAND(2, {33, 4}), OPERAND(2, {4, 3})),
-    MATMUL("deep", OPERAND(2, {3, 37}), OPERAND(2, {37, 2})),
-    MATMUL("beyond the small kernel", OPERAND(2, {17, 19}), OPERAND(2, {19, 18})),
-    MATMUL("equal batches", OPERAND(3, {2, 3, 4}), OPERAND(3, {2, 4, 2})),
-    MATMUL("batch of a only", OPERAND(4, {2, 3, 2, 4}), OPERAND(2, {4, 3})),
-    MATMUL("batch of b only", OPERAND(2, {2, 3}), OPERAND(3, {3, 3, 2})),
-    MATMUL("broadcast batches", OPERAND(4, {2, 1, 2, 3}), OPERAND(4, {1, 3, 3, 2})),
-    MATMUL("row times matrix", OPERAND(1, {4}), OPERAND(2, {4, 3})),
-    MATMUL("matrix times column", OPERAND(3, {2, 3, 4}), OPERAND(1, {4})),
-    MATMUL("row times column", OPERAND(1, {5}), OPERAND(1, {5})),
-};
-TG_INFO(matmul, "y[i,j] = sum over k of a[i,k] b[k,j]", "[..., n, k] x [..., k, m] -> [..., n, m]",
-        -1, matmul_samples)
-
-static void linear_whole(const tg_array *x, tg_array *y)
+static void affine(const tg_array *x, bool bias, tg_array *y)
 {
-    const double *v = x[0].data, *w = x[1].data, *b = x[2].data;
+    const double *v = x[0].data, *w = x[1].data, *b = bias ? x[2].data : NULL;
     double *out = y->data;
     const int64_t in = x[1].shape.dim[1], width = x[1].shape.dim[0],
                   rows = tg_shape_count(y->shape) / width;
@@ -446,41 +438,13 @@ static void linear_whole(const tg_array *x, tg_array *y)
         }
 }
 
-static void linear_no_bias_whole(const tg_array *x, tg_array *y)
-{
-    const tg_array all[3] = {x[0], x[1], {0}};
-    linear_whole(all, y);
-}
+CALL_WITHOUT(linear, 1 << 2, tg_linear(t, x[0], x[1], x[2]))
+EXPECT(linear, affine(x, true, y))
+CALL(no_bias, tg_linear(t, x[0], x[1], NULL))
+EXPECT(no_bias, affine(x, false, y))
+SAMPLES(linear, SAMPLE(linear, "rows", 0, UNIT(5, 3), UNIT(4, 3), UNIT(4)),
+        SAMPLE(linear, "one vector", 0, UNIT(3), UNIT(4, 3), UNIT(4)),
+        SAMPLE(linear, "more dimensions", 0, UNIT(2, 3, 4), UNIT(5, 4), UNIT(5)),
+        SAMPLE(no_bias, "no bias", 0, UNIT(6, 7), UNIT(3, 7)))
 
-static tg_tensor *record_linear(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_linear)(t, x[0], x[1], x[2]);
-}
-static tg_tensor *record_linear_no_bias(tg_tape *t, tg_tensor *const *x)
-{
-    return (tg_linear)(t, x[0], x[1], NULL);
-}
-
-static const tg_sample linear_samples[] = {
-    {.label = "rows",
-     .n_in = 3,
-     .x = {OPERAND(2, {5, 3}), OPERAND(2, {4, 3}), OPERAND(1, {4})},
-     .record = record_linear,
-     .whole = linear_whole},
-    {.label = "one vector",
-     .n_in = 3,
-     .x = {OPERAND(1, {3}), OPERAND(2, {4, 3}), OPERAND(1, {4})},
-     .record = record_linear,
-     .whole = linear_whole},
-    {.label = "more dimensions",
-     .n_in = 3,
-     .x = {OPERAND(3, {2, 3, 4}), OPERAND(2, {5, 4}), OPERAND(1, {5})},
-     .record = record_linear,
-     .whole = linear_whole},
-    {.label = "no bias",
-     .n_in = 2,
-     .x = {OPERAND(2, {6, 7}), OPERAND(2, {3, 7})},
-     .record = record_linear_no_bias,
-     .whole = linear_no_bias_whole},
-};
-TG_INFO(linear, "y = x w^T + b", "[..., in] x [out, in] + [out] -> [..., out]", -1, linear_samples)
+#endif

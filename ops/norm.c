@@ -4,6 +4,8 @@
 #include "folds.h"
 #include "math.h"
 
+#ifndef TG_SAMPLES
+
 enum {
     CHUNK = 1024, /* elements that stay in the first cache while they are walked twice */
     GROUP = 32,   /* lanes that a sum runs in */
@@ -367,7 +369,10 @@ tg_tensor *tg_layer_norm_at(tg_tape *t, const char *where, tg_tensor *x, int dim
     return flat ? y : tg_reshape(t, y, shape);
 }
 
-/* ---------------------------------------------------------------- samples */
+KNOWN(layer_norm, "[..., normalised sizes], w and b [normalised sizes] or NULL", -1,
+      ("y = (x - mean) / sqrt(variance + eps) w + b"))
+
+#else
 
 static void reference(const tg_array *x, int dims, const tg_array *w, const tg_array *b, double eps,
                       tg_array *y)
@@ -387,44 +392,29 @@ static void reference(const tg_array *x, int dims, const tg_array *w, const tg_a
     }
 }
 
-#define CASE(name, count, dims, w, b, of_w, of_b, eps)               \
-    static tg_tensor *record_##name(tg_tape *t, tg_tensor *const *x) \
-    {                                                                \
-        return (tg_layer_norm)(t, x[0], dims, w, b, eps);            \
-    }                                                                \
-    static void whole_##name(const tg_array *x, tg_array *y)         \
-    {                                                                \
-        reference(x, dims, of_w, of_b, eps, y);                      \
-    }                                                                \
-    enum { count_##name = count };
-CASE(full, 3, 1, x[1], x[2], x + 1, x + 2, 1e-2)
-CASE(two, 3, 2, x[1], x[2], x + 1, x + 2, 1e-5)
-CASE(bare, 1, 1, NULL, NULL, NULL, NULL, 1e-2)
-CASE(scaled, 2, 1, x[1], NULL, x + 1, NULL, 1e-2)
-CASE(shifted, 2, 1, NULL, x[1], NULL, x + 1, 1e-2)
+CALL_WITHOUT(full, 1 << 1 | 1 << 2, tg_layer_norm(t, x[0], 1, x[1], x[2], 1e-2))
+EXPECT(full, reference(x, 1, x + 1, x + 2, 1e-2, y))
+CALL(two, tg_layer_norm(t, x[0], 2, x[1], x[2], 1e-5))
+EXPECT(two, reference(x, 2, x + 1, x + 2, 1e-5, y))
+CALL(bare, tg_layer_norm(t, x[0], 1, NULL, NULL, 1e-2))
+EXPECT(bare, reference(x, 1, NULL, NULL, 1e-2, y))
+CALL(scaled, tg_layer_norm(t, x[0], 1, x[1], NULL, 1e-2))
+EXPECT(scaled, reference(x, 1, x + 1, NULL, 1e-2, y))
+CALL(shifted, tg_layer_norm(t, x[0], 1, NULL, x[1], 1e-2))
+EXPECT(shifted, reference(x, 1, NULL, x + 1, 1e-2, y))
 
-#define IN(...)                        \
-    {                                  \
-        {TG_F64, {__VA_ARGS__}}, -2, 2 \
-    }
-#define SAMPLE(text, name, ...)                                                           \
-    {                                                                                     \
-        .label = text, .n_in = count_##name, .x = {__VA_ARGS__}, .record = record_##name, \
-        .whole = whole_##name                                                             \
-    }
-static const tg_sample layer_norm_samples[] = {
-    SAMPLE("rows", full, IN(2, {3, 4}), IN(1, {4}), IN(1, {4})),
-    SAMPLE("odd rows", full, IN(2, {5, 35}), IN(1, {35}), IN(1, {35})),
-    SAMPLE("long rows", full, IN(2, {2, 1101}), IN(1, {1101}), IN(1, {1101})),
-    SAMPLE("many rows", full, IN(2, {1100, 3}), IN(1, {3}), IN(1, {3})),
-    SAMPLE("rows of one", full, IN(2, {4, 1}), IN(1, {1}), IN(1, {1})),
-    SAMPLE("a vector", full, IN(1, {5}), IN(1, {5}), IN(1, {5})),
-    SAMPLE("two dimensions", two, IN(4, {2, 2, 3, 2}), IN(2, {3, 2}), IN(2, {3, 2})),
-    SAMPLE("no w, no b", bare, IN(3, {2, 2, 4})),
-    SAMPLE("no b", scaled, IN(2, {3, 5}), IN(1, {5})),
-    SAMPLE("no w", shifted, IN(2, {3, 5}), IN(1, {5})),
-    SAMPLE("no rows", full, IN(2, {0, 3}), IN(1, {3}), IN(1, {3})),
-    SAMPLE("empty rows", full, IN(2, {3, 0}), IN(1, {0}), IN(1, {0})),
-};
-TG_INFO(layer_norm, "y = (x - mean) / sqrt(variance + eps) w + b",
-        "[..., normalised sizes], w and b [normalised sizes] or NULL", -1, layer_norm_samples)
+#define ROWS(...) REALS(-2, 2, __VA_ARGS__)
+SAMPLES(layer_norm, SAMPLE(full, "rows", 0, ROWS(3, 4), ROWS(4), ROWS(4)),
+        SAMPLE(full, "odd rows", 0, ROWS(5, 35), ROWS(35), ROWS(35)),
+        SAMPLE(full, "long rows", 0, ROWS(2, 1101), ROWS(1101), ROWS(1101)),
+        SAMPLE(full, "many rows", 0, ROWS(1100, 3), ROWS(3), ROWS(3)),
+        SAMPLE(full, "rows of one", 0, ROWS(4, 1), ROWS(1), ROWS(1)),
+        SAMPLE(full, "a vector", 0, ROWS(5), ROWS(5), ROWS(5)),
+        SAMPLE(two, "two dimensions", 0, ROWS(2, 2, 3, 2), ROWS(3, 2), ROWS(3, 2)),
+        SAMPLE(bare, "no w, no b", 0, ROWS(2, 2, 4)),
+        SAMPLE(scaled, "no b", 0, ROWS(3, 5), ROWS(5)),
+        SAMPLE(shifted, "no w", 0, ROWS(3, 5), ROWS(5)),
+        SAMPLE(full, "no rows", 0, ROWS(0, 3), ROWS(3), ROWS(3)),
+        SAMPLE(full, "empty rows", 0, ROWS(3, 0), ROWS(0), ROWS(0)))
+
+#endif

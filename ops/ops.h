@@ -11,9 +11,8 @@
  *
  * TG_OP(name, (parameters after the tape), (the same as arguments)) declares
  * the function tg_<name>, its form tg_<name>_at with the source position as
- * second argument, and the tg_op_info with its formula and samples: an op
- * without samples does not link. Nor do the tests compile without a call of it
- * in tests/test_errors.c. */
+ * second argument, and its place in the list of what is known of each op; the
+ * tests of an op without samples do not link. */
 #if !defined(TG_OPS_H) || defined(TG_OPS_AGAIN)
 #ifndef TG_OPS_H
 #define TG_OPS_H

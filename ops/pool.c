@@ -9,6 +9,8 @@
 #include <math.h>
 #include <string.h>
 
+#ifndef TG_SAMPLES
+
 enum { KERNEL = 0, STRIDE = 2, PADDING = 4, DILATION = 6, ATTRS = 8 };
 
 /* One axis: windows of `kernel` elements, `dilation` apart. */
@@ -311,7 +313,10 @@ tg_tensor *tg_max_pool2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_pool
     return tg_apply(t, &max_pool2d, 1, &x, ATTRS, attrs);
 }
 
-/* ---------------------------------------------------------------- samples */
+KNOWN(max_pool2d, "[n, c, h, w] -> [n, c, h', w']", -1,
+      ("y = the greatest x of each window", .kinks = "equal greatest elements"))
+
+#else
 
 /* By definition. */
 static void whole(const tg_array *x, tg_array *y, tg_pool options)
@@ -336,37 +341,25 @@ static void whole(const tg_array *x, tg_array *y, tg_pool options)
     }
 }
 
-#define WAY(id, ...)                                               \
-    static const tg_pool options_##id = {__VA_ARGS__};             \
-    static tg_tensor *record_##id(tg_tape *t, tg_tensor *const *x) \
-    {                                                              \
-        return (tg_max_pool2d)(t, x[0], options_##id);             \
-    }                                                              \
-    static void expect_##id(const tg_array *x, tg_array *y) { whole(x, y, options_##id); }
-#define POOL(text, id, ...)                                                     \
-    {                                                                           \
-        .label = text, .n_in = 1, .x = {{{TG_F64, {4, {__VA_ARGS__}}}, -3, 3}}, \
-        .record = record_##id, .whole = expect_##id                             \
-    }
-
+#define WAY(id, ...)                                   \
+    static const tg_pool options_##id = {__VA_ARGS__}; \
+    CALL(id, tg_max_pool2d(t, x[0], options_##id))     \
+    EXPECT(id, whole(x, y, options_##id))
 WAY(halves, .kernel = {2, 2})
 WAY(overlapping, .kernel = {3, 2}, .stride = {1, 1})
 WAY(padded, .kernel = {3, 2}, .stride = {2, 2}, .padding = {1, 1})
 WAY(dilated, .kernel = {2, 3}, .padding = {1, 1}, .dilation = {3, 2})
 WAY(one, .kernel = {1, 1})
+SAMPLES(max_pool2d, SAMPLE(halves, "halves", 0, REALS(-3, 3, 2, 2, 4, 6)),
+        SAMPLE(halves, "halves of odd sizes", 0, REALS(-3, 3, 1, 2, 5, 7)),
+        SAMPLE(halves, "halves, 4 in a row", 0, REALS(-3, 3, 2, 1, 2, 8)),
+        SAMPLE(halves, "halves, 5 in a row", 0, REALS(-3, 3, 1, 2, 2, 10)),
+        SAMPLE(halves, "halves, 12 in a row", 0, REALS(-3, 3, 1, 1, 4, 24)),
+        SAMPLE(halves, "halves, 19 in a row", 0, REALS(-3, 3, 1, 1, 2, 39)),
+        SAMPLE(halves, "no images", 0, REALS(-3, 3, 0, 3, 4, 4)),
+        SAMPLE(overlapping, "overlapping", 0, REALS(-3, 3, 1, 2, 5, 4)),
+        SAMPLE(padded, "padding", 0, REALS(-3, 3, 2, 1, 5, 6)),
+        SAMPLE(dilated, "dilation", 0, REALS(-3, 3, 1, 2, 5, 8)),
+        SAMPLE(one, "windows of one", 0, REALS(-3, 3, 1, 2, 3, 2)))
 
-static const tg_sample max_pool2d_samples[] = {
-    POOL("halves", halves, 2, 2, 4, 6),
-    POOL("halves of odd sizes", halves, 1, 2, 5, 7),
-    POOL("halves, 4 in a row", halves, 2, 1, 2, 8),
-    POOL("halves, 5 in a row", halves, 1, 2, 2, 10),
-    POOL("halves, 12 in a row", halves, 1, 1, 4, 24),
-    POOL("halves, 19 in a row", halves, 1, 1, 2, 39),
-    POOL("no images", halves, 0, 3, 4, 4),
-    POOL("overlapping", overlapping, 1, 2, 5, 4),
-    POOL("padding", padded, 2, 1, 5, 6),
-    POOL("dilation", dilated, 1, 2, 5, 8),
-    POOL("windows of one", one, 1, 2, 3, 2),
-};
-TG_INFO(max_pool2d, "y = the greatest x of each window", "[n, c, h, w] -> [n, c, h', w']", -1,
-        max_pool2d_samples)
+#endif

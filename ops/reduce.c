@@ -5,6 +5,8 @@
 #include "folds.h"
 #include "../graph/base.h"
 
+#ifndef TG_SAMPLES
+
 /* ---------------------------------------------------------------- folds */
 
 /* There is no greatest element of nothing. */
@@ -442,7 +444,22 @@ tg_tensor *tg_max_along_at(tg_tape *t, const char *where, tg_tensor *x, int axis
     return keepdim ? y : drop(t, where, y, 1u << k);
 }
 
-/* ---------------------------------------------------------------- samples */
+#define REDUCED "x with the axes reduced"
+KNOWN(sum, REDUCED, -1, ("y = sum of x"))
+KNOWN(mean, REDUCED, -1, ("y = sum of x / n"))
+KNOWN(max, REDUCED, -1, ("y = the greatest x", .kinks = "equal greatest elements"))
+KNOWN(min, REDUCED, -1, ("y = the smallest x", .kinks = "equal smallest elements"))
+KNOWN(prod, REDUCED, -1, ("y = product of x"))
+KNOWN(var, REDUCED, -1, ("y = sum of (x - mean)^2 / (n - correction)"))
+KNOWN(std, REDUCED, -1,
+      ("y = sqrt(sum of (x - mean)^2 / (n - correction))", .kinks = "equal elements"))
+KNOWN(norm, REDUCED, -1, ("y = (sum of |x|^p)^(1/p)", .kinks = "x = 0"))
+KNOWN(logsumexp, REDUCED, -1, ("y = ln(sum of e^x)"))
+KNOWN(argmax, "x with the axis reduced -> i64", 0, ("y = the first index of the greatest x"))
+KNOWN(max_along, "x with the axis reduced", -1,
+      ("y = the greatest x, the first of equals", .kinks = "equal greatest elements"))
+
+#else
 
 enum { LONGEST = 2048 };
 
@@ -540,132 +557,90 @@ static double plain_argmax(int64_t n, const double *v)
     return (double)at;
 }
 
-/* A sample whose result is the set's axes reduced; sizes are those of x. */
-#define CASE(id, set, reduce, ...)                                                         \
-    static tg_tensor *record_##id(tg_tape *t, tg_tensor *const *x) { return __VA_ARGS__; } \
-    static void expect_##id(const tg_array *x, tg_array *y) { by_definition(x, y, set, reduce); }
-#define CASE_SAMPLE(id, text, flag, least, greatest, number, ...)                             \
-    {                                                                                         \
-        .label = text, .flags = flag, .n_in = 1, .record = record_##id, .whole = expect_##id, \
-        .x = {                                                                                \
-            {.type = {.dtype = TG_F64, .shape = {.ndim = number, .dim = {__VA_ARGS__}}},      \
-             .low = least,                                                                    \
-             .high = greatest}                                                                \
-        }                                                                                     \
-    }
+/* A call whose result is the set's axes reduced. */
+#define REDUCE(id, set, reduce, ...) \
+    CALL(id, __VA_ARGS__)            \
+    EXPECT(id, by_definition(x, y, set, reduce))
 
-/* The ways in which axes are given; CALL(axes, keepdim) records the reduction. */
-#define WAYS(name, reduce, CALL)                                    \
-    CASE(name##_middle, 2, reduce, CALL(TG_AXES(1), false))         \
-    CASE(name##_apart, 5, reduce, CALL(TG_AXES(-1, 0), true))       \
-    CASE(name##_dropped, 13, reduce, CALL(TG_AXES(0, 2, 3), false)) \
-    CASE(name##_all, 15, reduce, CALL(TG_ALL_AXES, false))          \
-    CASE(name##_first, 1, reduce, CALL(TG_AXES(0), true))           \
-    CASE(name##_last, 2, reduce, CALL(TG_AXES(-1), false))
-#define WAY_SAMPLES(name, flag, low, high)                                                  \
-    CASE_SAMPLE(name##_middle, "the middle axis", flag, low, high, 3, 2, 3, 4),             \
-        CASE_SAMPLE(name##_apart, "axes apart, kept", flag, low, high, 3, 3, 4, 5),         \
-        CASE_SAMPLE(name##_dropped, "axes apart, dropped", flag, low, high, 4, 2, 3, 2, 3), \
-        CASE_SAMPLE(name##_all, "a matrix", flag, low, high, 2, 5, 7),                      \
-        CASE_SAMPLE(name##_all, "beyond a chunk", flag, low, high, 1, 1025),                \
-        CASE_SAMPLE(name##_first, "columns", flag, low, high, 2, 65, 3),                    \
-        CASE_SAMPLE(name##_first, "no columns", flag, low, high, 2, 3, 0),                  \
-        CASE_SAMPLE(name##_last, "long rows", flag, low, high, 2, 2, 1030)
-#define SCALAR_SAMPLE(name, flag, low, high) \
-    CASE_SAMPLE(name##_all, "a scalar", flag, low, high, 0, 0)
-#define EMPTY_SAMPLE(name, flag) CASE_SAMPLE(name##_last, "empty rows", flag, 0, 1, 2, 3, 0)
-#define REDUCED_SHAPES "x with the axes reduced"
+/* The ways in which axes are given; RECORD(axes, keepdim) records the reduction. */
+#define WAYS(name, reduce, RECORD)                                      \
+    REDUCE(name##_middle, 2, reduce, RECORD(TG_AXES(1), false))         \
+    REDUCE(name##_apart, 5, reduce, RECORD(TG_AXES(-1, 0), true))       \
+    REDUCE(name##_dropped, 13, reduce, RECORD(TG_AXES(0, 2, 3), false)) \
+    REDUCE(name##_all, 15, reduce, RECORD(TG_ALL_AXES, false))          \
+    REDUCE(name##_first, 1, reduce, RECORD(TG_AXES(0), true))           \
+    REDUCE(name##_last, 2, reduce, RECORD(TG_AXES(-1), false))
+#define IN_WAYS(name, low, high)                                                        \
+    SAMPLE(name##_middle, "the middle axis", 0, REALS(low, high, 2, 3, 4)),             \
+        SAMPLE(name##_apart, "axes apart, kept", 0, REALS(low, high, 3, 4, 5)),         \
+        SAMPLE(name##_dropped, "axes apart, dropped", 0, REALS(low, high, 2, 3, 2, 3)), \
+        SAMPLE(name##_all, "a matrix", 0, REALS(low, high, 5, 7)),                      \
+        SAMPLE(name##_all, "beyond a chunk", 0, REALS(low, high, 1025)),                \
+        SAMPLE(name##_first, "columns", 0, REALS(low, high, 65, 3)),                    \
+        SAMPLE(name##_first, "no columns", 0, REALS(low, high, 3, 0)),                  \
+        SAMPLE(name##_last, "long rows", 0, REALS(low, high, 2, 1030))
+#define OF_SCALAR(name, flag, low, high) SAMPLE(name##_all, "a scalar", flag, REAL(low, high))
+#define OF_NOTHING(name, flag) SAMPLE(name##_last, "empty rows", flag, REALS(0, 1, 3, 0))
 
-#define SUM_CALL(axes, keepdim) (tg_sum)(t, x[0], axes, keepdim)
-WAYS(sum, plain_sum, SUM_CALL)
-static const tg_sample sum_samples[] = {WAY_SAMPLES(sum, 0, 0.5, 2), SCALAR_SAMPLE(sum, 0, 0.5, 2),
-                                        EMPTY_SAMPLE(sum, 0)};
-TG_INFO(sum, "y = sum of x", REDUCED_SHAPES, -1, sum_samples)
+#define SUM(axes, keepdim) tg_sum(t, x[0], axes, keepdim)
+WAYS(sum, plain_sum, SUM)
+SAMPLES(sum, IN_WAYS(sum, 0.5, 2), OF_SCALAR(sum, 0, 0.5, 2), OF_NOTHING(sum, 0))
 
-#define MEAN_CALL(axes, keepdim) (tg_mean)(t, x[0], axes, keepdim)
-WAYS(mean, plain_mean, MEAN_CALL)
-static const tg_sample mean_samples[] = {WAY_SAMPLES(mean, 0, 0.5, 2),
-                                         SCALAR_SAMPLE(mean, 0, 0.5, 2),
-                                         EMPTY_SAMPLE(mean, TG_NOT_SMOOTH)};
-TG_INFO(mean, "y = sum of x / n", REDUCED_SHAPES, -1, mean_samples)
+#define MEAN(axes, keepdim) tg_mean(t, x[0], axes, keepdim)
+WAYS(mean, plain_mean, MEAN)
+SAMPLES(mean, IN_WAYS(mean, 0.5, 2), OF_SCALAR(mean, 0, 0.5, 2), OF_NOTHING(mean, TG_NOT_SMOOTH))
 
-#define MAX_CALL(axes, keepdim) (tg_max)(t, x[0], axes, keepdim)
-WAYS(max, plain_max, MAX_CALL)
-static const tg_sample max_samples[] = {WAY_SAMPLES(max, 0, -2, 2), SCALAR_SAMPLE(max, 0, -2, 2)};
-TG_INFO(max, "y = the greatest x", REDUCED_SHAPES, -1, max_samples)
+#define MAX(axes, keepdim) tg_max(t, x[0], axes, keepdim)
+WAYS(max, plain_max, MAX)
+SAMPLES(max, IN_WAYS(max, -2, 2), OF_SCALAR(max, 0, -2, 2))
 
-#define MIN_CALL(axes, keepdim) (tg_min)(t, x[0], axes, keepdim)
-WAYS(min, plain_min, MIN_CALL)
-static const tg_sample min_samples[] = {WAY_SAMPLES(min, 0, -2, 2), SCALAR_SAMPLE(min, 0, -2, 2)};
-TG_INFO(min, "y = the smallest x", REDUCED_SHAPES, -1, min_samples)
+#define MIN(axes, keepdim) tg_min(t, x[0], axes, keepdim)
+WAYS(min, plain_min, MIN)
+SAMPLES(min, IN_WAYS(min, -2, 2), OF_SCALAR(min, 0, -2, 2))
 
-#define PROD_CALL(axes, keepdim) (tg_prod)(t, x[0], axes, keepdim)
-WAYS(prod, plain_prod, PROD_CALL)
-static const tg_sample prod_samples[] = {WAY_SAMPLES(prod, 0, 0.8, 1.2),
-                                         SCALAR_SAMPLE(prod, 0, 0.5, 2), EMPTY_SAMPLE(prod, 0)};
-TG_INFO(prod, "y = product of x", REDUCED_SHAPES, -1, prod_samples)
+#define PROD(axes, keepdim) tg_prod(t, x[0], axes, keepdim)
+WAYS(prod, plain_prod, PROD)
+SAMPLES(prod, IN_WAYS(prod, 0.8, 1.2), OF_SCALAR(prod, 0, 0.5, 2), OF_NOTHING(prod, 0))
 
-#define VAR_CALL(axes, keepdim) (tg_var)(t, x[0], axes, 1, keepdim)
-#define BIASED_CALL(axes, keepdim) (tg_var)(t, x[0], axes, 0, keepdim)
-WAYS(var, plain_var, VAR_CALL)
-WAYS(var_biased, plain_var_biased, BIASED_CALL)
-static const tg_sample var_samples[] = {
-    WAY_SAMPLES(var, 0, -2, 2), SCALAR_SAMPLE(var, TG_NOT_SMOOTH, -2, 2),
-    EMPTY_SAMPLE(var, TG_NOT_SMOOTH), WAY_SAMPLES(var_biased, 0, -2, 2),
-    SCALAR_SAMPLE(var_biased, 0, -2, 2)};
-TG_INFO(var, "y = sum of (x - mean)^2 / (n - correction)", REDUCED_SHAPES, -1, var_samples)
+#define VAR(axes, keepdim) tg_var(t, x[0], axes, 1, keepdim)
+#define BIASED(axes, keepdim) tg_var(t, x[0], axes, 0, keepdim)
+WAYS(var, plain_var, VAR)
+WAYS(biased, plain_var_biased, BIASED)
+SAMPLES(var, IN_WAYS(var, -2, 2), OF_SCALAR(var, TG_NOT_SMOOTH, -2, 2),
+        OF_NOTHING(var, TG_NOT_SMOOTH), IN_WAYS(biased, -2, 2), OF_SCALAR(biased, 0, -2, 2))
 
-#define STD_CALL(axes, keepdim) (tg_std)(t, x[0], axes, 1, keepdim)
-WAYS(std, plain_std, STD_CALL)
-static const tg_sample std_samples[] = {WAY_SAMPLES(std, 0, -2, 2),
-                                        SCALAR_SAMPLE(std, TG_NOT_SMOOTH, -2, 2)};
-TG_INFO(std, "y = sqrt(sum of (x - mean)^2 / (n - correction))", REDUCED_SHAPES, -1, std_samples)
+#define STD(axes, keepdim) tg_std(t, x[0], axes, 1, keepdim)
+WAYS(std, plain_std, STD)
+SAMPLES(std, IN_WAYS(std, -2, 2), OF_SCALAR(std, TG_NOT_SMOOTH, -2, 2))
 
-#define NORM_1_CALL(axes, keepdim) (tg_norm)(t, x[0], 1, axes, keepdim)
-#define NORM_2_CALL(axes, keepdim) (tg_norm)(t, x[0], 2, axes, keepdim)
-#define NORM_3_CALL(axes, keepdim) (tg_norm)(t, x[0], 3, axes, keepdim)
-#define NORM_HALF_CALL(axes, keepdim) (tg_norm)(t, x[0], 0.5, axes, keepdim)
-#define NORM_INFINITY_CALL(axes, keepdim) (tg_norm)(t, x[0], INFINITY, axes, keepdim)
-WAYS(norm_2, norm_2, NORM_2_CALL)
-CASE(norm_1_last, 2, norm_1, NORM_1_CALL(TG_AXES(-1), false))
-CASE(norm_3_apart, 5, norm_3, NORM_3_CALL(TG_AXES(0, 2), true))
-CASE(norm_half_last, 2, norm_half, NORM_HALF_CALL(TG_AXES(-1), false))
-CASE(norm_infinity_last, 2, norm_infinity, NORM_INFINITY_CALL(TG_AXES(-1), false))
-static const tg_sample norm_samples[] = {
-    WAY_SAMPLES(norm_2, 0, 0.5, 2),
-    SCALAR_SAMPLE(norm_2, 0, -2, -0.5),
-    EMPTY_SAMPLE(norm_2, 0),
-    CASE_SAMPLE(norm_1_last, "p = 1", 0, -2, -0.5, 2, 4, 9),
-    CASE_SAMPLE(norm_3_apart, "p = 3", 0, 0.5, 2, 3, 3, 2, 4),
-    CASE_SAMPLE(norm_half_last, "p = 1/2", 0, -2, -0.5, 2, 3, 5),
-    CASE_SAMPLE(norm_infinity_last, "p = inf", 0, -2, -0.5, 2, 4, 9),
-};
-TG_INFO(norm, "y = (sum of |x|^p)^(1/p)", REDUCED_SHAPES, -1, norm_samples)
+#define NORM_2(axes, keepdim) tg_norm(t, x[0], 2, axes, keepdim)
+WAYS(norm, norm_2, NORM_2)
+REDUCE(norm_1, 2, norm_1, tg_norm(t, x[0], 1, TG_AXES(-1), false))
+REDUCE(norm_3, 5, norm_3, tg_norm(t, x[0], 3, TG_AXES(0, 2), true))
+REDUCE(norm_half, 2, norm_half, tg_norm(t, x[0], 0.5, TG_AXES(-1), false))
+REDUCE(norm_infinity, 2, norm_infinity, tg_norm(t, x[0], INFINITY, TG_AXES(-1), false))
+SAMPLES(norm, IN_WAYS(norm, 0.5, 2), OF_SCALAR(norm, 0, -2, -0.5), OF_NOTHING(norm, 0),
+        SAMPLE(norm_1, "p = 1", 0, REALS(-2, -0.5, 4, 9)),
+        SAMPLE(norm_3, "p = 3", 0, REALS(0.5, 2, 3, 2, 4)),
+        SAMPLE(norm_half, "p = 1/2", 0, REALS(-2, -0.5, 3, 5)),
+        SAMPLE(norm_infinity, "p = inf", 0, REALS(-2, -0.5, 4, 9)))
 
-#define LOGSUMEXP_CALL(axes, keepdim) (tg_logsumexp)(t, x[0], axes, keepdim)
-WAYS(logsumexp, plain_logsumexp, LOGSUMEXP_CALL)
-static const tg_sample logsumexp_samples[] = {WAY_SAMPLES(logsumexp, 0, -3, 3),
-                                              SCALAR_SAMPLE(logsumexp, 0, -3, 3),
-                                              EMPTY_SAMPLE(logsumexp, TG_NOT_SMOOTH)};
-TG_INFO(logsumexp, "y = ln(sum of e^x)", REDUCED_SHAPES, -1, logsumexp_samples)
+#define LOGSUMEXP(axes, keepdim) tg_logsumexp(t, x[0], axes, keepdim)
+WAYS(logsumexp, plain_logsumexp, LOGSUMEXP)
+SAMPLES(logsumexp, IN_WAYS(logsumexp, -3, 3), OF_SCALAR(logsumexp, 0, -3, 3),
+        OF_NOTHING(logsumexp, TG_NOT_SMOOTH))
 
-#define ALONG_WAYS(name, reduce)                                   \
-    CASE(name##_middle, 2, reduce, (tg_##name)(t, x[0], 1, false)) \
-    CASE(name##_first, 1, reduce, (tg_##name)(t, x[0], 0, true))   \
-    CASE(name##_last, 2, reduce, (tg_##name)(t, x[0], -1, false))  \
-    CASE(name##_only, 1, reduce, (tg_##name)(t, x[0], -1, false))
-#define ALONG_SAMPLES(name)                                              \
-    CASE_SAMPLE(name##_middle, "the middle axis", 0, -2, 2, 3, 3, 4, 5), \
-        CASE_SAMPLE(name##_first, "many columns", 0, -2, 2, 2, 3, 130),  \
-        CASE_SAMPLE(name##_first, "no columns", 0, -2, 2, 2, 3, 0),      \
-        CASE_SAMPLE(name##_last, "long rows", 0, -2, 2, 2, 2, 1030),     \
-        CASE_SAMPLE(name##_only, "one element", 0, -2, 2, 1, 1)
-ALONG_WAYS(argmax, plain_argmax)
-static const tg_sample argmax_samples[] = {ALONG_SAMPLES(argmax)};
-TG_INFO(argmax, "y = the first index of the greatest x", "x with the axis reduced -> i64", 0,
-        argmax_samples)
+#define ALONG(name, reduce)                                                           \
+    REDUCE(name##_middle, 2, reduce, tg_##name(t, x[0], 1, false))                    \
+    REDUCE(name##_first, 1, reduce, tg_##name(t, x[0], 0, true))                      \
+    REDUCE(name##_last, 2, reduce, tg_##name(t, x[0], -1, false))                     \
+    REDUCE(name##_only, 1, reduce, tg_##name(t, x[0], -1, false))                     \
+    SAMPLES(name, SAMPLE(name##_middle, "the middle axis", 0, REALS(-2, 2, 3, 4, 5)), \
+            SAMPLE(name##_first, "many columns", 0, REALS(-2, 2, 3, 130)),            \
+            SAMPLE(name##_first, "no columns", 0, REALS(-2, 2, 3, 0)),                \
+            SAMPLE(name##_last, "long rows", 0, REALS(-2, 2, 2, 1030)),               \
+            SAMPLE(name##_only, "one element", 0, REALS(-2, 2, 1)))
+ALONG(argmax, plain_argmax)
+ALONG(max_along, plain_max)
 
-ALONG_WAYS(max_along, plain_max)
-static const tg_sample max_along_samples[] = {ALONG_SAMPLES(max_along)};
-TG_INFO(max_along, "y = the greatest x, the first of equals", "x with the axis reduced", -1,
-        max_along_samples)
+#endif

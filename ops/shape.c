@@ -5,6 +5,8 @@
 #include "folds.h"
 #include "../graph/base.h"
 
+#ifndef TG_SAMPLES
+
 /* ---------------------------------------------------------- reshape, expand, squeeze, unsqueeze */
 
 /* Puts the size that the others leave in the place of a -1. */
@@ -544,7 +546,19 @@ tg_tensor *tg_stack_at(tg_tape *t, const char *where, int n, tg_tensor *const *x
     return join(t, where, &stack, 1, n, x, axis);
 }
 
-/* ---------------------------------------------------------------- samples */
+KNOWN(reshape, "[...] -> as many elements", -1, ("y = x, its sizes others"))
+KNOWN(permute, "axes reordered", -1, ("y[i, j, k] = x, its axes in another order"))
+KNOWN(transpose, "two axes exchanged", -1, ("y[i, j] = x[j, i]"))
+KNOWN(expand, "broadcast to the shape", -1, ("y = x, repeated"))
+KNOWN(slice, "one axis shortened", -1, ("y[i] = x[start + i step]"))
+KNOWN(flip, "any", -1, ("y[i] = x[n - 1 - i]"))
+KNOWN(squeeze, "an axis of size 1 dropped", -1, ("y = x"))
+KNOWN(unsqueeze, "an axis of size 1 inserted", -1, ("y = x"))
+KNOWN(pad, "before + size + after along each axis", -1, ("y = x, the value around it"))
+KNOWN(concat, "one axis added up", -1, ("y = x[0], x[1], ... along the axis"))
+KNOWN(stack, "n of [...] -> a new axis of size n", -1, ("y[k] = x[k]"))
+
+#else
 
 /* Each element of y from where source(its index, its number) says it stands in x; from a value of 7
  * where that is negative. */
@@ -563,131 +577,84 @@ static void by_index(const tg_array *x, tg_array *y,
 }
 
 /* A way to call an op of one operand, `from` being an expression of at[] and i. */
-#define WAY(id, from, ...)                                                                 \
-    static tg_tensor *record_##id(tg_tape *t, tg_tensor *const *x) { return __VA_ARGS__; } \
-    static int64_t source_##id(const int64_t *at, int64_t i)                               \
-    {                                                                                      \
-        (void)at, (void)i;                                                                 \
-        return from;                                                                       \
-    }                                                                                      \
-    static void expect_##id(const tg_array *x, tg_array *y) { by_index(x, y, source_##id); }
-#define OPERAND(number, ...)                                                                   \
-    {                                                                                          \
-        .type = {.dtype = TG_F64, .shape = {.ndim = number, .dim = {__VA_ARGS__}}}, .low = -2, \
-        .high = 2                                                                              \
-    }
-#define WAY_SAMPLE(id, text, ...)                                                     \
-    {                                                                                 \
-        .label = text, .n_in = 1, .x = {OPERAND(__VA_ARGS__)}, .record = record_##id, \
-        .whole = expect_##id                                                          \
-    }
+#define WAY(id, from, ...)                                   \
+    static int64_t source_##id(const int64_t *at, int64_t i) \
+    {                                                        \
+        (void)at, (void)i;                                   \
+        return from;                                         \
+    }                                                        \
+    CALL(id, __VA_ARGS__)                                    \
+    EXPECT(id, by_index(x, y, source_##id))
+#define ROWS(...) REALS(-2, 2, __VA_ARGS__)
 
-WAY(reshape_matrix, i, (tg_reshape)(t, x[0], TG_SHAPE(3, 4)))
-WAY(reshape_open, i, (tg_reshape)(t, x[0], TG_SHAPE(2, -1, 1)))
-WAY(reshape_scalar, i, (tg_reshape)(t, x[0], TG_SCALAR))
-WAY(reshape_empty, i, (tg_reshape)(t, x[0], TG_SHAPE(0, 5)))
-static const tg_sample reshape_samples[] = {
-    WAY_SAMPLE(reshape_matrix, "a matrix", 2, 2, 6),
-    WAY_SAMPLE(reshape_open, "an open size", 2, 65, 2),
-    WAY_SAMPLE(reshape_scalar, "a scalar", 2, 1, 1),
-    WAY_SAMPLE(reshape_empty, "nothing", 1, 0),
-};
-TG_INFO(reshape, "y = x, its sizes others", "[...] -> as many elements", -1, reshape_samples)
+WAY(reshape_matrix, i, tg_reshape(t, x[0], TG_SHAPE(3, 4)))
+WAY(reshape_open, i, tg_reshape(t, x[0], TG_SHAPE(2, -1, 1)))
+WAY(reshape_scalar, i, tg_reshape(t, x[0], TG_SCALAR))
+WAY(reshape_empty, i, tg_reshape(t, x[0], TG_SHAPE(0, 5)))
+SAMPLES(reshape, SAMPLE(reshape_matrix, "a matrix", 0, ROWS(2, 6)),
+        SAMPLE(reshape_open, "an open size", 0, ROWS(65, 2)),
+        SAMPLE(reshape_scalar, "a scalar", 0, ROWS(1, 1)),
+        SAMPLE(reshape_empty, "nothing", 0, ROWS(0)))
 
-WAY(permute_three, at[1] * 12 + at[2] * 4 + at[0], (tg_permute)(t, x[0], TG_AXES(2, 0, -2)))
-WAY(permute_scalar, 0, (tg_permute)(t, x[0], tg_axes_of(0, NULL)))
-WAY(permute_same, i, (tg_permute)(t, x[0], TG_AXES(0, 1)))
-static const tg_sample permute_samples[] = {
-    WAY_SAMPLE(permute_three, "three axes", 3, 2, 3, 4),
-    WAY_SAMPLE(permute_three, "nothing", 3, 2, 0, 4),
-    WAY_SAMPLE(permute_scalar, "a scalar", 0, 0),
-    WAY_SAMPLE(permute_same, "the order there is", 2, 65, 3),
-};
-TG_INFO(permute, "y[i, j, k] = x, its axes in another order", "axes reordered", -1, permute_samples)
+WAY(permute_three, at[1] * 12 + at[2] * 4 + at[0], tg_permute(t, x[0], TG_AXES(2, 0, -2)))
+WAY(permute_scalar, 0, tg_permute(t, x[0], tg_axes_of(0, NULL)))
+WAY(permute_same, i, tg_permute(t, x[0], TG_AXES(0, 1)))
+SAMPLES(permute, SAMPLE(permute_three, "three axes", 0, ROWS(2, 3, 4)),
+        SAMPLE(permute_three, "nothing", 0, ROWS(2, 0, 4)),
+        SAMPLE(permute_scalar, "a scalar", 0, REAL(-2, 2)),
+        SAMPLE(permute_same, "the order there is", 0, ROWS(65, 3)))
 
-WAY(transpose_outer, at[2] * 12 + at[1] * 4 + at[0], (tg_transpose)(t, x[0], 0, -1))
-WAY(transpose_same, i, (tg_transpose)(t, x[0], 0, 0))
-static const tg_sample transpose_samples[] = {
-    WAY_SAMPLE(transpose_outer, "first and last axis", 3, 2, 3, 4),
-    WAY_SAMPLE(transpose_same, "an axis with itself", 1, 65),
-};
-TG_INFO(transpose, "y[i, j] = x[j, i]", "two axes exchanged", -1, transpose_samples)
+WAY(transpose_outer, at[2] * 12 + at[1] * 4 + at[0], tg_transpose(t, x[0], 0, -1))
+WAY(transpose_same, i, tg_transpose(t, x[0], 0, 0))
+SAMPLES(transpose, SAMPLE(transpose_outer, "first and last axis", 0, ROWS(2, 3, 4)),
+        SAMPLE(transpose_same, "an axis with itself", 0, ROWS(65)))
 
-WAY(expand_middle, at[1], (tg_expand)(t, x[0], TG_SHAPE(2, 3, 65)))
-WAY(expand_scalar, 0, (tg_expand)(t, x[0], TG_SHAPE(5)))
-WAY(expand_to_nothing, 0, (tg_expand)(t, x[0], TG_SHAPE(3, 0)))
-static const tg_sample expand_samples[] = {
-    WAY_SAMPLE(expand_middle, "before and behind", 2, 3, 1),
-    WAY_SAMPLE(expand_scalar, "a scalar", 0, 0),
-    WAY_SAMPLE(expand_to_nothing, "to nothing", 1, 1),
-};
-TG_INFO(expand, "y = x, repeated", "broadcast to the shape", -1, expand_samples)
+WAY(expand_middle, at[1], tg_expand(t, x[0], TG_SHAPE(2, 3, 65)))
+WAY(expand_scalar, 0, tg_expand(t, x[0], TG_SHAPE(5)))
+WAY(expand_to_nothing, 0, tg_expand(t, x[0], TG_SHAPE(3, 0)))
+SAMPLES(expand, SAMPLE(expand_middle, "before and behind", 0, ROWS(3, 1)),
+        SAMPLE(expand_scalar, "a scalar", 0, REAL(-2, 2)),
+        SAMPLE(expand_to_nothing, "to nothing", 0, ROWS(1)))
 
-WAY(slice_steps, at[0] * 7 + 1 + 2 * at[1], (tg_slice)(t, x[0], 1, 1, 6, 2))
-WAY(slice_from_end, 7 * (at[0] + 3) + at[1], (tg_slice)(t, x[0], 0, -2, TG_END, 1))
-WAY(slice_clipped, i, (tg_slice)(t, x[0], -1, -100, 100, 1))
-WAY(slice_nothing, 0, (tg_slice)(t, x[0], 0, 3, 3, 1))
-WAY(slice_rows, at[0] * 10, (tg_slice)(t, x[0], 0, 0, TG_END, 10))
-static const tg_sample slice_samples[] = {
-    WAY_SAMPLE(slice_steps, "with a step", 2, 5, 7),
-    WAY_SAMPLE(slice_from_end, "from the end", 2, 5, 7),
-    WAY_SAMPLE(slice_clipped, "clipped", 1, 65),
-    WAY_SAMPLE(slice_nothing, "nothing", 1, 5),
-    WAY_SAMPLE(slice_rows, "a long step", 1, 1025),
-};
-TG_INFO(slice, "y[i] = x[start + i step]", "one axis shortened", -1, slice_samples)
+WAY(slice_steps, at[0] * 7 + 1 + 2 * at[1], tg_slice(t, x[0], 1, 1, 6, 2))
+WAY(slice_from_end, 7 * (at[0] + 3) + at[1], tg_slice(t, x[0], 0, -2, TG_END, 1))
+WAY(slice_clipped, i, tg_slice(t, x[0], -1, -100, 100, 1))
+WAY(slice_nothing, 0, tg_slice(t, x[0], 0, 3, 3, 1))
+WAY(slice_rows, at[0] * 10, tg_slice(t, x[0], 0, 0, TG_END, 10))
+SAMPLES(slice, SAMPLE(slice_steps, "with a step", 0, ROWS(5, 7)),
+        SAMPLE(slice_from_end, "from the end", 0, ROWS(5, 7)),
+        SAMPLE(slice_clipped, "clipped", 0, ROWS(65)), SAMPLE(slice_nothing, "nothing", 0, ROWS(5)),
+        SAMPLE(slice_rows, "a long step", 0, ROWS(1025)))
 
-WAY(flip_rows, (2 - at[0]) * 4 + at[1], (tg_flip)(t, x[0], TG_AXES(0)))
-WAY(flip_all, 129 - i, (tg_flip)(t, x[0], TG_ALL_AXES))
-WAY(flip_scalar, 0, (tg_flip)(t, x[0], TG_ALL_AXES))
-static const tg_sample flip_samples[] = {
-    WAY_SAMPLE(flip_rows, "rows", 2, 3, 4),
-    WAY_SAMPLE(flip_all, "all axes", 2, 65, 2),
-    WAY_SAMPLE(flip_scalar, "a scalar", 0, 0),
-    WAY_SAMPLE(flip_scalar, "nothing", 2, 0, 3),
-};
-TG_INFO(flip, "y[i] = x[n - 1 - i]", "any", -1, flip_samples)
+WAY(flip_rows, (2 - at[0]) * 4 + at[1], tg_flip(t, x[0], TG_AXES(0)))
+WAY(flip_all, 129 - i, tg_flip(t, x[0], TG_ALL_AXES))
+WAY(flip_scalar, 0, tg_flip(t, x[0], TG_ALL_AXES))
+SAMPLES(flip, SAMPLE(flip_rows, "rows", 0, ROWS(3, 4)),
+        SAMPLE(flip_all, "all axes", 0, ROWS(65, 2)),
+        SAMPLE(flip_scalar, "a scalar", 0, REAL(-2, 2)),
+        SAMPLE(flip_scalar, "nothing", 0, ROWS(0, 3)))
 
-WAY(squeeze_middle, i, (tg_squeeze)(t, x[0], -2))
-WAY(squeeze_only, 0, (tg_squeeze)(t, x[0], 0))
-static const tg_sample squeeze_samples[] = {
-    WAY_SAMPLE(squeeze_middle, "the middle axis", 3, 3, 1, 4),
-    WAY_SAMPLE(squeeze_only, "to a scalar", 1, 1),
-};
-TG_INFO(squeeze, "y = x", "an axis of size 1 dropped", -1, squeeze_samples)
+WAY(squeeze_middle, i, tg_squeeze(t, x[0], -2))
+WAY(squeeze_only, 0, tg_squeeze(t, x[0], 0))
+SAMPLES(squeeze, SAMPLE(squeeze_middle, "the middle axis", 0, ROWS(3, 1, 4)),
+        SAMPLE(squeeze_only, "to a scalar", 0, ROWS(1)))
 
-WAY(unsqueeze_first, i, (tg_unsqueeze)(t, x[0], 0))
-WAY(unsqueeze_last, i, (tg_unsqueeze)(t, x[0], -1))
-static const tg_sample unsqueeze_samples[] = {
-    WAY_SAMPLE(unsqueeze_first, "in front", 2, 3, 4),
-    WAY_SAMPLE(unsqueeze_last, "at the end", 2, 3, 4),
-    WAY_SAMPLE(unsqueeze_last, "of a scalar", 0, 0),
-};
-TG_INFO(unsqueeze, "y = x", "an axis of size 1 inserted", -1, unsqueeze_samples)
+WAY(unsqueeze_first, i, tg_unsqueeze(t, x[0], 0))
+WAY(unsqueeze_last, i, tg_unsqueeze(t, x[0], -1))
+SAMPLES(unsqueeze, SAMPLE(unsqueeze_first, "in front", 0, ROWS(3, 4)),
+        SAMPLE(unsqueeze_last, "at the end", 0, ROWS(3, 4)),
+        SAMPLE(unsqueeze_last, "of a scalar", 0, REAL(-2, 2)))
 
-#define BEFORE      \
-    (tg_shape)      \
-    {               \
-        2, { 1, 0 } \
-    }
-#define AFTER       \
-    (tg_shape)      \
-    {               \
-        2, { 0, 2 } \
-    }
 WAY(pad_corner, at[0]<1 || at[1]> 2 ? -1 : (at[0] - 1) * 3 + at[1],
-    (tg_pad)(t, x[0], BEFORE, AFTER, 7))
+    tg_pad(t, x[0], TG_SHAPE(1, 0), TG_SHAPE(0, 2), 7))
 WAY(pad_nothing, at[0]<3 || at[0]> 3 + 64 ? -1 : at[0] - 3,
-    (tg_pad)(t, x[0], TG_SHAPE(3), TG_SHAPE(1), 7))
-WAY(pad_empty, -1, (tg_pad)(t, x[0], TG_SHAPE(3), TG_SHAPE(1), 7))
-WAY(pad_scalar, 0, (tg_pad)(t, x[0], TG_SCALAR, TG_SCALAR, 7))
-static const tg_sample pad_samples[] = {
-    WAY_SAMPLE(pad_corner, "a corner", 2, 2, 3),
-    WAY_SAMPLE(pad_nothing, "a vector", 1, 65),
-    WAY_SAMPLE(pad_empty, "around nothing", 1, 0),
-    WAY_SAMPLE(pad_scalar, "a scalar", 0, 0),
-};
-TG_INFO(pad, "y = x, the value around it", "before + size + after along each axis", -1, pad_samples)
+    tg_pad(t, x[0], TG_SHAPE(3), TG_SHAPE(1), 7))
+WAY(pad_empty, -1, tg_pad(t, x[0], TG_SHAPE(3), TG_SHAPE(1), 7))
+WAY(pad_scalar, 0, tg_pad(t, x[0], TG_SCALAR, TG_SCALAR, 7))
+SAMPLES(pad, SAMPLE(pad_corner, "a corner", 0, ROWS(2, 3)),
+        SAMPLE(pad_nothing, "a vector", 0, ROWS(65)),
+        SAMPLE(pad_empty, "around nothing", 0, ROWS(0)),
+        SAMPLE(pad_scalar, "a scalar", 0, REAL(-2, 2)))
 
 /* Operands of equal outer and inner sizes next to each other, step[k] elements of each at a
  * time. */
@@ -701,42 +668,27 @@ static void expect_joined(const tg_array *x, tg_array *y, int n, const int64_t *
                 ((double *)y->data)[i++] = ((const double *)x[k].data)[done[k]++];
 }
 
-#define JOIN(id, n, axis, call, ...)                               \
-    static tg_tensor *record_##id(tg_tape *t, tg_tensor *const *x) \
-    {                                                              \
-        return (call)(t, n, x, axis);                              \
-    }                                                              \
-    static void expect_##id(const tg_array *x, tg_array *y)        \
-    {                                                              \
-        expect_joined(x, y, n, (const int64_t[]){__VA_ARGS__});    \
-    }
-#define JOIN_SAMPLE(id, text, n, ...)                                                             \
-    {                                                                                             \
-        .label = text, .n_in = n, .x = {__VA_ARGS__}, .record = record_##id, .whole = expect_##id \
-    }
+#define JOIN(id, n, axis, call, ...) \
+    CALL(id, call(t, n, x, axis))    \
+    EXPECT(id, expect_joined(x, y, n, (const int64_t[]){__VA_ARGS__}))
 
 JOIN(concat_columns, 3, -1, tg_concat, 3, 1, 70)
 JOIN(concat_rows, 4, 0, tg_concat, 195, 0, 6, 3)
 JOIN(concat_one, 1, 1, tg_concat, 1)
 JOIN(concat_nothing, 2, 0, tg_concat, 0, 0)
-static const tg_sample concat_samples[] = {
-    JOIN_SAMPLE(concat_columns, "columns", 3, OPERAND(2, 2, 3), OPERAND(2, 2, 1),
-                OPERAND(2, 2, 70)),
-    JOIN_SAMPLE(concat_rows, "rows, one operand empty", 4, OPERAND(2, 65, 3), OPERAND(2, 0, 3),
-                OPERAND(2, 2, 3), OPERAND(2, 1, 3)),
-    JOIN_SAMPLE(concat_one, "one operand", 1, OPERAND(2, 3, 4)),
-    JOIN_SAMPLE(concat_nothing, "nothing", 2, OPERAND(2, 2, 0), OPERAND(2, 3, 0)),
-};
-TG_INFO(concat, "y = x[0], x[1], ... along the axis", "one axis added up", -1, concat_samples)
+SAMPLES(concat, SAMPLE(concat_columns, "columns", 0, ROWS(2, 3), ROWS(2, 1), ROWS(2, 70)),
+        SAMPLE(concat_rows, "rows, one operand empty", 0, ROWS(65, 3), ROWS(0, 3), ROWS(2, 3),
+               ROWS(1, 3)),
+        SAMPLE(concat_one, "one operand", 0, ROWS(3, 4)),
+        SAMPLE(concat_nothing, "nothing", 0, ROWS(2, 0), ROWS(3, 0)))
 
 JOIN(stack_first, 2, 0, tg_stack, 12, 12)
 JOIN(stack_middle, 3, 1, tg_stack, 4, 4, 4)
 JOIN(stack_last, 2, -1, tg_stack, 1, 1)
-static const tg_sample stack_samples[] = {
-    JOIN_SAMPLE(stack_first, "in front", 2, OPERAND(2, 3, 4), OPERAND(2, 3, 4)),
-    JOIN_SAMPLE(stack_middle, "between", 3, OPERAND(2, 3, 4), OPERAND(2, 3, 4), OPERAND(2, 3, 4)),
-    JOIN_SAMPLE(stack_last, "at the end", 2, OPERAND(1, 65), OPERAND(1, 65)),
-    JOIN_SAMPLE(stack_last, "scalars", 2, OPERAND(0, 0), OPERAND(0, 0)),
-    JOIN_SAMPLE(stack_last, "nothing", 2, OPERAND(2, 3, 0), OPERAND(2, 3, 0)),
-};
-TG_INFO(stack, "y[k] = x[k]", "n of [...] -> a new axis of size n", -1, stack_samples)
+SAMPLES(stack, SAMPLE(stack_first, "in front", 0, ROWS(3, 4), ROWS(3, 4)),
+        SAMPLE(stack_middle, "between", 0, ROWS(3, 4), ROWS(3, 4), ROWS(3, 4)),
+        SAMPLE(stack_last, "at the end", 0, ROWS(65), ROWS(65)),
+        SAMPLE(stack_last, "scalars", 0, REAL(-2, 2), REAL(-2, 2)),
+        SAMPLE(stack_last, "nothing", 0, ROWS(3, 0), ROWS(3, 0)))
+
+#endif

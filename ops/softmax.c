@@ -4,6 +4,8 @@
 #include "../graph/base.h"
 #include "rows.h"
 
+#ifndef TG_SAMPLES
+
 /* ---------------------------------------------------------------- rows */
 
 enum { MOST = TG_FOLD_MOST };
@@ -253,7 +255,10 @@ tg_tensor *tg_log_softmax_at(tg_tape *t, const char *where, tg_tensor *x, int ax
     return along(t, where, &log_softmax, x, axis);
 }
 
-/* ---------------------------------------------------------------- samples */
+KNOWN(softmax, "any", -1, ("y = e^x / sum of e^x"))
+KNOWN(log_softmax, "any", -1, ("y = x - ln(sum of e^x)"))
+
+#else
 
 /* By definition, along axis k of x. */
 static void along_axis(const tg_array *x, tg_array *y, int k, bool logarithm)
@@ -271,39 +276,23 @@ static void along_axis(const tg_array *x, tg_array *y, int k, bool logarithm)
     }
 }
 
-#define ALONG(name, id, number, axis, logarithm)                            \
-    static tg_tensor *record_##name##_##id(tg_tape *t, tg_tensor *const *x) \
-    {                                                                       \
-        return (tg_##name)(t, x[0], axis);                                  \
-    }                                                                       \
-    static void expect_##name##_##id(const tg_array *x, tg_array *y)        \
-    {                                                                       \
-        along_axis(x, y, number, logarithm);                                \
-    }
-#define ALONG_SAMPLE(name, id, text, number, ...)                                                \
-    {                                                                                            \
-        .label = text, .n_in = 1, .record = record_##name##_##id, .whole = expect_##name##_##id, \
-        .x = {                                                                                   \
-            {.type = {.dtype = TG_F64, .shape = {.ndim = number, .dim = {__VA_ARGS__}}},         \
-             .low = -3,                                                                          \
-             .high = 3}                                                                          \
-        }                                                                                        \
-    }
-#define WAYS(name, logarithm)                                      \
-    ALONG(name, first, 0, 0, logarithm)                            \
-    ALONG(name, middle, 1, 1, logarithm)                           \
-    ALONG(name, last, 1, -1, logarithm)                            \
-    static const tg_sample name##_samples[] = {                    \
-        ALONG_SAMPLE(name, last, "rows", 2, 3, 5),                 \
-        ALONG_SAMPLE(name, last, "long rows", 2, 2, 1030),         \
-        ALONG_SAMPLE(name, last, "rows of one", 2, 4, 1),          \
-        ALONG_SAMPLE(name, last, "no rows", 2, 0, 3),              \
-        ALONG_SAMPLE(name, last, "empty rows", 2, 3, 0),           \
-        ALONG_SAMPLE(name, first, "columns", 2, 65, 3),            \
-        ALONG_SAMPLE(name, first, "a vector", 1, 7),               \
-        ALONG_SAMPLE(name, middle, "the middle axis", 3, 2, 5, 3), \
-    };
-WAYS(softmax, false)
-WAYS(log_softmax, true)
-TG_INFO(softmax, "y = e^x / sum of e^x", "any", -1, softmax_samples)
-TG_INFO(log_softmax, "y = x - ln(sum of e^x)", "any", -1, log_softmax_samples)
+#define ROWS(...) REALS(-3, 3, __VA_ARGS__)
+#define ALONG(name, logarithm)                                  \
+    CALL(name##_first, tg_##name(t, x[0], 0))                   \
+    EXPECT(name##_first, along_axis(x, y, 0, logarithm))        \
+    CALL(name##_middle, tg_##name(t, x[0], 1))                  \
+    EXPECT(name##_middle, along_axis(x, y, 1, logarithm))       \
+    CALL(name##_last, tg_##name(t, x[0], -1))                   \
+    EXPECT(name##_last, along_axis(x, y, 1, logarithm))         \
+    SAMPLES(name, SAMPLE(name##_last, "rows", 0, ROWS(3, 5)),   \
+            SAMPLE(name##_last, "long rows", 0, ROWS(2, 1030)), \
+            SAMPLE(name##_last, "rows of one", 0, ROWS(4, 1)),  \
+            SAMPLE(name##_last, "no rows", 0, ROWS(0, 3)),      \
+            SAMPLE(name##_last, "empty rows", 0, ROWS(3, 0)),   \
+            SAMPLE(name##_first, "columns", 0, ROWS(65, 3)),    \
+            SAMPLE(name##_first, "a vector", 0, ROWS(7)),       \
+            SAMPLE(name##_middle, "the middle axis", 0, ROWS(2, 5, 3)))
+ALONG(softmax, false)
+ALONG(log_softmax, true)
+
+#endif

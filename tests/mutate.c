@@ -27,6 +27,7 @@
 #include "../graph/base.h"
 #include "../graph/mutate.h"
 #include "../graph/tape.h"
+#include "../ops/samples.h"
 
 enum { MOST_INPUTS = 4, MOST_SITES = 1024, MOST_CHECKS = 4096 };
 
@@ -378,13 +379,13 @@ static bool holds(check *c, char *why, size_t size)
 }
 
 /* With the numbers that test_ops.c draws for the k-th sample. */
-static void add_check(const tg_op_info *op, int number, level l, const tg_shape *shape)
+static void add_check(const tg_samples *of, int number, level l, const tg_shape *shape)
 {
     if (n_checks == MOST_CHECKS) exit(2);
     check *c = &checks[n_checks++];
     uint64_t state = (uint64_t)number;
-    const tg_sample *s = op ? &op->samples[number] : NULL;
-    *c = (check){.op = op, .sample = s, .level = l};
+    const tg_sample *s = of ? &of->sample[number] : NULL;
+    *c = (check){.op = of ? of->op : NULL, .sample = s, .level = l};
     for (int k = 0; s && k < s->n_in; k++) {
         c->type[k] = s->x[k].type;
         if (shape) c->type[k].shape = shape[k];
@@ -406,14 +407,14 @@ static void find_checks(void)
     static const tg_shape alike[MOST_INPUTS] = {{1, {5}}, {1, {5}}, {1, {5}}, {1, {5}}},
                           broadcast[MOST_INPUTS] = {{2, {3, 1}}, {1, {2}}, {0, {0}}, {1, {1}}};
     int n;
-    const tg_op_info *const *list = tg_ops_list(&n);
+    const tg_samples *const *list = tg_samples_list(&n);
     add_check(NULL, 0, ITSELF, NULL);
     for (int i = 0; i < n; i++)
-        for (int k = 0; k < list[i]->n_samples; k++) {
-            const tg_sample *s = &list[i]->samples[k];
-            if (list[i]->order == 0 || s->flags & TG_NOT_SMOOTH) continue;
+        for (int k = 0; k < list[i]->n; k++) {
+            const tg_sample *s = &list[i]->sample[k];
+            if (list[i]->op->order == 0 || s->flags & TG_NOT_SMOOTH) continue;
             for (level l = ITSELF; l < LEVELS; l++) {
-                if (once(list[i], s) && l != ITSELF && l != NARROW) continue;
+                if (once(list[i]->op, s) && l != ITSELF && l != NARROW) continue;
                 if (!(s->flags & TG_ANY_SHAPE)) {
                     add_check(list[i], k, l, NULL);
                     continue;

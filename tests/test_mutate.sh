@@ -10,7 +10,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 "$tool" rules | sort -u >"$scratch/reached"
-nm "$tool" | awk '$3 == "main" || $3 ~ /vjp$/ { print $1, $3 }' >"$scratch/symbols"
+nm "$tool" | awk '$3 == "main" || $3 ~ /vjp/ { print $1, $3 }' >"$scratch/symbols"
 main=$(awk '$2 == "main" { print $1 }' "$scratch/symbols")
 while read -r address name; do
     [ "$name" = main ] || echo "$((0x$address - 0x$main)) $name"

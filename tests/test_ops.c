@@ -9,6 +9,8 @@
 #include <string.h>
 #include <tapegrad/ops.h>
 
+#include "../ops/samples.h"
+
 enum { MOST = 4 };
 
 /* ---------------------------------------------------------------- the shape matrix */
@@ -174,11 +176,11 @@ static double element_of(tg_dtype dtype, const void *data, int64_t i)
     }
 }
 
-static const char *name_of(const tg_op_info *op, const sampled *c)
+static const char *name_of(const tg_samples *of, const sampled *c)
 {
     static char text[512];
-    int n =
-        snprintf(text, sizeof text, "%s (%s)", op->name, c->sample->label ? c->sample->label : "");
+    int n = snprintf(text, sizeof text, "%s (%s)", of->op->name,
+                     c->sample->label ? c->sample->label : "");
     for (int k = 0; k < c->sample->n_in; k++)
         n += snprintf(text + n, sizeof text - (size_t)n, " %s %s%s", view_name[c->view[k]],
                       tg_dtype_name(c->type[k].dtype), tg_shape_text(c->type[k].shape).text);
@@ -186,19 +188,19 @@ static const char *name_of(const tg_op_info *op, const sampled *c)
 }
 
 /* Each sample with each shape of its matrix. */
-typedef void (*visitor)(const tg_op_info *op, const tg_sample *s, const shapes *shape);
-static void each_case(const tg_op_info *op, visitor visit)
+typedef void (*visitor)(const tg_samples *of, const tg_sample *s, const shapes *shape);
+static void each_case(const tg_samples *of, visitor visit)
 {
-    for (int i = 0; i < op->n_samples; i++) {
-        const tg_sample *s = &op->samples[i];
+    for (int i = 0; i < of->n; i++) {
+        const tg_sample *s = &of->sample[i];
         state = (uint64_t)i;
         if (!(s->flags & TG_ANY_SHAPE)) {
-            visit(op, s, NULL);
+            visit(of, s, NULL);
             continue;
         }
         shapes matrix[32];
         const int n = shape_matrix(s->n_in, matrix);
-        for (int k = 0; k < n; k++) visit(op, s, &matrix[k]);
+        for (int k = 0; k < n; k++) visit(of, s, &matrix[k]);
     }
 }
 
@@ -208,16 +210,16 @@ static int numbers[256];
     ParameterizedTestParameters(ops, name)                                            \
     {                                                                                 \
         int n;                                                                        \
-        tg_ops_list(&n);                                                              \
+        tg_samples_list(&n);                                                          \
         for (int i = 0; i < n; i++) numbers[i] = i;                                   \
         return (struct criterion_test_params){sizeof(int), numbers, (size_t)n, NULL}; \
     }                                                                                 \
     ParameterizedTest(int *number, ops, name)
 
-static const tg_op_info *op_of(const int *number)
+static const tg_samples *op_of(const int *number)
 {
     int n;
-    return tg_ops_list(&n)[*number];
+    return tg_samples_list(&n)[*number];
 }
 
 /* ---------------------------------------------------------------- values */
@@ -275,7 +277,7 @@ static double allowed(const sampled *c, tg_dtype dtype, double expected, double 
 
 static tg_isa isa;
 
-static void check_values(const tg_op_info *op, sampled *c)
+static void check_values(const tg_samples *of, sampled *c)
 {
     const tg_tape_options o = {.size = sizeof o, .isa = isa, .evaluation = true};
     tg_tape *t = tg_tape_new(&o);
@@ -283,7 +285,7 @@ static void check_values(const tg_op_info *op, sampled *c)
     for (int k = 0; k < c->sample->n_in; k++) x[k] = viewed(t, input(t, c, k), c->view[k]);
     tg_tensor *y = c->sample->record(t, x);
     const void *data = tg_data(t, y);
-    cr_expect_eq(tg_tape_status(t), TG_OK, "%s: %s", name_of(op, c), tg_tape_message(t));
+    cr_expect_eq(tg_tape_status(t), TG_OK, "%s: %s", name_of(of, c), tg_tape_message(t));
     if (data) {
         const tg_shape shape = tg_tensor_shape(y);
         const int64_t count = tg_shape_count(shape);
@@ -296,7 +298,7 @@ static void check_values(const tg_op_info *op, sampled *c)
             if (isnan(is) && isnan(expected[i])) continue;
             if (is == expected[i] || error <= allowed(c, tg_tensor_dtype(y), expected[i], size[i]))
                 continue;
-            cr_expect(false, "%s, build %d, element %lld: %.17g instead of %.17g", name_of(op, c),
+            cr_expect(false, "%s, build %d, element %lld: %.17g instead of %.17g", name_of(of, c),
                       (int)isa, (long long)i, is, expected[i]);
             break;
         }
@@ -306,14 +308,14 @@ static void check_values(const tg_op_info *op, sampled *c)
     tg_tape_free(t);
 }
 
-static void visit_values(const tg_op_info *op, const tg_sample *s, const shapes *shape)
+static void visit_values(const tg_samples *of, const tg_sample *s, const shapes *shape)
 {
     for (tg_dtype dtype = TG_F32; dtype <= TG_F64; dtype++) {
         sampled c;
         draw(&c, s, dtype, shape);
         for (isa = TG_ISA_BASE; isa <= TG_ISA_AVX512; isa++) {
             present_all(&c, PLAIN);
-            check_values(op, &c);
+            check_values(of, &c);
         }
         isa = TG_ISA_AUTO;
         for (int k = 0; k < s->n_in; k++)
@@ -321,7 +323,7 @@ static void visit_values(const tg_op_info *op, const tg_sample *s, const shapes 
                 if (!has_view(c.type[k].shape, v)) continue;
                 present_all(&c, PLAIN);
                 present(&c, k, v);
-                check_values(op, &c);
+                check_values(of, &c);
             }
         release(&c);
     }
@@ -355,7 +357,7 @@ static tg_tensor *call_gradient(tg_tape *t, tg_tensor *const *floats, int n, voi
     return gx ? gx : x;
 }
 
-static void check_derivatives(const tg_op_info *op, sampled *c)
+static void check_derivatives(const tg_samples *of, sampled *c)
 {
     tg_check_input in[MOST];
     int n = 0;
@@ -368,22 +370,22 @@ static void check_derivatives(const tg_op_info *op, sampled *c)
                                     .full_jacobian = 256,
                                     .directions = 3,
                                     .first_order_only =
-                                        op->order == 1 || c->sample->flags & TG_FIRST_ORDER};
+                                        of->op->order == 1 || c->sample->flags & TG_FIRST_ORDER};
     tg_gradcheck_report r;
-    cr_expect_eq(tg_gradcheck(call_sample, n, in, NULL, c, &o, &r), TG_OK, "%s: %s", name_of(op, c),
+    cr_expect_eq(tg_gradcheck(call_sample, n, in, NULL, c, &o, &r), TG_OK, "%s: %s", name_of(of, c),
                  r.message);
-    cr_expect(n > 0, "%s has nothing to differentiate", name_of(op, c));
+    cr_expect(n > 0, "%s has nothing to differentiate", name_of(of, c));
     int64_t count = 0;
     for (int k = 0; k < n; k++) count += tg_shape_count(in[k].shape);
     if (o.first_order_only || count > 24 || c->view[0] != PLAIN) return;
     for (c->by = 0; c->by < n; c->by++)
         cr_expect_eq(tg_gradcheck(call_gradient, n, in, NULL, c, &o, &r), TG_OK,
-                     "the gradient of %s: %s", name_of(op, c), r.message);
+                     "the gradient of %s: %s", name_of(of, c), r.message);
 }
 
-static void visit_derivatives(const tg_op_info *op, const tg_sample *s, const shapes *shape)
+static void visit_derivatives(const tg_samples *of, const tg_sample *s, const shapes *shape)
 {
-    if (op->order == 0 || s->flags & TG_NOT_SMOOTH) return;
+    if (of->op->order == 0 || s->flags & TG_NOT_SMOOTH) return;
     sampled c;
     draw(&c, s, TG_F64, shape);
     for (view v = PLAIN; v < VIEWS; v++) {
@@ -391,7 +393,7 @@ static void visit_derivatives(const tg_op_info *op, const tg_sample *s, const sh
         for (int k = 0; k < s->n_in; k++) any |= v != PLAIN && has_view(c.type[k].shape, v);
         if (!any) continue;
         present_all(&c, v);
-        check_derivatives(op, &c);
+        check_derivatives(of, &c);
     }
     release(&c);
 }
@@ -401,27 +403,27 @@ EACH_OP(derivatives_equal_differences) { each_case(op_of(number), visit_derivati
 Test(ops, every_differentiable_op_has_a_derivative_checked)
 {
     int n;
-    const tg_op_info *const *list = tg_ops_list(&n);
+    const tg_samples *const *list = tg_samples_list(&n);
     cr_assert(n > 80);
     for (int i = 0; i < n; i++) {
         int checked = 0, second = 0;
-        for (int k = 0; k < list[i]->n_samples; k++) {
-            const tg_sample *s = &list[i]->samples[k];
+        for (int k = 0; k < list[i]->n; k++) {
+            const tg_sample *s = &list[i]->sample[k];
             cr_expect(s->record &&
                           (s->flags & TG_ANY_SHAPE ? s->element != NULL : s->whole != NULL),
-                      "%s, sample %d: no reference", list[i]->name, k);
+                      "%s, sample %d: no reference", list[i]->op->name, k);
             cr_expect(s->n_in >= 0 && s->n_in <= MOST);
             if (s->flags & TG_NOT_SMOOTH) continue;
             checked++;
             second += !(s->flags & TG_FIRST_ORDER);
         }
-        cr_expect(list[i]->n_samples > 0, "%s has no sample", list[i]->name);
-        cr_expect(list[i]->order == 0 || checked > 0,
-                  "%s has no sample whose derivative is checked", list[i]->name);
-        cr_expect(list[i]->order == 0 || list[i]->order == 1 || second > 0,
-                  "%s: the second derivative is never checked", list[i]->name);
-        cr_expect(list[i]->name && list[i]->formula && list[i]->shapes && *list[i]->formula &&
-                  *list[i]->shapes);
+        cr_expect(list[i]->n > 0, "%s has no sample", list[i]->op->name);
+        cr_expect(list[i]->op->order == 0 || checked > 0,
+                  "%s has no sample whose derivative is checked", list[i]->op->name);
+        cr_expect(list[i]->op->order == 0 || list[i]->op->order == 1 || second > 0,
+                  "%s: the second derivative is never checked", list[i]->op->name);
+        cr_expect(list[i]->op->name && list[i]->op->formula && list[i]->op->shapes &&
+                  *list[i]->op->formula && *list[i]->op->shapes);
     }
 }
 
@@ -442,7 +444,7 @@ static void append(bits *b, tg_tape *t, tg_tensor *x)
 }
 
 /* Values, gradients, and a gradient of a gradient, evaluated together. */
-static bits run(tg_tape *t, const tg_op_info *op, const sampled *c)
+static bits run(tg_tape *t, const tg_samples *of, const sampled *c)
 {
     tg_tensor *leaf[MOST], *x[MOST] = {NULL}, *floats[MOST], *gx[MOST], *ask[2 * MOST + 1];
     int n = 0, asked = 0;
@@ -454,25 +456,25 @@ static bits run(tg_tape *t, const tg_op_info *op, const sampled *c)
     }
     tg_tensor *y = c->sample->record(t, x);
     ask[asked++] = y;
-    if (op->order != 0 && n > 0 && is_float(tg_tensor_dtype(y))) {
+    if (of->op->order != 0 && n > 0 && is_float(tg_tensor_dtype(y))) {
         tg_tensor *seed = tg_sin(t, tg_offset(t, y, 1));
         tg_grad(t, y, seed, n, floats, gx, true);
         for (int k = 0; k < n; k++) {
             if (!gx[k]) continue;
             ask[asked++] = gx[k];
             tg_tensor *g2[MOST];
-            if (op->order == 1 || c->sample->flags & TG_FIRST_ORDER) continue;
+            if (of->op->order == 1 || c->sample->flags & TG_FIRST_ORDER) continue;
             tg_grad(t, gx[k], tg_cos(t, gx[k]), 1, &floats[k], g2, true);
             if (g2[0]) ask[asked++] = g2[0];
         }
     }
     tg_eval(t, asked, ask);
-    cr_expect_eq(tg_tape_status(t), TG_OK, "%s: %s", name_of(op, c), tg_tape_message(t));
+    cr_expect_eq(tg_tape_status(t), TG_OK, "%s: %s", name_of(of, c), tg_tape_message(t));
     for (int k = 0; k < asked; k++) append(&b, t, ask[k]);
     return b;
 }
 
-static void check_bits(const tg_op_info *op, const tg_sample *s, tg_dtype dtype,
+static void check_bits(const tg_samples *of, const tg_sample *s, tg_dtype dtype,
                        const shapes *shape, view v)
 {
     static const int threads[] = {1, 1, 2, 3, 8};
@@ -481,36 +483,36 @@ static void check_bits(const tg_op_info *op, const tg_sample *s, tg_dtype dtype,
     draw(&c, s, dtype, shape);
     present_all(&c, v);
     tg_tape *t = tg_tape_new(&one);
-    const bits want = run(t, op, &c);
+    const bits want = run(t, of, &c);
     tg_tape_free(t);
     t = tg_tape_new(NULL);
     for (int k = 0; k < 5; k++) {
         tg_tape_set_threads(t, threads[k]);
         tg_tape_set_step(t, 0);
-        const bits is = run(t, op, &c);
+        const bits is = run(t, of, &c);
         cr_expect(is.bytes == want.bytes && memcmp(is.data, want.data, is.bytes) == 0,
-                  "%s: other bits on run %d with %d threads", name_of(op, &c), k, threads[k]);
+                  "%s: other bits on run %d with %d threads", name_of(of, &c), k, threads[k]);
         free(is.data);
         tg_tape_reset(t);
     }
     cr_expect(tg_tape_plan_stats(t).hits >= 1, "%s: recorded again, planned again",
-              name_of(op, &c));
+              name_of(of, &c));
     tg_tape_free(t);
     free(want.data);
     release(&c);
 }
 
-static void visit_bits(const tg_op_info *op, const tg_sample *s, const shapes *shape)
+static void visit_bits(const tg_samples *of, const tg_sample *s, const shapes *shape)
 {
     /* long enough to be cut into parts */
     const shapes large = {{S(37, 331), S(37, 331), S(37, 331), S(37, 331)}},
                  broad = {{S(37, 331), S(331), S(37, 1), TG_SCALAR}};
     for (tg_dtype dtype = TG_F32; dtype <= TG_F64; dtype++) {
-        check_bits(op, s, dtype, shape, PLAIN);
-        check_bits(op, s, dtype, shape, TRANSPOSED);
+        check_bits(of, s, dtype, shape, PLAIN);
+        check_bits(of, s, dtype, shape, TRANSPOSED);
         if (!shape || shape->x[0].ndim != 1 || shape->x[0].dim[0] != 1025) continue;
-        check_bits(op, s, dtype, &large, SLICED);
-        check_bits(op, s, dtype, &broad, FLIPPED);
+        check_bits(of, s, dtype, &large, SLICED);
+        check_bits(of, s, dtype, &broad, FLIPPED);
     }
 }
 
