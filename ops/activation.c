@@ -35,6 +35,13 @@ UNARY(softplus, ("y = ln(1 + e^x)"), (x > 0 ? x : 0) + LOG1P_UNIT(EXP(-ABS(x))),
 UNARY(logsigmoid, ("y = -ln(1 + e^-x)"), (x < 0 ? x : 0) - LOG1P_UNIT(EXP(-ABS(x))),
       gx[0] = tg_mul(t, gy, softplus_slope(t, where, tg_neg(t, x[0]))), (REAL(-5, 5)),
       -log(1 + exp(-x)))
+INNER_1(softsign, x / (1 + ABS(x)),
+        gx[0] = tg_div(t, gy, tg_square(t, tg_offset(t, tg_abs(t, x[0]), 1))))
+PUBLIC_1(softsign, ("y = x / (1 + |x|)", .kinks = "x = 0, of the first derivative"))
+CALL(softsign, tg_softsign(t, x[0]))
+EXPECT_EACH(softsign, x < 0 ? x / (1 - x) : x / (1 + x))
+SAMPLES(softsign, EACH(softsign, "below", 0, REAL(-4, -0.1)),
+        EACH(softsign, "above", 0, REAL(0.1, 4)))
 /* inf - inf is NaN */
 BINARY(logaddexp, ("y = ln(e^a + e^b)"),
        (a > b ? a : b) + LOG1P_UNIT(EXP(a == b ? 0 : -ABS(a - b))),

@@ -159,13 +159,14 @@ UNARY(log, ("y = ln x", .domain = "x > 0"), LOG(x), gx[0] = tg_div(t, gy, x[0]),
 UNARY(log1p, ("y = ln(1 + x)", .domain = "x > -1"), LOG1P(x),
       gx[0] = tg_div(t, gy, tg_offset(t, x[0], 1)), (REAL(-0.6, 3)), log1p(x))
 
-/* --------------------------------- pieces: the derivatives of sign, floor, ceil and round are 0 */
+/* --------------------------------- pieces: the derivatives but that of abs are 0 */
 
 INNER_1(abs, ABS(x), gx[0] = tg_mul(t, gy, tg_sign(t, x[0])))
 INNER_1(sign, x > 0 ? 1 : x < 0 ? -1 : x, gx[0] = zeros_like(t, where, x[0]))
 INNER_1(floor, FLOOR(x), gx[0] = zeros_like(t, where, x[0]))
 INNER_1(ceil, -FLOOR(-x), gx[0] = zeros_like(t, where, x[0]))
 INNER_1(round, ROUND(x), gx[0] = zeros_like(t, where, x[0]))
+INNER_1(trunc, x < 0 ? -FLOOR(-x) : FLOOR(x), gx[0] = zeros_like(t, where, x[0]))
 
 /* One piece, another, and many of them. */
 #define PIECES(name, known, operand_1, operand_2, operand_all, ...) \
@@ -186,6 +187,8 @@ PIECES(ceil, ("y = the smallest integer >= x", .kinks = "integers"), (REAL(1.1, 
        (REAL(-2.9, -2.1)), (REAL(-9, 9)), ceil(x))
 PIECES(round, ("y = the nearest integer, halves to even", .kinks = "halves"), (REAL(1.6, 2.4)),
        (REAL(-3.4, -2.6)), (REAL(-9, 9)), nearbyint(x))
+PIECES(trunc, ("y = the nearest integer towards 0", .kinks = "integers but 0"), (REAL(1.1, 1.9)),
+       (REAL(-2.9, -2.1)), (REAL(-9, 9)), trunc(x))
 
 /* ------------------------- sin, cos: large arguments send a block through it element by element */
 

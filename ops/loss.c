@@ -70,6 +70,16 @@ tg_tensor *tg_huber_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tens
     return tg_loss_reduce(t, TG_HERE, "huber_loss", y, reduction);
 }
 
+/* ---------------------------------------------------------------- counts */
+
+tg_tensor *tg_poisson_nll_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *target,
+                                  tg_reduction reduction)
+{
+    if (!tg_loss_fits(t, TG_HERE, "poisson_nll_loss", x, target)) return NULL;
+    tg_tensor *y = tg_sub(t, tg_exp(t, x), tg_mul(t, target, x));
+    return tg_loss_reduce(t, TG_HERE, "poisson_nll_loss", y, reduction);
+}
+
 /* -------------------------------------------------------- binary cross-entropy on probabilities */
 
 #define AT_LEAST_MINUS_100(x) ((x) < -100 ? -100 : (x))
@@ -254,6 +264,7 @@ KNOWN(mse_loss, "equal shapes -> [], or theirs", -1, ("(x - target)^2"))
 KNOWN(l1_loss, "equal shapes -> [], or theirs", -1, ("|x - target|", .kinks = "x = target"))
 KNOWN(huber_loss, "equal shapes -> [], or theirs", -1,
       ("d^2/2 for |d| <= delta, else delta (|d| - delta/2); d = x - target"))
+KNOWN(poisson_nll_loss, "equal shapes -> [], or theirs", -1, ("e^x - target x"))
 KNOWN(bce_loss, "equal shapes -> [], or theirs", -1,
       ("-(t ln p + (1 - t) ln(1 - p))", .domain = "0 <= p, t <= 1"))
 KNOWN(bce_with_logits_loss, "equal shapes -> [], or theirs", -1,
@@ -301,6 +312,11 @@ static double huber_half(double x, double target, double unused)
     const double d = fabs(x - target);
     return d <= 0.5 ? d * d / 2 : 0.5 * d - 0.125;
 }
+static double poisson(double x, double target, double unused)
+{
+    (void)unused;
+    return exp(x) - target * x;
+}
 static double bce(double p, double target, double unused)
 {
     (void)unused;
@@ -340,6 +356,10 @@ SAMPLES(l1_loss, REDUCED(l1, 0.5, 2, -2, 0.4))
 #define RECORD_HUBER(reduction) tg_huber_loss(t, x[0], x[1], 0.5, reduction)
 REDUCTIONS(huber, RECORD_HUBER, huber_half)
 SAMPLES(huber_loss, REDUCED(huber, -1, 1, -1, 1))
+
+#define RECORD_POISSON(reduction) tg_poisson_nll_loss(t, x[0], x[1], reduction)
+REDUCTIONS(poisson, RECORD_POISSON, poisson)
+SAMPLES(poisson_nll_loss, REDUCED(poisson, -2, 2, 0, 4))
 
 #define RECORD_BCE(reduction) tg_bce_loss(t, x[0], x[1], reduction)
 REDUCTIONS(bce, RECORD_BCE, bce)

@@ -139,6 +139,9 @@ TG_OP(ceil, (tg_tensor *x), (x))
 /* the nearest integer, halves to even */
 TG_OP(round, (tg_tensor *x), (x))
 #define tg_round(t, x) TG_CALL(round, t, x)
+/* y = the nearest integer towards zero; derivative 0. */
+TG_OP(trunc, (tg_tensor *x), (x))
+#define tg_trunc(t, x) TG_CALL(trunc, t, x)
 /* y = sin x, x in radians */
 TG_OP(sin, (tg_tensor *x), (x))
 #define tg_sin(t, x) TG_CALL(sin, t, x)
@@ -165,6 +168,9 @@ TG_OP(softplus, (tg_tensor *x), (x))
 /* y = -ln(1 + e^-x) */
 TG_OP(logsigmoid, (tg_tensor *x), (x))
 #define tg_logsigmoid(t, x) TG_CALL(logsigmoid, t, x)
+/* y = x / (1 + |x|); NaN at an infinity, as its formula is */
+TG_OP(softsign, (tg_tensor *x), (x))
+#define tg_softsign(t, x) TG_CALL(softsign, t, x)
 /* y = ln(e^a + e^b), without overflow */
 TG_OP(logaddexp, (tg_tensor *a, tg_tensor *b), (a, b))
 #define tg_logaddexp(t, a, b) TG_CALL(logaddexp, t, a, b)
@@ -233,7 +239,8 @@ TG_OP(where, (tg_tensor *condition, tg_tensor *a, tg_tensor *b), (condition, a, 
 #define tg_where(t, condition, a, b) TG_CALL(where, t, condition, a, b)
 /* y = x where condition (u8) is not 0, else substitute: feed it to a function
  * that is not defined elsewhere, and choose with where afterwards. */
-TG_OP(safe_where, (tg_tensor *condition, tg_tensor *x, double substitute), (condition, x, substitute))
+TG_OP(safe_where, (tg_tensor *condition, tg_tensor *x, double substitute),
+      (condition, x, substitute))
 #define tg_safe_where(t, condition, x, substitute) TG_CALL(safe_where, t, condition, x, substitute)
 
 /* ---------------- reductions
@@ -260,10 +267,12 @@ TG_OP(prod, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
 #define tg_prod(t, x, ...) TG_CALL(prod, t, x, __VA_ARGS__)
 /* sum((x - mean)^2) / (n - correction); correction 1 is the usual unbiased
  * estimate; NaN when n <= correction. */
-TG_OP(var, (tg_tensor *x, tg_axes axes, int correction, bool keepdim), (x, axes, correction, keepdim))
+TG_OP(var, (tg_tensor *x, tg_axes axes, int correction, bool keepdim),
+      (x, axes, correction, keepdim))
 #define tg_var(t, x, ...) TG_CALL(var, t, x, __VA_ARGS__)
 /* sqrt(var); gradient 0 for a constant row. */
-TG_OP(std, (tg_tensor *x, tg_axes axes, int correction, bool keepdim), (x, axes, correction, keepdim))
+TG_OP(std, (tg_tensor *x, tg_axes axes, int correction, bool keepdim),
+      (x, axes, correction, keepdim))
 #define tg_std(t, x, ...) TG_CALL(std, t, x, __VA_ARGS__)
 /* (sum |x|^p)^(1/p), p > 0 or INFINITY (the greatest |x|; of nothing
  * TG_ESHAPE). Scaled, so that powers neither overflow nor vanish. Gradient 0 at
@@ -307,7 +316,8 @@ TG_OP(expand, (tg_tensor *x, tg_shape shape), (x, shape))
 /* Elements start, start + step, ... before stop along the axis. step > 0; start
  * and stop may be negative (counted from the end) and are clipped as in Python;
  * TG_END is the end. A view. */
-TG_OP(slice, (tg_tensor *x, int axis, int64_t start, int64_t stop, int64_t step), (x, axis, start, stop, step))
+TG_OP(slice, (tg_tensor *x, int axis, int64_t start, int64_t stop, int64_t step),
+      (x, axis, start, stop, step))
 #define tg_slice(t, x, axis, start, stop, step) TG_CALL(slice, t, x, axis, start, stop, step)
 /* The order along the axes reversed. A view. */
 TG_OP(flip, (tg_tensor *x, tg_axes axes), (x, axes))
@@ -384,7 +394,8 @@ TG_OP(embedding, (tg_tensor *table, tg_tensor *index), (table, index))
 #define tg_embedding(t, table, index) TG_CALL(embedding, t, table, index)
 /* A copy of x with x[index[i,j],j] += source[i,j] along the axis (here 0), in
  * row-major order of source; index has source's shape. */
-TG_OP(scatter_add, (tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source), (x, axis, index, source))
+TG_OP(scatter_add, (tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source),
+      (x, axis, index, source))
 #define tg_scatter_add(t, x, axis, index, source) TG_CALL(scatter_add, t, x, axis, index, source)
 
 /* ---------------- matrices of derivatives
@@ -415,7 +426,8 @@ TG_OP(dropout, (tg_tensor *x, double p), (x, p))
 /* y = (x - mean) / sqrt(variance + eps) w + b, mean and biased variance over
  * the last `dims` dimensions of x; w and b have the sizes of those, and may be
  * NULL (1 and 0). dims >= 1, eps >= 0. */
-TG_OP(layer_norm, (tg_tensor *x, int dims, tg_tensor *w, tg_tensor *b, double eps), (x, dims, w, b, eps))
+TG_OP(layer_norm, (tg_tensor *x, int dims, tg_tensor *w, tg_tensor *b, double eps),
+      (x, dims, w, b, eps))
 #define tg_layer_norm(t, x, dims, w, b, eps) TG_CALL(layer_norm, t, x, dims, w, b, eps)
 
 /* y = softmax(q k^T / sqrt(d)) v: q [..., n, d], k [..., m, d], v [..., m, e]
@@ -426,7 +438,8 @@ TG_OP(layer_norm, (tg_tensor *x, int dims, tg_tensor *w, tg_tensor *b, double ep
  * (in second and higher derivatives: if no query sees them). A query that sees
  * no key gives zeros and has zero gradients. No scores are stored but by second
  * derivatives, which form all of them. */
-TG_OP(attention, (tg_tensor *q, tg_tensor *k, tg_tensor *v, tg_tensor *mask, bool causal), (q, k, v, mask, causal))
+TG_OP(attention, (tg_tensor *q, tg_tensor *k, tg_tensor *v, tg_tensor *mask, bool causal),
+      (q, k, v, mask, causal))
 #define tg_attention(t, q, k, v, mask, causal) TG_CALL(attention, t, q, k, v, mask, causal)
 
 /* ---------------- losses
@@ -442,8 +455,16 @@ TG_OP(l1_loss, (tg_tensor *x, tg_tensor *target, tg_reduction reduction), (x, ta
 #define tg_l1_loss(t, x, target, reduction) TG_CALL(l1_loss, t, x, target, reduction)
 /* d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), with d = x - target;
  * delta > 0; Huber 1964 */
-TG_OP(huber_loss, (tg_tensor *x, tg_tensor *target, double delta, tg_reduction reduction), (x, target, delta, reduction))
-#define tg_huber_loss(t, x, target, delta, reduction) TG_CALL(huber_loss, t, x, target, delta, reduction)
+TG_OP(huber_loss, (tg_tensor *x, tg_tensor *target, double delta, tg_reduction reduction),
+      (x, target, delta, reduction))
+#define tg_huber_loss(t, x, target, delta, reduction) \
+    TG_CALL(huber_loss, t, x, target, delta, reduction)
+/* e^x - target x, with x the logarithm of the expected count: the negative log
+ * likelihood of a Poisson distribution but for ln(target!) */
+TG_OP(poisson_nll_loss, (tg_tensor *x, tg_tensor *target, tg_reduction reduction),
+      (x, target, reduction))
+#define tg_poisson_nll_loss(t, x, target, reduction) \
+    TG_CALL(poisson_nll_loss, t, x, target, reduction)
 /* -(t ln p + (1 - t) ln(1 - p)) on probabilities, logarithms clamped at -100;
  * gradient (p - t) / max(p (1 - p), 1e-12). p or t outside [0, 1] or NaN is
  * TG_EVALUE at the evaluation. The derivative by p and t is -1 / max(p (1 - p),
@@ -452,8 +473,11 @@ TG_OP(bce_loss, (tg_tensor *p, tg_tensor *target, tg_reduction reduction), (p, t
 #define tg_bce_loss(t, p, target, reduction) TG_CALL(bce_loss, t, p, target, reduction)
 /* w t softplus(-z) + (1 - t) softplus(z), a term of weight 0 being exactly 0;
  * pos_weight w broadcasts against z and may be NULL (1). */
-TG_OP(bce_with_logits_loss, (tg_tensor *z, tg_tensor *target, tg_tensor *pos_weight, tg_reduction reduction), (z, target, pos_weight, reduction))
-#define tg_bce_with_logits_loss(t, z, target, pos_weight, reduction) TG_CALL(bce_with_logits_loss, t, z, target, pos_weight, reduction)
+TG_OP(bce_with_logits_loss, (tg_tensor *z, tg_tensor *target, tg_tensor *pos_weight,
+                             tg_reduction reduction),
+      (z, target, pos_weight, reduction))
+#define tg_bce_with_logits_loss(t, z, target, pos_weight, reduction) \
+    TG_CALL(bce_with_logits_loss, t, z, target, pos_weight, reduction)
 /* bce_with_logits_loss with neither weights nor another reduction than the
  * mean */
 TG_OP(bce_with_logits, (tg_tensor *z, tg_tensor *target), (z, target))
@@ -466,15 +490,23 @@ TG_OP(bce_with_logits, (tg_tensor *z, tg_tensor *target), (z, target))
  * kept the mean is NaN and all derivatives are 0. class_weights [c] or NULL;
  * with class indices nothing is differentiated in them. label_smoothing s in
  * [0, 1] mixes the target with s / c. */
-TG_OP(cross_entropy_loss, (tg_tensor *logits, tg_tensor *target, tg_tensor *class_weights, int64_t ignore_index, double label_smoothing, tg_reduction reduction), (logits, target, class_weights, ignore_index, label_smoothing, reduction))
-#define tg_cross_entropy_loss(t, logits, target, class_weights, ignore_index, label_smoothing, reduction) TG_CALL(cross_entropy_loss, t, logits, target, class_weights, ignore_index, label_smoothing, reduction)
+TG_OP(cross_entropy_loss, (tg_tensor *logits, tg_tensor *target, tg_tensor *class_weights,
+                           int64_t ignore_index, double label_smoothing, tg_reduction reduction),
+      (logits, target, class_weights, ignore_index, label_smoothing, reduction))
+#define tg_cross_entropy_loss(t, logits, target, class_weights, ignore_index, label_smoothing, \
+        reduction) \
+    TG_CALL(cross_entropy_loss, t, logits, target, class_weights, ignore_index, \
+            label_smoothing, reduction)
 /* cross_entropy_loss with no weights, no ignored index, no smoothing, and the
  * mean */
 TG_OP(cross_entropy, (tg_tensor *logits, tg_tensor *target), (logits, target))
 #define tg_cross_entropy(t, logits, target) TG_CALL(cross_entropy, t, logits, target)
 /* -log_probabilities[target]; as cross_entropy_loss for class indices */
-TG_OP(nll_loss, (tg_tensor *log_probabilities, tg_tensor *target, tg_tensor *class_weights, int64_t ignore_index, tg_reduction reduction), (log_probabilities, target, class_weights, ignore_index, reduction))
-#define tg_nll_loss(t, log_probabilities, target, class_weights, ignore_index, reduction) TG_CALL(nll_loss, t, log_probabilities, target, class_weights, ignore_index, reduction)
+TG_OP(nll_loss, (tg_tensor *log_probabilities, tg_tensor *target, tg_tensor *class_weights,
+                 int64_t ignore_index, tg_reduction reduction),
+      (log_probabilities, target, class_weights, ignore_index, reduction))
+#define tg_nll_loss(t, log_probabilities, target, class_weights, ignore_index, reduction) \
+    TG_CALL(nll_loss, t, log_probabilities, target, class_weights, ignore_index, reduction)
 
 /* clang-format on */
 

@@ -130,6 +130,7 @@ OF_1(sign)
 OF_1(floor)
 OF_1(ceil)
 OF_1(round)
+OF_1(trunc)
 
 Test(semantics_pointwise, abs_sign_and_rounding_have_gradient_0_where_they_are_flat)
 {
@@ -143,6 +144,8 @@ Test(semantics_pointwise, abs_sign_and_rounding_have_gradient_0_where_they_are_f
     CHECK_1(round, {0.5, 0, 0}, {1.5, 2, 0}, {2.5, 2, 0}, {-0.5, 0, 0}, {-1.5, -2, 0},
             {-2.5, -2, 0}, {0.49999997, 0, 0}, {8388607.5, 8388608, 0}, {0x1p70, 0x1p70, 0},
             {NAN, NAN, 0}, {INF, INF, 0});
+    CHECK_1(trunc, {0.5, 0, 0}, {-0.5, 0, 0}, {-3, -3, 0}, {2.75, 2, 0}, {-2.75, -2, 0},
+            {-0x1p70, -0x1p70, 0}, {-8388607.5, -8388607, 0}, {NAN, NAN, 0}, {-INF, -INF, 0});
 }
 
 static tg_tensor *floor_times_of(tg_tape *t, tg_tensor *const *x)
