@@ -282,7 +282,8 @@ static tg_plan *plan_backward(tg_tape *t, const char *where, tg_plan_request *re
     if (!seed || tg_reverse(t, where, 1, targets, &seed, n_params, param, g, cut)) return NULL;
     for (uint32_t k = 0; k < n_params; k++) {
         if (!cut[k]) continue;
-        if (!tg_derived_from(t, targets[0])) return tg_fail_cut(t, cut[k]), NULL;
+        if (!tg_derived_from(t, targets[0]) && !tg_derived_from(t, cut[k] - 1))
+            return tg_fail_cut(t, cut[k]), NULL;
         g[k] = tg_base_expand(t, where, tg_constant(t, tg_node_type(t, param[k])->type.dtype, 0),
                               tg_node_type(t, param[k])->type.shape);
         if (!g[k]) return NULL;

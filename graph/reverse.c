@@ -123,12 +123,33 @@ static bool is_float(const tg_tape *t, uint32_t node)
     return dtype == TG_F32 || dtype == TG_F64;
 }
 
+/* A cut that the user recorded prevails: one that a derivative recorded is no error. */
+static void set_cut(pass *p, uint32_t node, uint32_t cut)
+{
+    uint32_t *at = &p->cut[node - p->low];
+    if (!*at || tg_derived_from(p->t, *at - 1)) *at = cut;
+}
+
+/* Whether an op without a derivative takes no float from an x, as one_hot: it cuts as an index
+ * does. */
+static bool cut_at(pass *p, uint32_t node)
+{
+    const tg_tape *t = p->t;
+    const uint32_t *in = tg_node_inputs(t, &t->node[node]), n = t->node[node].n_in;
+    for (uint32_t k = 0; k < n; k++)
+        if (p->flags[in[k] - p->low] & CARRIES && is_float(t, in[k])) return false;
+    for (uint32_t k = 0; k < n; k++)
+        if (p->flags[in[k] - p->low] & CARRIES) set_cut(p, in[k], node + 1);
+    return true;
+}
+
 /* Hands the gradient of one node on to its inputs. */
 static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
 {
     tg_tape *t = p->t;
     const tg_node v = t->node[node];
     const char *where = tg_node_where(t, node);
+    if (!v.op->vjp && cut_at(p, node)) return TG_OK;
     if (!v.op->vjp)
         return tg_tape_fail(t, where, v.op->name, TG_ENOGRAD,
                             "the op is not differentiable and lies between a result and what it is "
@@ -158,7 +179,7 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
         gx[k] = tg_mutate(&pulled, (int)k, gx[k], carries);
         if (!carries) continue;
         if (!gx[k] && !is_float(t, in)) {
-            p->cut[in - p->low] = node + 1;
+            set_cut(p, in, node + 1);
         } else if (!gx[k]) {
             tg_tape_fail(t, where, v.op->name, TG_ENOGRAD,
                          "the op is not differentiable in its operand %u", k);
@@ -201,15 +222,16 @@ static bool flag_paths(pass *p, uint32_t n, const uint32_t *x)
 }
 
 /* What gradients don't reach hands on the op in the way: a cut, or an op whose result is no
- * float. */
+ * float, unless a derivative recorded the cut. */
 static void pass_cut(pass *p, uint32_t node)
 {
     const tg_tape *t = p->t;
     const uint32_t *in = tg_node_inputs(t, &t->node[node]);
-    const uint32_t cut = is_float(t, node) ? p->cut[node - p->low] : node + 1;
+    uint32_t cut = p->cut[node - p->low];
+    if (!is_float(t, node) && !tg_derived_from(t, cut - 1)) cut = node + 1;
     for (uint32_t k = 0; k < t->node[node].n_in; k++)
         if (t->node[node].op != &tg_op_detach && p->flags[in[k] - p->low] & CARRIES)
-            p->cut[in[k] - p->low] = cut;
+            set_cut(p, in[k], cut);
 }
 
 static tg_status walk_back(pass *p, uint32_t n, const uint32_t *x, tg_tensor **gx)
@@ -345,7 +367,9 @@ tg_status tg_grad_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *see
     if (known) tg_reverse(t, where, 1, &y_node, &seed, (uint32_t)n, nodes, gx, cut);
     for (int k = 0; k < n && !t->error.status; k++) {
         if (gx[k]) continue;
-        const bool zero = allow_unused ? cut[k] != 0 : tg_derived_from(t, y_node) != 0;
+        const bool zero =
+            allow_unused ? cut[k] != 0
+                         : tg_derived_from(t, y_node) || (cut[k] && tg_derived_from(t, cut[k] - 1));
         if (zero && is_float(t, nodes[k]))
             gx[k] = filled_like(t, where, y_node, tg_handle(t, nodes[k]), 0);
         else if (!allow_unused && cut[k]) tg_fail_cut(t, cut[k]);

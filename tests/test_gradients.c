@@ -257,3 +257,56 @@ Test(gradients, jacobian_and_hessian_agree_with_closed_forms)
         cr_expect_eq(((const double *)tg_data(t, h))[k], 0, "a linear function bends nowhere");
     tg_tape_free(t);
 }
+
+/* Of a critic w2 relu(w1 x + b1) + b2: the mean of its squared gradient by x. */
+static tg_tensor *penalty(tg_tape *t, tg_tensor *const *p, bool by_where)
+{
+    static const double xs[] = {0.5, -1.5, 2};
+    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(3), xs);
+    tg_tensor *z = tg_add(t, tg_mul(t, p[0], x), p[1]), *zero = tg_constant(t, TG_F64, 0);
+    tg_tensor *h = by_where ? tg_where(t, tg_greater(t, z, zero), z, zero) : tg_relu(t, z);
+    tg_tensor *y = tg_sum(t, tg_add(t, tg_mul(t, p[2], h), p[3]), TG_ALL_AXES, false), *g = NULL;
+    tg_grad(t, y, NULL, 1, &x, &g, false);
+    return tg_mean(t, tg_square(t, g), TG_ALL_AXES, false);
+}
+
+Test(gradients, a_penalty_on_a_gradient_passes_conditions_that_the_gradient_recorded)
+{
+    double want[2][2];
+    for (int by_where = 0; by_where < 2; by_where++) {
+        tg_params *ps = tg_params_new(NULL);
+        tg_tensor *p[] = {
+            constant_param(ps, "w1", TG_SCALAR, 1.5), constant_param(ps, "b1", TG_SCALAR, 0.25),
+            constant_param(ps, "w2", TG_SCALAR, -2), constant_param(ps, "b2", TG_SCALAR, 1)};
+        tg_tape *t = tg_tape_new(NULL);
+        tg_tensor *loss = penalty(t, p, by_where), *g[3] = {0};
+        tg_grad(t, loss, NULL, 3, p, g, false);
+        tg_backward(t, loss);
+        expect_ok(t);
+        for (int k = 0; k < 2; k++) {
+            const double got = tg_item(t, g[2 * k]);
+            if (!by_where) want[0][k] = got, want[1][k] = *gradient_of(p[2 * k]);
+            cr_expect_neq(got, 0);
+            cr_expect_float_eq(got, want[0][k], 1e-14);
+            cr_expect_float_eq(*gradient_of(p[2 * k]), want[1][k], 1e-14);
+        }
+        cr_expect_eq(tg_item(t, g[1]), 0, "the bias only moves the condition");
+        tg_tape_free(t);
+        tg_params_free(ps);
+    }
+}
+
+Test(gradients, one_hot_of_an_index_cuts_as_an_index_does)
+{
+    const double xs[] = {1, 3, 2};
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(3), xs), *g = NULL;
+    tg_tensor *hard = tg_one_hot(t, tg_argmax(t, x, 0, false), 3, TG_F64);
+    tg_grad(t, tg_sum(t, tg_mul(t, hard, x), TG_ALL_AXES, false), NULL, 1, &x, &g, false);
+    expect_ok(t);
+    const double *got = tg_data(t, g);
+    for (int k = 0; got && k < 3; k++) cr_expect_eq(got[k], k == 1);
+    tg_grad(t, tg_sum(t, hard, TG_ALL_AXES, false), NULL, 1, &x, &g, false);
+    cr_expect_eq(tg_tape_status(t), TG_ENOGRAD, "no other path");
+    tg_tape_free(t);
+}
