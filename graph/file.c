@@ -144,7 +144,7 @@ static bool open_beside(tg_file *f)
 
 /* ---------------------------------------------------------------- writing */
 
-bool tg_file_begin(tg_file *f, const char *path)
+static bool begin(tg_file *f, const char *path, bool probing)
 {
     struct stat info;
     const size_t n = strlen(path);
@@ -152,16 +152,20 @@ bool tg_file_begin(tg_file *f, const char *path)
     f->error = 0;
     f->temporary[0] = 0;
     f->direct = true;
+    if (n == 0) return failed(f, ENOENT);
     if (n >= sizeof f->target) return failed(f, ENAMETOOLONG);
     memcpy(f->target, path, n + 1);
     const bool exists = stat(path, &info) == 0;
     if (exists && S_ISDIR(info.st_mode)) return failed(f, EISDIR);
     int number = -1;
     if (!follow(f, &number)) return false;
+    if (number >= 0 && probing) return fcntl(number, F_GETFD) >= 0 || failed(f, errno);
     if (number >= 0) {
         f->descriptor = fcntl(number, F_DUPFD_CLOEXEC, 0);
         return f->descriptor >= 0 || failed(f, errno);
     }
+    if (exists && !S_ISREG(info.st_mode) && probing)
+        return access(path, W_OK) == 0 || failed(f, errno);
     if (exists && !S_ISREG(info.st_mode)) {
         f->descriptor = open(path, O_WRONLY | O_CLOEXEC);
         return f->descriptor >= 0 || failed(f, errno);
@@ -175,6 +179,15 @@ bool tg_file_begin(tg_file *f, const char *path)
     failed(f, errno);
     tg_file_abandon(f);
     return false;
+}
+
+bool tg_file_begin(tg_file *f, const char *path) { return begin(f, path, false); }
+
+bool tg_file_probe(tg_file *f, const char *path)
+{
+    const bool ok = begin(f, path, true);
+    if (ok) tg_file_abandon(f);
+    return ok;
 }
 
 bool tg_file_put(tg_file *f, const void *data, size_t bytes)

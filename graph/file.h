@@ -20,6 +20,9 @@ typedef struct tg_file {
     char target[TG_FILE_PATH], temporary[TG_FILE_PATH];
 } tg_file;
 
+/* Whether path could be written now; nothing is opened that is no regular file. f->target is then
+ * where the path's links lead. */
+bool tg_file_probe(tg_file *f, const char *path);
 /* Begins to write path; nothing there changes yet, but what is no regular file is opened. */
 bool tg_file_begin(tg_file *f, const char *path);
 bool tg_file_put(tg_file *f, const void *data, size_t bytes);

@@ -175,6 +175,25 @@ run 1 train $data/iris.csv --epochs 1 --history "$scratch/iris.model"
 err 'iris.model is there already, and is not a history'
 run 1 train $data/iris.csv --epochs 1 --save "$scratch/new" --history "$scratch/new"
 err 'name one file'
+ln -s new "$scratch/to-new"
+mkdir "$scratch/folder"
+for second in "$scratch/./new" "$scratch/folder/../new" "$scratch/to-new"; do
+    run 1 train $data/iris.csv --epochs 1 --save "$scratch/new" --history "$second"
+    err 'name one file'
+    run 1 train $data/iris.csv --epochs 1 --save "$second" --history "$scratch/new"
+    err 'name one file'
+done
+[ ! -e "$scratch/new" ] || fail "something was written before two names for one file were seen"
+run 1 train $data/iris.csv --epochs 1 --save ''
+err 'save: the name is empty'
+echo "epoch,train_loss,mine" >"$scratch/epochs.csv"
+run 1 train $data/iris.csv --epochs 1 --history "$scratch/epochs.csv"
+err 'epochs.csv is there already, and is not a history'
+mkfifo "$scratch/pipe"
+timeout 60 cat "$scratch/pipe" >"$scratch/piped" &
+timeout 60 "$program" train $data/iris.csv --epochs 1 --quiet --save "$scratch/pipe" >"$scratch/out" 2>"$scratch/err" || fail "--save to a named pipe"
+wait
+head -c 44 "$scratch/piped" | grep -aq __metadata__ || fail "no model in a named pipe"
 run 1 train $data/iris.csv --epochs 100000 --save "$scratch/none/model"
 silent out
 run 0 train $data/iris.csv --epochs 1 --quiet --save "$scratch/iris.model" --history "$scratch/iris.csv"

@@ -226,7 +226,10 @@ static tg_status standard_schema(tg_mlp *m, const tg_mlp_options *o, tg_schema *
     if (o->head == TG_HEAD_AUTO)
         return fail(m, TG_EVALUE, "without data, options.head must say what the net is for");
     if (o->inputs < 1 || o->outputs < 1)
-        return fail(m, TG_ESHAPE, "without data, inputs and outputs must be given");
+        return fail(m, TG_ESHAPE,
+                    "without data, inputs and outputs must be given: %lld and %lld are not "
+                    "positive numbers of them",
+                    (long long)o->inputs, (long long)o->outputs);
     const bool one = o->head == TG_HEAD_BCE || o->head == TG_HEAD_MSE;
     if (one ? o->outputs != 1 : o->outputs < 2)
         return fail(m, TG_ESHAPE, "%lld outputs do not fit the loss %s", (long long)o->outputs,

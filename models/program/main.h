@@ -53,6 +53,11 @@ void print_help(void);
 void read_data(const request *r, tg_dataset *d, const char *path, const char *part,
                const tg_schema *schema);
 
+/* The first line of a history: its metric, "accuracy" or "r2", and what was held out, "test" or
+ * "validation". */
+enum { HISTORY_HEADER = 128 };
+void history_header(char line[HISTORY_HEADER], const char *metric, const char *held);
+
 /* outputs.c: whether --save and --history can be written, and may be. */
 int check_outputs(const request *r);
 

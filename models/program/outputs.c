@@ -14,16 +14,32 @@ static bool same_file(const char *a, const char *b)
     return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+/* The folder a path lies in, with its slash; false: the path is too long. */
+static bool folder_of(const char *path, char folder[TG_FILE_PATH])
+{
+    const char *slash = strrchr(path, '/');
+    const size_t n = slash ? (size_t)(slash - path) + 1 : 0;
+    if (n + 2 > TG_FILE_PATH) return false;
+    memcpy(folder, n ? path : ".", n ? n : 1);
+    folder[n ? n : 1] = 0;
+    return true;
+}
+
+/* The same of two paths whose links are followed and that need not be there yet. */
+static bool same_target(const char *a, const char *b)
+{
+    char folder_a[TG_FILE_PATH], folder_b[TG_FILE_PATH];
+    const char *name_a = strrchr(a, '/'), *name_b = strrchr(b, '/');
+    if (!strcmp(a, b) || same_file(a, b)) return true;
+    return !strcmp(name_a ? name_a + 1 : a, name_b ? name_b + 1 : b) && folder_of(a, folder_a) &&
+           folder_of(b, folder_b) && same_file(folder_a, folder_b);
+}
+
 /* Folders of images are read for the files within. */
 static bool lies_in(const char *path, const char *folder)
 {
     char parent[TG_FILE_PATH];
-    const char *slash = strrchr(path, '/');
-    const size_t n = slash ? (size_t)(slash - path) + 1 : 0;
-    if (!is_folder(folder) || n >= sizeof parent) return false;
-    memcpy(parent, path, n);
-    parent[n] = 0;
-    return same_file(n ? parent : ".", folder);
+    return is_folder(folder) && folder_of(path, parent) && same_file(parent, folder);
 }
 
 /* The first bytes of a regular file; false: there is none, or nothing in it. */
@@ -43,14 +59,27 @@ static bool is_model(const char *head)
     return !memcmp(head + 8, "{\"__metadata__\":{\"format\":\"tapegrad-", 36);
 }
 
-static bool is_history(const char *head) { return !strncmp(head, "epoch,train_loss,", 17); }
+/* The whole of its first line, for either task and whatever was held out. */
+static bool is_history(const char *head)
+{
+    static const char *const metrics[] = {"accuracy", "r2"}, *const held[] = {"test", "validation"};
+    for (int m = 0; m < 2; m++)
+        for (int h = 0; h < 2; h++) {
+            char line[HISTORY_HEADER];
+            history_header(line, metrics[m], held[h]);
+            if (!strncmp(head, line, strlen(line))) return true;
+        }
+    return false;
+}
 
+/* f->target gets where path leads. */
 static int check_output(const request *r, const char *option, const char *path,
-                        bool (*ours)(const char *), const char *what)
+                        bool (*ours)(const char *), const char *what, tg_file *f)
 {
     const char *const inputs[] = {r->data, r->test, r->split};
-    char head[64] = "";
+    char head[2 * HISTORY_HEADER] = "";
     if (!path) return DONE;
+    if (!*path) return complain(FAILED, "%s: the name is empty", option);
     for (size_t k = 0; k < sizeof inputs / sizeof inputs[0]; k++)
         if (inputs[k] && (same_file(path, inputs[k]) ||
                           (k == 0 && is_folder(inputs[k]) && lies_in(path, inputs[k]) &&
@@ -60,17 +89,17 @@ static int check_output(const request *r, const char *option, const char *path,
         return complain(
             FAILED, "%s: %s is there already, and is not a %s: remove it, or choose another name",
             option, path, what);
-    tg_file f;
-    const bool ok = tg_file_begin(&f, path);
-    if (ok) tg_file_abandon(&f);
-    return ok ? DONE : complain(FAILED, "%s: can't write: %s", path, tg_errno_text(f.error).text);
+    if (tg_file_probe(f, path)) return DONE;
+    return complain(FAILED, "%s: can't write: %s", path, tg_errno_text(f->error).text);
 }
 
 int check_outputs(const request *r)
 {
-    if (r->save && r->history && (!strcmp(r->save, r->history) || same_file(r->save, r->history)))
+    tg_file model, history;
+    int status = check_output(r, "--save", r->save, is_model, "model", &model);
+    if (status == DONE)
+        status = check_output(r, "--history", r->history, is_history, "history", &history);
+    if (status == DONE && r->save && r->history && same_target(model.target, history.target))
         return complain(FAILED, "--save and --history name one file");
-    const int status = check_output(r, "--save", r->save, is_model, "model");
-    return status == DONE ? check_output(r, "--history", r->history, is_history, "history")
-                          : status;
+    return status;
 }

@@ -232,17 +232,21 @@ static tg_optim *make_optimizer(const request *r, tg_mlp *m)
     return y;
 }
 
+void history_header(char line[HISTORY_HEADER], const char *metric, const char *held)
+{
+    snprintf(line, HISTORY_HEADER, "epoch,train_loss,train_%s,%s_loss,%s_%s,seconds\n", metric,
+             held, held, metric);
+}
+
 static int open_history(const request *r, display *d, tg_file *history)
 {
     if (!r->history) return DONE;
     if (!tg_file_begin(history, r->history))
         return complain(FAILED, "%s: can't write: %s", r->history,
                         tg_errno_text(history->error).text);
-    char line[200];
-    const char *name = d->regression ? "r2" : "accuracy";
-    const int n = snprintf(line, sizeof line, "epoch,train_loss,train_%s,%s_loss,%s_%s,seconds\n",
-                           name, d->held, d->held, name);
-    tg_file_put(d->history = history, line, (size_t)n);
+    char line[HISTORY_HEADER];
+    history_header(line, d->regression ? "r2" : "accuracy", d->held);
+    tg_file_put(d->history = history, line, strlen(line));
     return DONE;
 }
 
