@@ -1,5 +1,6 @@
 /* Parameters: named values that outlive tapes, their initial values, their gradients. */
 #include "params.h"
+#include "shapes.h"
 #include "text.h"
 
 #include <float.h>
@@ -250,7 +251,8 @@ tg_tensor *tg_param_new_at(tg_params *ps, const char *where, const char *name, t
         return NULL;
     }
     if (tg_shape_count(shape) < 0) {
-        tg_error_set(&ps->error, where, what, TG_ESHAPE, "\"%s\": impossible shape", name);
+        tg_error_set(&ps->error, where, what, TG_ESHAPE, "\"%s\": %s", name,
+                     tg_shape_refusal(shape).text);
         return NULL;
     }
     const char *wrong = plan_init(init, dtype, shape, &r, &status);

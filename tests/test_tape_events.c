@@ -146,6 +146,62 @@ Test(tape, what_leads_through_a_condition_only_adds_nothing)
     tg_tape_free(t);
 }
 
+static tg_tensor *own_relu(tg_tape *t, tg_tensor *x)
+{
+    tg_tensor *above = tg_greater(t, x, tg_constant(t, TG_F64, 0));
+    return tg_where(t, above, x, tg_constant(t, TG_F64, 0));
+}
+static tg_tensor *library_relu(tg_tape *t, tg_tensor *x) { return tg_relu(t, x); }
+
+/* A critic's gradient by its input, its length held near 1 (Gulrajani et al. 2017): the biases
+ * reach the penalty through the conditions alone. */
+Test(tape, a_gradient_penalty_trains_a_net_with_conditions_of_its_own)
+{
+    enum { N = 4, IN = 3, HIDDEN = 5 };
+    double got[2][2][IN * HIDDEN];
+    for (int own = 0; own < 2; own++)
+        for (int all = 0; all < 2; all++) {
+            tg_params *ps = tg_params_new(NULL);
+            tg_tensor *w = tg_param_new(ps, "w", TG_F64, TG_SHAPE(HIDDEN, IN),
+                                        (tg_init){.kind = TG_NORMAL, .b = 1}),
+                      *b = tg_param_new(ps, "b", TG_F64, TG_SHAPE(HIDDEN),
+                                        (tg_init){.kind = TG_NORMAL, .b = 1}),
+                      *v = tg_param_new(ps, "v", TG_F64, TG_SHAPE(1, HIDDEN),
+                                        (tg_init){.kind = TG_NORMAL, .b = 1});
+            tg_tape *t = tg_tape_new(NULL);
+            double data[N * IN];
+            for (int k = 0; k < N * IN; k++) data[k] = 0.3 * (k % 7) - 0.8;
+            tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(N, IN), data), *gx,
+                      *h = (own ? own_relu : library_relu)(t, tg_linear(t, x, w, b)),
+                      *y = tg_sum(t, tg_linear(t, h, v, NULL), TG_ALL_AXES, false);
+            cr_assert_eq(tg_grad(t, y, NULL, 1, &x, &gx, false), TG_OK);
+            tg_tensor *length = tg_norm(t, gx, 2, TG_AXES(1), false),
+                      *penalty =
+                          tg_mean(t, tg_square(t, tg_offset(t, length, -1)), TG_ALL_AXES, false);
+            if (all) {
+                cr_assert_eq(tg_backward(t, penalty), TG_OK, "%s", tg_tape_message(t));
+                memcpy(got[own][all], tg_param_grad(w), sizeof got[own][all]);
+            } else {
+                tg_tensor *by[] = {w, b}, *g[2];
+                cr_assert_eq(tg_grad(t, penalty, NULL, 2, by, g, false), TG_OK, "%s",
+                             tg_tape_message(t));
+                memcpy(got[own][all], tg_data(t, g[0]), sizeof got[own][all]);
+                const double *zeros = tg_data(t, g[1]);
+                for (int k = 0; k < HIDDEN; k++) cr_expect_eq(zeros[k], 0);
+            }
+            tg_tape_free(t);
+            tg_params_free(ps);
+        }
+    bool any = false;
+    for (int k = 0; k < IN * HIDDEN; k++) {
+        any |= got[0][0][k] != 0;
+        cr_expect_float_eq(got[1][0][k], got[0][0][k], 1e-14);
+        cr_expect_float_eq(got[1][1][k], got[0][0][k], 1e-14);
+        cr_expect_float_eq(got[0][1][k], got[0][0][k], 1e-14);
+    }
+    cr_expect(any);
+}
+
 Test(tape, a_broadcast_gradient_is_traced_within_its_memory)
 {
     tg_params *ps = tg_params_new(NULL);
