@@ -29,6 +29,9 @@ tg_tensor *tg_base_expand(tg_tape *t, const char *where, tg_tensor *x, tg_shape 
  * the tape is in error. */
 bool tg_belongs(tg_tape *t, const char *where, const char *what, const tg_tensor *x);
 
+/* A tensor's dtype as an operand on t, which reads f64 copies of parameters in a gradient check. */
+tg_dtype tg_dtype_on(const tg_tape *t, const tg_tensor *x);
+
 /* Sums x over the dimensions in which `shape` was broadcast to x's shape. */
 tg_tensor *tg_base_sum_to(tg_tape *t, const char *where, tg_tensor *x, tg_shape shape);
 

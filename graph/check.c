@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "params.h"
+#include "shapes.h"
 #include "tape.h"
 
 /* Something that the map depends on: an input, a parameter, or, for the second order, the upstream
@@ -372,7 +373,7 @@ static bool read_options(check *c, const tg_gradcheck_options *options)
 {
     tg_gradcheck_options *o = &c->o;
     if (options && !tg_options_read(o, sizeof *o, options))
-        return fail(c, TG_EVALUE, "gradcheck: the options' size is 0");
+        return fail(c, TG_EVALUE, "gradcheck: " TG_UNSIZED(tg_gradcheck_options));
     if (!(o->relative >= 0 && o->absolute >= 0 && o->step >= 0 && o->step < 1 &&
           o->full_jacobian >= 0 && o->directions >= 0))
         return fail(c, TG_EVALUE, "gradcheck: an option is out of range");
@@ -384,6 +385,14 @@ static bool read_options(check *c, const tg_gradcheck_options *options)
     return true;
 }
 
+static bool refuse(check *c, int input, tg_shape shape)
+{
+    char message[256];
+    snprintf(message, sizeof message, "gradcheck: input %d: %s", input,
+             tg_shape_refusal(shape).text);
+    return fail(c, TG_ESHAPE, message);
+}
+
 static bool set_up(check *c, const tg_check_input *inputs, tg_params *params)
 {
     if (!c->f) return fail(c, TG_ENULL, "gradcheck: there is no function");
@@ -392,8 +401,7 @@ static bool set_up(check *c, const tg_check_input *inputs, tg_params *params)
     if (params && tg_params_status(params) != TG_OK)
         return fail(c, tg_params_status(params), tg_params_message(params));
     for (int k = 0; k < c->n; k++) {
-        if (tg_shape_count(inputs[k].shape) < 0)
-            return fail(c, TG_ESHAPE, "gradcheck: an input has an impossible shape");
+        if (tg_shape_count(inputs[k].shape) < 0) return refuse(c, k, inputs[k].shape);
         if (tg_shape_count(inputs[k].shape) > 0 && !inputs[k].data)
             return fail(c, TG_ENULL, "gradcheck: an input has no data");
     }

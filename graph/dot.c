@@ -128,9 +128,8 @@ static tg_status draw(tg_tape *t, const char *where, tg_arena *memory, const cha
     return status;
 }
 
-tg_status tg_write_dot_at(tg_tape *t, const char *where, const char *path, tg_tensor *loss)
+static tg_status write_dot(tg_tape *t, const char *where, const char *path, tg_tensor *loss)
 {
-    if (!t) return TG_ENOMEM;
     if (tg_tape_status(t) != TG_OK) return tg_tape_status(t);
     if (!path) return tg_tape_fail(t, where, "write_dot", TG_ENULL, "no path is given");
     uint32_t node;
@@ -142,4 +141,9 @@ tg_status tg_write_dot_at(tg_tape *t, const char *where, const char *path, tg_te
     if (loss) tg_tape_cut(t, mark);
     tg_arena_free(&memory);
     return status;
+}
+
+tg_status tg_write_dot_at(tg_tape *t, const char *where, const char *path, tg_tensor *loss)
+{
+    TG_ALONE(tg_status, t, TG_ENOMEM, TG_ESTATE, write_dot(t, where, path, loss));
 }

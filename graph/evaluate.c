@@ -501,8 +501,8 @@ static tg_status evaluate_anew(tg_tape *t, const char *where, tg_request what, u
     return TG_OK;
 }
 
-static tg_status evaluate(tg_tape *t, const char *where, tg_request what, uint32_t n,
-                          const uint32_t *targets)
+tg_status tg_tape_evaluate(tg_tape *t, const char *where, tg_request what, uint32_t n,
+                           const uint32_t *targets)
 {
     uint32_t few[16], *wanted = few;
     if (n > 16 && !(wanted = tg_arena_take(&t->storage, n * sizeof *wanted)))
@@ -524,14 +524,5 @@ static tg_status evaluate(tg_tape *t, const char *where, tg_request what, uint32
     event->failed = status != TG_OK;
     /* What has a value now is not what had one then: the events that followed then are others. */
     if (event->failed != failed) t->old_events = 0;
-    return status;
-}
-
-tg_status tg_tape_evaluate(tg_tape *t, const char *where, tg_request what, uint32_t n,
-                           const uint32_t *targets)
-{
-    if (!tg_enter(t)) return TG_ESTATE;
-    const tg_status status = evaluate(t, where, what, n, targets);
-    tg_leave(t);
     return status;
 }

@@ -200,8 +200,9 @@ typedef struct tg_tape_options {
     /* Run each node by itself: the debug mode. Results are bitwise the same (of
      * a NaN: that it is one). Two threads in one tape at once are TG_ESTATE. */
     bool node_by_node TG_ZERO;
-    /* Fail with TG_ENONFINITE at the first node that makes a NaN or an infinity
-     * (implies node_by_node). */
+    /* Fail with TG_ENONFINITE at the first node that makes a NaN or an infinity,
+     * or at the leaf that hands in a NaN; an infinity handed in, such as that of
+     * a mask, is passed on (implies node_by_node). */
     bool trace_nonfinite TG_ZERO;
     /* Force a kernel build; falls back to the best that the processor has. */
     tg_isa isa TG_ZERO;

@@ -56,6 +56,7 @@ tg_status tg_error_setv(tg_error *e, const char *where, const char *what, tg_sta
 /* Reads an option struct of an older or newer caller: copies min(given size, sizeof) bytes over a
  * zeroed *out; NULL leaves it zeroed. false when given->size was not set. */
 bool tg_options_read(void *out, size_t size, const void *given);
+#define TG_UNSIZED(type) "the options' size is not set: .size = sizeof(" #type ")"
 
 /* The best TG_BUILD_... (tapegrad/op.h) that this processor has. */
 int tg_build_best(void);

@@ -21,8 +21,7 @@ tg_params *tg_params_new(const tg_params_options *options)
     if (!ps) return NULL;
     *ps = (tg_params){.allocator = allocator, .seed = o.seed};
     if (!sized)
-        tg_error_set(&ps->error, NULL, "params_new", TG_EVALUE,
-                     "the options' size is not set: .size = sizeof(tg_params_options)");
+        tg_error_set(&ps->error, NULL, "params_new", TG_EVALUE, TG_UNSIZED(tg_params_options));
     return ps;
 }
 

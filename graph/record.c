@@ -262,7 +262,7 @@ static bool grow_uses(tg_tape *t)
     return true;
 }
 
-static tg_leaf *append_leaf_inside(const recording *at, const tg_type *type, tg_tensor **handle)
+static tg_leaf *append_leaf(const recording *at, const tg_type *type, tg_tensor **handle)
 {
     tg_tape *t = at->t;
     uint32_t node = t->n;
@@ -281,19 +281,23 @@ static tg_leaf *append_leaf_inside(const recording *at, const tg_type *type, tg_
     return leaf;
 }
 
-static tg_leaf *append_leaf(const recording *at, const tg_type *type, tg_tensor **handle)
+/* The parameter that t reads for p. */
+static tg_param *substituted(const tg_tape *t, tg_param *p)
 {
-    if (!tg_enter(at->t)) return NULL;
-    tg_leaf *leaf = append_leaf_inside(at, type, handle);
-    tg_leave(at->t);
-    return leaf;
+    const bool other = t->substitute_from && p->owner == t->substitute_from &&
+                       p->slot.id < t->substitute_to->count;
+    return other ? t->substitute_to->list[p->slot.id] : p;
+}
+
+tg_dtype tg_dtype_on(const tg_tape *t, const tg_tensor *x)
+{
+    tg_param *p = tg_param_of(x);
+    return p ? substituted(t, p)->dtype : tg_tensor_dtype(x);
 }
 
 static bool resolve_param(tg_tape *t, const char *where, tg_param *p, uint32_t *node)
 {
-    if (t->substitute_from && p->owner == t->substitute_from &&
-        p->slot.id < t->substitute_to->count)
-        p = t->substitute_to->list[p->slot.id];
+    p = substituted(t, p);
     const recording at = {t, where, p->trainable ? &tg_op_param : &tg_op_frozen_param};
     if (2 * (t->n_uses + 1) > t->use_capacity && !grow_uses(t)) {
         out_of_memory(&at);
@@ -351,7 +355,7 @@ bool tg_resolve(tg_tape *t, const char *where, const char *what, tg_tensor *x, u
 static tg_tensor *record_input(tg_tape *t, const char *where, tg_dtype dtype, tg_shape shape,
                                const void *data, bool borrow)
 {
-    if (!t || t->error.status) return NULL;
+    if (t->error.status) return NULL;
     const recording at = {t, where, &tg_op_input};
     const tg_type type = {dtype, shape};
     const tg_node *before = &t->node[t->n];
@@ -383,18 +387,18 @@ static tg_tensor *record_input(tg_tape *t, const char *where, tg_dtype dtype, tg
 tg_tensor *tg_input_at(tg_tape *t, const char *where, tg_dtype dtype, tg_shape shape,
                        const void *data)
 {
-    return record_input(t, where, dtype, shape, data, false);
+    TG_ALONE(tg_tensor *, t, NULL, NULL, record_input(t, where, dtype, shape, data, false));
 }
 
 tg_tensor *tg_input_borrow_at(tg_tape *t, const char *where, tg_dtype dtype, tg_shape shape,
                               const void *data)
 {
-    return record_input(t, where, dtype, shape, data, true);
+    TG_ALONE(tg_tensor *, t, NULL, NULL, record_input(t, where, dtype, shape, data, true));
 }
 
-tg_tensor *tg_constant_at(tg_tape *t, const char *where, tg_dtype dtype, double value)
+static tg_tensor *record_constant(tg_tape *t, const char *where, tg_dtype dtype, double value)
 {
-    if (!t || t->error.status) return NULL;
+    if (t->error.status) return NULL;
     if (tg_dtype_size(dtype) == 0)
         return tg_tape_fail(t, where, "constant", TG_EDTYPE, "no such dtype: %d", (int)dtype), NULL;
     if ((dtype == TG_I64 && !(value >= -0x1p63 && value < 0x1p63 && value == floor(value))) ||
@@ -411,18 +415,22 @@ tg_tensor *tg_constant_at(tg_tape *t, const char *where, tg_dtype dtype, double 
     return handle;
 }
 
+tg_tensor *tg_constant_at(tg_tape *t, const char *where, tg_dtype dtype, double value)
+{
+    TG_ALONE(tg_tensor *, t, NULL, NULL, record_constant(t, where, dtype, value));
+}
+
 tg_tensor *tg_constant_like_at(tg_tape *t, const char *where, const tg_tensor *x, double value)
 {
     if (!t || t->error.status) return NULL;
-    if (!x) return tg_tape_fail(t, where, NULL, TG_ENULL, "an operand is NULL"), NULL;
-    return tg_constant_at(t, where, tg_tensor_dtype(x), value);
+    if (!tg_belongs(t, where, "constant_like", x)) return NULL;
+    return tg_constant_at(t, where, tg_dtype_on(t, x), value);
 }
 
-tg_status tg_input_set_at(tg_tape *t, const char *where, tg_tensor *x, const void *data)
+static tg_status set_input(tg_tape *t, const char *where, tg_tensor *x, const void *data)
 {
     const char *what = "input_set";
     uint32_t node;
-    if (!t) return TG_ENOMEM;
     if (t->error.status) return t->error.status;
     if (x && tg_param_of(x))
         return tg_tape_fail(t, where, what, TG_EVALUE, "parameter '%s' is not an input",
@@ -435,6 +443,11 @@ tg_status tg_input_set_at(tg_tape *t, const char *where, tg_tensor *x, const voi
     if (leaf->borrowed) leaf->data = data;
     else if (leaf->bytes) memmove((void *)(uintptr_t)leaf->data, data, leaf->bytes);
     return TG_OK;
+}
+
+tg_status tg_input_set_at(tg_tape *t, const char *where, tg_tensor *x, const void *data)
+{
+    TG_ALONE(tg_status, t, TG_ENOMEM, TG_ESTATE, set_input(t, where, x, data));
 }
 
 /* ---------------------------------------------------------------- op calls */
@@ -569,6 +582,8 @@ static const tg_op *widen(tg_tape *t, const char *where, const tg_op *op)
 static tg_tensor *apply(tg_tape *t, const char *where, const tg_op *op, int n_in,
                         tg_tensor *const *x, int n_attrs, const int64_t *attrs)
 {
+    if (t->error.status) return NULL;
+    if (!op) return tg_tape_fail(t, where, NULL, TG_ENULL, "the op is NULL"), NULL;
     if (op->size != sizeof(tg_op)) op = widen(t, where, op);
     if (!op) return NULL;
     const recording at = {t, where, op};
@@ -594,12 +609,7 @@ static tg_tensor *apply(tg_tape *t, const char *where, const tg_op *op, int n_in
 tg_tensor *tg_apply_at(tg_tape *t, const char *where, const tg_op *op, int n_in,
                        tg_tensor *const *x, int n_attrs, const int64_t *attrs)
 {
-    if (!t || t->error.status) return NULL;
-    if (!op) return tg_tape_fail(t, where, NULL, TG_ENULL, "the op is NULL"), NULL;
-    if (!tg_enter(t)) return NULL;
-    tg_tensor *y = apply(t, where, op, n_in, x, n_attrs, attrs);
-    tg_leave(t);
-    return y;
+    TG_ALONE(tg_tensor *, t, NULL, NULL, apply(t, where, op, n_in, x, n_attrs, attrs));
 }
 
 /* Whether operand x is node v of this recording, for the usual case: a tensor of the tape, or a

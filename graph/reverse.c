@@ -262,9 +262,9 @@ tg_status tg_fail_cut(tg_tape *t, uint32_t cut)
                         "or a cast, and no other path leads to what is differentiated by");
 }
 
-static tg_status reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
-                         tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx,
-                         uint32_t *cut)
+tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
+                     tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx,
+                     uint32_t *cut)
 {
     pass p = {.t = t, .where = where};
     for (uint32_t k = 0; k < n; k++) gx[k] = NULL;
@@ -300,16 +300,6 @@ static tg_status reverse(tg_tape *t, const char *where, uint32_t n_y, const uint
     return status;
 }
 
-tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
-                     tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx,
-                     uint32_t *cut)
-{
-    if (!tg_enter(t)) return TG_ESTATE;
-    const tg_status status = reverse(t, where, n_y, y, seed, n, x, gx, cut);
-    tg_leave(t);
-    return status;
-}
-
 /* ---------------------------------------------------------------- gradients as tensors */
 
 /* A constant spread to x's shape, as part of y's derivative. */
@@ -323,22 +313,19 @@ static tg_tensor *filled_like(tg_tape *t, const char *where, uint32_t y, tg_tens
 static bool check_seed(tg_tape *t, const char *where, const char *what, tg_tensor *seed,
                        tg_tensor *y)
 {
-    if (tg_tensor_dtype(seed) == tg_tensor_dtype(y) &&
+    if (tg_dtype_on(t, seed) == tg_dtype_on(t, y) &&
         tg_shape_equal(tg_tensor_shape(seed), tg_tensor_shape(y)))
         return true;
-    tg_tape_fail(t, where, what,
-                 tg_tensor_dtype(seed) == tg_tensor_dtype(y) ? TG_ESHAPE : TG_EDTYPE,
-                 "%s %s given where %s %s is needed", tg_dtype_name(tg_tensor_dtype(seed)),
-                 tg_shape_text(tg_tensor_shape(seed)).text, tg_dtype_name(tg_tensor_dtype(y)),
+    tg_tape_fail(t, where, what, tg_dtype_on(t, seed) == tg_dtype_on(t, y) ? TG_ESHAPE : TG_EDTYPE,
+                 "%s %s given where %s %s is needed", tg_dtype_name(tg_dtype_on(t, seed)),
+                 tg_shape_text(tg_tensor_shape(seed)).text, tg_dtype_name(tg_dtype_on(t, y)),
                  tg_shape_text(tg_tensor_shape(y)).text);
     return false;
 }
 
-tg_status tg_grad_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *seed, int n,
-                     tg_tensor *const *x, tg_tensor **gx, bool allow_unused)
+static tg_status grad(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *seed, int n,
+                      tg_tensor *const *x, tg_tensor **gx, bool allow_unused)
 {
-    for (int k = 0; gx && k < n; k++) gx[k] = NULL;
-    if (!t) return TG_ENOMEM;
     if (t->error.status) return t->error.status;
     if (n < 0 || (n && (!x || !gx)))
         return tg_tape_fail(t, where, "grad", n < 0 ? TG_EVALUE : TG_ENULL,
@@ -382,12 +369,19 @@ tg_status tg_grad_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *see
     return t->error.status;
 }
 
+tg_status tg_grad_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *seed, int n,
+                     tg_tensor *const *x, tg_tensor **gx, bool allow_unused)
+{
+    for (int k = 0; gx && k < n; k++) gx[k] = NULL;
+    TG_ALONE(tg_status, t, TG_ENOMEM, TG_ESTATE, grad(t, where, y, seed, n, x, gx, allow_unused));
+}
+
 /* The vjp is linear in its seed u: differentiating <vjp(u), v> by u gives the Jacobian times v,
  * whatever u is. */
-tg_tensor *tg_jvp_at(tg_tape *t, const char *where, tg_tensor *y, int n, tg_tensor *const *x,
-                     tg_tensor *const *v)
+static tg_tensor *jvp(tg_tape *t, const char *where, tg_tensor *y, int n, tg_tensor *const *x,
+                      tg_tensor *const *v)
 {
-    if (!t || t->error.status) return NULL;
+    if (t->error.status) return NULL;
     if (!y || n < 1 || !x || !v)
         return tg_tape_fail(t, where, "jvp", TG_ENULL,
                             "a result, tensors and directions are needed"),
@@ -418,10 +412,16 @@ tg_tensor *tg_jvp_at(tg_tape *t, const char *where, tg_tensor *y, int n, tg_tens
     return t->error.status ? NULL : result;
 }
 
-tg_tensor *tg_hvp_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x, tg_tensor *v)
+tg_tensor *tg_jvp_at(tg_tape *t, const char *where, tg_tensor *y, int n, tg_tensor *const *x,
+                     tg_tensor *const *v)
+{
+    TG_ALONE(tg_tensor *, t, NULL, NULL, jvp(t, where, y, n, x, v));
+}
+
+static tg_tensor *hvp(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x, tg_tensor *v)
 {
     uint32_t y_node, x_node, v_node;
-    if (!t || t->error.status) return NULL;
+    if (t->error.status) return NULL;
     if (!tg_resolve(t, where, "hvp", y, &y_node) || !tg_resolve(t, where, "hvp", x, &x_node) ||
         !tg_resolve(t, where, "hvp: direction", v, &v_node))
         return NULL;
@@ -436,4 +436,9 @@ tg_tensor *tg_hvp_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x, 
     if (tg_grad_at(t, where, y, NULL, 1, &x, &g, true)) return NULL;
     if (g && tg_grad_at(t, where, g, v, 1, &x, &result, true)) return NULL;
     return result ? result : filled_like(t, where, y_node, x, 0);
+}
+
+tg_tensor *tg_hvp_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x, tg_tensor *v)
+{
+    TG_ALONE(tg_tensor *, t, NULL, NULL, hvp(t, where, y, x, v));
 }

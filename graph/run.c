@@ -559,53 +559,99 @@ static void *flatten(tg_run *run, const tg_seen *seen, int64_t count)
     return flat;
 }
 
-static int describe(tg_run *run, uint32_t node, char *text, size_t size)
+/* What a node's value holds; flat: the value in contiguous memory, NULL without memory. */
+typedef struct tg_contents {
+    const void *flat;
+    int64_t count, bad; /* bad: the first NaN, else the first infinity, else count */
+    bool nan, infinite;
+    double low, high; /* of the finite ones; low > high: there are none */
+} tg_contents;
+
+static tg_contents inspect(tg_run *run, const tg_seen *seen)
 {
-    const tg_seen *seen = &run->plan->seen[node];
-    tg_dtype dtype = seen->array.dtype;
-    int64_t count = tg_shape_count(seen->array.shape), bad = 0;
-    double low = INFINITY, high = -INFINITY;
-    if (dtype != TG_F32 && dtype != TG_F64)
-        return snprintf(text, size, " %s %s", tg_dtype_name(dtype),
-                        tg_shape_text(seen->array.shape).text);
-    void *flat = flatten(run, seen, count);
-    for (int64_t i = 0; flat && i < count; i++) {
-        double v = element_at(dtype, flat, i);
-        bad += !isfinite(v);
-        low = v < low && isfinite(v) ? v : low;
-        high = v > high && isfinite(v) ? v : high;
+    tg_contents c = {
+        .count = tg_shape_count(seen->array.shape), .low = INFINITY, .high = -INFINITY};
+    c.bad = c.count;
+    c.flat = tg_array_contiguous(&seen->array) ? address(run->plan, seen->at)
+                                               : flatten(run, seen, c.count);
+    for (int64_t i = 0; c.flat && i < c.count; i++) {
+        const double v = element_at(seen->array.dtype, c.flat, i);
+        if (isfinite(v)) {
+            c.low = v < c.low ? v : c.low;
+            c.high = v > c.high ? v : c.high;
+            continue;
+        }
+        if (c.bad == c.count || (isnan(v) && !c.nan)) c.bad = i;
+        c.nan = c.nan || isnan(v);
+        c.infinite = c.infinite || isinf(v);
     }
-    return snprintf(text, size, " %s in [%.6g, %.6g]%s", tg_shape_text(seen->array.shape).text, low,
-                    high, bad ? " besides NaN or infinity" : "");
+    return c;
 }
 
-/* Whether the node that was just computed holds a NaN or an infinity; then the tape fails. */
-static bool watch(tg_run *run)
+static bool is_real(const tg_seen *seen)
+{
+    return seen->array.dtype == TG_F32 || seen->array.dtype == TG_F64;
+}
+
+static int describe(const tg_seen *seen, const tg_contents *c, char *text, size_t size)
+{
+    const char *shape = tg_shape_text(seen->array.shape).text;
+    if (!is_real(seen))
+        return snprintf(text, size, " %s %s", tg_dtype_name(seen->array.dtype), shape);
+    if (c->low > c->high)
+        return snprintf(text, size, " %s%s", shape, c->bad < c->count ? " of NaN or infinity" : "");
+    return snprintf(text, size, " %s in [%.6g, %.6g]%s", shape, c->low, c->high,
+                    c->bad < c->count ? " besides NaN or infinity" : "");
+}
+
+/* Fails the tape for element i of a node's value. */
+static void blame(const tg_run *run, uint32_t node, const tg_contents *c, const char *inputs)
 {
     tg_tape *t = run->t;
-    uint32_t id = run->ids[run->node];
-    const tg_seen *seen = &run->plan->seen[run->node];
-    if (seen->array.dtype != TG_F32 && seen->array.dtype != TG_F64) return false;
-    const bool contiguous = tg_array_contiguous(&seen->array);
-    int64_t count = tg_shape_count(seen->array.shape), i = 0;
-    const void *data = contiguous ? address(run->plan, seen->at) : flatten(run, seen, count);
-    if (!data) return no_memory(t, tg_node_where(t, id), (size_t)count) != TG_OK;
-    while (i < count && isfinite(element_at(seen->array.dtype, data, i))) i++;
-    if (i == count) return false;
-    char inputs[320] = "";
-    int used = 0;
-    for (uint32_t k = 0; k < run->plan->seen_inputs[run->node].n && used < (int)sizeof inputs - 1;
-         k++)
-        used += describe(run, run->plan->seen_inputs[run->node].first[k], inputs + used,
-                         sizeof inputs - (size_t)used);
-    const double value = element_at(seen->array.dtype, data, i);
+    const uint32_t id = run->ids[node];
+    const tg_seen *seen = &run->plan->seen[node];
+    const double value = element_at(seen->array.dtype, c->flat, c->bad);
+    const bool leaf = tg_is_leaf(t->node[id].op);
+    const tg_param *param = leaf ? t->leaf[t->leaf_of[id]].param : NULL;
     tg_tape_fail(t, tg_node_where(t, id), tg_node_text(t, id).text, TG_ENONFINITE,
-                 "element %lld of the result %s is %s; inputs:%s", (long long)i,
-                 tg_shape_text(seen->array.shape).text,
+                 "element %lld of %s%s %s is %s%s", (long long)c->bad,
+                 param  ? "parameter "
+                 : leaf ? "the data"
+                        : "the result",
+                 param ? param->name : "", tg_shape_text(seen->array.shape).text,
                  isnan(value) ? "nan"
                  : value > 0  ? "inf"
                               : "-inf",
                  inputs);
+}
+
+/* Whether the node that was just computed made a NaN or an infinity, or got a NaN from a leaf; then
+ * the tape fails. An infinity that was handed in is passed on. */
+static bool watch(tg_run *run)
+{
+    const tg_seen *seen = &run->plan->seen[run->node];
+    if (!is_real(seen)) return false;
+    tg_contents result = inspect(run, seen);
+    if (!result.flat)
+        return no_memory(run->t, tg_node_where(run->t, run->ids[run->node]),
+                         (size_t)result.count) != TG_OK;
+    char inputs[320] = "; inputs:";
+    int used = (int)strlen(inputs);
+    for (uint32_t k = 0; result.bad < result.count && k < run->plan->seen_inputs[run->node].n;
+         k++) {
+        const uint32_t node = run->plan->seen_inputs[run->node].first[k];
+        const tg_seen *input = &run->plan->seen[node];
+        const tg_contents c = is_real(input) ? inspect(run, input) : (tg_contents){0};
+        if (c.nan && c.flat) {
+            blame(run, node, &c, "");
+            return true;
+        }
+        result.infinite = result.infinite && !c.infinite;
+        if (used < (int)sizeof inputs - 1)
+            used += describe(input, &c, inputs + used, sizeof inputs - (size_t)used);
+    }
+    if (!result.nan && !result.infinite) return false;
+    blame(run, run->node, &result, inputs);
     return true;
 }
 

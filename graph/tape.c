@@ -11,8 +11,7 @@
 static const char *read_options(const tg_tape_options *given, tg_tape_options *o)
 {
     const char *wrong = NULL;
-    if (!tg_options_read(o, sizeof *o, given))
-        wrong = "the options' size is not set: .size = sizeof(tg_tape_options)";
+    if (!tg_options_read(o, sizeof *o, given)) wrong = TG_UNSIZED(tg_tape_options);
     else if (o->threads < 0 || o->threads > 1024) wrong = "threads: 0 to 1024 are possible";
     else if (o->plan_cache_bytes < 0) wrong = "plan_cache_bytes is negative";
     else if ((int)o->isa < TG_ISA_AUTO || o->isa > TG_ISA_AVX512) wrong = "isa: no such build";
@@ -114,9 +113,8 @@ static void retire_slots(tg_tape *t)
     t->old_events = 0;
 }
 
-void tg_tape_reset(tg_tape *t)
+static void reset(tg_tape *t)
 {
-    if (!t) return;
     for (size_t k = 0; k < t->n_values; k++) tg_node_slot(t, t->value[k].node)->value = 0;
     t->n_values = 0;
     t->n_keeps = 0;
@@ -141,6 +139,13 @@ void tg_tape_reset(tg_tape *t)
     if (t->node_by_node && tg_generation(t) == 0) retire_slots(t);
     t->step++;
     tg_arena_rewind(&t->storage);
+}
+
+void tg_tape_reset(tg_tape *t)
+{
+    if (!t || !tg_enter(t)) return;
+    reset(t);
+    tg_leave(t);
 }
 
 /* ---------------------------------------------------------------- state */
@@ -229,7 +234,7 @@ static bool tensor_node(tg_tape *t, const char *where, const char *what, tg_tens
     return t && !t->error.status && tg_resolve(t, where, what, x, node);
 }
 
-tg_tensor *tg_keep_at(tg_tape *t, const char *where, tg_tensor *x)
+static tg_tensor *keep(tg_tape *t, const char *where, tg_tensor *x)
 {
     uint32_t node;
     if (!tensor_node(t, where, "keep", x, &node)) return NULL;
@@ -238,6 +243,11 @@ tg_tensor *tg_keep_at(tg_tape *t, const char *where, tg_tensor *x)
         return tg_tape_fail(t, where, "keep", TG_ENOMEM, "no memory"), NULL;
     t->keep[t->n_keeps++] = node;
     return x;
+}
+
+tg_tensor *tg_keep_at(tg_tape *t, const char *where, tg_tensor *x)
+{
+    TG_ALONE(tg_tensor *, t, NULL, NULL, keep(t, where, x));
 }
 
 /* Evaluates n targets in t->stack[0..n) and all that is kept. */
@@ -255,9 +265,8 @@ static tg_status evaluate_with_kept(tg_tape *t, const char *where, tg_request re
     return tg_tape_evaluate(t, where, request, (uint32_t)total, all);
 }
 
-tg_status tg_eval_at(tg_tape *t, const char *where, int n, tg_tensor *const *x)
+static tg_status eval(tg_tape *t, const char *where, int n, tg_tensor *const *x)
 {
-    if (!t) return TG_ENOMEM;
     if (t->error.status) return t->error.status;
     if (n < 0 || (n && !x))
         return tg_tape_fail(t, where, "eval", n < 0 ? TG_EVALUE : TG_ENULL, "no tensors given");
@@ -269,8 +278,12 @@ tg_status tg_eval_at(tg_tape *t, const char *where, int n, tg_tensor *const *x)
     return evaluate_with_kept(t, where, TG_EVALUATE, (uint32_t)n, ids);
 }
 
-/* The storage of x's value, computing it when there is none. */
-static const void *value_of(tg_tape *t, const char *where, const char *what, tg_tensor *x)
+tg_status tg_eval_at(tg_tape *t, const char *where, int n, tg_tensor *const *x)
+{
+    TG_ALONE(tg_status, t, TG_ENOMEM, TG_ESTATE, eval(t, where, n, x));
+}
+
+static const void *computed(tg_tape *t, const char *where, const char *what, tg_tensor *x)
 {
     uint32_t node;
     if (!tensor_node(t, where, what, x, &node)) return NULL;
@@ -279,6 +292,12 @@ static const void *value_of(tg_tape *t, const char *where, const char *what, tg_
     const tg_slot *slot = tg_node_slot(t, node);
     if (!slot->value && tg_tape_evaluate(t, where, TG_EVALUATE, 1, &node) != TG_OK) return NULL;
     return t->value[slot->value - 1].data;
+}
+
+/* The storage of x's value, computing it when there is none. */
+static const void *value_of(tg_tape *t, const char *where, const char *what, tg_tensor *x)
+{
+    TG_ALONE(const void *, t, NULL, NULL, computed(t, where, what, x));
 }
 
 double tg_item_at(tg_tape *t, const char *where, tg_tensor *x)
@@ -303,9 +322,8 @@ const void *tg_data_at(tg_tape *t, const char *where, tg_tensor *x)
     return value_of(t, where, "data", x);
 }
 
-tg_status tg_backward_at(tg_tape *t, const char *where, tg_tensor *loss)
+static tg_status backward(tg_tape *t, const char *where, tg_tensor *loss)
 {
-    if (!t) return TG_ENOMEM;
     uint32_t node;
     if (!tensor_node(t, where, "backward", loss, &node)) return t->error.status;
     if (tg_node_type(t, node)->count != 1)
@@ -315,9 +333,13 @@ tg_status tg_backward_at(tg_tape *t, const char *where, tg_tensor *loss)
     return evaluate_with_kept(t, where, TG_BACKWARD, 1, &node);
 }
 
-tg_status tg_replay_at(tg_tape *t, const char *where)
+tg_status tg_backward_at(tg_tape *t, const char *where, tg_tensor *loss)
 {
-    if (!t) return TG_ENOMEM;
+    TG_ALONE(tg_status, t, TG_ENOMEM, TG_ESTATE, backward(t, where, loss));
+}
+
+static tg_status replay(tg_tape *t, const char *where)
+{
     if (t->error.status) return t->error.status;
     if (t->n_events != 1 || t->event[0].request != TG_BACKWARD)
         return tg_tape_fail(t, where, "replay", TG_ESTATE,
@@ -328,6 +350,11 @@ tg_status tg_replay_at(tg_tape *t, const char *where)
         if (t->leaf[k].param) t->leaf[k].version = t->leaf[k].param->version;
     t->step++;
     return tg_run_again(t, where);
+}
+
+tg_status tg_replay_at(tg_tape *t, const char *where)
+{
+    TG_ALONE(tg_status, t, TG_ENOMEM, TG_ESTATE, replay(t, where));
 }
 
 /* ---------------------------------------------------------------- without a source position */

@@ -200,6 +200,16 @@ static inline void tg_leave(tg_tape *t)
 {
     if (t->node_by_node) tg_leave_careful(t);
 }
+/* The body of a public function: the result of `call`, alone in the tape; or what stands for it
+ * when there is no tape, or another thread is inside. */
+#define TG_ALONE(type, t, no_tape, not_alone, call) \
+    do {                                            \
+        if (!(t)) return no_tape;                   \
+        if (!tg_enter(t)) return not_alone;         \
+        type result_ = call;                        \
+        tg_leave(t);                                \
+        return result_;                             \
+    } while (0)
 
 /* Whether x is a tensor of t's current recording. */
 static inline bool tg_is_current(const tg_tape *t, const tg_tensor *x)

@@ -452,11 +452,11 @@ tg_tensor *tg_attention_at(tg_tape *t, const char *where, tg_tensor *q, tg_tenso
         !tg_ready_float(t, TG_HERE, "attention", k) || !tg_ready_float(t, TG_HERE, "attention", v))
         return NULL;
     const tg_shape of_q = tg_tensor_shape(q), of_k = tg_tensor_shape(k), of_v = tg_tensor_shape(v);
-    const tg_dtype dtype = tg_tensor_dtype(q);
-    if (tg_tensor_dtype(k) != dtype || tg_tensor_dtype(v) != dtype)
+    const tg_dtype dtype = tg_dtype_on(t, q);
+    if (tg_dtype_on(t, k) != dtype || tg_dtype_on(t, v) != dtype)
         return tg_fail_at(t, TG_HERE, TG_EDTYPE, "attention: q, k and v are %s, %s and %s",
-                          tg_dtype_name(dtype), tg_dtype_name(tg_tensor_dtype(k)),
-                          tg_dtype_name(tg_tensor_dtype(v)));
+                          tg_dtype_name(dtype), tg_dtype_name(tg_dtype_on(t, k)),
+                          tg_dtype_name(tg_dtype_on(t, v)));
     const char *const wanted =
         "attention: q %s, k %s and v %s are not [..., n, d], [..., m, d] and [..., m, e]";
     if (of_q.ndim < 2 || of_k.ndim < 2 || of_v.ndim < 2 ||
@@ -480,9 +480,9 @@ tg_tensor *tg_attention_at(tg_tape *t, const char *where, tg_tensor *q, tg_tenso
         for (int i = 0; i < batch.ndim; i++) scores.dim[i] = batch.dim[i];
         scores.dim[batch.ndim] = n;
         scores.dim[batch.ndim + 1] = m;
-        if (tg_tensor_dtype(mask) != TG_U8)
+        if (tg_dtype_on(t, mask) != TG_U8)
             return tg_fail_at(t, TG_HERE, TG_EDTYPE, "attention: a mask is u8, not %s",
-                              tg_dtype_name(tg_tensor_dtype(mask)));
+                              tg_dtype_name(tg_dtype_on(t, mask)));
         if (!tg_shape_equal(tg_shape_broadcast(tg_tensor_shape(mask), scores), scores))
             return tg_fail_at(t, TG_HERE, TG_ESHAPE, "attention: a mask %s for scores %s",
                               tg_shape_text(tg_tensor_shape(mask)).text,

@@ -103,7 +103,7 @@ tg_tensor *tg_cast_at(tg_tape *t, const char *where, tg_tensor *x, tg_dtype dtyp
     if (!tg_ready(t, where, "cast", x)) return NULL;
     if (tg_dtype_size(dtype) == 0)
         return tg_fail_at(t, where, TG_EDTYPE, "cast: no such dtype: %d", (int)dtype);
-    return tg_tensor_dtype(x) == dtype ? x : tg_apply_1(t, where, &to[dtype], x);
+    return tg_dtype_on(t, x) == dtype ? x : tg_apply_1(t, where, &to[dtype], x);
 }
 
 /* --------------------------------------- one_hot: attrs are the number of classes and the dtype */

@@ -2,7 +2,6 @@
  * with q_j = (1 - s) w_t [j = t] + (s / c) w_j for label t, class weights w and smoothing s; q = 0
  * on an ignored row. The gradient in x_j is Q softmax(x)_j - q_j with Q = sum_j q_j. */
 #include "loss.h"
-#include "../graph/base.h"
 #include "rows.h"
 
 #ifndef TG_SAMPLES
@@ -410,12 +409,12 @@ static bool fits(tg_tape *t, const char *where, const char *name, tg_tensor *x, 
     if (!tg_ready(t, TG_HERE, name, x) || !tg_ready(t, TG_HERE, name, target) ||
         (weights && !tg_ready(t, TG_HERE, name, weights)))
         return false;
-    if (tg_tensor_dtype(x) == TG_I64 && tg_tensor_dtype(target) != TG_I64)
+    if (tg_dtype_on(t, x) == TG_I64 && tg_dtype_on(t, target) != TG_I64)
         tg_fail_at(t, TG_HERE, TG_EDTYPE,
                    "%s: the prediction %s is i64 and the target %s is %s: are they exchanged?",
                    name, tg_shape_text(tg_tensor_shape(x)).text,
                    tg_shape_text(tg_tensor_shape(target)).text,
-                   tg_dtype_name(tg_tensor_dtype(target)));
+                   tg_dtype_name(tg_dtype_on(t, target)));
     if (!tg_ready_float(t, TG_HERE, name, x)) return false;
     const tg_shape shape = tg_tensor_shape(x), w = tg_tensor_shape(weights);
     if (shape.ndim < 1 || shape.dim[class_axis(shape)] == 0)
@@ -423,9 +422,9 @@ static bool fits(tg_tape *t, const char *where, const char *name, tg_tensor *x, 
     else if (weights && (w.ndim != 1 || w.dim[0] != shape.dim[class_axis(shape)]))
         tg_fail_at(t, TG_HERE, TG_ESHAPE, "%s: class weights %s for %lld classes", name,
                    tg_shape_text(w).text, (long long)shape.dim[class_axis(shape)]);
-    else if (weights && tg_tensor_dtype(weights) != tg_tensor_dtype(x))
+    else if (weights && tg_dtype_on(t, weights) != tg_dtype_on(t, x))
         tg_fail_at(t, TG_HERE, TG_EDTYPE, "%s: class weights are %s but the prediction is %s", name,
-                   tg_dtype_name(tg_tensor_dtype(weights)), tg_dtype_name(tg_tensor_dtype(x)));
+                   tg_dtype_name(tg_dtype_on(t, weights)), tg_dtype_name(tg_dtype_on(t, x)));
     return tg_tape_status(t) == TG_OK;
 }
 
@@ -436,9 +435,9 @@ static bool labels_fit(tg_tape *t, const char *where, const char *name, tg_tenso
                    wanted = without_classes(given);
     const bool classes_last = given.ndim > 2 && shape.ndim == given.ndim - 1 &&
                               tg_shape_equal(shape, tg_shape_of(shape.ndim, given.dim));
-    if (tg_tensor_dtype(target) != TG_I64)
+    if (tg_dtype_on(t, target) != TG_I64)
         tg_fail_at(t, TG_HERE, TG_EDTYPE, "%s: a target of classes is i64, not %s", name,
-                   tg_dtype_name(tg_tensor_dtype(target)));
+                   tg_dtype_name(tg_dtype_on(t, target)));
     else if (!tg_shape_equal(wanted, shape) && classes_last)
         tg_fail_at(t, TG_HERE, TG_ESHAPE,
                    "%s: the classes of a prediction stand on axis 1, but a target %s goes with "
@@ -512,7 +511,7 @@ tg_tensor *tg_cross_entropy_loss_at(tg_tape *t, const char *where, tg_tensor *x,
     if (!(label_smoothing >= 0 && label_smoothing <= 1))
         return tg_fail_at(t, TG_HERE, TG_EVALUE, "%s: label_smoothing = %g is outside [0, 1]",
                           losses.name, label_smoothing);
-    if (tg_tensor_dtype(target) == TG_I64)
+    if (tg_dtype_on(t, target) == TG_I64)
         return of_classes(t, TG_HERE, x, target, class_weights, ignore_index, label_smoothing,
                           reduction);
     const tg_shape shape = tg_tensor_shape(x);
@@ -521,7 +520,7 @@ tg_tensor *tg_cross_entropy_loss_at(tg_tape *t, const char *where, tg_tensor *x,
                           "%s: labels must be i64 class numbers, or probabilities of the logits' "
                           "shape %s, not %s %s",
                           losses.name, tg_shape_text(shape).text,
-                          tg_dtype_name(tg_tensor_dtype(target)),
+                          tg_dtype_name(tg_dtype_on(t, target)),
                           tg_shape_text(tg_tensor_shape(target)).text);
     if (ignore_index != TG_NO_INDEX)
         return tg_fail_at(t, TG_HERE, TG_EVALUE, "%s: probabilities have no ignored index",
@@ -570,7 +569,7 @@ static tg_tensor *weights_for(tg_tape *t, tg_tensor *x)
     double w[1100];
     const int64_t c = tg_tensor_shape(x).dim[1];
     for (int64_t j = 0; j < c; j++) w[j] = weight_of(j);
-    return tg_cast(t, tg_input(t, TG_F64, TG_SHAPE(c), w), tg_tensor_dtype(x));
+    return tg_cast(t, tg_input(t, TG_F64, TG_SHAPE(c), w), tg_dtype_on(t, x));
 }
 
 /* x [n, c, ...], labels [n, ...] or probabilities, weighted or not. logs: x are logarithms already.

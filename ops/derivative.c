@@ -43,7 +43,7 @@ static tg_tensor *jacobian(tg_tape *t, const char *where, const char *name, tg_t
     if (shape.ndim < 0 || inner.ndim < 0 || shape.ndim + inner.ndim > TG_MAX_DIMS)
         return tg_fail_at(t, where, TG_ESHAPE, "%s: %s by %s has more than 8 dimensions", name,
                           tg_shape_text(shape).text, tg_shape_text(inner).text);
-    if (tg_tensor_dtype(x) != tg_tensor_dtype(y))
+    if (tg_dtype_on(t, x) != tg_dtype_on(t, y))
         return tg_fail_at(t, where, TG_EDTYPE, "%s: the result and x have different dtypes", name);
     memcpy(&shape.dim[shape.ndim], inner.dim, (size_t)inner.ndim * sizeof inner.dim[0]);
     shape.ndim += inner.ndim;

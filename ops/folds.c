@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "folds.h"
-#include "../graph/base.h"
 #include "../graph/fold.h"
 
 /* ---------------------------------------------------------------- kernels */
@@ -79,7 +78,7 @@ bool tg_ready(tg_tape *t, const char *where, const char *name, const tg_tensor *
 bool tg_ready_float(tg_tape *t, const char *where, const char *name, const tg_tensor *x)
 {
     if (!tg_ready(t, where, name, x)) return false;
-    const tg_dtype dtype = tg_tensor_dtype(x);
+    const tg_dtype dtype = tg_dtype_on(t, x);
     if (dtype == TG_F32 || dtype == TG_F64) return true;
     tg_fail_at(t, where, TG_EDTYPE, "%s: not defined for %s: tg_cast makes f32 or f64 of it", name,
                tg_dtype_name(dtype));

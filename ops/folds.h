@@ -3,6 +3,7 @@
 #ifndef TG_FOLDS_H
 #define TG_FOLDS_H
 
+#include "../graph/base.h"
 #include "family.h"
 
 /* The kernels of max and min, for f32, f64 and i64, with their elementwise forms; those of sum

@@ -12,7 +12,7 @@ bool tg_loss_fits(tg_tape *t, const char *where, const char *name, tg_tensor *pr
     if (!tg_ready_float(t, TG_HERE, name, prediction) || !tg_ready(t, TG_HERE, name, target))
         return false;
     const tg_shape x = tg_tensor_shape(prediction), y = tg_tensor_shape(target);
-    const tg_dtype a = tg_tensor_dtype(prediction), b = tg_tensor_dtype(target);
+    const tg_dtype a = tg_dtype_on(t, prediction), b = tg_dtype_on(t, target);
     if (!tg_shape_equal(x, y))
         tg_fail_at(t, TG_HERE, TG_ESHAPE, "%s: prediction %s and target %s differ", name,
                    tg_shape_text(x).text, tg_shape_text(y).text);

@@ -1,7 +1,6 @@
 /* matmul and linear. How a product is laid out (which operand is copied, where it is cut for
  * threads) is a function of the node's shapes and strides alone, so that its bits are too; no cut
  * goes along the inner dimension. */
-#include "../graph/base.h"
 #include "folds.h"
 #include "gemm.h"
 #include <string.h>
@@ -364,6 +363,9 @@ tg_tensor *tg_linear_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *
     if (b && (b_shape.ndim != 1 || b_shape.dim[0] != w_shape.dim[0]))
         return tg_fail_at(t, where, TG_ESHAPE, "linear: b %s does not fit w %s",
                           tg_shape_text(b_shape).text, tg_shape_text(w_shape).text);
+    if (b && tg_dtype_on(t, b) != tg_dtype_on(t, x))
+        return tg_fail_at(t, where, TG_EDTYPE, "linear: b is %s but x is %s",
+                          tg_dtype_name(tg_dtype_on(t, b)), tg_dtype_name(tg_dtype_on(t, x)));
     if (x_shape.ndim == 1) x = tg_unsqueeze(t, x, 0);
     tg_tensor *y = tg_apply(t, &linear, 2, ((tg_tensor *[]){x, w}), 1, (const int64_t[]){1});
     if (x_shape.ndim == 1) y = tg_squeeze(t, y, 0);

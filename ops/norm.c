@@ -337,9 +337,9 @@ static tg_tensor *as_row(tg_tape *t, const char *where, tg_tensor *x, tg_shape i
     if (!tg_shape_equal(tg_tensor_shape(v), inner))
         return tg_fail_at(t, TG_HERE, TG_ESHAPE, "layer_norm: %s is %s, not %s", name,
                           tg_shape_text(tg_tensor_shape(v)).text, tg_shape_text(inner).text);
-    if (tg_tensor_dtype(v) != tg_tensor_dtype(x))
+    if (tg_dtype_on(t, v) != tg_dtype_on(t, x))
         return tg_fail_at(t, TG_HERE, TG_EDTYPE, "layer_norm: %s is %s but x is %s", name,
-                          tg_dtype_name(tg_tensor_dtype(v)), tg_dtype_name(tg_tensor_dtype(x)));
+                          tg_dtype_name(tg_dtype_on(t, v)), tg_dtype_name(tg_dtype_on(t, x)));
     return inner.ndim == 1 ? v : tg_reshape(t, v, TG_SHAPE(tg_shape_count(inner)));
 }
 

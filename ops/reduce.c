@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "folds.h"
-#include "../graph/base.h"
 
 #ifndef TG_SAMPLES
 
@@ -110,7 +109,7 @@ tg_tensor *tg_sum_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes axes, 
     if (!tg_ready(t, where, "sum", x) ||
         !tg_axes_find(t, where, "sum", tg_tensor_shape(x).ndim, axes, &set))
         return NULL;
-    return fold(t, where, &tg_op_sum, tg_tensor_dtype(x) == TG_U8 ? tg_cast(t, x, TG_I64) : x, set,
+    return fold(t, where, &tg_op_sum, tg_dtype_on(t, x) == TG_U8 ? tg_cast(t, x, TG_I64) : x, set,
                 keepdim);
 }
 
@@ -122,7 +121,7 @@ static tg_tensor *extremum(tg_tape *t, const char *where, const tg_op *op, tg_te
     if (!tg_ready(t, where, op->name, x) ||
         !tg_axes_find(t, where, op->name, tg_tensor_shape(x).ndim, axes, &set))
         return NULL;
-    if (tg_tensor_dtype(x) == TG_U8)
+    if (tg_dtype_on(t, x) == TG_U8)
         return tg_fail_at(t, where, TG_EDTYPE, "%s: not defined for u8", op->name);
     return fold(t, where, op, x, set, keepdim);
 }
@@ -268,7 +267,7 @@ static tg_tensor *nothing_to_choose(tg_tape *t, const char *where, const char *n
  * small that a derivative divided by it could overflow. */
 static tg_tensor *unit_of(tg_tape *t, const char *where, tg_tensor *x, double p, unsigned set)
 {
-    const bool single = tg_tensor_dtype(x) == TG_F32;
+    const bool single = tg_dtype_on(t, x) == TG_F32;
     tg_tensor *top = tg_fold_max(t, where, tg_abs(t, tg_detach(t, x)), set, true);
     if (p != 2) return tg_clamp(t, top, single ? 0x1p-100 : 0x1p-900, single ? 0x1p126 : 0x1p1022);
     const double far = single ? 0x1p50 : 0x1p400, unit = single ? 0x1p80 : 0x1p640;

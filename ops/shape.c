@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "folds.h"
-#include "../graph/base.h"
 
 #ifndef TG_SAMPLES
 

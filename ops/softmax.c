@@ -1,7 +1,6 @@
 /* softmax and log_softmax: passes over contiguous rows, as which other axes than the last are seen
  * by a permutation. */
 #include "folds.h"
-#include "../graph/base.h"
 #include "rows.h"
 
 #ifndef TG_SAMPLES

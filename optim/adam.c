@@ -57,7 +57,7 @@ static bool in_range(double x) { return isfinite(x) && x >= 0; }
 static const char *check(const void *options)
 {
     const tg_adam_options *o = (const tg_adam_options *)options;
-    if (!o->size) return "the size of the options is not set";
+    if (!o->size) return TG_UNSIZED(tg_adam_options);
     if (!in_range(o->beta1) || o->beta1 >= 1) return "beta1 must be in [0, 1)";
     if (!in_range(o->beta2) || o->beta2 >= 1) return "beta2 must be in [0, 1)";
     if (!in_range(o->eps)) return "eps must be finite and >= 0";

@@ -68,7 +68,8 @@ static void set_up(tg_optim *o, const char *where, const tg_optim_rule *rule, do
                      rule ? "options are" : "rule is");
     else if (!readable || fault)
         tg_error_set(&o->error, where, what, TG_EVALUE, "%s",
-                     readable ? fault : "the rule's size is not set");
+                     readable ? fault
+                              : "the rule's size is not set: .size = sizeof(tg_optim_rule)");
     else if (!(isfinite(learning_rate) && learning_rate >= 0))
         tg_error_set(&o->error, where, what, TG_EVALUE,
                      "the learning rate %g is not finite and >= 0", learning_rate);

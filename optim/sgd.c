@@ -57,7 +57,7 @@ static bool in_range(double x) { return isfinite(x) && x >= 0; }
 static const char *check(const void *options)
 {
     const tg_sgd_options *o = (const tg_sgd_options *)options;
-    if (!o->size) return "the size of the options is not set";
+    if (!o->size) return TG_UNSIZED(tg_sgd_options);
     if (!in_range(o->momentum)) return "the momentum must be finite and >= 0";
     if (!in_range(o->dampening) || o->dampening > 1) return "the dampening must be in 0..1";
     if (!in_range(o->weight_decay)) return "the weight decay must be finite and >= 0";

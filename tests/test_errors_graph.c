@@ -82,6 +82,7 @@ Test(errors_graph, tape_functions_check_what_they_are_given)
     GRAPH_FAILS(TG_EVALUE, tg_constant(t, TG_U8, (double)NAN));
     GRAPH_FAILS(TG_ENULL, tg_detach(t, NULL));
     GRAPH_FAILS(TG_ETAPE, tg_detach(t, foreign));
+    GRAPH_FAILS(TG_ETAPE, tg_constant_like(t, foreign, 1));
     GRAPH_FAILS(TG_ENULL, tg_keep(t, NULL));
     GRAPH_FAILS(TG_ETAPE, tg_keep(t, foreign));
     GRAPH_FAILS(TG_ENULL, tg_eval(t, 1, NULL));
@@ -191,6 +192,7 @@ Test(errors_graph, a_tensor_of_an_earlier_recording_is_refused)
     tg_tape_reset(t);
     cr_expect_eq(tg_tensor_shape(x).ndim, -1);
     GRAPH_FAILS(TG_ETAPE, tg_exp(t, x));
+    GRAPH_FAILS(TG_ETAPE, tg_constant_like(t, x, 1));
     GRAPH_FAILS(TG_ETAPE, tg_data(t, x));
     tg_tape_free(t);
 }

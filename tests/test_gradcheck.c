@@ -613,6 +613,34 @@ Test(gradcheck, simple_and_empty_functions_pass)
                  r.message);
 }
 
+/* What asks for its operands' dtype: of a parameter in f32, an f64 copy is differentiated. */
+static tg_tensor *asks_for_dtypes(tg_tape *t, tg_tensor *const *x, int n, void *user)
+{
+    (void)n;
+    tg_params *ps = user;
+    tg_tensor *w = tg_params_get(ps, 0), *b = tg_params_get(ps, 1), *v = tg_params_get(ps, 2);
+    tg_tensor *y = tg_linear(t, tg_layer_norm(t, x[0], 1, w, b, 1e-5), v, w);
+    y = tg_attention(t, tg_unsqueeze(t, y, 0), v, v, NULL, false);
+    y = tg_add(t, tg_mse_loss(t, tg_mul(t, w, tg_constant_like(t, b, 2)), b, TG_REDUCE_SUM), y);
+    tg_tensor *energy = tg_sum(t, tg_exp(t, w), TG_ALL_AXES, false);
+    y = tg_add(t, y, tg_hvp(t, energy, w, b));
+    return tg_add(t, y, tg_jvp(t, tg_square(t, w), 1, &w, &b));
+}
+
+Test(gradcheck, parameters_in_f32_have_the_dtype_of_their_copies)
+{
+    tg_params *ps = tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options)});
+    const char *const names[] = {"w", "b", "v"};
+    for (int k = 0; k < 3; k++)
+        tg_param_new(ps, names[k], TG_F32, k < 2 ? TG_SHAPE(5) : TG_SHAPE(5, 5),
+                     (tg_init){.kind = TG_UNIFORM, .a = 0.5, .b = 1.5});
+    const tg_check_input input = {.shape = TG_SHAPE(5), .data = five};
+    tg_gradcheck_report r;
+    cr_expect_eq(tg_gradcheck(asks_for_dtypes, 1, &input, ps, ps, NULL, &r), TG_OK, "%s",
+                 r.message);
+    tg_params_free(ps);
+}
+
 Test(gradcheck, large_inputs_take_random_directions)
 {
     enum { N = 20000 };
@@ -640,7 +668,8 @@ Test(gradcheck, bad_arguments_are_a_status)
     cr_expect_eq(tg_gradcheck(apply, 1, &input, NULL, user, NULL, NULL), TG_ENULL);
     input.data = five;
     input.shape = tg_shape_of(9, NULL);
-    cr_expect_eq(tg_gradcheck(apply, 1, &input, NULL, user, NULL, NULL), TG_ESHAPE);
+    cr_expect_eq(tg_gradcheck(apply, 1, &input, NULL, user, NULL, &r), TG_ESHAPE);
+    cr_expect_str_eq(r.message, "gradcheck: input 0: an impossible shape: 9 dimensions, of 0 to 8");
     input.shape = TG_SHAPE(5);
     const tg_gradcheck_options bad[] = {{.size = 0},
                                         {.size = sizeof bad[0], .relative = -1},

@@ -615,7 +615,8 @@ Test(models, wrong_options_are_refused_with_a_reason)
          "mlp: without data, inputs and outputs must be given"},
         {MLP(.head = TG_HEAD_BCE, .inputs = 1, .outputs = 2), false, TG_ESHAPE,
          "mlp: 2 outputs do not fit the loss bce"},
-        {&(tg_mlp_options){.size = 0}, true, TG_EVALUE, "mlp: options.size is wrong"},
+        {&(tg_mlp_options){.size = 0}, true, TG_EVALUE,
+         "mlp: the options' size is not set: .size = sizeof(tg_mlp_options)"},
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         tg_mlp *m = tg_mlp_new(cases[k].data ? d : NULL, cases[k].o);

@@ -92,6 +92,8 @@ Test(semantics_matmul, errors_name_the_shapes)
         EXPECT_ERROR(tg_linear(t, a, v, NULL), TG_ESHAPE, "linear: x [2,3] does not fit w [2]");
         EXPECT_ERROR(tg_linear(t, v, a, NULL), TG_ESHAPE, "linear: x [2] does not fit w [2,3]");
         EXPECT_ERROR(tg_linear(t, a, a, a), TG_ESHAPE, "linear: b [2,3] does not fit w [2,3]");
+        EXPECT_ERROR(tg_linear(t, a, a, tg_input(t, TG_I64, TG_SHAPE(2), (const int64_t[]){1, 2})),
+                     TG_EDTYPE, "linear: b is i64 but x is");
     }
 }
 

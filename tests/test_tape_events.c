@@ -220,6 +220,81 @@ Test(tape, a_broadcast_gradient_is_traced_within_its_memory)
 
 /* ---------------------------------------------------------------- two threads in one tape */
 
+/* Calls of every sort, made by another thread while the tape is inside an op's rule. */
+typedef struct guest {
+    tg_tape *t;
+    tg_tensor *x, *y;
+    int calls;
+} guest;
+
+static void *call_everything(void *user)
+{
+    guest *g = user;
+    const double new_data = 2;
+    tg_tensor *gx = NULL;
+#define EXPECT_REFUSED(call)                                               \
+    do {                                                                   \
+        tg_tape_clear_error(g->t);                                         \
+        call;                                                              \
+        cr_expect_eq(tg_tape_status(g->t), TG_ESTATE, "accepted: " #call); \
+        g->calls++;                                                        \
+    } while (0)
+    EXPECT_REFUSED(tg_exp(g->t, g->x));
+    EXPECT_REFUSED(tg_constant(g->t, TG_F64, 1));
+    EXPECT_REFUSED(tg_input(g->t, TG_F64, TG_SCALAR, &new_data));
+    EXPECT_REFUSED(tg_input_borrow(g->t, TG_F64, TG_SCALAR, &new_data));
+    EXPECT_REFUSED(tg_input_set(g->t, g->x, &new_data));
+    EXPECT_REFUSED(tg_detach(g->t, g->x));
+    EXPECT_REFUSED(tg_keep(g->t, g->x));
+    EXPECT_REFUSED(tg_eval(g->t, 1, &g->y));
+    EXPECT_REFUSED(tg_item(g->t, g->x));
+    EXPECT_REFUSED(tg_data(g->t, g->x));
+    EXPECT_REFUSED(tg_backward(g->t, g->y));
+    EXPECT_REFUSED(tg_grad(g->t, g->y, NULL, 1, &g->x, &gx, false));
+    EXPECT_REFUSED(tg_jvp(g->t, g->y, 1, &g->x, &g->x));
+    EXPECT_REFUSED(tg_hvp(g->t, g->y, g->x, g->x));
+    EXPECT_REFUSED(tg_hessian(g->t, g->y, g->x));
+    EXPECT_REFUSED(tg_write_dot(g->t, "no/where/at.all", g->y));
+    EXPECT_REFUSED(tg_replay(g->t));
+    EXPECT_REFUSED(tg_tape_reset(g->t));
+#undef EXPECT_REFUSED
+    tg_tape_clear_error(g->t);
+    return NULL;
+}
+
+static guest *visitor;
+
+TG_MAP_1(guest_span, x)
+
+static bool rule_with_a_guest(tg_rule *r)
+{
+    pthread_t other;
+    cr_assert_eq(pthread_create(&other, NULL, call_everything, visitor), 0);
+    pthread_join(other, NULL);
+    r->y = r->x[0];
+    return true;
+}
+
+Test(tape, a_careful_tape_refuses_every_call_of_another_thread, .timeout = 60)
+{
+    const tg_op op = {.size = sizeof op,
+                      .name = "with_a_guest",
+                      .n_in = 1,
+                      .rule = rule_with_a_guest,
+                      .span = &guest_span};
+    const double one = 1;
+    tg_tape *t =
+        tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .node_by_node = true});
+    guest g = {.t = t, .x = tg_input(t, TG_F64, TG_SCALAR, &one)};
+    g.y = tg_exp(t, g.x);
+    visitor = &g;
+    tg_apply(t, &op, 1, &g.x, 0, NULL);
+    cr_expect_eq(g.calls, 18);
+    cr_expect_eq(tg_tape_status(t), TG_OK, "%s", tg_tape_message(t));
+    cr_expect_eq(tg_item(t, g.y), exp(1), "the recording is as it was");
+    tg_tape_free(t);
+}
+
 static void *record_for_ever(void *tape)
 {
     tg_tape *t = tape;

@@ -236,9 +236,11 @@ tg_status tg_dataset_read_csv(tg_dataset *d, const char *path, const tg_csv_opti
     if (tg_dataset_begin(d) != TG_OK) return tg_dataset_status(d);
     if (!path) return tg_error_set(&d->error, NULL, "data set", TG_ENULL, "path is NULL");
     const bool readable = tg_options_read(&options, sizeof options, given);
-    if (!readable || wrong(&options))
+    if (!readable)
+        return tg_error_set(&d->error, NULL, "data set", TG_EVALUE, TG_UNSIZED(tg_csv_options));
+    if (wrong(&options))
         return tg_error_set(&d->error, NULL, "data set", TG_EVALUE, "options.%s is wrong",
-                            readable ? wrong(&options) : "size");
+                            wrong(&options));
     if (options.schema && !tg_schema_usable(options.schema, &d->error)) return d->error.status;
     locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (!c) return tg_dataset_no_memory(d);

@@ -27,7 +27,7 @@ static bool begin(tg_params *ps, const char *path, const tg_params_file_options 
     if (!ps || ps->error.status != TG_OK) return false;
     if (!path) return fail(ps, "params", TG_ENULL, "path is NULL"), false;
     return tg_options_read(o, sizeof *o, given) ||
-           (fail(ps, "params", TG_EVALUE, "options.size is wrong"), false);
+           (fail(ps, "params", TG_EVALUE, TG_UNSIZED(tg_params_file_options)), false);
 }
 
 static const char *stored_name(const tg_params_file_options *o, const tg_param *p)

@@ -256,7 +256,7 @@ tg_mlp *tg_mlp_new(const tg_dataset *data, const tg_mlp_options *given)
     tg_mlp *m = tg_mlp_blank(readable ? o.allocator : NULL);
     if (!m) return NULL;
     if (!readable || (unsigned)o.head >= TG_HEAD_COUNT) {
-        fail(m, TG_EVALUE, "options.%s is wrong", readable ? "head" : "size");
+        fail(m, TG_EVALUE, readable ? "options.head is wrong" : TG_UNSIZED(tg_mlp_options));
         return m;
     }
     if (!o.activation) o.activation = "relu";

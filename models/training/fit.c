@@ -151,7 +151,7 @@ tg_status tg_fit(tg_mlp *m, const tg_dataset *data, const tg_fit_options *option
     trainer r = {.m = m, .data = data, .start = seconds()};
     if (!m || m->error.status != TG_OK) return tg_mlp_status(m);
     if (!tg_options_read(&r.o, sizeof r.o, options))
-        return fail(m, TG_EVALUE, "options.size is wrong");
+        return fail(m, TG_EVALUE, TG_UNSIZED(tg_fit_options));
     if (check(m, data, &r.o) != TG_OK) return m->error.status;
     r.epochs_before = (int64_t)m->epochs;
     if (begin(&r) == TG_OK) train(&r);
