@@ -322,8 +322,8 @@ TG_API tg_status tg_backward_at(tg_tape *t, const char *where, tg_tensor *loss);
  * dtype, to be computed and differentiated like any other. seed has y's shape
  * and dtype; NULL means 1 and wants y to have one element. x may be any tensors
  * of the tape or parameters. An x that y depends on by no differentiable path
- * is TG_ENOGRAD, naming the op in the way, if the user recorded y; if a
- * derivative did, its gx is zeros. With allow_unused gx is zeros where a path
+ * is TG_ENOGRAD, naming the op in the way, if the user recorded y and that op;
+ * if a derivative recorded either, its gx is zeros. With allow_unused gx is zeros where a path
  * leads through a condition, an index or a cast, and NULL where none leads.
  * gx[] is all NULL on an error. */
 TG_API tg_status tg_grad_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *seed, int n,

@@ -39,10 +39,9 @@ void tg_release(const tg_allocator *a, void *block, size_t bytes)
     if (block) a->release(a->user, block, at_least_one(bytes), TG_ALIGN);
 }
 
-bool tg_grow(const tg_allocator *a, void **array, size_t *capacity, size_t need, size_t size)
+bool tg_grow_more(const tg_allocator *a, void **array, size_t *capacity, size_t need, size_t size)
 {
     enum { SMALLEST = 8 };
-    if (need <= *capacity) return true;
     const size_t most = (size_t)PTRDIFF_MAX / size;
     if (need > most) return false;
     size_t grown = *capacity > most - *capacity / 2 ? most : *capacity + *capacity / 2;

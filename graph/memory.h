@@ -17,7 +17,12 @@ void tg_release(const tg_allocator *a, void *block, size_t bytes); /* NULL allow
 
 /* Makes *array hold at least `need` elements of `size` bytes, growing *capacity by half at least;
  * new elements are not cleared. false when memory is short: the array is then unchanged. */
-bool tg_grow(const tg_allocator *a, void **array, size_t *capacity, size_t need, size_t size);
+bool tg_grow_more(const tg_allocator *a, void **array, size_t *capacity, size_t need, size_t size);
+static inline bool tg_grow(const tg_allocator *a, void **array, size_t *capacity, size_t need,
+                           size_t size)
+{
+    return need <= *capacity || tg_grow_more(a, array, capacity, need, size);
+}
 
 /* Bump allocation in blocks that stay when the arena is rewound, so that a repeated sequence of
  * takes allocates nothing and gives the same addresses. */

@@ -407,7 +407,7 @@ static tg_tensor *record_constant(tg_tape *t, const char *where, tg_dtype dtype,
                             tg_dtype_name(dtype)),
                NULL;
     const recording at = {t, where, &tg_op_constant};
-    tg_type type = {dtype, TG_SCALAR};
+    const tg_type type = {dtype, {.ndim = 0}};
     tg_tensor *handle;
     tg_leaf *leaf = append_leaf(&at, &type, &handle);
     if (!leaf) return NULL;
@@ -579,6 +579,41 @@ static const tg_op *widen(tg_tape *t, const char *where, const tg_op *op)
     return &w->op;
 }
 
+/* Whether operand x is node v of this recording, for the usual case: a tensor of the tape, or a
+ * parameter that has not changed since. */
+static inline bool is_node(const tg_tape *t, const tg_tensor *x, uint32_t v)
+{
+    const tg_slot *slot = tg_slot_of(x);
+    if (slot->tape == t) return slot->id == v && tg_generation_of(x) == tg_generation(t);
+    if (slot->tape || t->substitute_from ||
+        (t->node[v].op != &tg_op_param && t->node[v].op != &tg_op_frozen_param))
+        return false;
+    const tg_param *p = tg_param_of(x);
+    const tg_leaf *leaf = &t->leaf[t->leaf_of[v]];
+    return v < t->n && leaf->param == p && leaf->version == p->version &&
+           p->trainable == (t->node[v].op == &tg_op_param);
+}
+
+/* Whether the same call was recorded at this place the last time. */
+static inline bool is_repeated(const tg_tape *t, const tg_op *op, int n_in, tg_tensor *const *x,
+                               int n_attrs, const int64_t *attrs)
+{
+    const tg_node *v = &t->node[t->n];
+    if (t->n >= t->old || v->op != op || v->n_in != (uint32_t)n_in || t->error.status) return false;
+    const uint32_t *in = tg_node_inputs(t, v);
+    for (int k = 0; k < n_in; k++)
+        if (!x[k] || !is_node(t, x[k], in[k])) return false;
+    return same_attrs(t, v, n_attrs, attrs);
+}
+
+static tg_tensor *repeat(tg_tape *t, const char *where)
+{
+    const tg_node *v = &t->node[t->n];
+    if (v->attrs) t->n_attrs = v->attrs + 1 + (size_t)t->attrs[v->attrs];
+    if (v->n_in > 3) t->n_more = v->in[0] + v->n_in;
+    return take_node(t, where);
+}
+
 static tg_tensor *apply(tg_tape *t, const char *where, const tg_op *op, int n_in,
                         tg_tensor *const *x, int n_attrs, const int64_t *attrs)
 {
@@ -598,62 +633,32 @@ static tg_tensor *apply(tg_tape *t, const char *where, const tg_op *op, int n_in
         if (!tg_resolve(t, where, op->name, x[k], &in[k])) return NULL;
     const tg_node *v = &t->node[t->n];
     if (t->n < t->old && v->op == op && v->n_in == n && same_inputs(t, v, n, in) &&
-        same_attrs(t, v, n_attrs, attrs)) {
-        if (v->attrs) t->n_attrs = v->attrs + 1 + (size_t)n_attrs;
-        if (n > 3) t->n_more = v->in[0] + n;
-        return take_node(t, where);
-    }
+        same_attrs(t, v, n_attrs, attrs))
+        return repeat(t, where);
     return record_new(&at, n, in, n_attrs, attrs);
 }
 
 tg_tensor *tg_apply_at(tg_tape *t, const char *where, const tg_op *op, int n_in,
                        tg_tensor *const *x, int n_attrs, const int64_t *attrs)
 {
+    if (t && x && is_repeated(t, op, n_in, x, n_attrs, attrs)) return repeat(t, where);
     TG_ALONE(tg_tensor *, t, NULL, NULL, apply(t, where, op, n_in, x, n_attrs, attrs));
-}
-
-/* Whether operand x is node v of this recording, for the usual case: a tensor of the tape, or a
- * parameter that has not changed since. */
-static inline bool is_node(const tg_tape *t, const tg_tensor *x, uint32_t v)
-{
-    const tg_slot *slot = tg_slot_of(x);
-    if (slot->tape == t) return slot->id == v && tg_generation_of(x) == tg_generation(t);
-    if (slot->tape || t->substitute_from ||
-        (t->node[v].op != &tg_op_param && t->node[v].op != &tg_op_frozen_param))
-        return false;
-    const tg_param *p = tg_param_of(x);
-    const tg_leaf *leaf = &t->leaf[t->leaf_of[v]];
-    return v < t->n && leaf->param == p && leaf->version == p->version &&
-           p->trainable == (t->node[v].op == &tg_op_param);
 }
 
 tg_tensor *tg_apply_1(tg_tape *t, const char *where, const tg_op *op, tg_tensor *x)
 {
-    if (t && x && t->n < t->old) {
-        const tg_node *v = &t->node[t->n];
-        if (v->op == op && v->n_in == 1 && is_node(t, x, v->in[0]) && !v->attrs && !t->error.status)
-            return take_node(t, where);
-    }
     return tg_apply_at(t, where, op, 1, &x, 0, NULL);
 }
 
 tg_tensor *tg_apply_2(tg_tape *t, const char *where, const tg_op *op, tg_tensor *a, tg_tensor *b)
 {
-    if (t && a && b && t->n < t->old) {
-        const tg_node *v = &t->node[t->n];
-        if (v->op == op && v->n_in == 2 && is_node(t, a, v->in[0]) && is_node(t, b, v->in[1]) &&
-            !v->attrs && !t->error.status)
-            return take_node(t, where);
-    }
-    tg_tensor *x[] = {a, b};
-    return tg_apply_at(t, where, op, 2, x, 0, NULL);
+    return tg_apply_at(t, where, op, 2, ((tg_tensor *[]){a, b}), 0, NULL);
 }
 
 tg_tensor *tg_apply_3(tg_tape *t, const char *where, const tg_op *op, tg_tensor *a, tg_tensor *b,
                       tg_tensor *c)
 {
-    tg_tensor *x[] = {a, b, c};
-    return tg_apply_at(t, where, op, 3, x, 0, NULL);
+    return tg_apply_at(t, where, op, 3, ((tg_tensor *[]){a, b, c}), 0, NULL);
 }
 
 int64_t tg_draw_ordinal(tg_tape *t) { return t ? t->draws++ : 0; }
