@@ -1,5 +1,7 @@
 /* Activation functions. */
 #include "elementwise.h"
+#include "folds.h"
+#include <math.h>
 
 /* ------------------------------------------------------------- sigmoid, softplus and their like */
 
@@ -219,3 +221,154 @@ SLOPED(silu, ("y = x sigmoid(x)"), -5, 5, x / (1 + exp(-x)))
 SLOPED(gelu, ("y = x/2 (1 + erf(x / sqrt 2))"), -4, 4, x / 2 * erfc(-x / sqrt(2)))
 SLOPED(gelu_tanh, ("y = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))"), -4, 4,
        x / 2 * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x))))
+
+/* ---------------------------------------------------------------- composed
+ *
+ * What multiplies by x cuts it where the other factor is 0, so that there is no inf 0. */
+
+#ifndef TG_SAMPLES
+static bool is_width(tg_tape *t, const char *where, const char *name, double width)
+{
+    if (width >= 0) return true;
+    tg_fail_at(t, where, TG_EVALUE, "%s: the width %g is not a number >= 0", name, width);
+    return false;
+}
+
+tg_tensor *tg_mish_at(tg_tape *t, const char *where, tg_tensor *x)
+{
+    if (!tg_ready_float(t, where, "mish", x)) return NULL;
+    return tg_mul(t, tg_clamp(t, x, -800, INFINITY), tg_tanh(t, tg_softplus(t, x)));
+}
+tg_tensor *tg_hardsigmoid_at(tg_tape *t, const char *where, tg_tensor *x)
+{
+    if (!tg_ready_float(t, where, "hardsigmoid", x)) return NULL;
+    return tg_scale(t, tg_relu6(t, tg_offset(t, x, 3)), 1.0 / 6);
+}
+tg_tensor *tg_hardswish_at(tg_tape *t, const char *where, tg_tensor *x)
+{
+    if (!tg_ready_float(t, where, "hardswish", x)) return NULL;
+    return tg_mul(t, tg_clamp(t, x, -3, INFINITY), tg_hardsigmoid(t, x));
+}
+tg_tensor *tg_selu_at(tg_tape *t, const char *where, tg_tensor *x)
+{
+    if (!tg_ready_float(t, where, "selu", x)) return NULL;
+    return tg_scale(t, tg_elu(t, x, 1.6732632423543772), 1.0507009873554805);
+}
+tg_tensor *tg_celu_at(tg_tape *t, const char *where, tg_tensor *x, double alpha)
+{
+    if (!tg_ready_float(t, where, "celu", x)) return NULL;
+    if (!(alpha < 0 || alpha > 0))
+        return tg_fail_at(t, where, TG_EVALUE, "celu: alpha = %g is not a number other than 0",
+                          alpha);
+    tg_tensor *below =
+        tg_scale(t, tg_expm1(t, tg_scale(t, tg_clamp(t, x, -INFINITY, 0), 1 / alpha)), alpha);
+    return tg_add(t, tg_relu(t, x), below);
+}
+tg_tensor *tg_prelu_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *slope)
+{
+    if (!tg_ready_float(t, where, "prelu", x) || !tg_ready_float(t, where, "prelu", slope))
+        return NULL;
+    return tg_sub(t, tg_relu(t, x), tg_mul(t, slope, tg_relu(t, tg_neg(t, x))));
+}
+tg_tensor *tg_tanhshrink_at(tg_tape *t, const char *where, tg_tensor *x)
+{
+    if (!tg_ready_float(t, where, "tanhshrink", x)) return NULL;
+    return tg_sub(t, x, tg_tanh(t, x));
+}
+tg_tensor *tg_softshrink_at(tg_tape *t, const char *where, tg_tensor *x, double width)
+{
+    if (!tg_ready_float(t, where, "softshrink", x) || !is_width(t, where, "softshrink", width))
+        return NULL;
+    return tg_sub(t, x, tg_clamp(t, x, -width, width));
+}
+tg_tensor *tg_hardshrink_at(tg_tape *t, const char *where, tg_tensor *x, double width)
+{
+    if (!tg_ready_float(t, where, "hardshrink", x) || !is_width(t, where, "hardshrink", width))
+        return NULL;
+    tg_tensor *inside = tg_less_equal(t, tg_abs(t, x), tg_constant_like(t, x, width));
+    return tg_where(t, inside, tg_constant_like(t, x, 0), x);
+}
+tg_tensor *tg_threshold_at(tg_tape *t, const char *where, tg_tensor *x, double bound, double value)
+{
+    if (!tg_ready_float(t, where, "threshold", x)) return NULL;
+    tg_tensor *below = tg_less_equal(t, x, tg_constant_like(t, x, bound));
+    return tg_where(t, below, tg_constant_like(t, x, value), x);
+}
+tg_tensor *tg_glu_at(tg_tape *t, const char *where, tg_tensor *x, int axis)
+{
+    int k;
+    if (!tg_ready_float(t, where, "glu", x)) return NULL;
+    const tg_shape shape = tg_tensor_shape(x);
+    if (!tg_axis_find(t, where, "glu", shape.ndim, axis, &k)) return NULL;
+    if (shape.dim[k] % 2)
+        return tg_fail_at(t, where, TG_ESHAPE, "glu: axis %d of %s has no halves", axis,
+                          tg_shape_text(shape).text);
+    const int64_t half = shape.dim[k] / 2;
+    return tg_mul(t, tg_slice(t, x, k, 0, half, 1),
+                  tg_sigmoid(t, tg_slice(t, x, k, half, 2 * half, 1)));
+}
+#endif
+
+/* Samples of one that is smooth, and of one with pieces. */
+#define COMPOSED(name, known, call, ...) \
+    KNOWN(name, "any", -1, known)        \
+    CALL(name, call)                     \
+    EXPECT_EACH(name, __VA_ARGS__)
+COMPOSED(mish, ("y = x tanh(softplus(x))"), tg_mish(t, x[0]), x *tanh(log(1 + exp(x))))
+SAMPLES(mish, EACH(mish, "", 0, REAL(-5, 5)))
+COMPOSED(hardsigmoid, ("y = relu6(x + 3) / 6", .kinks = "x = -3, 3"), tg_hardsigmoid(t, x[0]),
+         fmin(fmax(x / 6 + 0.5, 0), 1))
+SAMPLES(hardsigmoid, EACH(hardsigmoid, "between", 0, REAL(-2.9, 2.9)),
+        EACH(hardsigmoid, "above", 0, REAL(3.1, 5)),
+        EACH(hardsigmoid, "all", TG_NOT_SMOOTH, REAL(-5, 5)))
+COMPOSED(hardswish, ("y = x relu6(x + 3) / 6", .kinks = "x = -3, 3"), tg_hardswish(t, x[0]),
+         x *fmin(fmax(x / 6 + 0.5, 0), 1))
+SAMPLES(hardswish, EACH(hardswish, "between", 0, REAL(-2.9, 2.9)),
+        EACH(hardswish, "above", 0, REAL(3.1, 5)), EACH(hardswish, "below", 0, REAL(-5, -3.1)),
+        EACH(hardswish, "all", TG_NOT_SMOOTH, REAL(-5, 5)))
+COMPOSED(selu, ("y = 1.0507... elu(x, 1.6732...)", .kinks = "x = 0"), tg_selu(t, x[0]),
+         1.0507009873554804934193349852946 *
+             (x > 0 ? x : 1.6732632423543772848170429916717 * (exp(x) - 1)))
+SAMPLES(selu, EACH(selu, "below", 0, REAL(-3, -0.1)), EACH(selu, "above", 0, REAL(0.1, 2)),
+        EACH(selu, "all", TG_NOT_SMOOTH, REAL(-3, 3)))
+COMPOSED(celu,
+         ("y = max(x, 0) + min(alpha (e^(x / alpha) - 1), 0)",
+          .kinks = "x = 0, of the second derivative"),
+         tg_celu(t, x[0], 1.5), x > 0 ? x : 1.5 * (exp(x / 1.5) - 1))
+SAMPLES(celu, EACH(celu, "below", 0, REAL(-3, -0.1)), EACH(celu, "above", 0, REAL(0.1, 2)),
+        EACH(celu, "all", TG_NOT_SMOOTH, REAL(-3, 3)))
+KNOWN(prelu, "any, broadcast", -1, ("y = x for x > 0, else slope x", .kinks = "x = 0"))
+CALL(prelu, tg_prelu(t, x[0], x[1]))
+EXPECT_EACH(prelu, a > 0 ? a : b * a)
+SAMPLES(prelu, EACH(prelu, "below", 0, REAL(-2, -0.1), REAL(-1, 1)),
+        EACH(prelu, "above", 0, REAL(0.1, 2), REAL(-1, 1)),
+        EACH(prelu, "all", TG_NOT_SMOOTH, REAL(-2, 2), REAL(-1, 1)))
+COMPOSED(tanhshrink, ("y = x - tanh x"), tg_tanhshrink(t, x[0]), x - tanh(x))
+SAMPLES(tanhshrink, EACH(tanhshrink, "", 0, REAL(-3, 3)))
+COMPOSED(softshrink, ("y = sign(x) max(|x| - width, 0)", .kinks = "x = -width, width"),
+         tg_softshrink(t, x[0], 0.5), copysign(fmax(fabs(x) - 0.5, 0), x))
+SAMPLES(softshrink, EACH(softshrink, "below", 0, REAL(-2, -0.6)),
+        EACH(softshrink, "above", 0, REAL(0.6, 2)),
+        EACH(softshrink, "all", TG_NOT_SMOOTH, REAL(-2, 2)))
+COMPOSED(hardshrink, ("y = x where |x| > width, else 0", .kinks = "x = -width, width"),
+         tg_hardshrink(t, x[0], 0.5), fabs(x) > 0.5 ? x : 0)
+SAMPLES(hardshrink, EACH(hardshrink, "below", 0, REAL(-2, -0.6)),
+        EACH(hardshrink, "between", 0, REAL(-0.4, 0.4)),
+        EACH(hardshrink, "all", TG_NOT_SMOOTH, REAL(-2, 2)))
+COMPOSED(threshold, ("y = x where x > bound, else value", .kinks = "x = bound"),
+         tg_threshold(t, x[0], 0.5, -3), x > 0.5 ? x : -3)
+SAMPLES(threshold, EACH(threshold, "above", 0, REAL(0.6, 2)),
+        EACH(threshold, "below", 0, REAL(-2, 0.4)),
+        EACH(threshold, "all", TG_NOT_SMOOTH, REAL(-2, 2)))
+
+KNOWN(glu, "[..., 2n, ...] -> [..., n, ...]", -1, ("y = a sigmoid(b), x = a beside b"))
+CALL(glu, tg_glu(t, x[0], 1))
+EXPECT(
+    glu, const double *in = x->data; double *out = y->data;
+    const int64_t rows = x->shape.dim[0], n = x->shape.dim[1] / 2;
+    for (int64_t i = 0; i < rows * n; i++) {
+        const int64_t at = i / n * 2 * n + i % n;
+        out[i] = in[at] / (1 + exp(-in[at + n]));
+    })
+SAMPLES(glu, SAMPLE(glu, "rows", 0, REALS(-2, 2, 3, 8)),
+        SAMPLE(glu, "nothing", 0, REALS(-2, 2, 3, 0)))

@@ -84,6 +84,9 @@ static inline tg_tensor *number_like(tg_tape *t, const char *where, const tg_ten
     return x ? tg_constant_like(t, x, value) : NULL;
 }
 
+/* a / b, and 0 where b is. */
+tg_tensor *tg_slope_over(tg_tape *t, const char *where, tg_tensor *a, tg_tensor *b);
+
 /* sigmoid(x) sigmoid(-x), the derivative of sigmoid and the second one of softplus, without
  * cancellation. */
 tg_tensor *tg_sigmoid_slope(tg_tape *t, const char *where, tg_tensor *x);

@@ -35,6 +35,23 @@
              : pow_f32((float)(a), (float)(b), build), double \
              : pow_f64((double)(a), (double)(b)))
 
+/* sqrt(a^2 + b^2), which overflows only if the result does. */
+TG_INLINE float hypot_f32(float a, float b)
+{
+    const int endless = __builtin_fabsf(a) == INFINITY || __builtin_fabsf(b) == INFINITY;
+    const double x = (double)a, y = (double)b;
+    return endless ? (float)INFINITY : (float)__builtin_sqrt(x * x + y * y);
+}
+TG_INLINE double hypot_f64(double a, double b)
+{
+    a = fabs(a);
+    b = fabs(b);
+    const double large = a > b ? a : b, small = a > b ? b : a, r = small / large;
+    const double y = large * __builtin_sqrt(1 + r * r);
+    return a == INFINITY || b == INFINITY ? INFINITY : large == 0 ? a + b : y;
+}
+#define HYPOT(a, b) TG_BY_TYPE(a, hypot)(a, b)
+
 /* 1 / (1 + e^-x), from e^-|x| so that small results keep their precision. */
 TG_INLINE float sigmoid_f32(float x, int build)
 {

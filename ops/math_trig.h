@@ -3,7 +3,7 @@
  * The forms without branches hold for |x| < TRIG_LIMIT; beyond, and for infinities and NaN, a
  * caller takes the _far ones, whose reduction knows 2/pi to 1280 bits: their error is the same for
  * every finite argument. Largest errors in units in the last place (tests/test_math.c):
- *   sin 0.9, cos 0.9, tan 1.5, atan 1.6, atan2 1.8 */
+ *   sin 0.9, cos 0.9, tan 1.5, atan 1.6, atan2 1.8, asin 2.2, acos 2.6 */
 #ifndef TG_MATH_TRIG_H
 #define TG_MATH_TRIG_H
 
@@ -215,5 +215,13 @@ TG_INLINE double atan_f64(double x)
     const double y = atan2_f64(x, 1);
     return fabs(x) < 0x1p-27 ? x : y;
 }
+
+/* Of |x| > 1 the root is that of a negative number: NaN. */
+TG_INLINE double asin_f64(double x)
+{
+    const double y = atan2_f64(x, __builtin_sqrt((1 - x) * (1 + x)));
+    return fabs(x) < 0x1p-27 ? x : y;
+}
+TG_INLINE double acos_f64(double x) { return atan2_f64(__builtin_sqrt((1 - x) * (1 + x)), x); }
 
 #endif

@@ -112,9 +112,18 @@ TG_OP(exp, (tg_tensor *x), (x))
 /* y = e^x - 1, accurate near 0 */
 TG_OP(expm1, (tg_tensor *x), (x))
 #define tg_expm1(t, x) TG_CALL(expm1, t, x)
+/* y = 2^x */
+TG_OP(exp2, (tg_tensor *x), (x))
+#define tg_exp2(t, x) TG_CALL(exp2, t, x)
 /* y = ln x; log(0) = -inf, log of a negative number NaN */
 TG_OP(log, (tg_tensor *x), (x))
 #define tg_log(t, x) TG_CALL(log, t, x)
+/* y = ln x / ln 2, exact at powers of 2 */
+TG_OP(log2, (tg_tensor *x), (x))
+#define tg_log2(t, x) TG_CALL(log2, t, x)
+/* y = ln x / ln 10, exact at powers of 10 */
+TG_OP(log10, (tg_tensor *x), (x))
+#define tg_log10(t, x) TG_CALL(log10, t, x)
 /* y = ln(1 + x), accurate near 0 */
 TG_OP(log1p, (tg_tensor *x), (x))
 #define tg_log1p(t, x) TG_CALL(log1p, t, x)
@@ -124,6 +133,15 @@ TG_OP(sqrt, (tg_tensor *x), (x))
 /* y = x^(-1/2) */
 TG_OP(rsqrt, (tg_tensor *x), (x))
 #define tg_rsqrt(t, x) TG_CALL(rsqrt, t, x)
+/* y = a ln b, and 0 where a = 0 unless b is NaN */
+TG_OP(xlogy, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_xlogy(t, a, b) TG_CALL(xlogy, t, a, b)
+/* y = (a^2 + b^2)^(1/2), without overflow on the way; gradients 0 where it is 0 */
+TG_OP(hypot, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_hypot(t, a, b) TG_CALL(hypot, t, a, b)
+/* y = a + w (b - a): a at w = 0, b at w = 1 */
+TG_OP(lerp, (tg_tensor *a, tg_tensor *b, tg_tensor *w), (a, b, w))
+#define tg_lerp(t, a, b, w) TG_CALL(lerp, t, a, b, w)
 /* y = |x|; gradient 0 at 0 */
 TG_OP(abs, (tg_tensor *x), (x))
 #define tg_abs(t, x) TG_CALL(abs, t, x)
@@ -142,19 +160,59 @@ TG_OP(round, (tg_tensor *x), (x))
 /* y = the nearest integer towards zero; derivative 0. */
 TG_OP(trunc, (tg_tensor *x), (x))
 #define tg_trunc(t, x) TG_CALL(trunc, t, x)
+/* y = x - trunc x, with the sign of x; derivative 1 */
+TG_OP(frac, (tg_tensor *x), (x))
+#define tg_frac(t, x) TG_CALL(frac, t, x)
+
+/* ---------------- trigonometric and hyperbolic functions */
+
 /* y = sin x, x in radians */
 TG_OP(sin, (tg_tensor *x), (x))
 #define tg_sin(t, x) TG_CALL(sin, t, x)
 /* y = cos x, x in radians */
 TG_OP(cos, (tg_tensor *x), (x))
 #define tg_cos(t, x) TG_CALL(cos, t, x)
+/* y = sin x / cos x, x in radians */
+TG_OP(tan, (tg_tensor *x), (x))
+#define tg_tan(t, x) TG_CALL(tan, t, x)
+/* the y in [-pi/2, pi/2] with sin y = x; NaN for |x| > 1 */
+TG_OP(asin, (tg_tensor *x), (x))
+#define tg_asin(t, x) TG_CALL(asin, t, x)
+/* the y in [0, pi] with cos y = x; NaN for |x| > 1 */
+TG_OP(acos, (tg_tensor *x), (x))
+#define tg_acos(t, x) TG_CALL(acos, t, x)
+/* the y in (-pi/2, pi/2) with tan y = x */
+TG_OP(atan, (tg_tensor *x), (x))
+#define tg_atan(t, x) TG_CALL(atan, t, x)
+/* the angle in [-pi, pi] of the point (b, a), by C's rules for zeros and
+ * infinities; gradients 0 at the origin */
+TG_OP(atan2, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_atan2(t, a, b) TG_CALL(atan2, t, a, b)
+/* y = (e^x - e^-x) / 2 */
+TG_OP(sinh, (tg_tensor *x), (x))
+#define tg_sinh(t, x) TG_CALL(sinh, t, x)
+/* y = (e^x + e^-x) / 2 */
+TG_OP(cosh, (tg_tensor *x), (x))
+#define tg_cosh(t, x) TG_CALL(cosh, t, x)
 /* y = (e^x - e^-x) / (e^x + e^-x);
  * the f32 derivative is off by up to 1.2e-7 however small it is */
 TG_OP(tanh, (tg_tensor *x), (x))
 #define tg_tanh(t, x) TG_CALL(tanh, t, x)
+/* the y with sinh y = x */
+TG_OP(asinh, (tg_tensor *x), (x))
+#define tg_asinh(t, x) TG_CALL(asinh, t, x)
+/* the y >= 0 with cosh y = x; NaN for x < 1 */
+TG_OP(acosh, (tg_tensor *x), (x))
+#define tg_acosh(t, x) TG_CALL(acosh, t, x)
+/* the y with tanh y = x; NaN for |x| > 1 */
+TG_OP(atanh, (tg_tensor *x), (x))
+#define tg_atanh(t, x) TG_CALL(atanh, t, x)
 /* y = 2/sqrt(pi) integral from 0 to x of e^(-s^2) ds */
 TG_OP(erf, (tg_tensor *x), (x))
 #define tg_erf(t, x) TG_CALL(erf, t, x)
+/* y = 1 - erf x, without cancellation */
+TG_OP(erfc, (tg_tensor *x), (x))
+#define tg_erfc(t, x) TG_CALL(erfc, t, x)
 
 /* ---------------- activations */
 
@@ -199,6 +257,44 @@ TG_OP(gelu_tanh, (tg_tensor *x), (x))
 /* y = x sigmoid(x); silu(-inf) = -0 */
 TG_OP(silu, (tg_tensor *x), (x))
 #define tg_silu(t, x) TG_CALL(silu, t, x)
+
+/* Composed of the above: */
+
+/* y = x tanh(softplus(x)) */
+TG_OP(mish, (tg_tensor *x), (x))
+#define tg_mish(t, x) TG_CALL(mish, t, x)
+/* y = relu6(x + 3) / 6 */
+TG_OP(hardsigmoid, (tg_tensor *x), (x))
+#define tg_hardsigmoid(t, x) TG_CALL(hardsigmoid, t, x)
+/* y = x relu6(x + 3) / 6 */
+TG_OP(hardswish, (tg_tensor *x), (x))
+#define tg_hardswish(t, x) TG_CALL(hardswish, t, x)
+/* y = 1.0507... elu(x, 1.6732...), which keeps mean 0 and variance 1;
+ * Klambauer et al. 2017 */
+TG_OP(selu, (tg_tensor *x), (x))
+#define tg_selu(t, x) TG_CALL(selu, t, x)
+/* y = max(x, 0) + min(alpha (e^(x / alpha) - 1), 0); alpha != 0, else TG_EVALUE */
+TG_OP(celu, (tg_tensor *x, double alpha), (x, alpha))
+#define tg_celu(t, x, alpha) TG_CALL(celu, t, x, alpha)
+/* y = x for x > 0, else slope x; slope broadcasts against x. */
+TG_OP(prelu, (tg_tensor *x, tg_tensor *slope), (x, slope))
+#define tg_prelu(t, x, slope) TG_CALL(prelu, t, x, slope)
+/* y = x - tanh x */
+TG_OP(tanhshrink, (tg_tensor *x), (x))
+#define tg_tanhshrink(t, x) TG_CALL(tanhshrink, t, x)
+/* y = x without up to `width` of its size; width >= 0, else TG_EVALUE */
+TG_OP(softshrink, (tg_tensor *x, double width), (x, width))
+#define tg_softshrink(t, x, width) TG_CALL(softshrink, t, x, width)
+/* y = x where |x| > width, else 0; width >= 0, else TG_EVALUE */
+TG_OP(hardshrink, (tg_tensor *x, double width), (x, width))
+#define tg_hardshrink(t, x, width) TG_CALL(hardshrink, t, x, width)
+/* y = x where x > bound, else value */
+TG_OP(threshold, (tg_tensor *x, double bound, double value), (x, bound, value))
+#define tg_threshold(t, x, bound, value) TG_CALL(threshold, t, x, bound, value)
+/* y = a sigmoid(b), with a and b the halves of x along the axis, whose size must
+ * be even. */
+TG_OP(glu, (tg_tensor *x, int axis), (x, axis))
+#define tg_glu(t, x, axis) TG_CALL(glu, t, x, axis)
 
 /* ---------------- comparing and choosing */
 

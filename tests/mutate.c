@@ -480,6 +480,9 @@ static const struct {
     {"relu", 0, SWAPPED_Y},
     {"relu6", 0, SWAPPED_Y},
     {"hardtanh", 0, SWAPPED_Y},
+    /* y is 0 where a is, unless b is NaN; and nothing of the slope is left where a is */
+    {"xlogy", 0, SWAPPED_Y},
+    {"xlogy_slope", 0, SWAPPED},
     /* of one type only where windows hold one element, which is then chosen whatever its value */
     {"max_pool2d", 0, SWAPPED_Y},
     {"max_pool_spread", 1, SWAPPED},

@@ -33,6 +33,14 @@ KERNEL(log1p_kernel, LOG1P(x))
 KERNEL(tanh_kernel, TANH(x))
 KERNEL(sinh_kernel, sinh_f64(x))
 KERNEL(cosh_kernel, cosh_f64(x))
+KERNEL(exp2_kernel, exp2_f64(x))
+KERNEL(log2_kernel, log2_f64(x))
+KERNEL(log10_kernel, log10_f64(x))
+KERNEL(asinh_kernel, asinh_f64(x))
+KERNEL(acosh_kernel, acosh_f64(x))
+KERNEL(atanh_kernel, atanh_f64(x))
+KERNEL(asin_kernel, asin_f64(x))
+KERNEL(acos_kernel, acos_f64(x))
 KERNEL(sigmoid_kernel, SIGMOID(x))
 KERNEL(erf_kernel, ERF(x))
 KERNEL(erfc_kernel, erfc_f64(x))
@@ -112,6 +120,14 @@ static const function all[] = {
     {"sin of any", sin_far_kernel, sinl, -INFINITY, INFINITY, 0.9},
     {"cos of any", cos_far_kernel, cosl, -INFINITY, INFINITY, 0.9},
     {"tan of any", tan_far_kernel, tanl, -INFINITY, INFINITY, 1.5},
+    {"exp2", exp2_kernel, exp2l, -INFINITY, INFINITY, 0.8},
+    {"log2", log2_kernel, log2l, -INFINITY, INFINITY, 0.6},
+    {"log10", log10_kernel, log10l, -INFINITY, INFINITY, 0.6},
+    {"asinh", asinh_kernel, asinhl, -INFINITY, INFINITY, 1.8},
+    {"acosh", acosh_kernel, acoshl, -INFINITY, INFINITY, 2.2},
+    {"atanh", atanh_kernel, atanhl, -INFINITY, INFINITY, 1.9},
+    {"asin", asin_kernel, asinl, -INFINITY, INFINITY, 2.2},
+    {"acos", acos_kernel, acosl, -INFINITY, INFINITY, 2.6},
     {"atan", atan_kernel, atanl, -INFINITY, INFINITY, 1.6},
 };
 enum { FUNCTIONS = sizeof all / sizeof *all, SIZE = 1024, BLOCKS = 300 };
