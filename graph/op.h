@@ -310,7 +310,11 @@ typedef struct tg_op_info {
  * TG_MAP_3 likewise. */
 
 #if defined(__GNUC__) && defined(__x86_64__)
+#if defined(TG_NO_AVX512) && !defined(__clang__) /* lean: small, where no vectors are wide */
+#define TG_TARGET_BASE __attribute__((optimize("Os", "no-tree-vectorize")))
+#else
 #define TG_TARGET_BASE
+#endif
 #define TG_TARGET_AVX2 __attribute__((target("avx2,fma,bmi,bmi2")))
 #if defined(__clang__)
 #define TG_TARGET_AVX512 \

@@ -173,22 +173,6 @@ UNARY(log, ("y = ln x", .domain = "x > 0"), LOG(x), gx[0] = tg_div(t, gy, x[0]),
 UNARY(log1p, ("y = ln(1 + x)", .domain = "x > -1"), LOG1P(x),
       gx[0] = tg_div(t, gy, tg_offset(t, x[0], 1)), (REAL(-0.6, 3)), log1p(x))
 
-UNARY(exp2, ("y = 2^x"), exp2_f64((double)x),
-      gx[0] = tg_mul(t, gy, tg_scale(t, y, 0.6931471805599453)), (REAL(-3, 2)), exp2(x))
-UNARY(log2, ("y = ln x / ln 2", .domain = "x > 0"), log2_f64((double)x),
-      gx[0] = tg_scale(t, tg_div(t, gy, x[0]), 1.4426950408889634), (REAL(0.3, 4)), log2(x))
-UNARY(log10, ("y = ln x / ln 10", .domain = "x > 0"), log10_f64((double)x),
-      gx[0] = tg_scale(t, tg_div(t, gy, x[0]), 0.4342944819032518), (REAL(0.3, 4)), log10(x))
-/* gy ln b, of which nothing is left where there was nothing of it: a = 0 >= b */
-INNER_3(xlogy_slope, b == 0 && c <= 0 ? 0 : a * LOG(c),
-        gx[0] = tg_apply_3(t, where, &op_xlogy_slope, gy, x[1], x[2]);
-        gx[1] = zeros_like(t, where, x[1]);
-        gx[2] = tg_mul(t, gy, tg_slope_over(t, where, x[0], x[2])))
-BINARY(xlogy, ("y = a ln b, 0 where a = 0", .domain = "b > 0", .kinks = "b = 0"),
-       a == 0 && b == b ? 0 : a * LOG(b),
-       gx[0] = tg_apply_3(t, where, &op_xlogy_slope, gy, x[0], x[1]);
-       gx[1] = tg_mul(t, gy, tg_slope_over(t, where, x[0], x[1])), (REAL(-2, 2), REAL(0.3, 4)),
-       a *log(b))
 /* (1 - w) a + w b, from the nearer end, so that w = 0 and w = 1 give a and b */
 INNER_3(lerp, c < (float)0.5 ? a + c * (b - a) : b - (b - a) * (1 - c),
         gx[0] = tg_sub(t, gy, tg_mul(t, gy, x[2]));
@@ -239,13 +223,63 @@ PIECES(trunc, ("y = the nearest integer towards 0", .kinks = "integers but 0"), 
 PIECES(frac, ("y = x - trunc x", .kinks = "integers but 0"), (REAL(1.1, 1.9)), (REAL(-2.9, -2.1)),
        (REAL(-9, 9)), x - trunc(x))
 
-/* ---------------------------------------------------------------- erf, erfc */
+/* -------------------- sin, cos, tan: large arguments send a block through it element by element */
 
+#define CIRCULAR(fn, TARGET, BUILD, T, near_one, far_one, turn)                       \
+    TARGET static void fn(const tg_span *s, void *result, const void *const *operand) \
+    {                                                                                 \
+        enum { build = BUILD };                                                       \
+        const T *x = (const T *)operand[0];                                           \
+        T *y = (T *)result;                                                           \
+        const int64_t n = s->n;                                                       \
+        int far = 0;                                                                  \
+        for (int64_t i = 0; i < n; i++) far |= !(ABS(x[i]) < (T)TRIG_LIMIT);          \
+        if (!far) {                                                                   \
+            TG_INDEPENDENT                                                            \
+            for (int64_t i = 0; i < n; i++) y[i] = (T)near_one(x[i], turn);           \
+            return;                                                                   \
+        }                                                                             \
+        for (int64_t i = 0; i < n; i++)                                               \
+            if (ABS(x[i]) < (T)TRIG_LIMIT) y[i] = (T)near_one(x[i], turn);            \
+            else y[i] = (T)far_one((double)x[i], turn);                               \
+    }
+#define SIN_NEAR_F32(x, turn) sin_turned_f32(x, turn, build)
+#define TAN_NEAR(x, turn) tan_f64((double)(x))
+#define TAN_FAR(x, turn) tan_far_f64(x)
+TG_EACH_BUILD(CIRCULAR, sin_f32, float, SIN_NEAR_F32, sin_turned_far_f64, 0)
+TG_EACH_BUILD(CIRCULAR, cos_f32, float, SIN_NEAR_F32, sin_turned_far_f64, 1)
+TG_EACH_BUILD(CIRCULAR, tan_f32, float, TAN_NEAR, TAN_FAR, 0)
+TG_EACH_BUILD(CIRCULAR, sin_f64, double, sin_turned_f64, sin_turned_far_f64, 0)
+TG_EACH_BUILD(CIRCULAR, cos_f64, double, sin_turned_f64, sin_turned_far_f64, 1)
+TG_EACH_BUILD(CIRCULAR, tan_f64_of, double, TAN_NEAR, TAN_FAR, 0)
+TG_SPANS(span_sin, NULL, TG_BUILDS(sin_f32), TG_BUILDS(sin_f64))
+TG_SPANS(span_cos, NULL, TG_BUILDS(cos_f32), TG_BUILDS(cos_f64))
+TG_SPANS(span_tan, NULL, TG_BUILDS(tan_f32), TG_BUILDS(tan_f64_of))
+
+OP(1, sin, NULL, gx[0] = tg_mul(t, gy, tg_cos(t, x[0])))
+OP(1, cos, NULL, gx[0] = tg_neg(t, tg_mul(t, gy, tg_sin(t, x[0]))))
+OP(1, tan, NULL, gx[0] = tg_mul(t, gy, tg_offset(t, tg_square(t, y), 1)))
+PUBLIC_1(sin, ("y = sin x"))
+PUBLIC_1(cos, ("y = cos x"))
+PUBLIC_1(tan, ("y = sin x / cos x"))
+SAMPLED_1(sin, (REAL(-7, 7)), sin(x))
+SAMPLED_1(cos, (REAL(-7, 7)), cos(x))
+SAMPLED_1(tan, (REAL(-1.2, 1.2)), tan(x))
+
+/* ---------------------------------------------------------------- tanh, erf */
+
+INNER_1(tanh_slope, TANH_SLOPE(EXP(-2 * ABS(x))),
+        gx[0] = tg_mul(t, gy, tg_scale(t, tg_mul(t, y, tg_tanh(t, x[0])), -2)))
+INNER_2(tanh_gradient, (1 - b * b) * a, gx[0] = tg_apply_2(t, where, &op_tanh_gradient, gy, x[1]);
+        gx[1] = tg_scale(t, tg_mul(t, tg_mul(t, gy, x[0]), x[1]), -2))
+/* In f64 from x: 1 / cosh^2 x. In f32 from y, without another exponential: 1 - y^2 is off by up to
+ * 1.2e-7, however small it is. */
+UNARY(tanh, ("y = (e^x - e^-x) / (e^x + e^-x)"), TANH(x),
+      gx[0] = tg_tensor_dtype(x[0]) == TG_F64
+                  ? tg_mul(t, gy, tg_apply_1(t, where, &op_tanh_slope, x[0]))
+                  : tg_apply_2(t, where, &op_tanh_gradient, gy, y),
+      (REAL(-3, 3)), tanh(x))
 UNARY(erf, ("y = 2/sqrt(pi) integral from 0 to x of e^(-s^2) ds"), ERF(x),
       gx[0] = tg_mul(t, gy,
                      tg_scale(t, tg_exp(t, tg_neg(t, tg_square(t, x[0]))), 1.1283791670955126)),
       (REAL(-3, 3)), erf(x))
-UNARY(erfc, ("y = 1 - erf x"), erfc_f64((double)x),
-      gx[0] = tg_mul(t, gy,
-                     tg_scale(t, tg_exp(t, tg_neg(t, tg_square(t, x[0]))), -1.1283791670955126)),
-      (REAL(-3, 3)), erfc(x))
