@@ -526,6 +526,30 @@ TG_OP(layer_norm, (tg_tensor *x, int dims, tg_tensor *w, tg_tensor *b, double ep
       (x, dims, w, b, eps))
 #define tg_layer_norm(t, x, dims, w, b, eps) TG_CALL(layer_norm, t, x, dims, w, b, eps)
 
+/* y = x / sqrt(mean x^2 + eps) w, the mean over the last `dims` dimensions, whose
+ * sizes w has; w may be NULL (1). dims >= 1, eps >= 0. Zhang and Sennrich
+ * 2019. */
+TG_OP(rms_norm, (tg_tensor *x, int dims, tg_tensor *w, double eps), (x, dims, w, eps))
+#define tg_rms_norm(t, x, dims, w, eps) TG_CALL(rms_norm, t, x, dims, w, eps)
+/* y = (x - mean) / sqrt(variance + eps) w + b for each channel of x [n, c, ...];
+ * mean and variance [c] as given (for evaluation), or, both NULL, those of x over
+ * all axes but 1, the variance biased (for training: tg_mean and tg_var give them
+ * to running averages). w and b [c] may be NULL (1 and 0). eps >= 0. Ioffe and
+ * Szegedy 2015. */
+TG_OP(batch_norm, (tg_tensor *x, tg_tensor *mean, tg_tensor *variance, tg_tensor *w, tg_tensor *b,
+                   double eps),
+      (x, mean, variance, w, b, eps))
+#define tg_batch_norm(t, x, mean, variance, w, b, eps) \
+    TG_CALL(batch_norm, t, x, mean, variance, w, b, eps)
+/* The same with mean and biased variance of each n over c / groups neighbouring
+ * channels and all that follows them; groups must divide c. Wu and He 2018. */
+TG_OP(group_norm, (tg_tensor *x, int64_t groups, tg_tensor *w, tg_tensor *b, double eps),
+      (x, groups, w, b, eps))
+#define tg_group_norm(t, x, groups, w, b, eps) TG_CALL(group_norm, t, x, groups, w, b, eps)
+/* group_norm with one channel in a group */
+TG_OP(instance_norm, (tg_tensor *x, tg_tensor *w, tg_tensor *b, double eps), (x, w, b, eps))
+#define tg_instance_norm(t, x, w, b, eps) TG_CALL(instance_norm, t, x, w, b, eps)
+
 /* y = softmax(q k^T / sqrt(d)) v: q [..., n, d], k [..., m, d], v [..., m, e]
  * -> [..., n, e]; leading sizes broadcast. mask is u8, broadcast to [..., n,
  * m], 0 for keys that a query does not see, or NULL; causal: query i sees keys
