@@ -145,13 +145,10 @@ static void weight_gradient_vjp(TG_VJP)
     gx[1] = convolve(t, where, x[0], gy, attrs);
 }
 
-tg_tensor *tg_conv2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *w, tg_tensor *b,
-                        tg_conv options)
+/* The attributes of conv2d; false, with the tape in error, when a number is out of range. */
+static bool conv_attributes(tg_tape *t, const char *where, const char *name, tg_conv options,
+                            int64_t *attrs)
 {
-    if (!tg_ready(t, where, "conv2d", x) || !tg_ready(t, where, "conv2d", w) ||
-        (b && !tg_ready(t, where, "conv2d", b)))
-        return NULL;
-    int64_t attrs[TG_CONV_ATTRS];
     attrs[TG_CONV_GROUPS] = options.groups ? options.groups : 1;
     for (int d = 0; d < 2; d++) {
         attrs[TG_CONV_STRIDE + d] = options.stride[d] ? options.stride[d] : 1;
@@ -159,14 +156,119 @@ tg_tensor *tg_conv2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *
         attrs[TG_CONV_DILATION + d] = options.dilation[d] ? options.dilation[d] : 1;
     }
     for (int k = 0; k < TG_CONV_ATTRS; k++)
-        if (attrs[k] < 0 || attrs[k] > INT32_MAX)
-            return tg_fail_at(
+        if (attrs[k] < 0 || attrs[k] > INT32_MAX) {
+            tg_fail_at(
                 t, where, TG_EVALUE,
-                "conv2d: stride, padding, dilation and groups are positive numbers, not %" PRId64,
+                "%s: stride, padding, dilation and groups are positive numbers, not %" PRId64, name,
                 attrs[k]);
+            return false;
+        }
+    return true;
+}
+
+static bool conv_ready(tg_tape *t, const char *where, const char *name, const tg_tensor *x,
+                       const tg_tensor *w, const tg_tensor *b)
+{
+    return tg_ready(t, where, name, x) && tg_ready(t, where, name, w) &&
+           (!b || tg_ready(t, where, name, b));
+}
+
+tg_tensor *tg_conv2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *w, tg_tensor *b,
+                        tg_conv options)
+{
+    int64_t attrs[TG_CONV_ATTRS];
+    if (!conv_ready(t, where, "conv2d", x, w, b) ||
+        !conv_attributes(t, where, "conv2d", options, attrs))
+        return NULL;
     return tg_apply(t, &conv2d, b ? 3 : 2, ((tg_tensor *[]){x, w, b}), TG_CONV_ATTRS, attrs);
 }
 
+/* What gives gy's sizes when it is convolved with w: the gradient of that convolution. */
+tg_tensor *tg_conv_transpose2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *w,
+                                  tg_tensor *b, tg_conv options)
+{
+    const char *const name = "conv_transpose2d";
+    int64_t attrs[TG_CONV_GRADIENT_ATTRS];
+    if (!conv_ready(t, where, name, x, w, b) || !conv_attributes(t, where, name, options, attrs))
+        return NULL;
+    const tg_shape of_x = tg_tensor_shape(x), of_w = tg_tensor_shape(w);
+    const int64_t groups = attrs[TG_CONV_GROUPS];
+    if (of_x.ndim != 4 || of_w.ndim != 4 || of_x.dim[1] != of_w.dim[0] || of_w.dim[0] % groups)
+        return tg_fail_at(t, where, TG_ESHAPE,
+                          "%s: x %s, of [n, c, h, w], does not fit w %s, of [c, o / groups, kh, "
+                          "kw], in %" PRId64 " groups",
+                          name, tg_shape_text(of_x).text, tg_shape_text(of_w).text, groups);
+    const tg_shape of_b = tg_tensor_shape(b);
+    if (b && (of_b.ndim != 1 || of_b.dim[0] != of_w.dim[1] * groups))
+        return tg_fail_at(t, where, TG_ESHAPE, "%s: b %s does not fit w %s in %" PRId64 " groups",
+                          name, tg_shape_text(of_b).text, tg_shape_text(of_w).text, groups);
+    if (tg_dtype_on(t, w) != tg_dtype_on(t, x) || (b && tg_dtype_on(t, b) != tg_dtype_on(t, x)))
+        return tg_fail_at(t, where, TG_EDTYPE, "%s: x, w and b differ in their dtypes", name);
+    for (int d = 0; d < 2; d++) {
+        const int64_t stride = attrs[TG_CONV_STRIDE + d], more = options.output_padding[d],
+                      size = of_x.dim[2 + d], kernel = of_w.dim[2 + d];
+        if (more < 0 || more >= stride)
+            return tg_fail_at(t, where, TG_EVALUE,
+                              "%s: an output padding of %" PRId64
+                              " is not below the stride %" PRId64,
+                              name, more, stride);
+        const bool small = size > 0 && size <= INT32_MAX && kernel > 0 && kernel <= INT32_MAX;
+        const int64_t out = small ? (size - 1) * stride - 2 * attrs[TG_CONV_PADDING + d] +
+                                        attrs[TG_CONV_DILATION + d] * (kernel - 1) + 1 + more
+                                  : 0;
+        if (out < 1 || out > INT32_MAX)
+            return tg_fail_at(t, where, TG_ESHAPE,
+                              "%s: x %s and w %s leave no image, or too large "
+                              "a one",
+                              name, tg_shape_text(of_x).text, tg_shape_text(of_w).text);
+        attrs[TG_CONV_SIZES + d] = out;
+    }
+    tg_tensor *y = tg_apply(t, &conv_input_gradient, 2, ((tg_tensor *[]){x, w}),
+                            TG_CONV_GRADIENT_ATTRS, attrs);
+    return b ? tg_add(t, y, tg_reshape(t, b, TG_SHAPE(of_b.dim[0], 1, 1))) : y;
+}
+
+/* A sequence as images of one row, and the options for it. */
+static bool as_images(tg_tape *t, const char *where, const char *name, tg_tensor **x, tg_tensor **w,
+                      const tg_tensor *b, tg_conv *options)
+{
+    if (!conv_ready(t, where, name, *x, *w, b)) return false;
+    const tg_shape of_x = tg_tensor_shape(*x), of_w = tg_tensor_shape(*w);
+    if (of_x.ndim != 3 || of_w.ndim != 3) {
+        tg_fail_at(t, where, TG_ESHAPE, "%s: x %s and w %s have 3 dimensions each", name,
+                   tg_shape_text(of_x).text, tg_shape_text(of_w).text);
+        return false;
+    }
+    *options = (tg_conv){.stride = {1, options->stride[0]},
+                         .padding = {0, options->padding[0]},
+                         .dilation = {1, options->dilation[0]},
+                         .groups = options->groups,
+                         .output_padding = {0, options->output_padding[0]}};
+    *x = tg_unsqueeze(t, *x, 2);
+    *w = tg_unsqueeze(t, *w, 2);
+    return *w != NULL;
+}
+
+tg_tensor *tg_conv1d_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *w, tg_tensor *b,
+                        tg_conv options)
+{
+    if (!as_images(t, where, "conv1d", &x, &w, b, &options)) return NULL;
+    return tg_squeeze(t, tg_conv2d(t, x, w, b, options), 2);
+}
+
+tg_tensor *tg_conv_transpose1d_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *w,
+                                  tg_tensor *b, tg_conv options)
+{
+    if (!as_images(t, where, "conv_transpose1d", &x, &w, b, &options)) return NULL;
+    return tg_squeeze(t, tg_conv_transpose2d(t, x, w, b, options), 2);
+}
+
+KNOWN(conv_transpose2d, "[n, c, h, w] * [c, o, kh, kw] + [o] -> [n, o, h', w']", -1,
+      ("y[n,o,i+p,j+q] = b[o] + sum over c, i, j of x[n,c,i,j] w[c,o,p,q]"))
+KNOWN(conv1d, "[n, c, l] * [o, c, k] + [o] -> [n, o, l']", -1,
+      ("y[n,o,i] = b[o] + sum over c, p of x[n,c,i+p] w[o,c,p]"))
+KNOWN(conv_transpose1d, "[n, c, l] * [c, o, k] + [o] -> [n, o, l']", -1,
+      ("y[n,o,i+p] = b[o] + sum over c, i of x[n,c,i] w[c,o,p]"))
 KNOWN(conv2d, "[n, c, h, w] * [o, c, kh, kw] + [o] -> [n, o, h', w']", -1,
       ("y[n,o,i,j] = b[o] + sum over c, p, q of x[n,c,i+p,j+q] w[o,c,p,q]"))
 
@@ -248,5 +350,74 @@ SAMPLES(conv2d, SAMPLE(plain, "one image", 0, UNIT(1, 2, 4, 5), UNIT(3, 2, 2, 3)
                UNIT(8, 1, 3, 3)),
         SAMPLE(all, "everything", 0, UNIT(2, 3, 7, 6), UNIT(6, 1, 3, 2), UNIT(6)),
         SAMPLE(all, "everything, many images", 0, UNIT(17, 6, 8, 11), UNIT(9, 2, 3, 3), UNIT(9)))
+
+/* Each element of x spreads w over its place in y. */
+static void spread(const tg_array *x, tg_array *y, const double *b, tg_conv options)
+{
+    const double *v = x[0].data, *w = x[1].data;
+    const int64_t *in = x[0].shape.dim, *kernel = x[1].shape.dim, *out = y->shape.dim;
+    double *to = y->data;
+    int64_t stride[2], dilation[2];
+    for (int d = 0; d < 2; d++) {
+        stride[d] = options.stride[d] ? options.stride[d] : 1;
+        dilation[d] = options.dilation[d] ? options.dilation[d] : 1;
+    }
+    const int64_t groups = options.groups ? options.groups : 1;
+    for (int64_t i = 0; i < tg_shape_count(y->shape); i++)
+        to[i] = b ? b[i / (out[2] * out[3]) % out[1]] : 0;
+    for (int64_t i = 0; i < tg_shape_count(x->shape); i++) {
+        const int64_t n = i / (in[1] * in[2] * in[3]), c = i / (in[2] * in[3]) % in[1],
+                      r = i / in[3] % in[2], s = i % in[3];
+        for (int64_t k = 0; k < kernel[1] * kernel[2] * kernel[3]; k++) {
+            const int64_t o = c / (in[1] / groups) * kernel[1] + k / (kernel[2] * kernel[3]),
+                          h = r * stride[0] + k / kernel[3] % kernel[2] * dilation[0] -
+                              options.padding[0],
+                          l = s * stride[1] + k % kernel[3] * dilation[1] - options.padding[1];
+            if (h < 0 || h >= out[2] || l < 0 || l >= out[3]) continue;
+            to[((n * out[1] + o) * out[2] + h) * out[3] + l] +=
+                v[i] * w[c * kernel[1] * kernel[2] * kernel[3] + k];
+        }
+    }
+}
+
+#define TRANSPOSED(id, ...)                                                          \
+    static const tg_conv options_##id = {__VA_ARGS__};                               \
+    CALL_WITHOUT(id, 1 << 2, tg_conv_transpose2d(t, x[0], x[1], x[2], options_##id)) \
+    EXPECT(id, spread(x, y, x[2].data, options_##id))
+TRANSPOSED(turned, .groups = 0)
+TRANSPOSED(turned_strided, .stride = {2, 3}, .padding = {1, 0}, .output_padding = {1, 2})
+TRANSPOSED(turned_grouped, .groups = 2, .dilation = {2, 1})
+SAMPLES(conv_transpose2d,
+        SAMPLE(turned, "one image", 0, UNIT(1, 2, 3, 4), UNIT(2, 3, 2, 3), UNIT(3)),
+        SAMPLE(turned, "no images", 0, UNIT(0, 2, 3, 4), UNIT(2, 3, 2, 3), UNIT(3)),
+        SAMPLE(turned_strided, "stride", 0, UNIT(2, 2, 3, 4), UNIT(2, 1, 3, 2), UNIT(1)),
+        SAMPLE(turned_strided, "stride, many images", 0, UNIT(17, 1, 2, 3), UNIT(1, 2, 3, 2),
+               UNIT(2)),
+        SAMPLE(turned_grouped, "groups", 0, UNIT(2, 4, 3, 2), UNIT(4, 2, 2, 2), UNIT(4)))
+
+/* Of sequences, as of images of one row. */
+static void with_rows(const tg_array *x, tg_array *y, tg_array *in, tg_array *out)
+{
+    for (int k = 0; k < 2; k++) {
+        const int64_t *d = x[k].shape.dim;
+        in[k] = x[k];
+        in[k].shape = TG_SHAPE(d[0], d[1], 1, d[2]);
+    }
+    in[2] = x[2];
+    *out = *y;
+    out->shape = TG_SHAPE(y->shape.dim[0], y->shape.dim[1], 1, y->shape.dim[2]);
+}
+CALL_WITHOUT(sequence, 1 << 2,
+             tg_conv1d(t, x[0], x[1], x[2],
+                       (tg_conv){.stride = {2}, .padding = {1}, .dilation = {2}}))
+EXPECT(sequence, tg_array in[3]; tg_array out; with_rows(x, y, in, &out);
+       whole(in, &out, true, (tg_conv){.stride = {1, 2}, .padding = {0, 1}, .dilation = {1, 2}}))
+SAMPLES(conv1d, SAMPLE(sequence, "", 0, UNIT(2, 3, 8), UNIT(4, 3, 3), UNIT(4)))
+CALL_WITHOUT(sequence_turned, 1 << 2,
+             tg_conv_transpose1d(t, x[0], x[1], x[2],
+                                 (tg_conv){.stride = {2}, .padding = {1}, .output_padding = {1}}))
+EXPECT(sequence_turned, tg_array in[3]; tg_array out; with_rows(x, y, in, &out);
+       spread(in, &out, x[2].data, (tg_conv){.stride = {1, 2}, .padding = {0, 1}}))
+SAMPLES(conv_transpose1d, SAMPLE(sequence_turned, "", 0, UNIT(2, 3, 5), UNIT(3, 2, 3), UNIT(2)))
 
 #endif

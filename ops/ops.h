@@ -22,10 +22,14 @@
 /* What a loss makes of its elements. */
 typedef enum tg_reduction { TG_REDUCE_MEAN, TG_REDUCE_SUM, TG_REDUCE_NONE } tg_reduction;
 
-/* How a convolution walks over [n, c, h, w]; first h's, then w's number. A
- * stride, dilation or number of groups of 0 means 1. */
+/* How a convolution walks over [n, c, h, w]; first h's, then w's number; over
+ * [n, c, l], the first number. A stride, dilation or number of groups of 0 means
+ * 1. */
 typedef struct tg_conv {
     int64_t stride[2] TG_ZERO, padding[2] TG_ZERO, dilation[2] TG_ZERO, groups TG_ZERO;
+    /* of transposed convolutions: rows and columns more at the end, less than the
+     * stride */
+    int64_t output_padding[2] TG_ZERO;
 } tg_conv;
 
 /* The windows of a pooling, likewise; a stride of 0 means the kernel's size. */
@@ -466,11 +470,34 @@ TG_OP(linear, (tg_tensor *x, tg_tensor *w, tg_tensor *b), (x, w, b))
 TG_OP(conv2d, (tg_tensor *x, tg_tensor *w, tg_tensor *b, tg_conv options), (x, w, b, options))
 /* (tg_conv){.stride = {2, 2}} has commas */
 #define tg_conv2d(t, x, w, b, ...) TG_CALL(conv2d, t, x, w, b, __VA_ARGS__)
+/* conv2d of sequences, x [n, c, l] and w [o, c / groups, k], by the first of the
+ * options' numbers. */
+TG_OP(conv1d, (tg_tensor *x, tg_tensor *w, tg_tensor *b, tg_conv options), (x, w, b, options))
+#define tg_conv1d(t, x, w, b, ...) TG_CALL(conv1d, t, x, w, b, __VA_ARGS__)
+/* The transpose of conv2d, its gradient in x: each element of x [n, c, h, w]
+ * spreads w [c, o / groups, kh, kw] over y, whose sizes are (h - 1) stride - 2
+ * padding + dilation (kh - 1) + 1 + output padding. b [o] or NULL. */
+TG_OP(conv_transpose2d, (tg_tensor *x, tg_tensor *w, tg_tensor *b, tg_conv options),
+      (x, w, b, options))
+#define tg_conv_transpose2d(t, x, w, b, ...) TG_CALL(conv_transpose2d, t, x, w, b, __VA_ARGS__)
+/* The same of sequences. */
+TG_OP(conv_transpose1d, (tg_tensor *x, tg_tensor *w, tg_tensor *b, tg_conv options),
+      (x, w, b, options))
+#define tg_conv_transpose1d(t, x, w, b, ...) TG_CALL(conv_transpose1d, t, x, w, b, __VA_ARGS__)
 /* The greatest element of each window of x [n, c, h, w] -> [n, c, h', w'],
  * sizes as for conv2d; NaN wins; the first of equals (row by row) takes the
  * gradient. Padding, at most half the kernel, counts as -inf and takes none. */
 TG_OP(max_pool2d, (tg_tensor *x, tg_pool options), (x, options))
 #define tg_max_pool2d(t, x, ...) TG_CALL(max_pool2d, t, x, __VA_ARGS__)
+/* The mean of each window; padding counts as zeros. */
+TG_OP(avg_pool2d, (tg_tensor *x, tg_pool options), (x, options))
+#define tg_avg_pool2d(t, x, ...) TG_CALL(avg_pool2d, t, x, __VA_ARGS__)
+/* max_pool2d of sequences [n, c, l], by the first of the options' numbers */
+TG_OP(max_pool1d, (tg_tensor *x, tg_pool options), (x, options))
+#define tg_max_pool1d(t, x, ...) TG_CALL(max_pool1d, t, x, __VA_ARGS__)
+/* avg_pool2d of sequences, likewise */
+TG_OP(avg_pool1d, (tg_tensor *x, tg_pool options), (x, options))
+#define tg_avg_pool1d(t, x, ...) TG_CALL(avg_pool1d, t, x, __VA_ARGS__)
 
 /* ---------------- indexing
  *

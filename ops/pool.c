@@ -291,41 +291,111 @@ static void pool_vjp(TG_VJP) { gx[0] = chosen(t, where, &max_pool_spread, x[0], 
 static void pick_vjp(TG_VJP) { gx[1] = chosen(t, where, &max_pool_spread, x[0], gy, attrs); }
 static void spread_vjp(TG_VJP) { gx[1] = chosen(t, where, &max_pool_pick, x[0], gy, attrs); }
 
-tg_tensor *tg_max_pool2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_pool options)
+/* The attributes of a pooling; false, with the tape in error, when a number is out of range. */
+static bool pool_attributes(tg_tape *t, const char *where, const char *name, tg_pool options,
+                            int64_t *attrs)
 {
-    if (!tg_ready(t, where, "max_pool2d", x)) return NULL;
-    int64_t attrs[ATTRS];
     for (int d = 0; d < 2; d++) {
         attrs[KERNEL + d] = options.kernel[d];
         attrs[STRIDE + d] = options.stride[d] ? options.stride[d] : options.kernel[d];
         attrs[PADDING + d] = options.padding[d];
         attrs[DILATION + d] = options.dilation[d] ? options.dilation[d] : 1;
-        if (options.kernel[d] < 1)
-            return tg_fail_at(t, where, TG_EVALUE, "max_pool2d: kernel %" PRId64,
-                              options.kernel[d]);
+        if (options.kernel[d] < 1) {
+            tg_fail_at(t, where, TG_EVALUE, "%s: kernel %" PRId64, name, options.kernel[d]);
+            return false;
+        }
     }
     for (int k = 0; k < ATTRS; k++)
-        if (attrs[k] < 0 || attrs[k] > INT32_MAX)
-            return tg_fail_at(t, where, TG_EVALUE,
-                              "max_pool2d: kernel, stride, padding and dilation are positive "
-                              "numbers, not %" PRId64,
-                              attrs[k]);
+        if (attrs[k] < 0 || attrs[k] > INT32_MAX) {
+            tg_fail_at(
+                t, where, TG_EVALUE,
+                "%s: kernel, stride, padding and dilation are positive numbers, not %" PRId64, name,
+                attrs[k]);
+            return false;
+        }
+    return true;
+}
+
+tg_tensor *tg_max_pool2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_pool options)
+{
+    int64_t attrs[ATTRS];
+    if (!tg_ready(t, where, "max_pool2d", x) ||
+        !pool_attributes(t, where, "max_pool2d", options, attrs))
+        return NULL;
     return tg_apply(t, &max_pool2d, 1, &x, ATTRS, attrs);
 }
 
+/* A convolution of each channel by itself with ones, over their number. */
+tg_tensor *tg_avg_pool2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_pool options)
+{
+    const char *const name = "avg_pool2d";
+    int64_t attrs[ATTRS];
+    if (!tg_ready_float(t, where, name, x) || !pool_attributes(t, where, name, options, attrs))
+        return NULL;
+    const tg_shape shape = tg_tensor_shape(x);
+    if (shape.ndim != 4)
+        return tg_fail_at(t, where, TG_ESHAPE, "%s: x is [n, c, h, w], not %s", name,
+                          tg_shape_text(shape).text);
+    for (int d = 0; d < 2; d++)
+        if (2 * attrs[PADDING + d] > attrs[KERNEL + d])
+            return tg_fail_at(t, where, TG_EVALUE,
+                              "%s: padding %" PRId64 " is more than half of kernel %" PRId64, name,
+                              attrs[PADDING + d], attrs[KERNEL + d]);
+    const int64_t c = shape.dim[1], h = attrs[KERNEL], w = attrs[KERNEL + 1];
+    tg_tensor *ones = tg_expand(t, tg_constant_like(t, x, 1), TG_SHAPE(c, c ? 1 : 0, h, w));
+    tg_conv windows = {.groups = c};
+    for (int d = 0; d < 2; d++) {
+        windows.stride[d] = attrs[STRIDE + d];
+        windows.padding[d] = attrs[PADDING + d];
+        windows.dilation[d] = attrs[DILATION + d];
+    }
+    return tg_scale(t, tg_conv2d(t, x, ones, NULL, windows), 1 / ((double)h * (double)w));
+}
+
+/* A sequence as an image of one row, and the options for it. */
+static tg_tensor *as_image(tg_tape *t, const char *where, const char *name, tg_tensor *x,
+                           tg_pool *options)
+{
+    if (!tg_ready(t, where, name, x)) return NULL;
+    if (tg_tensor_shape(x).ndim != 3)
+        return tg_fail_at(t, where, TG_ESHAPE, "%s: x is [n, c, l], not %s", name,
+                          tg_shape_text(tg_tensor_shape(x)).text);
+    *options = (tg_pool){.kernel = {1, options->kernel[0]},
+                         .stride = {1, options->stride[0]},
+                         .padding = {0, options->padding[0]},
+                         .dilation = {1, options->dilation[0]}};
+    return tg_unsqueeze(t, x, 2);
+}
+
+tg_tensor *tg_max_pool1d_at(tg_tape *t, const char *where, tg_tensor *x, tg_pool options)
+{
+    tg_tensor *rows = as_image(t, where, "max_pool1d", x, &options);
+    return rows ? tg_squeeze(t, tg_max_pool2d(t, rows, options), 2) : NULL;
+}
+
+tg_tensor *tg_avg_pool1d_at(tg_tape *t, const char *where, tg_tensor *x, tg_pool options)
+{
+    tg_tensor *rows = as_image(t, where, "avg_pool1d", x, &options);
+    return rows ? tg_squeeze(t, tg_avg_pool2d(t, rows, options), 2) : NULL;
+}
+
+KNOWN(avg_pool2d, "[n, c, h, w] -> [n, c, h', w']", -1, ("y = the mean x of each window"))
+KNOWN(max_pool1d, "[n, c, l] -> [n, c, l']", -1,
+      ("y = the greatest x of each window", .kinks = "equal greatest elements"))
+KNOWN(avg_pool1d, "[n, c, l] -> [n, c, l']", -1, ("y = the mean x of each window"))
 KNOWN(max_pool2d, "[n, c, h, w] -> [n, c, h', w']", -1,
       ("y = the greatest x of each window", .kinks = "equal greatest elements"))
 
 #else
 
-/* By definition. */
-static void whole(const tg_array *x, tg_array *y, tg_pool options)
+/* By definition: the greatest, or the mean with zeros for padding. */
+static void whole(const tg_array *x, tg_array *y, tg_pool options, bool greatest)
 {
     const double *v = x->data;
     const int64_t *in = x->shape.dim, *out = y->shape.dim;
     for (int64_t k = 0; k < tg_shape_count(y->shape); k++) {
         const int64_t p = k / (out[2] * out[3]), i = k / out[3] % out[2], j = k % out[3];
-        double top = -INFINITY;
+        double top = -INFINITY, sum = 0;
         for (int64_t a = 0; a < options.kernel[0]; a++)
             for (int64_t b = 0; b < options.kernel[1]; b++) {
                 const int64_t row =
@@ -334,17 +404,19 @@ static void whole(const tg_array *x, tg_array *y, tg_pool options)
                 const int64_t column =
                     j * (options.stride[1] ? options.stride[1] : options.kernel[1]) -
                     options.padding[1] + b * (options.dilation[1] ? options.dilation[1] : 1);
-                if (row >= 0 && row < in[2] && column >= 0 && column < in[3])
-                    top = fmax(top, v[(p * in[2] + row) * in[3] + column]);
+                if (row < 0 || row >= in[2] || column < 0 || column >= in[3]) continue;
+                top = fmax(top, v[(p * in[2] + row) * in[3] + column]);
+                sum += v[(p * in[2] + row) * in[3] + column];
             }
-        ((double *)y->data)[k] = top;
+        ((double *)y->data)[k] =
+            greatest ? top : sum / (double)(options.kernel[0] * options.kernel[1]);
     }
 }
 
 #define WAY(id, ...)                                   \
     static const tg_pool options_##id = {__VA_ARGS__}; \
     CALL(id, tg_max_pool2d(t, x[0], options_##id))     \
-    EXPECT(id, whole(x, y, options_##id))
+    EXPECT(id, whole(x, y, options_##id, true))
 WAY(halves, .kernel = {2, 2})
 WAY(overlapping, .kernel = {3, 2}, .stride = {1, 1})
 WAY(padded, .kernel = {3, 2}, .stride = {2, 2}, .padding = {1, 1})
@@ -361,5 +433,35 @@ SAMPLES(max_pool2d, SAMPLE(halves, "halves", 0, REALS(-3, 3, 2, 2, 4, 6)),
         SAMPLE(padded, "padding", 0, REALS(-3, 3, 2, 1, 5, 6)),
         SAMPLE(dilated, "dilation", 0, REALS(-3, 3, 1, 2, 5, 8)),
         SAMPLE(one, "windows of one", 0, REALS(-3, 3, 1, 2, 3, 2)))
+
+#define MEAN_WAY(id)                                      \
+    CALL(mean_##id, tg_avg_pool2d(t, x[0], options_##id)) \
+    EXPECT(mean_##id, whole(x, y, options_##id, false))
+MEAN_WAY(halves)
+MEAN_WAY(overlapping)
+MEAN_WAY(padded)
+MEAN_WAY(dilated)
+SAMPLES(avg_pool2d, SAMPLE(mean_halves, "halves", 0, REALS(-3, 3, 2, 2, 4, 6)),
+        SAMPLE(mean_overlapping, "overlapping", 0, REALS(-3, 3, 1, 2, 5, 4)),
+        SAMPLE(mean_padded, "padding", 0, REALS(-3, 3, 2, 1, 5, 6)),
+        SAMPLE(mean_dilated, "dilation", 0, REALS(-3, 3, 1, 2, 5, 8)),
+        SAMPLE(mean_halves, "no images", 0, REALS(-3, 3, 0, 3, 4, 4)),
+        SAMPLE(mean_halves, "no channels", 0, REALS(-3, 3, 2, 0, 4, 4)))
+
+/* Of sequences, as of images of one row. */
+static void whole_row(const tg_array *x, tg_array *y, bool greatest)
+{
+    tg_array in = *x, out = *y;
+    in.shape = TG_SHAPE(x->shape.dim[0], x->shape.dim[1], 1, x->shape.dim[2]);
+    out.shape = TG_SHAPE(y->shape.dim[0], y->shape.dim[1], 1, y->shape.dim[2]);
+    whole(&in, &out, (tg_pool){.kernel = {1, 3}, .stride = {1, 2}, .padding = {0, 1}}, greatest);
+}
+static const tg_pool threes = {.kernel = {3}, .stride = {2}, .padding = {1}};
+CALL(row_max, tg_max_pool1d(t, x[0], threes))
+EXPECT(row_max, whole_row(x, y, true))
+SAMPLES(max_pool1d, SAMPLE(row_max, "", 0, REALS(-3, 3, 2, 3, 8)))
+CALL(row_mean, tg_avg_pool1d(t, x[0], threes))
+EXPECT(row_mean, whole_row(x, y, false))
+SAMPLES(avg_pool1d, SAMPLE(row_mean, "", 0, REALS(-3, 3, 2, 3, 8)))
 
 #endif
