@@ -32,6 +32,10 @@ bool tg_belongs(tg_tape *t, const char *where, const char *what, const tg_tensor
 /* A tensor's dtype as an operand on t, which reads f64 copies of parameters in a gradient check. */
 tg_dtype tg_dtype_on(const tg_tape *t, const tg_tensor *x);
 
+/* Memory until the recording is dropped, for data that an op's function makes itself and borrows.
+ * NULL, with the tape in error, when it is short. */
+void *tg_base_memory(tg_tape *t, const char *where, const char *what, int64_t n, size_t size);
+
 /* Sums x over the dimensions in which `shape` was broadcast to x's shape. */
 tg_tensor *tg_base_sum_to(tg_tape *t, const char *where, tg_tensor *x, tg_shape shape);
 

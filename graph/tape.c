@@ -1,5 +1,6 @@
 /* The life of a tape, the values it hands out, and the functions without a source position. */
 #define TG_NO_MACROS
+#include "base.h"
 #include "tape.h"
 
 #include <math.h>
@@ -355,6 +356,14 @@ static tg_status replay(tg_tape *t, const char *where)
 tg_status tg_replay_at(tg_tape *t, const char *where)
 {
     TG_ALONE(tg_status, t, TG_ENOMEM, TG_ESTATE, replay(t, where));
+}
+
+void *tg_base_memory(tg_tape *t, const char *where, const char *what, int64_t n, size_t size)
+{
+    const bool possible = n >= 0 && (uint64_t)n <= (uint64_t)PTRDIFF_MAX / size;
+    void *block = possible ? tg_arena_take(&t->storage, (size_t)n * size) : NULL;
+    if (!block) tg_tape_fail(t, where, what, TG_ENOMEM, "no memory");
+    return block;
 }
 
 /* ---------------------------------------------------------------- without a source position */

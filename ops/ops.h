@@ -22,6 +22,9 @@
 /* What a loss makes of its elements. */
 typedef enum tg_reduction { TG_REDUCE_MEAN, TG_REDUCE_SUM, TG_REDUCE_NONE } tg_reduction;
 
+/* With what tg_pad_with continues an axis. */
+typedef enum tg_pad_mode { TG_PAD_REFLECT, TG_PAD_REPLICATE, TG_PAD_CIRCULAR } tg_pad_mode;
+
 /* How a convolution walks over [n, c, h, w]; first h's, then w's number; over
  * [n, c, l], the first number. A stride, dilation or number of groups of 0 means
  * 1. */
@@ -439,6 +442,12 @@ TG_OP(stack, (int n, tg_tensor *const *x, int axis), (n, x, axis))
  * have x's number of dimensions. */
 TG_OP(pad, (tg_tensor *x, tg_shape before, tg_shape after, double value), (x, before, after, value))
 #define tg_pad(t, x, ...) TG_CALL(pad, t, x, __VA_ARGS__)
+/* x continued by `before` and `after` elements along each axis with its own:
+ * mirrored at the end elements (fewer than there are), the end elements again,
+ * or from the other end. Any dtype. */
+TG_OP(pad_with, (tg_tensor *x, tg_pad_mode mode, tg_shape before, tg_shape after),
+      (x, mode, before, after))
+#define tg_pad_with(t, x, mode, ...) TG_CALL(pad_with, t, x, mode, __VA_ARGS__)
 /* Converted to dtype: floats to integers towards zero (TG_EVALUE when out of
  * range or NaN), to u8 likewise. Differentiable between f32 and f64. */
 TG_OP(cast, (tg_tensor *x, tg_dtype dtype), (x, dtype))
@@ -498,6 +507,21 @@ TG_OP(max_pool1d, (tg_tensor *x, tg_pool options), (x, options))
 /* avg_pool2d of sequences, likewise */
 TG_OP(avg_pool1d, (tg_tensor *x, tg_pool options), (x, options))
 #define tg_avg_pool1d(t, x, ...) TG_CALL(avg_pool1d, t, x, __VA_ARGS__)
+/* The mean of each of h x w windows that share the image as evenly as can be:
+ * rows floor(i H / h) to ceil((i + 1) H / h) - 1, columns likewise. */
+TG_OP(adaptive_avg_pool2d, (tg_tensor *x, int64_t h, int64_t w), (x, h, w))
+#define tg_adaptive_avg_pool2d(t, x, h, w) TG_CALL(adaptive_avg_pool2d, t, x, h, w)
+/* x [n, c, H, W] at h x w places: y[i,j] = x[floor(i H / h), floor(j W / w)]. Any
+ * dtype. */
+TG_OP(upsample_nearest, (tg_tensor *x, int64_t h, int64_t w), (x, h, w))
+#define tg_upsample_nearest(t, x, h, w) TG_CALL(upsample_nearest, t, x, h, w)
+/* The same between the four nearest elements, in proportion; elements are squares
+ * whose centres are the places, or, with align_corners, points whose corners
+ * fall together. */
+TG_OP(upsample_bilinear, (tg_tensor *x, int64_t h, int64_t w, bool align_corners),
+      (x, h, w, align_corners))
+#define tg_upsample_bilinear(t, x, h, w, align_corners) \
+    TG_CALL(upsample_bilinear, t, x, h, w, align_corners)
 
 /* ---------------- indexing
  *
