@@ -268,7 +268,7 @@ typedef struct tg_sample {
     const char *label;
     unsigned flags;
     int n_in; /* at most 4 */
-    tg_sample_input x[4];
+    tg_sample_input x[6];
     tg_tensor *(*record)(tg_tape *t, tg_tensor *const *x); /* calls the op */
     /* The expected result, computed independently in plain C: for TG_ANY_SHAPE
      * one element from one element of each operand ... */

@@ -40,6 +40,11 @@ typedef struct tg_pool {
     int64_t kernel[2] TG_ZERO, stride[2] TG_ZERO, padding[2] TG_ZERO, dilation[2] TG_ZERO;
 } tg_pool;
 
+/* The parameters of a step of a recurrent net; biases may be NULL. */
+typedef struct tg_cell {
+    tg_tensor *w_x TG_ZERO, *w_h TG_ZERO, *b_x TG_ZERO, *b_h TG_ZERO;
+} tg_cell;
+
 /* For tg_slice: no bound. For losses: no ignored index. */
 #define TG_END INT64_MAX
 #define TG_NO_INDEX INT64_MIN
@@ -613,6 +618,25 @@ TG_OP(attention, (tg_tensor *q, tg_tensor *k, tg_tensor *v, tg_tensor *mask, boo
       (q, k, v, mask, causal))
 #define tg_attention(t, q, k, v, mask, causal) TG_CALL(attention, t, q, k, v, mask, causal)
 
+/* ---------------- recurrent nets
+ *
+ * One step for each row of x [n, in]. Gates stand one below the other in w_x
+ * [gates h, in] and w_h [gates h, h], in the order given; b_x and b_h [gates h]
+ * may be NULL (0). */
+
+/* h' = tanh(w_x x + b_x + w_h h + b_h), h [n, h] */
+TG_OP(rnn_cell, (tg_tensor *x, tg_tensor *h, tg_cell cell), (x, h, cell))
+#define tg_rnn_cell(t, x, h, ...) TG_CALL(rnn_cell, t, x, h, __VA_ARGS__)
+/* c' = sigmoid(f) c + sigmoid(i) tanh(g), h' = sigmoid(o) tanh(c'), gates i, f, g,
+ * o; state [n, 2h] is h beside c, and so is the result. Hochreiter and
+ * Schmidhuber 1997. */
+TG_OP(lstm_cell, (tg_tensor *x, tg_tensor *state, tg_cell cell), (x, state, cell))
+#define tg_lstm_cell(t, x, state, ...) TG_CALL(lstm_cell, t, x, state, __VA_ARGS__)
+/* h' = (1 - sigmoid(z)) m + sigmoid(z) h, m = tanh(n_x + sigmoid(r) n_h), gates r,
+ * z, n, the last one's two parts kept apart. Cho et al. 2014. */
+TG_OP(gru_cell, (tg_tensor *x, tg_tensor *h, tg_cell cell), (x, h, cell))
+#define tg_gru_cell(t, x, h, ...) TG_CALL(gru_cell, t, x, h, __VA_ARGS__)
+
 /* ---------------- losses
  *
  * Prediction and target have equal shapes, never broadcast. The mean of an
@@ -630,6 +654,52 @@ TG_OP(huber_loss, (tg_tensor *x, tg_tensor *target, double delta, tg_reduction r
       (x, target, delta, reduction))
 #define tg_huber_loss(t, x, target, delta, reduction) \
     TG_CALL(huber_loss, t, x, target, delta, reduction)
+/* d^2 / (2 beta) for |d| <= beta, else |d| - beta / 2, with d = x - target;
+ * beta > 0 */
+TG_OP(smooth_l1_loss, (tg_tensor *x, tg_tensor *target, double beta, tg_reduction reduction),
+      (x, target, beta, reduction))
+#define tg_smooth_l1_loss(t, x, target, beta, reduction) \
+    TG_CALL(smooth_l1_loss, t, x, target, beta, reduction)
+/* target (ln target - x), with x the logarithm of a probability and 0 ln 0 = 0;
+ * summed and divided by the rows it is the divergence of Kullback and Leibler */
+TG_OP(kl_div_loss, (tg_tensor *x, tg_tensor *target, tg_reduction reduction),
+      (x, target, reduction))
+#define tg_kl_div_loss(t, x, target, reduction) TG_CALL(kl_div_loss, t, x, target, reduction)
+/* ln(1 + e^(-target x)), targets -1 or 1, without overflow */
+TG_OP(soft_margin_loss, (tg_tensor *x, tg_tensor *target, tg_reduction reduction),
+      (x, target, reduction))
+#define tg_soft_margin_loss(t, x, target, reduction) \
+    TG_CALL(soft_margin_loss, t, x, target, reduction)
+/* max(margin - target x, 0), targets -1 or 1; gradient 0 at the margin */
+TG_OP(hinge_loss, (tg_tensor *x, tg_tensor *target, double margin, tg_reduction reduction),
+      (x, target, margin, reduction))
+#define tg_hinge_loss(t, x, target, margin, reduction) \
+    TG_CALL(hinge_loss, t, x, target, margin, reduction)
+/* (ln v + (x - target)^2 / v) / 2 with v = max(variance, least), whose gradient
+ * is 0 below the least; least >= 0 */
+TG_OP(gaussian_nll_loss, (tg_tensor *x, tg_tensor *target, tg_tensor *variance, double least,
+                          tg_reduction reduction),
+      (x, target, variance, least, reduction))
+#define tg_gaussian_nll_loss(t, x, target, variance, least, reduction) \
+    TG_CALL(gaussian_nll_loss, t, x, target, variance, least, reduction)
+/* max(margin - target (a - b), 0): a is to be above b where target is 1, below
+ * where it is -1 */
+TG_OP(margin_ranking_loss, (tg_tensor *a, tg_tensor *b, tg_tensor *target, double margin,
+                            tg_reduction reduction),
+      (a, b, target, margin, reduction))
+#define tg_margin_ranking_loss(t, a, b, target, margin, reduction) \
+    TG_CALL(margin_ranking_loss, t, a, b, target, margin, reduction)
+/* max(|anchor - same| - |anchor - other| + margin, 0), distances along the last
+ * axis, whose gradient is 0 where they are */
+TG_OP(triplet_margin_loss, (tg_tensor *anchor, tg_tensor *same, tg_tensor *other, double margin,
+                            tg_reduction reduction),
+      (anchor, same, other, margin, reduction))
+#define tg_triplet_margin_loss(t, anchor, same, other, margin, reduction) \
+    TG_CALL(triplet_margin_loss, t, anchor, same, other, margin, reduction)
+/* The cosine of the angle between a and b along the axis, a . b / (max(|a|, eps)
+ * max(|b|, eps)); eps >= 0. No loss, but most of one. */
+TG_OP(cosine_similarity, (tg_tensor *a, tg_tensor *b, int axis, double eps), (a, b, axis, eps))
+#define tg_cosine_similarity(t, a, b, axis, eps) TG_CALL(cosine_similarity, t, a, b, axis, eps)
 /* e^x - target x, with x the logarithm of the expected count: the negative log
  * likelihood of a Poisson distribution but for ln(target!) */
 TG_OP(poisson_nll_loss, (tg_tensor *x, tg_tensor *target, tg_reduction reduction),

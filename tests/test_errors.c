@@ -11,16 +11,17 @@
 
 /* ---------------------------------------------------------------- one good call of every op */
 
+enum { CALLS = 512, MOST = 6 }; /* ops; operands of one */
+
 /* Made of the first of the op's samples with most operands that has elements and few of them. */
 typedef struct call {
     const char *name, *where;
     int n;
     unsigned optional;
-    tg_type type[4];
+    tg_type type[MOST];
     tg_tensor *(*run)(tg_tape *t, tg_tensor *const *x);
 } call;
 
-enum { CALLS = 256, MOST = 4 };
 static call calls[CALLS];
 static int n_calls;
 

@@ -11,7 +11,7 @@
 
 #include "../ops/samples.h"
 
-enum { MOST = 4 };
+enum { MOST = 6 };
 
 /* ---------------------------------------------------------------- the shape matrix */
 
