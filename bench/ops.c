@@ -12,14 +12,14 @@
 
 #include "../ops/samples.h"
 
-enum { MOST_INPUTS = 4, SMALL = 1 << 16, LARGE = 1 << 22 };
+enum { SMALL = 1 << 16, LARGE = 1 << 22 };
 
 typedef struct op_run {
     tg_tape *t;
     const tg_sample *sample;
     int n_in;
-    tg_type type[MOST_INPUTS], result;
-    void *data[MOST_INPUTS], *gy;
+    tg_type type[TG_SAMPLE_INPUTS], result;
+    void *data[TG_SAMPLE_INPUTS], *gy;
     bool differentiable;
     double gradient_bytes; /* of the gradients that are not gy itself, or one another */
 } op_run;
@@ -61,7 +61,7 @@ static tg_tensor *record(op_run *r, tg_tensor **x)
 static void forward(void *user)
 {
     op_run *r = user;
-    tg_tensor *x[MOST_INPUTS], *y = record(r, x);
+    tg_tensor *x[TG_SAMPLE_INPUTS], *y = record(r, x);
     tg_eval(r->t, 1, &y);
     tg_tape_reset(r->t);
 }
@@ -69,7 +69,8 @@ static void forward(void *user)
 static void both(void *user)
 {
     op_run *r = user;
-    tg_tensor *x[MOST_INPUTS], *wanted[MOST_INPUTS + 1], *of[MOST_INPUTS], *gx[MOST_INPUTS];
+    tg_tensor *x[TG_SAMPLE_INPUTS], *wanted[TG_SAMPLE_INPUTS + 1], *of[TG_SAMPLE_INPUTS],
+        *gx[TG_SAMPLE_INPUTS];
     tg_tensor *y = record(r, x),
               *gy = tg_input_borrow(r->t, r->result.dtype, r->result.shape, r->gy);
     int n = 0, n_wanted = 1;
@@ -109,7 +110,7 @@ static bool prepare(op_run *r, const tg_sample *sample, int64_t elements, tg_dty
         if (elements) r->type[k].shape = TG_SHAPE(elements);
         r->data[k] = sample_data(r->type[k], sample->x[k].low, sample->x[k].high, (uint64_t)k);
     }
-    tg_tensor *x[MOST_INPUTS], *y = record(r, x);
+    tg_tensor *x[TG_SAMPLE_INPUTS], *y = record(r, x);
     tg_eval(r->t, 1, &y);
     r->result = (tg_type){tg_tensor_dtype(y), tg_tensor_shape(y)};
     tg_tape_reset(r->t);

@@ -256,6 +256,7 @@ enum {
     TG_NOT_SMOOTH = 2, /* no derivative is checked here: forward only */
     TG_FIRST_ORDER = 4 /* only the first derivative exists here */
 };
+enum { TG_SAMPLE_INPUTS = 6 }; /* operands of a sample, at most */
 
 typedef struct tg_sample_input {
     tg_type type;
@@ -267,8 +268,8 @@ typedef struct tg_sample_input {
 typedef struct tg_sample {
     const char *label;
     unsigned flags;
-    int n_in; /* at most 4 */
-    tg_sample_input x[6];
+    int n_in;
+    tg_sample_input x[TG_SAMPLE_INPUTS];
     tg_tensor *(*record)(tg_tape *t, tg_tensor *const *x); /* calls the op */
     /* The expected result, computed independently in plain C: for TG_ANY_SHAPE
      * one element from one element of each operand ... */

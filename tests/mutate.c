@@ -29,7 +29,7 @@
 #include "../graph/tape.h"
 #include "../ops/samples.h"
 
-enum { MOST_INPUTS = 4, MOST_SITES = 1024, MOST_CHECKS = 4096 };
+enum { MOST_SITES = 1024, MOST_CHECKS = 4096 };
 
 /* ---------------------------------------------------------------- mutants */
 
@@ -213,8 +213,8 @@ typedef struct check {
     const tg_sample *sample;
     level level;
     int n; /* inputs that are floats */
-    tg_type type[MOST_INPUTS];
-    double *data[MOST_INPUTS];
+    tg_type type[TG_SAMPLE_INPUTS];
+    double *data[TG_SAMPLE_INPUTS];
     double seconds;
     bool (*reached)[MUTATIONS];
 } check;
@@ -254,7 +254,7 @@ static tg_tensor *numbers(tg_tape *t, tg_type type, const double *values)
 
 static tg_tensor *call(tg_tape *t, const check *c, tg_tensor *const *floats)
 {
-    tg_tensor *x[MOST_INPUTS];
+    tg_tensor *x[TG_SAMPLE_INPUTS];
     for (int k = 0, taken = 0; k < c->sample->n_in; k++)
         x[k] = is_float(c->type[k].dtype) ? floats[taken++] : numbers(t, c->type[k], c->data[k]);
     return c->sample->record(t, x);
@@ -278,7 +278,7 @@ static tg_tensor *uneven_mean(tg_tape *t, tg_tensor *x, int salt)
  * gradient. */
 static tg_tensor *slope(tg_tape *t, tg_tensor *y, tg_tensor *const *x, int n)
 {
-    tg_tensor *g[MOST_INPUTS] = {NULL}, *sum = NULL;
+    tg_tensor *g[TG_SAMPLE_INPUTS] = {NULL}, *sum = NULL;
     (tg_grad)(t, y, NULL, n, x, g, true);
     for (int k = 0; k < n; k++) {
         if (!g[k]) continue;
@@ -304,7 +304,7 @@ enum { ORDERS = 4 };
 static bool slopes(const check *c, tg_dtype dtype, double out[ORDERS])
 {
     tg_tape *t = tg_tape_new(NULL);
-    tg_tensor *x[MOST_INPUTS];
+    tg_tensor *x[TG_SAMPLE_INPUTS];
     int n = 0;
     for (int k = 0; k < c->sample->n_in; k++)
         if (is_float(c->type[k].dtype))
@@ -361,7 +361,7 @@ static bool holds(check *c, char *why, size_t size)
 {
     if (!c->op) return casts_hold();
     if (c->level == NARROW) return narrow_holds(c, why, size);
-    tg_check_input in[MOST_INPUTS];
+    tg_check_input in[TG_SAMPLE_INPUTS];
     int n = 0;
     for (int k = 0; k < c->sample->n_in; k++)
         if (is_float(c->type[k].dtype))
@@ -404,8 +404,8 @@ static void add_check(const tg_samples *of, int number, level l, const tg_shape 
 
 static void find_checks(void)
 {
-    static const tg_shape alike[MOST_INPUTS] = {{1, {5}}, {1, {5}}, {1, {5}}, {1, {5}}},
-                          broadcast[MOST_INPUTS] = {{2, {3, 1}}, {1, {2}}, {0, {0}}, {1, {1}}};
+    static const tg_shape alike[TG_SAMPLE_INPUTS] = {{1, {5}}, {1, {5}}, {1, {5}}, {1, {5}}},
+                          broadcast[TG_SAMPLE_INPUTS] = {{2, {3, 1}}, {1, {2}}, {0, {0}}, {1, {1}}};
     int n;
     const tg_samples *const *list = tg_samples_list(&n);
     add_check(NULL, 0, ITSELF, NULL);
@@ -585,7 +585,7 @@ int main(int argc, char **argv)
         "%d of %d mutants of %d gradients die, on %d checks, in %.0f s; %d change no derivative\n",
         all_dead, all_tried, n_sites, n_checks, now(), equal);
     for (int i = 0; i < n_checks; i++) {
-        for (int k = 0; k < MOST_INPUTS; k++) free(checks[i].data[k]);
+        for (int k = 0; k < TG_SAMPLE_INPUTS; k++) free(checks[i].data[k]);
         free(checks[i].reached);
     }
     return bad > 0;

@@ -11,14 +11,14 @@
 
 /* ---------------------------------------------------------------- one good call of every op */
 
-enum { CALLS = 512, MOST = 6 }; /* ops; operands of one */
+enum { CALLS = 512 };
 
 /* Made of the first of the op's samples with most operands that has elements and few of them. */
 typedef struct call {
     const char *name, *where;
     int n;
     unsigned optional;
-    tg_type type[MOST];
+    tg_type type[TG_SAMPLE_INPUTS];
     tg_tensor *(*run)(tg_tape *t, tg_tensor *const *x);
 } call;
 
@@ -119,7 +119,7 @@ Test(errors, the_good_calls_are_good)
     tg_ops_list(&n);
     cr_assert_eq(n, n_calls);
     for (const call *c = calls; c < calls + n_calls; c++) {
-        tg_tensor *x[MOST];
+        tg_tensor *x[TG_SAMPLE_INPUTS];
         operands(t, c, x);
         cr_expect_not_null((tg_data)(t, c->run(t, x)), "%s: %s", c->name, tg_tape_message(t));
         for (int k = 0; k < c->n; k++) {
@@ -138,7 +138,7 @@ Test(errors, a_null_tape_gives_null)
 {
     tg_tape *t = tg_tape_new(NULL);
     for (const call *c = calls; c < calls + n_calls; c++) {
-        tg_tensor *x[MOST], *none[MOST] = {NULL};
+        tg_tensor *x[TG_SAMPLE_INPUTS], *none[TG_SAMPLE_INPUTS] = {NULL};
         operands(t, c, x);
         cr_expect_null(c->run(NULL, x), "%s", c->name);
         cr_expect_null(c->run(NULL, none), "%s", c->name);
@@ -152,7 +152,7 @@ Test(errors, a_null_operand_is_named)
     tg_tape *t = tg_tape_new(NULL);
     for (const call *c = calls; c < calls + n_calls; c++)
         for (int k = 0; k < c->n; k++) {
-            tg_tensor *x[MOST];
+            tg_tensor *x[TG_SAMPLE_INPUTS];
             if (c->optional >> k & 1) continue;
             operands(t, c, x);
             x[k] = NULL;
@@ -167,7 +167,7 @@ Test(errors, a_tensor_of_another_tape_is_refused)
     tg_tape *t = tg_tape_new(NULL), *other = tg_tape_new(NULL);
     for (const call *c = calls; c < calls + n_calls; c++)
         for (int k = 0; k < c->n; k++) {
-            tg_tensor *x[MOST];
+            tg_tensor *x[TG_SAMPLE_INPUTS];
             operands(t, c, x);
             x[k] = operand(other, c->type[k].dtype, c->type[k].shape);
             cr_expect_null(c->run(t, x), "%s", c->name);
@@ -183,7 +183,7 @@ Test(errors, a_tensor_of_an_earlier_recording_is_refused)
     tg_tape *t = tg_tape_new(NULL);
     for (const call *c = calls; c < calls + n_calls; c++)
         for (int k = 0; k < c->n; k++) {
-            tg_tensor *x[MOST], *old = NULL;
+            tg_tensor *x[TG_SAMPLE_INPUTS], *old = NULL;
             for (int i = 0; i < 99; i++) old = operand(t, c->type[k].dtype, c->type[k].shape);
             tg_tape_reset(t);
             operands(t, c, x);
@@ -200,7 +200,7 @@ Test(errors, wrong_dtypes_are_refused)
     for (const call *c = calls; c < calls + n_calls; c++)
         for (int k = 0; k < c->n; k++)
             for (tg_dtype dtype = 0; dtype < TG_DTYPE_COUNT; dtype++) {
-                tg_tensor *x[MOST];
+                tg_tensor *x[TG_SAMPLE_INPUTS];
                 char about[64];
                 int floats = 0;
                 operands(t, c, x);
@@ -253,7 +253,7 @@ Test(errors, any_shape_is_computed_or_refused)
     for (const call *c = calls; c < calls + n_calls; c++)
         for (int k = 0; k < c->n; k++)
             for (int s = 0; s < n; s++) {
-                tg_tensor *x[MOST];
+                tg_tensor *x[TG_SAMPLE_INPUTS];
                 char about[256];
                 operands(t, c, x);
                 x[k] = operand(t, c->type[k].dtype, shape[s]);
@@ -268,7 +268,7 @@ Test(errors, any_shape_is_computed_or_refused)
 Test(errors, an_error_sticks)
 {
     tg_tape *t = tg_tape_new(NULL);
-    tg_tensor *kept[CALLS][MOST];
+    tg_tensor *kept[CALLS][TG_SAMPLE_INPUTS];
     for (int i = 0; i < n_calls; i++) operands(t, &calls[i], kept[i]);
     const int line = __LINE__ + 1;
     cr_expect_null(tg_reshape(t, kept[0][0], TG_SHAPE(5)));
@@ -276,7 +276,7 @@ Test(errors, an_error_sticks)
     snprintf(first, sizeof first, "%s", tg_tape_message(t));
     cr_expect_fails(t, TG_ESHAPE, line, "reshape");
     for (int i = 0; i < n_calls; i++) {
-        tg_tensor *none[MOST] = {NULL};
+        tg_tensor *none[TG_SAMPLE_INPUTS] = {NULL};
         cr_expect_null(calls[i].run(t, kept[i]), "%s", calls[i].name);
         cr_expect_null(calls[i].run(t, none), "%s", calls[i].name);
     }

@@ -11,13 +11,11 @@
 
 #include "../ops/samples.h"
 
-enum { MOST = 6 };
-
 /* ---------------------------------------------------------------- the shape matrix */
 
 /* Shapes of the operands of one case; a shape of ndim -1 ends a list. */
 typedef struct shapes {
-    tg_shape x[MOST];
+    tg_shape x[TG_SAMPLE_INPUTS];
 } shapes;
 
 #define S(...) TG_SHAPE(__VA_ARGS__)
@@ -88,10 +86,11 @@ static tg_tensor *viewed(tg_tape *t, tg_tensor *x, view v)
 
 typedef struct sampled {
     const tg_sample *sample;
-    tg_type type[MOST];
-    view view[MOST];
-    double *plain[MOST], *stored[MOST]; /* contents, as numbers of the operand's dtype */
-    tg_shape stored_shape[MOST];
+    tg_type type[TG_SAMPLE_INPUTS];
+    view view[TG_SAMPLE_INPUTS];
+    double *plain[TG_SAMPLE_INPUTS],
+        *stored[TG_SAMPLE_INPUTS]; /* contents, as numbers of the operand's dtype */
+    tg_shape stored_shape[TG_SAMPLE_INPUTS];
     int by; /* the operand in which it is differentiated */
 } sampled;
 
@@ -231,7 +230,7 @@ static void expect(const sampled *c, tg_shape shape, double *out, double *size)
     const tg_sample *s = c->sample;
     const int64_t count = tg_shape_count(shape);
     if (!(s->flags & TG_ANY_SHAPE)) {
-        tg_array x[MOST] = {0}, y = {.data = out, .dtype = TG_F64, .shape = shape};
+        tg_array x[TG_SAMPLE_INPUTS] = {0}, y = {.data = out, .dtype = TG_F64, .shape = shape};
         int64_t step = 1;
         for (int d = shape.ndim - 1; d >= 0; step *= shape.dim[d--]) y.stride[d] = step;
         for (int k = 0; k < s->n_in; k++) {
@@ -244,7 +243,7 @@ static void expect(const sampled *c, tg_shape shape, double *out, double *size)
         return;
     }
     for (int64_t i = 0; i < count; i++) {
-        double x[MOST];
+        double x[TG_SAMPLE_INPUTS];
         for (int k = 0; k < s->n_in; k++) {
             const tg_shape from = c->type[k].shape;
             int64_t at = 0, step = 1, rest = i;
@@ -281,7 +280,7 @@ static void check_values(const tg_samples *of, sampled *c)
 {
     const tg_tape_options o = {.size = sizeof o, .isa = isa, .evaluation = true};
     tg_tape *t = tg_tape_new(&o);
-    tg_tensor *x[MOST];
+    tg_tensor *x[TG_SAMPLE_INPUTS];
     for (int k = 0; k < c->sample->n_in; k++) x[k] = viewed(t, input(t, c, k), c->view[k]);
     tg_tensor *y = c->sample->record(t, x);
     const void *data = tg_data(t, y);
@@ -336,7 +335,7 @@ EACH_OP(values_equal_the_reference) { each_case(op_of(number), visit_values); }
 static tg_tensor *call_sample(tg_tape *t, tg_tensor *const *floats, int n, void *user)
 {
     const sampled *c = user;
-    tg_tensor *x[MOST];
+    tg_tensor *x[TG_SAMPLE_INPUTS];
     int taken = 0;
     (void)n;
     for (int k = 0; k < c->sample->n_in; k++)
@@ -359,7 +358,7 @@ static tg_tensor *call_gradient(tg_tape *t, tg_tensor *const *floats, int n, voi
 
 static void check_derivatives(const tg_samples *of, sampled *c)
 {
-    tg_check_input in[MOST];
+    tg_check_input in[TG_SAMPLE_INPUTS];
     int n = 0;
     for (int k = 0; k < c->sample->n_in; k++)
         if (is_float(c->type[k].dtype))
@@ -412,7 +411,7 @@ Test(ops, every_differentiable_op_has_a_derivative_checked)
             cr_expect(s->record &&
                           (s->flags & TG_ANY_SHAPE ? s->element != NULL : s->whole != NULL),
                       "%s, sample %d: no reference", list[i]->op->name, k);
-            cr_expect(s->n_in >= 0 && s->n_in <= MOST);
+            cr_expect(s->n_in >= 0 && s->n_in <= TG_SAMPLE_INPUTS);
             if (s->flags & TG_NOT_SMOOTH) continue;
             checked++;
             second += !(s->flags & TG_FIRST_ORDER);
@@ -446,7 +445,8 @@ static void append(bits *b, tg_tape *t, tg_tensor *x)
 /* Values, gradients, and a gradient of a gradient, evaluated together. */
 static bits run(tg_tape *t, const tg_samples *of, const sampled *c)
 {
-    tg_tensor *leaf[MOST], *x[MOST] = {NULL}, *floats[MOST], *gx[MOST], *ask[2 * MOST + 1];
+    tg_tensor *leaf[TG_SAMPLE_INPUTS], *x[TG_SAMPLE_INPUTS] = {NULL}, *floats[TG_SAMPLE_INPUTS],
+                                       *gx[TG_SAMPLE_INPUTS], *ask[2 * TG_SAMPLE_INPUTS + 1];
     int n = 0, asked = 0;
     bits b = {0};
     for (int k = 0; k < c->sample->n_in; k++) {
@@ -462,7 +462,7 @@ static bits run(tg_tape *t, const tg_samples *of, const sampled *c)
         for (int k = 0; k < n; k++) {
             if (!gx[k]) continue;
             ask[asked++] = gx[k];
-            tg_tensor *g2[MOST];
+            tg_tensor *g2[TG_SAMPLE_INPUTS];
             if (of->op->order == 1 || c->sample->flags & TG_FIRST_ORDER) continue;
             tg_grad(t, gx[k], tg_cos(t, gx[k]), 1, &floats[k], g2, true);
             if (g2[0]) ask[asked++] = g2[0];
