@@ -363,6 +363,12 @@ TG_OP(sum, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
 /* The mean; NaN of nothing. f32 and f64 only. */
 TG_OP(mean, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
 #define tg_mean(t, x, ...) TG_CALL(mean, t, x, __VA_ARGS__)
+/* The sum of all elements */
+TG_OP(sum_all, (tg_tensor *x), (x))
+#define tg_sum_all(t, x) TG_CALL(sum_all, t, x)
+/* The mean of all elements */
+TG_OP(mean_all, (tg_tensor *x), (x))
+#define tg_mean_all(t, x) TG_CALL(mean_all, t, x)
 /* The greatest element; NaN wins; ties share the gradient evenly. An empty
  * reduction is TG_ESHAPE. Also i64. */
 TG_OP(max, (tg_tensor *x, tg_axes axes, bool keepdim), (x, axes, keepdim))
@@ -453,6 +459,37 @@ TG_OP(pad, (tg_tensor *x, tg_shape before, tg_shape after, double value), (x, be
 TG_OP(pad_with, (tg_tensor *x, tg_pad_mode mode, tg_shape before, tg_shape after),
       (x, mode, before, after))
 #define tg_pad_with(t, x, mode, ...) TG_CALL(pad_with, t, x, mode, __VA_ARGS__)
+
+/* Composed of these, for any dtype: */
+
+/* y[i] = x[(i - shift) mod n] along the axis */
+TG_OP(roll, (tg_tensor *x, int axis, int64_t shift), (x, axis, shift))
+#define tg_roll(t, x, axis, shift) TG_CALL(roll, t, x, axis, shift)
+/* x repeated times.dim[k] times along axis k, as a whole */
+TG_OP(tile, (tg_tensor *x, tg_shape times), (x, times))
+#define tg_tile(t, x, ...) TG_CALL(tile, t, x, __VA_ARGS__)
+/* Each element repeated along the axis: y[i] = x[i / times] */
+TG_OP(repeat_interleave, (tg_tensor *x, int axis, int64_t times), (x, axis, times))
+#define tg_repeat_interleave(t, x, axis, times) TG_CALL(repeat_interleave, t, x, axis, times)
+/* The slice at one index, without the axis; negative from the end.
+ * Outside: TG_EINDEX. */
+TG_OP(select, (tg_tensor *x, int axis, int64_t index), (x, axis, index))
+#define tg_select(t, x, axis, index) TG_CALL(select, t, x, axis, index)
+/* The matrices in the last two axes, 0 where column - row > diagonal */
+TG_OP(tril, (tg_tensor *x, int64_t diagonal), (x, diagonal))
+#define tg_tril(t, x, diagonal) TG_CALL(tril, t, x, diagonal)
+/* The same, 0 where column - row < diagonal */
+TG_OP(triu, (tg_tensor *x, int64_t diagonal), (x, diagonal))
+#define tg_triu(t, x, diagonal) TG_CALL(triu, t, x, diagonal)
+/* y[i] = x[i, i + k] of the last two axes */
+TG_OP(diagonal, (tg_tensor *x, int64_t k), (x, k))
+#define tg_diagonal(t, x, k) TG_CALL(diagonal, t, x, k)
+/* Matrices with the last axis on their diagonals, else 0 */
+TG_OP(diag_embed, (tg_tensor *x), (x))
+#define tg_diag_embed(t, x) TG_CALL(diag_embed, t, x)
+/* x, but the value where the mask (u8) is not 0; broadcast */
+TG_OP(masked_fill, (tg_tensor *x, tg_tensor *mask, double value), (x, mask, value))
+#define tg_masked_fill(t, x, mask, value) TG_CALL(masked_fill, t, x, mask, value)
 /* Converted to dtype: floats to integers towards zero (TG_EVALUE when out of
  * range or NaN), to u8 likewise. Differentiable between f32 and f64. */
 TG_OP(cast, (tg_tensor *x, tg_dtype dtype), (x, dtype))
@@ -472,6 +509,15 @@ TG_OP(matmul, (tg_tensor *a, tg_tensor *b), (a, b))
 /* y = x w^T + b: x [..., in], w [out, in], b [out] or NULL -> [..., out]. */
 TG_OP(linear, (tg_tensor *x, tg_tensor *w, tg_tensor *b), (x, w, b))
 #define tg_linear(t, x, w, b) TG_CALL(linear, t, x, w, b)
+/* y[i,j] = a[i] b[j] of two vectors */
+TG_OP(outer, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_outer(t, a, b) TG_CALL(outer, t, a, b)
+/* The sum of a[i] b[i] of two vectors */
+TG_OP(dot, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_dot(t, a, b) TG_CALL(dot, t, a, b)
+/* The sum of the diagonal of the last two axes */
+TG_OP(trace, (tg_tensor *x), (x))
+#define tg_trace(t, x) TG_CALL(trace, t, x)
 
 /* ---------------- images: [n, c, h, w], f32 or f64 */
 
@@ -549,6 +595,23 @@ TG_OP(embedding, (tg_tensor *table, tg_tensor *index), (table, index))
 TG_OP(scatter_add, (tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source),
       (x, axis, index, source))
 #define tg_scatter_add(t, x, axis, index, source) TG_CALL(scatter_add, t, x, axis, index, source)
+
+/* ---------------- in order along an axis */
+
+/* y[i] = x[0] + ... + x[i] along the axis, added in double. Also i64. */
+TG_OP(cumsum, (tg_tensor *x, int axis), (x, axis))
+#define tg_cumsum(t, x, axis) TG_CALL(cumsum, t, x, axis)
+/* The places of the elements along the axis in order, i64; equal ones keep theirs,
+ * a NaN counts as greater than any number. Any dtype; not differentiable. */
+TG_OP(argsort, (tg_tensor *x, int axis, bool descending), (x, axis, descending))
+#define tg_argsort(t, x, axis, descending) TG_CALL(argsort, t, x, axis, descending)
+/* x in that order */
+TG_OP(sort, (tg_tensor *x, int axis, bool descending), (x, axis, descending))
+#define tg_sort(t, x, axis, descending) TG_CALL(sort, t, x, axis, descending)
+/* The n greatest, or smallest, along the axis, in order; their places are the
+ * first n of argsort. */
+TG_OP(topk, (tg_tensor *x, int64_t n, int axis, bool largest), (x, n, axis, largest))
+#define tg_topk(t, x, n, axis, largest) TG_CALL(topk, t, x, n, axis, largest)
 
 /* ---------------- matrices of derivatives
  *

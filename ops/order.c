@@ -1,0 +1,268 @@
+/* Along an axis in order: running sums, and sorting. */
+#include "folds.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef TG_SAMPLES
+
+/* x as [outer, n, inner] around the axis attrs[0]. */
+typedef struct lines {
+    int64_t outer, n, inner;
+} lines;
+
+static lines lines_of(const tg_call *c)
+{
+    const tg_shape s = c->x[0].shape;
+    lines l = {1, s.dim[c->attrs[0]], 1};
+    for (int k = 0; k < s.ndim; k++) {
+        if (k < c->attrs[0]) l.outer *= s.dim[k];
+        if (k > c->attrs[0]) l.inner *= s.dim[k];
+    }
+    return l;
+}
+
+/* ---------------------------------------------------------------- cumsum */
+
+enum { COLUMNS = 64 }; /* worked on side by side */
+
+/* In double, of i64 modulo 2^64. */
+#define RUNNING(fn, T, SUM)                                                            \
+    static void fn(const tg_call *c, void *user, int64_t part)                         \
+    {                                                                                  \
+        const lines *l = user;                                                         \
+        const int64_t blocks = (l->inner + COLUMNS - 1) / COLUMNS,                     \
+                      first = part % blocks * COLUMNS,                                 \
+                      width = l->inner - first < COLUMNS ? l->inner - first : COLUMNS, \
+                      at = part / blocks * l->n * l->inner + first;                    \
+        const T *x = (const T *)c->x[0].data + at;                                     \
+        T *y = (T *)c->y->data + at;                                                   \
+        SUM sum[COLUMNS] = {0};                                                        \
+        for (int64_t i = 0; i < l->n; i++)                                             \
+            for (int64_t j = 0; j < width; j++)                                        \
+                y[i * l->inner + j] = (T)(sum[j] += (SUM)x[i * l->inner + j]);         \
+    }
+RUNNING(running_f32, float, double)
+RUNNING(running_f64, double, double)
+RUNNING(running_i64, int64_t, uint64_t)
+
+static void cumsum_kernel(const tg_call *c)
+{
+    lines l = lines_of(c);
+    if (tg_shape_count(c->y->shape) == 0) return;
+    tg_parallel(c, l.outer * ((l.inner + COLUMNS - 1) / COLUMNS),
+                c->y->dtype == TG_F32   ? running_f32
+                : c->y->dtype == TG_F64 ? running_f64
+                                        : running_i64,
+                &l);
+}
+
+static bool cumsum_rule(tg_rule *r)
+{
+    r->y = r->x[0];
+    return r->y.dtype != TG_U8 ||
+           tg_rule_fail(r, TG_EDTYPE, "not defined for u8: tg_cast makes i64 of it");
+}
+
+static void cumsum_vjp(TG_VJP);
+static const tg_op cumsum = {.size = sizeof(tg_op),
+                             .name = "cumsum",
+                             .n_in = 1,
+                             .rule = cumsum_rule,
+                             .kernel = cumsum_kernel,
+                             .vjp = cumsum_vjp};
+
+/* An element is in every sum from its own on. */
+static void cumsum_vjp(TG_VJP)
+{
+    const tg_axes axis = TG_AXES((int)attrs[0]);
+    gx[0] = tg_flip(t, tg_cumsum(t, tg_flip(t, gy, axis), (int)attrs[0]), axis);
+}
+
+tg_tensor *tg_cumsum_at(tg_tape *t, const char *where, tg_tensor *x, int axis)
+{
+    int k;
+    if (!tg_ready(t, where, "cumsum", x) ||
+        !tg_axis_find(t, where, "cumsum", tg_tensor_shape(x).ndim, axis, &k))
+        return NULL;
+    return tg_apply(t, &cumsum, 1, &x, 1, ((const int64_t[]){k}));
+}
+
+/* ---------------------------------------------------------------- argsort */
+
+/* Whether a stands before b. A NaN counts as greater than any number. */
+#define BEFORE(fn, T)                                                                      \
+    static bool fn(const void *values, int64_t stride, int64_t a, int64_t b, bool down)    \
+    {                                                                                      \
+        const T p = ((const T *)values)[a * stride], q = ((const T *)values)[b * stride];  \
+        const bool less = p < q || (p == p && q != q), more = p > q || (p != p && q == q); \
+        return down ? more : less;                                                         \
+    }
+BEFORE(before_f32, float)
+BEFORE(before_f64, double)
+BEFORE(before_i64, int64_t)
+BEFORE(before_u8, uint8_t)
+
+typedef bool (*before_function)(const void *values, int64_t stride, int64_t a, int64_t b,
+                                bool down);
+
+/* Merges sorted runs of 1, 2, 4, ... indices until there is one; stable. The result is in one of
+ * the two arrays of n. */
+static int64_t *merge_sort(const void *values, int64_t stride, int64_t n, bool down,
+                           before_function before, int64_t *from, int64_t *to)
+{
+    for (int64_t i = 0; i < n; i++) from[i] = i;
+    for (int64_t run = 1; run < n; run *= 2) {
+        for (int64_t first = 0; first < n; first += 2 * run) {
+            const int64_t middle = first + run < n ? first + run : n,
+                          end = first + 2 * run < n ? first + 2 * run : n;
+            int64_t a = first, b = middle;
+            for (int64_t k = first; k < end; k++) {
+                const bool right =
+                    a == middle || (b < end && before(values, stride, from[b], from[a], down));
+                to[k] = from[right ? b++ : a++];
+            }
+        }
+        int64_t *const other = from;
+        from = to;
+        to = other;
+    }
+    return from;
+}
+
+static int64_t argsort_scratch(const tg_call *c)
+{
+    return 2 * lines_of(c).n * (int64_t)sizeof(int64_t);
+}
+
+static void argsort_kernel(const tg_call *c)
+{
+    static const before_function before[] = {before_f32, before_f64, before_i64, before_u8};
+    const lines l = lines_of(c);
+    const size_t size = tg_dtype_size(c->x[0].dtype);
+    int64_t *scratch = c->scratch;
+    for (int64_t k = 0; k < l.outer * l.inner && l.n > 0; k++) {
+        const int64_t at = k / l.inner * l.n * l.inner + k % l.inner;
+        const int64_t *sorted =
+            merge_sort((const char *)c->x[0].data + (size_t)at * size, l.inner, l.n,
+                       c->attrs[1] != 0, before[c->x[0].dtype], scratch, scratch + l.n);
+        int64_t *y = (int64_t *)c->y->data + at;
+        for (int64_t i = 0; i < l.n; i++) y[i * l.inner] = sorted[i];
+    }
+}
+
+static bool argsort_rule(tg_rule *r)
+{
+    r->y = r->x[0];
+    r->y.dtype = TG_I64;
+    return true;
+}
+
+static const tg_op argsort = {.size = sizeof(tg_op),
+                              .name = "argsort",
+                              .n_in = 1,
+                              .rule = argsort_rule,
+                              .kernel = argsort_kernel,
+                              .scratch = argsort_scratch};
+
+tg_tensor *tg_argsort_at(tg_tape *t, const char *where, tg_tensor *x, int axis, bool descending)
+{
+    int k;
+    if (!tg_ready(t, where, "argsort", x) ||
+        !tg_axis_find(t, where, "argsort", tg_tensor_shape(x).ndim, axis, &k))
+        return NULL;
+    return tg_apply(t, &argsort, 1, &x, 2, ((const int64_t[]){k, descending}));
+}
+
+tg_tensor *tg_sort_at(tg_tape *t, const char *where, tg_tensor *x, int axis, bool descending)
+{
+    int k;
+    if (!tg_ready_float(t, where, "sort", x) ||
+        !tg_axis_find(t, where, "sort", tg_tensor_shape(x).ndim, axis, &k))
+        return NULL;
+    return tg_gather(t, x, k, tg_argsort(t, x, k, descending));
+}
+
+tg_tensor *tg_topk_at(tg_tape *t, const char *where, tg_tensor *x, int64_t n, int axis,
+                      bool largest)
+{
+    int k;
+    if (!tg_ready_float(t, where, "topk", x) ||
+        !tg_axis_find(t, where, "topk", tg_tensor_shape(x).ndim, axis, &k))
+        return NULL;
+    if (n < 0 || n > tg_tensor_shape(x).dim[k])
+        return tg_fail_at(t, where, TG_ESHAPE, "topk: %lld elements of axis %d of %s", (long long)n,
+                          axis, tg_shape_text(tg_tensor_shape(x)).text);
+    return tg_gather(t, x, k, tg_slice(t, tg_argsort(t, x, k, largest), k, 0, n, 1));
+}
+
+KNOWN(cumsum, "any but []", -1, ("y[i] = x[0] + ... + x[i]"))
+KNOWN(argsort, "any but []", 0, ("the places of x[0] <= x[1] <= ..., as i64"))
+KNOWN(sort, "any but []", -1, ("y = x in order", .kinks = "equal elements"))
+KNOWN(topk, "[..., m, ...] -> [..., n, ...]", -1,
+      ("y = the n greatest or smallest of x in order", .kinks = "equal elements"))
+
+#else
+
+/* How many elements of x's line stand before element i of it. */
+static int64_t rank_of(const tg_array *x, int64_t i, bool down)
+{
+    const double *v = x->data;
+    const int64_t n = x->shape.dim[1], inner = x->shape.ndim > 2 ? x->shape.dim[2] : 1,
+                  line = i / (n * inner) * n * inner + i % inner;
+    int64_t rank = 0;
+    for (int64_t k = line; k < line + n * inner; k += inner)
+        rank += (down ? v[k] > v[i] : v[k] < v[i]) || (v[k] == v[i] && k < i);
+    return rank;
+}
+
+/* The first `most` of each line in order, or their places. */
+static void ordered(const tg_array *x, tg_array *y, bool down, bool places)
+{
+    const int64_t n = x->shape.dim[1], inner = x->shape.ndim > 2 ? x->shape.dim[2] : 1,
+                  most = y->shape.dim[1];
+    for (int64_t i = 0; i < tg_shape_count(x->shape); i++) {
+        const int64_t rank = rank_of(x, i, down), line = i / (n * inner) * most * inner + i % inner;
+        if (rank < most)
+            ((double *)y->data)[line + rank * inner] =
+                places ? (double)(i / inner % n) : ((const double *)x->data)[i];
+    }
+}
+static void sums(const tg_array *x, tg_array *y)
+{
+    const int64_t n = x->shape.dim[1], inner = x->shape.ndim > 2 ? x->shape.dim[2] : 1;
+    for (int64_t i = 0; i < tg_shape_count(x->shape); i++) {
+        double sum = 0;
+        for (int64_t k = i; k >= i / (n * inner) * n * inner; k -= inner)
+            sum += ((const double *)x->data)[k];
+        ((double *)y->data)[i] = sum;
+    }
+}
+
+#define WIDE(...) REALS(-9, 9, __VA_ARGS__)
+CALL(running, tg_cumsum(t, x[0], 1))
+EXPECT(running, sums(x, y))
+SAMPLES(cumsum, SAMPLE(running, "rows", 0, WIDE(3, 7)), SAMPLE(running, "inside", 0, WIDE(2, 5, 3)),
+        SAMPLE(running, "many columns", 0, WIDE(2, 3, 70)),
+        SAMPLE(running, "i64", TG_NOT_SMOOTH, INTEGERS(-9, 9, 3, 5)),
+        SAMPLE(running, "nothing", 0, WIDE(3, 0)))
+CALL(up, tg_argsort(t, x[0], 1, false))
+EXPECT(up, ordered(x, y, false, true))
+CALL(down, tg_argsort(t, x[0], -1, true))
+EXPECT(down, ordered(x, y, true, true))
+SAMPLES(argsort, SAMPLE(up, "rows", 0, WIDE(3, 7)), SAMPLE(up, "inside", 0, WIDE(2, 33, 3)),
+        SAMPLE(up, "ties", 0, INTEGERS(-2, 2, 3, 19)), SAMPLE(down, "down", 0, BYTES(0, 1, 3, 9)),
+        SAMPLE(up, "nothing", 0, WIDE(3, 0)))
+CALL(sorted, tg_sort(t, x[0], 1, false))
+EXPECT(sorted, ordered(x, y, false, false))
+CALL(fallen, tg_sort(t, x[0], -1, true))
+EXPECT(fallen, ordered(x, y, true, false))
+SAMPLES(sort, SAMPLE(sorted, "rows", 0, WIDE(3, 7)), SAMPLE(sorted, "inside", 0, WIDE(2, 5, 3)),
+        SAMPLE(fallen, "down", 0, WIDE(2, 6)))
+CALL(top, tg_topk(t, x[0], 3, 1, true))
+EXPECT(top, ordered(x, y, true, false))
+CALL(least, tg_topk(t, x[0], 2, 1, false))
+EXPECT(least, ordered(x, y, false, false))
+SAMPLES(topk, SAMPLE(top, "greatest", 0, WIDE(3, 7)), SAMPLE(least, "smallest", 0, WIDE(2, 5, 3)))
+
+#endif
