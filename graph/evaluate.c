@@ -501,9 +501,22 @@ static tg_status evaluate_anew(tg_tape *t, const char *where, tg_request what, u
     return TG_OK;
 }
 
+/* What was computed from other data than there is now is computed anew. */
+static void forget_values(tg_tape *t)
+{
+    for (size_t k = 0; k < t->n_values; k++) tg_node_slot(t, t->value[k].node)->value = 0;
+    t->n_values = 0;
+    t->old_events = 0;
+    t->renewed = false;
+}
+
 tg_status tg_tape_evaluate(tg_tape *t, const char *where, tg_request what, uint32_t n,
                            const uint32_t *targets)
 {
+    if (t->deriving)
+        return tg_tape_fail(t, where, NULL, TG_ESTATE,
+                            "a vjp records derivatives; it can't evaluate");
+    if (t->renewed) forget_values(t);
     uint32_t few[16], *wanted = few;
     if (n > 16 && !(wanted = tg_arena_take(&t->storage, n * sizeof *wanted)))
         return out_of_memory(t, where);

@@ -280,8 +280,9 @@ TG_API tg_tensor *tg_input_borrow_at(tg_tape *t, const char *where, tg_dtype dty
  * structure by which plans are found. */
 TG_API tg_tensor *tg_constant_at(tg_tape *t, const char *where, tg_dtype dtype, double value);
 
-/* New data for an input of the current recording, to be used by tg_replay; a
- * borrowed input takes the pointer, a copied one the contents. */
+/* New data for an input of the current recording, to be used by tg_replay, or by
+ * the next evaluation, which computes anew what had a value; a borrowed input
+ * takes the pointer, a copied one the contents. */
 TG_API tg_status tg_input_set_at(tg_tape *t, const char *where, tg_tensor *x, const void *data);
 
 /* The same values, with no gradient passing back. */

@@ -295,6 +295,14 @@ tg_dtype tg_dtype_on(const tg_tape *t, const tg_tensor *x)
     return p ? substituted(t, p)->dtype : tg_tensor_dtype(x);
 }
 
+bool tg_param_is_stale(const tg_tape *t, tg_param *p)
+{
+    p = substituted(t, p);
+    if (t->reread || !t->use_capacity) return t->reread;
+    const tg_param_use *use = find_use(t->use, t->use_capacity, p, t->epoch);
+    return use->epoch == t->epoch && (use->version != p->version || use->trainable != p->trainable);
+}
+
 static bool resolve_param(tg_tape *t, const char *where, tg_param *p, uint32_t *node)
 {
     p = substituted(t, p);
@@ -309,6 +317,7 @@ static bool resolve_param(tg_tape *t, const char *where, tg_param *p, uint32_t *
         *node = use->node;
         return true;
     }
+    t->reread = t->reread || known;
     tg_type type = {p->dtype, p->shape};
     tg_tensor *handle;
     tg_leaf *leaf = append_leaf(&at, &type, &handle);
@@ -440,6 +449,7 @@ static tg_status set_input(tg_tape *t, const char *where, tg_tensor *x, const vo
         return tg_tape_fail(t, where, what, TG_EVALUE, "the tensor is not an input");
     tg_leaf *leaf = &t->leaf[t->leaf_of[node]];
     if (!data && leaf->bytes) return tg_tape_fail(t, where, what, TG_ENULL, "the data is NULL");
+    t->renewed = t->n_events > 0;
     if (leaf->borrowed) leaf->data = data;
     else if (leaf->bytes) memmove((void *)(uintptr_t)leaf->data, data, leaf->bytes);
     return TG_OK;

@@ -262,9 +262,9 @@ tg_status tg_fail_cut(tg_tape *t, uint32_t cut)
                         "or a cast, and no other path leads to what is differentiated by");
 }
 
-tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
-                     tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx,
-                     uint32_t *cut)
+static tg_status reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
+                         tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx,
+                         uint32_t *cut)
 {
     pass p = {.t = t, .where = where};
     for (uint32_t k = 0; k < n; k++) gx[k] = NULL;
@@ -300,6 +300,19 @@ tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t
     return status;
 }
 
+tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
+                     tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx,
+                     uint32_t *cut)
+{
+    if (t->deriving)
+        return tg_tape_fail(t, where, NULL, TG_ESTATE,
+                            "a vjp records derivatives; it can't ask for others");
+    t->deriving = true;
+    const tg_status status = reverse(t, where, n_y, y, seed, n, x, gx, cut);
+    t->deriving = false;
+    return status;
+}
+
 /* ---------------------------------------------------------------- gradients as tensors */
 
 /* A constant spread to x's shape, as part of y's derivative. */
@@ -321,6 +334,30 @@ static bool check_seed(tg_tape *t, const char *where, const char *what, tg_tenso
                  tg_shape_text(tg_tensor_shape(seed)).text, tg_dtype_name(tg_dtype_on(t, y)),
                  tg_shape_text(tg_tensor_shape(y)).text);
     return false;
+}
+
+/* Whether y was computed from parameter x as it no longer is; then the tape fails. */
+static bool is_stale(tg_tape *t, const char *where, uint32_t y, const tg_tensor *x)
+{
+    tg_param *const p = tg_param_of(x);
+    uint32_t low, high;
+    bool stale = false;
+    if (!p || !tg_param_is_stale(t, p)) return false;
+    if (tg_mark_live(t, 1, &y, false, &low, &high)) return true;
+    for (size_t k = 0; k < t->n_leaves; k++) {
+        const tg_leaf *leaf = &t->leaf[k];
+        const bool old =
+            leaf->param == p && (leaf->version != p->version ||
+                                 (t->node[leaf->node].op == &tg_op_param) != p->trainable);
+        stale = stale || (old && tg_is_live(t, leaf->node));
+    }
+    tg_clear_live(t, low, high);
+    if (stale)
+        tg_tape_fail(t, where, "grad", TG_ESTALE,
+                     "parameter '%s' was written, frozen or thawed after the recording read it: "
+                     "record again what is to be differentiated by it",
+                     p->name);
+    return stale;
 }
 
 static tg_status grad(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *seed, int n,
@@ -350,7 +387,8 @@ static tg_status grad(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *se
         return tg_tape_fail(t, where, "grad", TG_ENOMEM, "no memory");
     uint32_t *cut = nodes + n;
     bool known = seed != NULL;
-    for (int k = 0; k < n && known; k++) known = tg_resolve(t, where, "grad", x[k], &nodes[k]);
+    for (int k = 0; k < n && known; k++)
+        known = !is_stale(t, where, y_node, x[k]) && tg_resolve(t, where, "grad", x[k], &nodes[k]);
     if (known) tg_reverse(t, where, 1, &y_node, &seed, (uint32_t)n, nodes, gx, cut);
     for (int k = 0; k < n && !t->error.status; k++) {
         if (gx[k]) continue;
@@ -432,7 +470,6 @@ static tg_tensor *hvp(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x,
                NULL;
     if (!check_seed(t, where, "hvp: direction", v, x)) return NULL;
     tg_tensor *g, *result = NULL;
-    x = tg_handle(t, x_node);
     if (tg_grad_at(t, where, y, NULL, 1, &x, &g, true)) return NULL;
     if (g && tg_grad_at(t, where, g, v, 1, &x, &result, true)) return NULL;
     return result ? result : filled_like(t, where, y_node, x, 0);

@@ -105,6 +105,11 @@ static tg_status bind_leaves(tg_run *run, const char *where, const tg_event *eve
             *base = t->value[value - 1].data;
             continue;
         }
+        if (event->request == TG_BACKWARD && leaf && leaf->param &&
+            (op == &tg_op_param) != leaf->param->trainable)
+            return tg_tape_fail(t, where, "backward", TG_ESTALE,
+                                "parameter '%s' was %s after the recording read it",
+                                leaf->param->name, leaf->param->trainable ? "thawed" : "frozen");
         if (op == &tg_op_input) {
             *base = (void *)(uintptr_t)leaf->data;
         } else if (op == &tg_op_constant) {
@@ -635,8 +640,10 @@ static bool watch(tg_run *run)
     if (!result.flat)
         return no_memory(run->t, tg_node_where(run->t, run->ids[run->node]),
                          (size_t)result.count) != TG_OK;
-    char inputs[320] = "; inputs:";
-    int used = (int)strlen(inputs);
+    char inputs[320] = "";
+    int used = run->plan->seen_inputs[run->node].n
+                   ? snprintf(inputs, sizeof inputs, "%s", "; inputs:")
+                   : 0;
     for (uint32_t k = 0; result.bad < result.count && k < run->plan->seen_inputs[run->node].n;
          k++) {
         const uint32_t node = run->plan->seen_inputs[run->node].first[k];

@@ -116,6 +116,11 @@ static void retire_slots(tg_tape *t)
 
 static void reset(tg_tape *t)
 {
+    if (t->deriving) {
+        tg_tape_fail(t, NULL, "tape_reset", TG_ESTATE, "a derivative is being recorded");
+        return;
+    }
+    t->renewed = t->reread = false;
     for (size_t k = 0; k < t->n_values; k++) tg_node_slot(t, t->value[k].node)->value = 0;
     t->n_values = 0;
     t->n_keeps = 0;
@@ -182,7 +187,9 @@ bool tg_tape_training(const tg_tape *t) { return t && t->training; }
 
 void tg_tape_set_step(tg_tape *t, uint64_t step)
 {
-    if (t) t->step = step;
+    if (!t) return;
+    t->renewed = t->renewed || (t->n_events > 0 && t->step != step);
+    t->step = step;
 }
 
 uint64_t tg_tape_step(const tg_tape *t) { return t ? t->step : 0; }
@@ -345,11 +352,14 @@ static tg_status replay(tg_tape *t, const char *where)
     if (t->n_events != 1 || t->event[0].request != TG_BACKWARD)
         return tg_tape_fail(t, where, "replay", TG_ESTATE,
                             "the recording must have been evaluated by exactly one tg_backward, "
-                            "not %zu evaluations%s: tg_keep before tg_backward what is read later",
-                            t->n_events, t->n_events == 1 ? " without gradients" : "");
+                            "not %zu evaluations%s%s",
+                            t->n_events, t->n_events == 1 ? " without gradients" : "",
+                            t->n_events > 1 ? ": tg_keep before tg_backward what is read later"
+                                            : "");
     for (size_t k = 0; k < t->n_leaves; k++)
         if (t->leaf[k].param) t->leaf[k].version = t->leaf[k].param->version;
     t->step++;
+    t->renewed = false;
     return tg_run_again(t, where);
 }
 

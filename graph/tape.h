@@ -97,6 +97,9 @@ struct tg_tape {
     uint64_t key, step;
     int threads, build;
     bool training, node_by_node, trace_nonfinite, forbid_f32;
+    bool deriving; /* inside tg_reverse */
+    bool renewed;  /* inputs, or the random step, are others than those of the values computed */
+    bool reread;   /* a parameter was read again after it had changed */
     const tg_params *substitute_from;
     tg_params *substitute_to;
 
@@ -226,6 +229,10 @@ bool tg_derive(tg_tape *t, uint32_t of);
 
 /* A node's op as messages name it: "matmul", or "gradient of matmul" for a derivative's. */
 tg_text tg_node_text(const tg_tape *t, uint32_t node);
+
+/* Whether parameter p is another, in value or trainability, than when the recording first read
+ * it. */
+bool tg_param_is_stale(const tg_tape *t, tg_param *p);
 
 /* The node behind an operand, recording a parameter's leaf if need be. false, with the tape in
  * error, when it is none of this tape's. */

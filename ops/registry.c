@@ -36,7 +36,7 @@ static const tg_op_info *const list[] = {
 
 const tg_op_info *const *tg_ops_list(int *n)
 {
-    *n = (int)(sizeof list / sizeof list[0]);
+    if (n) *n = (int)(sizeof list / sizeof list[0]);
     return list;
 }
 

@@ -139,6 +139,8 @@ tg_status tg_optim_set_learning_rate(tg_optim *o, double learning_rate)
     return TG_OK;
 }
 
+tg_params *tg_optim_params(const tg_optim *o) { return o ? o->params : NULL; }
+
 double tg_optim_learning_rate(const tg_optim *o) { return o ? o->learning_rate : NAN; }
 
 tg_status tg_optim_set_threads(tg_optim *o, int threads)

@@ -109,6 +109,7 @@ TG_API tg_status tg_optim_step(tg_optim *o);
 /* Finite and >= 0. The getter gives NaN for NULL. */
 TG_API tg_status tg_optim_set_learning_rate(tg_optim *o, double learning_rate);
 TG_API double tg_optim_learning_rate(const tg_optim *o);
+TG_API tg_params *tg_optim_params(const tg_optim *o); /* those that it steps */
 
 /* How many threads share a step (1 at first, at most 1024), and which build of
  * the kernels runs. Neither changes a result. */

@@ -747,3 +747,50 @@ Test(models, every_failing_allocation_is_reported_and_nothing_leaks, .timeout = 
     }
     tg_dataset_free(d);
 }
+
+/* ---------------------------------------------------------------- what does not go together */
+
+Test(models, an_optimizer_of_other_parameters_trains_no_net)
+{
+    tg_dataset *d = points(NULL, 20);
+    tg_mlp *m = tg_mlp_new(d, NULL);
+    tg_params *other = tg_params_new(NULL);
+    tg_param_new(other, "w", TG_F32, TG_SHAPE(2), (tg_init){.kind = TG_ONES});
+    tg_optim *o = tg_adam_new(other, NULL);
+    cr_expect_eq(tg_fit(m, d, &(tg_fit_options){.size = sizeof(tg_fit_options), .optimizer = o}),
+                 TG_EVALUE);
+    cr_expect_str_eq(tg_mlp_message(m),
+                     "fit: options.optimizer steps other parameters than the net's");
+    cr_expect_eq(tg_optim_params(o), other);
+    tg_optim_free(o);
+    tg_params_free(other);
+    tg_mlp_free(m);
+    tg_dataset_free(d);
+}
+
+Test(models, a_net_with_parameters_of_others_is_not_saved_over_a_good_file)
+{
+    tg_dataset *d = points(NULL, 20);
+    tg_mlp *m = tg_mlp_new(d, NULL);
+    folder f = folder_new();
+    const char *path = folder_file(&f, "joined");
+    cr_assert_eq(tg_mlp_save(m, path), TG_OK, "%s", tg_mlp_message(m));
+    tg_param_new(tg_mlp_params(m), "mine", TG_F32, TG_SHAPE(2), (tg_init){.kind = TG_ONES});
+    cr_expect_eq(tg_mlp_save(m, path), TG_ESTATE);
+    cr_expect(strstr(tg_mlp_message(m), "joined by others"), "%s", tg_mlp_message(m));
+    tg_mlp *read = tg_mlp_load(path, NULL);
+    cr_expect_eq(tg_mlp_status(read), TG_OK, "the file is the good one: %s", tg_mlp_message(read));
+    folder_free(&f);
+    tg_mlp_free(read);
+    tg_mlp_free(m);
+    tg_dataset_free(d);
+}
+
+Test(models, a_layer_without_a_name_is_an_error)
+{
+    tg_params *ps = tg_params_new(NULL);
+    cr_expect_null(tg_linear_layer_new(ps, NULL, 2, 3).weight);
+    cr_expect_eq(tg_params_status(ps), TG_ENULL, "%s", tg_params_message(ps));
+    cr_expect_eq(tg_params_count(ps), 0);
+    tg_params_free(ps);
+}

@@ -81,6 +81,24 @@ Test(params_file, names_are_mapped_and_loading_is_strict_unless_asked_otherwise)
     folder_free(&f);
 }
 
+static const char *no_text(const char *name, void *user)
+{
+    (void)name, (void)user;
+    return "\xff\xfe";
+}
+
+Test(params_file, a_name_that_is_no_text_is_said_to_be_that)
+{
+    folder f = folder_new();
+    tg_params *ps = tg_params_new(NULL);
+    tg_param_new(ps, "w", TG_F32, TG_SHAPE(2), (tg_init){.kind = TG_ONES});
+    cr_expect_eq(tg_params_save(ps, folder_file(&f, "p"), OPTIONS(.name = no_text)), TG_EVALUE);
+    cr_expect(strstr(tg_params_message(ps), "the name given to parameter 'w' is not UTF-8"), "%s",
+              tg_params_message(ps));
+    tg_params_free(ps);
+    folder_free(&f);
+}
+
 Test(params_file, halves_are_widened)
 {
     static const struct {

@@ -318,3 +318,132 @@ Test(tape, a_careful_tape_tells_when_it_is_shared, .timeout = 60)
     cr_expect_eq(tg_item(t, tg_square(t, tg_constant(t, TG_F64, 3))), 9);
     tg_tape_free(t);
 }
+
+/* ---------------------------------------------------------------- data that change in between */
+
+Test(tape, what_was_read_before_a_parameter_changed_is_not_differentiated_by_it)
+{
+    tg_params *ps = tg_params_new(NULL);
+    const double two = 2, three = 3;
+    tg_tensor *w = tg_param_new(ps, "w", TG_F64, TG_SCALAR, (tg_init){.kind = TG_ONES}), *g = NULL;
+    for (int how = 0; how < 7; how++) {
+        tg_tape *t = tg_tape_new(NULL);
+        tg_param_write(w, &two);
+        tg_tensor *v = tg_constant(t, TG_F64, 1), *y = tg_mul(t, tg_square(t, w), w);
+        if (how == 5) tg_param_set_trainable(w, false);
+        else tg_param_write(w, &three);
+        if (how == 6) y = tg_add(t, y, w);
+        if (how == 0) cr_expect_null(tg_jacobian(t, y, w));
+        else if (how == 1) cr_expect_null(tg_hessian(t, y, w));
+        else if (how == 2) cr_expect_null(tg_hvp(t, y, w, v));
+        else if (how == 3) cr_expect_null(tg_jvp(t, y, 1, &w, &v));
+        else cr_expect_neq(tg_grad(t, y, NULL, 1, &w, &g, how == 4), TG_OK);
+        cr_expect_eq(tg_tape_status(t), TG_ESTALE, "way %d: %s", how, tg_tape_message(t));
+        cr_expect(strstr(tg_tape_message(t), "parameter 'w' was written, frozen or thawed"), "%s",
+                  tg_tape_message(t));
+        tg_param_set_trainable(w, true);
+        tg_tape_clear_error(t);
+        tg_tensor *anew = tg_square(t, w);
+        cr_expect_eq(tg_grad(t, anew, NULL, 1, &w, &g, false), TG_OK, "%s", tg_tape_message(t));
+        cr_expect_eq(tg_item(t, g), how == 5 ? 4 : 6);
+        tg_tape_free(t);
+    }
+    tg_params_free(ps);
+}
+
+Test(tape, gradients_go_by_the_trainability_of_the_recording_or_nowhere)
+{
+    tg_params *ps = tg_params_new(NULL);
+    tg_tensor *a = tg_param_new(ps, "a", TG_F64, TG_SCALAR, (tg_init){.kind = TG_ONES}),
+              *b = tg_param_new(ps, "b", TG_F64, TG_SCALAR, (tg_init){.kind = TG_ONES});
+    tg_tape *t = tg_tape_new(NULL);
+    for (int thaw = 0; thaw < 2; thaw++) {
+        tg_param_set_trainable(b, !thaw);
+        tg_tensor *y = tg_mul(t, a, b);
+        tg_param_set_trainable(b, thaw);
+        cr_expect_eq(tg_backward(t, y), TG_ESTALE);
+        cr_expect(strstr(tg_tape_message(t), thaw ? "'b' was thawed" : "'b' was frozen"), "%s",
+                  tg_tape_message(t));
+        cr_expect_null(tg_param_grad(a));
+        tg_tape_clear_error(t);
+        cr_expect_eq(tg_item(t, y), 1, "the value is what it was");
+        tg_tape_reset(t);
+    }
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
+
+static void vjp_that_differentiates(TG_VJP)
+{
+    tg_tensor *g = NULL, *s = tg_square(t, x[0]);
+    switch ((int)attrs[0]) {
+    case 0: tg_grad(t, s, NULL, 1, x, &g, false); break;
+    case 1: g = tg_hvp(t, s, x[0], x[0]); break;
+    case 2: g = tg_jvp(t, s, 1, x, x); break;
+    case 3: tg_backward(t, s); break;
+    case 4: tg_item(t, s); break;
+    default: tg_tape_reset(t);
+    }
+    gx[0] = tg_mul(t, gy, g);
+}
+
+TG_MAP_1(nested_span, x *x)
+
+Test(tape, a_vjp_that_evaluates_or_differentiates_is_refused)
+{
+    const tg_op op = {.size = sizeof op,
+                      .name = "nested",
+                      .n_in = 1,
+                      .span = &nested_span,
+                      .vjp = vjp_that_differentiates};
+    tg_params *ps = tg_params_new(NULL);
+    tg_tensor *w = tg_param_new(ps, "w", TG_F64, TG_SCALAR, (tg_init){.kind = TG_ONES});
+    tg_tape *t = tg_tape_new(NULL);
+    for (int64_t what = 0; what < 6; what++) {
+        tg_tensor *y = tg_apply(t, &op, 1, &w, 1, &what);
+        cr_expect_eq(tg_backward(t, y), TG_ESTATE, "%d: %s", (int)what, tg_tape_message(t));
+        tg_tape_clear_error(t);
+        cr_expect_eq(tg_item(t, tg_square(t, y)), 1);
+        tg_tape_reset(t);
+    }
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
+
+Test(tape, new_data_of_an_input_make_old_values_void)
+{
+    tg_params *ps = tg_params_new(NULL);
+    const double one = 1, two = 2;
+    tg_tensor *w = tg_param_new(ps, "w", TG_F64, TG_SCALAR, (tg_init){.kind = TG_ONES});
+    tg_tape *t = tg_tape_new(NULL);
+    for (int round = 0; round < 3; round++) {
+        tg_tensor *x = tg_input(t, TG_F64, TG_SCALAR, &one), *y = tg_exp(t, x),
+                  *loss = tg_mul(t, w, tg_mul(t, y, x));
+        cr_expect_float_eq(tg_item(t, y), exp(1), 1e-15);
+        if (round != 1) tg_input_set(t, x, &two);
+        const double want = round == 1 ? exp(1) : 2 * exp(2);
+        cr_expect_float_eq(tg_item(t, loss), want, 1e-14);
+        cr_expect_eq(tg_backward(t, loss), TG_OK, "%s", tg_tape_message(t));
+        cr_expect_float_eq(*(const double *)tg_param_grad(w), want, 1e-14);
+        tg_params_drop_grads(ps);
+        tg_tape_reset(t);
+    }
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
+
+Test(tape, another_random_step_makes_old_values_void)
+{
+    enum { N = 40 };
+    tg_params *ps = tg_params_new(NULL);
+    tg_tensor *w = tg_param_new(ps, "w", TG_F64, TG_SHAPE(N), (tg_init){.kind = TG_ONES});
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *y = tg_keep(t, tg_dropout(t, w, 0.5));
+    tg_data(t, y);
+    tg_tape_set_step(t, 77);
+    cr_expect_eq(tg_backward(t, tg_sum(t, y, TG_ALL_AXES, false)), TG_OK);
+    const double *value = tg_data(t, y), *slope = tg_param_grad(w);
+    for (int i = 0; i < N; i++) cr_expect_eq(value[i], slope[i], "element %d", i);
+    tg_tape_free(t);
+    tg_params_free(ps);
+}

@@ -257,6 +257,10 @@ tg_dataset *tg_dataset_select(const tg_dataset *d, int64_t n, const int64_t *row
                      n < 0 ? "a negative number of rows" : "row is NULL");
         return y;
     }
+    if (!d->filled) {
+        tg_error_set(&y->error, NULL, "data set", TG_ESTATE, "an empty data set has no rows");
+        return y;
+    }
     y->filled = true;
     if (!tg_schema_copy(&y->schema, &y->arena, &d->schema)) {
         tg_dataset_no_memory(y);

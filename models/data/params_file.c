@@ -8,6 +8,7 @@
 
 #include "../../graph/file.h"
 #include "../../graph/params.h"
+#include "../../graph/text.h"
 #include "bytes.h"
 #include "json.h"
 #include "safetensors.h"
@@ -62,6 +63,12 @@ static char *header_text(tg_params *ps, const char *path, const tg_params_file_o
             const tg_param *p = ps->list[k];
             const char *name = p->dtype == order[pass] ? stored_name(o, p) : NULL;
             if (!name) continue;
+            if (!tg_utf8(name, strlen(name))) {
+                ok = false;
+                tg_error_set(&ps->error, NULL, path, TG_EVALUE,
+                             "the name given to parameter '%s' is not UTF-8", p->name);
+                continue;
+            }
             twice = json_object_get(header, name) || !strcmp(name, "__metadata__");
             json_t *entry =
                 twice ? NULL

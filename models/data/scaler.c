@@ -116,7 +116,8 @@ static tg_status numbers_of(tg_scaler *s, tg_dtype dtype, const void *x, tg_numb
 static tg_status learn(tg_scaler *s, int64_t rows, tg_numbers x)
 {
     if (rows < 1 || rows > INT64_MAX / s->features)
-        return fail(s, TG_ESHAPE, "at least one row is needed");
+        return fail(s, TG_ESHAPE,
+                    rows < 1 ? "at least one row is needed" : "more rows than memory can hold");
     for (int64_t k = 0; k < rows * s->features; k++)
         if (!isfinite(tg_number_at(x, k)))
             return tg_error_set(&s->error, NULL, "scaler", TG_ENONFINITE,

@@ -14,11 +14,15 @@ tg_linear_layer tg_linear_layer_new(tg_params *ps, const char *name, int64_t in,
 {
     char text[300];
     tg_linear_layer layer = {NULL, NULL};
+    if (!name) {
+        tg_param_new_at(ps, NULL, NULL, TG_F32, TG_SCALAR, (tg_init){.kind = TG_ZEROS});
+        return layer;
+    }
     const tg_init init = {TG_LINEAR_DEFAULT, (double)in, 0};
-    snprintf(text, sizeof text, "%s.weight", name ? name : "");
+    snprintf(text, sizeof text, "%s.weight", name);
     layer.weight =
         tg_param_new_at(ps, NULL, text, TG_F32, tg_shape_of(2, (const int64_t[]){out, in}), init);
-    snprintf(text, sizeof text, "%s.bias", name ? name : "");
+    snprintf(text, sizeof text, "%s.bias", name);
     layer.bias = tg_param_new_at(ps, NULL, text, TG_F32, tg_shape_of(1, &out), init);
     return layer;
 }

@@ -196,6 +196,10 @@ tg_status tg_mlp_save(tg_mlp *m, const char *path)
 {
     if (!m || m->error.status != TG_OK) return tg_mlp_status(m);
     if (!path) return save_failed(m, "save", TG_ENULL, "path is NULL");
+    if (tg_params_count(m->params) != 2 * (m->n_hidden + 1))
+        return save_failed(m, path, TG_ESTATE,
+                           "the net's parameters have been joined by others, which a model's file "
+                           "has no place for: tg_params_save has");
     size_t data_bytes = 0;
     char *header = header_text(m, &data_bytes);
     if (!header) return save_failed(m, path, TG_ENOMEM, "no memory to save the model");

@@ -43,6 +43,8 @@ static tg_status check(tg_mlp *m, const tg_dataset *data, const tg_fit_options *
         return fail(m, TG_EVALUE, "options.epochs is out of range");
     if (o->batch < 0 || o->batch > INT32_MAX)
         return fail(m, TG_EVALUE, "options.batch is out of range");
+    if (o->optimizer && tg_optim_params(o->optimizer) != m->params)
+        return fail(m, TG_EVALUE, "options.optimizer steps other parameters than the net's");
     return TG_OK;
 }
 
