@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <xxhash.h>
 
 #include <tapegrad/models.h>
@@ -518,6 +519,38 @@ Test(checkpoint, a_save_without_memory_for_json_leaves_the_old_file)
     }
     json_set_alloc_funcs(malloc, free);
     free(before);
+    tg_mlp_free(m);
+    folder_free(&f);
+}
+
+/* Of what jansson says of a good file when memory is short, nothing is taken for the file's fault.
+ * Each try is a process: jansson frees a text twice when there is no memory for its string. A number
+ * that it cuts short is noticed, as another than the model would write. */
+Test(checkpoint, a_load_without_memory_for_json_blames_no_file)
+{
+    enum { BLAMED = 42, LAST = 43 };
+    folder f = folder_new();
+    tg_mlp *m = small_model(1);
+    cr_assert_eq(tg_mlp_save(m, folder_file(&f, "m")), TG_OK);
+    json_set_alloc_funcs(json_allocate, free);
+    int how = 0;
+    for (long at = 1; how != LAST; at++) {
+        const pid_t child = fork();
+        if (child == 0) {
+            json_asked = 0, json_fail_at = at;
+            tg_mlp *read = tg_mlp_load(f.file, NULL);
+            const tg_status status = tg_mlp_status(read);
+            const bool cut = strstr(tg_mlp_message(read), "is not as a model of this version");
+            _exit(json_asked < at                                 ? LAST
+                  : status == TG_OK || status == TG_ENOMEM || cut ? 0
+                                                                  : BLAMED);
+        }
+        int ended = 0;
+        cr_assert(child > 0 && waitpid(child, &ended, 0) == child);
+        how = WIFEXITED(ended) ? WEXITSTATUS(ended) : 0;
+        cr_expect_neq(how, BLAMED, "allocation %ld", at);
+    }
+    json_set_alloc_funcs(malloc, free);
     tg_mlp_free(m);
     folder_free(&f);
 }

@@ -34,6 +34,8 @@ int64_t tg_source_read(tg_source *s, tg_error *e, void *to, size_t bytes)
         if (got < 0 || (code != Z_OK && code != Z_STREAM_END)) {
             if (code == Z_ERRNO)
                 tg_error_set(e, NULL, s->path, TG_EIO, "%s", tg_errno_text(errno).text);
+            else if (code == Z_MEM_ERROR)
+                tg_error_set(e, NULL, s->path, TG_ENOMEM, "no memory to read it");
             else if (code == Z_BUF_ERROR)
                 tg_error_set(e, NULL, s->path, TG_EFORMAT, "the compressed file is cut short");
             else

@@ -268,12 +268,16 @@ static void load(loader *l)
 static json_t *read_index(tg_params *ps, const char *path)
 {
     size_t bytes;
-    json_error_t e;
+    json_error_t e = {.text = "too long"};
     char *text = tg_whole_file_read(path, &ps->allocator, &bytes, &ps->error);
     if (!text) return NULL;
     json_t *index =
-        bytes <= MOST_HEADER ? json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &e) : NULL;
+        bytes <= MOST_HEADER ? tg_json_read(text, bytes, JSON_REJECT_DUPLICATES, &e) : NULL;
     tg_release(&ps->allocator, text, bytes);
+    if (!index && tg_json_no_memory(&e)) {
+        fail(ps, path, TG_ENOMEM, "no memory to read it");
+        return NULL;
+    }
     json_t *map = json_object_get(index, "weight_map"), *file;
     const char *name;
     bool ok = json_is_object(map);

@@ -1,10 +1,10 @@
 /* Reading safetensors files. */
 #define _POSIX_C_SOURCE 200809L
+#include "json.h"
 #include "safetensors.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -187,11 +187,10 @@ static bool read_header(tg_safetensors *s)
     if (!text) return no_memory(s);
     bool ok = read_at(s, LENGTH_BYTES, text, (size_t)length);
     if (ok && text[0] != '{') ok = bad(s, "not safetensors: the header does not begin with '{'");
-    if (ok && !(s->json = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &e)))
-        ok = json_error_code(&e) == json_error_out_of_memory
-                 ? no_memory(s)
-                 : bad(s, "the header is not JSON: %s at byte %d", e.text,
-                       LENGTH_BYTES + e.position);
+    if (ok && !(s->json = tg_json_read(text, (size_t)length, JSON_REJECT_DUPLICATES, &e)))
+        ok = tg_json_no_memory(&e) ? no_memory(s)
+                                   : bad(s, "the header is not JSON: %s at byte %d", e.text,
+                                         LENGTH_BYTES + e.position);
     tg_release(s->allocator, text, (size_t)length);
     return ok && check_header(s);
 }

@@ -271,7 +271,8 @@ static bool read_header(loader *l)
     l->data = l->file + LENGTH_BYTES + length;
     l->data_bytes = l->bytes - LENGTH_BYTES - (size_t)length;
     json_error_t e;
-    l->json = json_loadb(l->header, l->header_bytes, JSON_REJECT_DUPLICATES, &e);
+    l->json = tg_json_read(l->header, l->header_bytes, JSON_REJECT_DUPLICATES, &e);
+    if (!l->json && tg_json_no_memory(&e)) return no_memory(l);
     if (!l->json)
         return bad(l, "not a model: the header is not JSON: %s at byte %d", e.text,
                    LENGTH_BYTES + e.position);
@@ -296,8 +297,11 @@ static json_t *get_json(loader *l, const char *key)
 {
     json_error_t e;
     const char *text = get_text(l, key);
-    json_t *y = text ? json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &e) : NULL;
-    if (text && !y) bad(l, "metadata '%s' is not JSON: %s", key, e.text);
+    json_t *y = text
+                    ? tg_json_read(text, strlen(text), JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &e)
+                    : NULL;
+    if (text && !y && tg_json_no_memory(&e)) no_memory(l);
+    else if (text && !y) bad(l, "metadata '%s' is not JSON: %s", key, e.text);
     return y;
 }
 
@@ -575,6 +579,10 @@ static const char *const json_keys[] = {"hidden", "dropout", "features",
 static json_t *meaning(const json_t *metadata)
 {
     json_t *y = json_copy((json_t *)(uintptr_t)metadata);
+    if (y && json_object_size(y) < json_object_size(metadata)) { /* it copies what it can */
+        json_decref(y);
+        y = NULL;
+    }
     for (size_t k = 0; y && k < sizeof json_keys / sizeof json_keys[0]; k++) {
         const char *text = json_string_value(json_object_get(metadata, json_keys[k]));
         if (!text ||
