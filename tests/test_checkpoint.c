@@ -524,8 +524,8 @@ Test(checkpoint, a_save_without_memory_for_json_leaves_the_old_file)
 }
 
 /* Of what jansson says of a good file when memory is short, nothing is taken for the file's fault.
- * Each try is a process: jansson frees a text twice when there is no memory for its string. A number
- * that it cuts short is noticed, as another than the model would write. */
+ * Each try is a process: jansson frees a text twice when there is no memory for its string. A
+ * number that it cuts short is noticed, as another than the model would write. */
 Test(checkpoint, a_load_without_memory_for_json_blames_no_file)
 {
     enum { BLAMED = 42, LAST = 43 };
@@ -537,6 +537,7 @@ Test(checkpoint, a_load_without_memory_for_json_blames_no_file)
     for (long at = 1; how != LAST; at++) {
         const pid_t child = fork();
         if (child == 0) {
+            dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
             json_asked = 0, json_fail_at = at;
             tg_mlp *read = tg_mlp_load(f.file, NULL);
             const tg_status status = tg_mlp_status(read);
