@@ -280,9 +280,10 @@ TG_API tg_tensor *tg_input_borrow_at(tg_tape *t, const char *where, tg_dtype dty
  * structure by which plans are found. */
 TG_API tg_tensor *tg_constant_at(tg_tape *t, const char *where, tg_dtype dtype, double value);
 
-/* New data for an input of the current recording, to be used by tg_replay, or by
- * the next evaluation, which computes anew what had a value; a borrowed input
- * takes the pointer, a copied one the contents. */
+/* New data for an input of the current recording, to be used by tg_replay, or
+ * by the next evaluation, which computes anew what had a value (until then
+ * tg_item and tg_data give the old one); a borrowed input takes the pointer, a
+ * copied one the contents. */
 TG_API tg_status tg_input_set_at(tg_tape *t, const char *where, tg_tensor *x, const void *data);
 
 /* The same values, with no gradient passing back. */
@@ -316,7 +317,9 @@ TG_API const void *tg_data_at(tg_tape *t, const char *where, tg_tensor *x);
  * failure every gradient that the call aimed at is dropped. TG_ENOGRAD: an op
  * between loss and parameter has no derivative (the message names it), a
  * parameter is reached only through a condition, an index or a cast, or none is
- * reached at all. A loss that a derivative recorded gives zeros instead. */
+ * reached at all. A loss that a derivative recorded gives zeros instead.
+ * TG_ESTALE: a parameter was frozen or thawed after it was recorded, or written
+ * before a value that was made of it was computed. */
 TG_API tg_status tg_backward_at(tg_tape *t, const char *where, tg_tensor *loss);
 
 /* gx[k] = d<seed, y>/dx[k] as ordinary tensors on the tape, of x[k]'s shape and
@@ -324,9 +327,10 @@ TG_API tg_status tg_backward_at(tg_tape *t, const char *where, tg_tensor *loss);
  * and dtype; NULL means 1 and wants y to have one element. x may be any tensors
  * of the tape or parameters. An x that y depends on by no differentiable path
  * is TG_ENOGRAD, naming the op in the way, if the user recorded y and that op;
- * if a derivative recorded either, its gx is zeros. With allow_unused gx is zeros where a path
- * leads through a condition, an index or a cast, and NULL where none leads.
- * gx[] is all NULL on an error. */
+ * if a derivative recorded either, its gx is zeros. With allow_unused gx is
+ * zeros where a path leads through a condition, an index or a cast, and NULL
+ * where none leads. A parameter written, frozen or thawed since y read it is
+ * TG_ESTALE. gx[] is all NULL on an error. */
 TG_API tg_status tg_grad_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *seed, int n,
                             tg_tensor *const *x, tg_tensor **gx, bool allow_unused);
 

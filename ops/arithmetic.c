@@ -188,7 +188,7 @@ CALL(lerp, tg_lerp(t, x[0], x[1], x[2]))
 EXPECT_EACH(lerp, (1 - c) * a + c * b)
 SAMPLES(lerp, EACH(lerp, "", 0, REAL(-2, 2), REAL(-2, 2), REAL(-1, 2)))
 
-/* --------------------------------- pieces: the derivatives but that of abs are 0 */
+/* --------------------------------- pieces: derivatives but those of abs and frac are 0 */
 
 INNER_1(abs, ABS(x), gx[0] = tg_mul(t, gy, tg_sign(t, x[0])))
 INNER_1(sign, x > 0 ? 1 : x < 0 ? -1 : x, gx[0] = zeros_like(t, where, x[0]))
@@ -196,8 +196,8 @@ INNER_1(floor, FLOOR(x), gx[0] = zeros_like(t, where, x[0]))
 INNER_1(ceil, -FLOOR(-x), gx[0] = zeros_like(t, where, x[0]))
 INNER_1(round, ROUND(x), gx[0] = zeros_like(t, where, x[0]))
 INNER_1(trunc, x < 0 ? -FLOOR(-x) : FLOOR(x), gx[0] = zeros_like(t, where, x[0]))
-
 INNER_1(frac, x < 0 ? x + FLOOR(-x) : x - FLOOR(x), gx[0] = gy)
+
 /* One piece, another, and many of them. */
 #define PIECES(name, known, operand_1, operand_2, operand_all, ...) \
     PUBLIC_1(name, known)                                           \
@@ -219,7 +219,6 @@ PIECES(round, ("y = the nearest integer, halves to even", .kinks = "halves"), (R
        (REAL(-3.4, -2.6)), (REAL(-9, 9)), nearbyint(x))
 PIECES(trunc, ("y = the nearest integer towards 0", .kinks = "integers but 0"), (REAL(1.1, 1.9)),
        (REAL(-2.9, -2.1)), (REAL(-9, 9)), trunc(x))
-
 PIECES(frac, ("y = x - trunc x", .kinks = "integers but 0"), (REAL(1.1, 1.9)), (REAL(-2.9, -2.1)),
        (REAL(-9, 9)), x - trunc(x))
 

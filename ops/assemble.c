@@ -1,8 +1,6 @@
 /* Tensors put together from others, or taken from them, by other ops. */
 #include "folds.h"
 #include <inttypes.h>
-#include <math.h>
-#include <string.h>
 
 #ifndef TG_SAMPLES
 
@@ -29,44 +27,35 @@ tg_tensor *tg_roll_at(tg_tape *t, const char *where, tg_tensor *x, int axis, int
 }
 
 /* x with an axis of `times` before or behind axis k, then joined with it. */
-static tg_tensor *repeated(tg_tape *t, const char *where, tg_tensor *x, int k, int64_t times,
-                           bool each)
+static tg_tensor *repeated(tg_tape *t, const char *where, const char *name, tg_tensor *x, int k,
+                           int64_t times, bool each)
 {
-    tg_shape joined = tg_tensor_shape(x), apart = {.ndim = joined.ndim + 1};
-    const int at = each ? k + 1 : k;
-    for (int d = 0; d < apart.ndim; d++) apart.dim[d] = joined.dim[d > at ? d - 1 : d];
-    for (int d = apart.ndim - 1; d > at; d--) apart.dim[d] = joined.dim[d - 1];
-    apart.dim[at] = times;
-    if (joined.dim[k] && times > TG_MAX_COUNT / joined.dim[k])
-        return tg_fail_at(t, where, TG_ESHAPE, "tile: %" PRId64 " times axis %d of %s", times, k,
+    tg_shape joined = tg_tensor_shape(x);
+    if (joined.ndim == TG_MAX_DIMS)
+        return tg_fail_at(t, where, TG_ESHAPE, "%s: %s has no dimension to spare", name,
                           tg_shape_text(joined).text);
+    if (times < 0 || (joined.dim[k] && times > TG_MAX_COUNT / joined.dim[k]))
+        return tg_fail_at(t, where, TG_EVALUE, "%s: %" PRId64 " times axis %d of %s", name, times,
+                          k, tg_shape_text(joined).text);
+    x = tg_unsqueeze(t, x, each ? k + 1 : k);
+    tg_shape apart = tg_tensor_shape(x);
+    apart.dim[each ? k + 1 : k] = times;
     joined.dim[k] *= times;
-    return tg_reshape(t, tg_expand(t, tg_unsqueeze(t, x, at), apart), joined);
-}
-
-static bool can_repeat(tg_tape *t, const char *where, const char *name, tg_tensor *x, int64_t times)
-{
-    const tg_shape shape = tg_tensor_shape(x);
-    if (shape.ndim == TG_MAX_DIMS)
-        tg_fail_at(t, where, TG_ESHAPE, "%s: %s has no dimension to spare", name,
-                   tg_shape_text(shape).text);
-    else if (times < 0 || times > TG_MAX_COUNT)
-        tg_fail_at(t, where, TG_EVALUE, "%s: %" PRId64 " times", name, times);
-    return tg_tape_status(t) == TG_OK;
+    return tg_reshape(t, tg_expand(t, x, apart), joined);
 }
 
 tg_tensor *tg_tile_at(tg_tape *t, const char *where, tg_tensor *x, tg_shape times)
 {
     if (!tg_ready(t, where, "tile", x)) return NULL;
     const int ndim = tg_tensor_shape(x).ndim;
+    if (tg_shape_count(times) < 0)
+        return tg_fail_at(t, where, TG_EVALUE, "tile: the numbers are %s",
+                          tg_shape_refusal(times).text);
     if (times.ndim != ndim)
         return tg_fail_at(t, where, TG_ESHAPE, "tile: %d numbers are needed for %s", ndim,
                           tg_shape_text(tg_tensor_shape(x)).text);
-    for (int k = 0; k < ndim; k++) {
-        if (times.dim[k] == 1) continue;
-        if (!x || !can_repeat(t, where, "tile", x, times.dim[k])) return NULL;
-        x = repeated(t, where, x, k, times.dim[k], false);
-    }
+    for (int k = 0; k < ndim && x; k++)
+        if (times.dim[k] != 1) x = repeated(t, where, "tile", x, k, times.dim[k], false);
     return x;
 }
 
@@ -76,10 +65,9 @@ tg_tensor *tg_repeat_interleave_at(tg_tape *t, const char *where, tg_tensor *x, 
     const char *const name = "repeat_interleave";
     int k;
     if (!tg_ready(t, where, name, x) ||
-        !tg_axis_find(t, where, name, tg_tensor_shape(x).ndim, axis, &k) ||
-        !can_repeat(t, where, name, x, times))
+        !tg_axis_find(t, where, name, tg_tensor_shape(x).ndim, axis, &k))
         return NULL;
-    return repeated(t, where, x, k, times, true);
+    return repeated(t, where, name, x, k, times, true);
 }
 
 tg_tensor *tg_select_at(tg_tape *t, const char *where, tg_tensor *x, int axis, int64_t index)
@@ -132,12 +120,18 @@ tg_tensor *tg_diagonal_at(tg_tape *t, const char *where, tg_tensor *x, int64_t d
     if (!is_matrix(t, where, "diagonal", x)) return NULL;
     tg_shape s = tg_tensor_shape(x);
     const int64_t n = s.dim[s.ndim - 2], m = s.dim[s.ndim - 1];
-    const bool outside = diagonal <= -n || diagonal >= m;
-    const int64_t below = diagonal < 0 ? -diagonal : 0, right = diagonal > 0 ? diagonal : 0;
-    const int64_t length = outside ? 0 : n - below < m - right ? n - below : m - right;
+    if (n && m > TG_MAX_COUNT / n)
+        return tg_fail_at(t, where, TG_ESHAPE, "diagonal: the matrices of %s are beyond any memory",
+                          tg_shape_text(s).text);
+    int64_t first = 0, length = 0;
+    if (diagonal > -n && diagonal < m) {
+        first = diagonal < 0 ? -diagonal * m : diagonal;
+        const int64_t rows = diagonal < 0 ? n + diagonal : n,
+                      columns = diagonal > 0 ? m - diagonal : m;
+        length = rows < columns ? rows : columns;
+    }
     s.ndim--;
     s.dim[s.ndim - 1] = n * m;
-    const int64_t first = outside ? 0 : below * m + right;
     return tg_slice(t, tg_reshape(t, x, s), s.ndim - 1, first,
                     length ? first + (length - 1) * (m + 1) + 1 : first, m + 1);
 }

@@ -115,10 +115,11 @@ tg_tensor *tg_group_norm_at(tg_tape *t, const char *where, tg_tensor *x, int64_t
 {
     if (!channels_fit(t, where, "group_norm", x, w, b, eps)) return NULL;
     const tg_shape shape = tg_tensor_shape(x);
-    if (groups < 1 || shape.dim[1] % groups)
+    const int64_t c = shape.dim[1];
+    if (groups < 1 || c % groups)
         return tg_fail_at(t, where, TG_ESHAPE, "group_norm: %lld groups do not divide x %s",
                           (long long)groups, tg_shape_text(shape).text);
-    return by_groups(t, where, x, groups, w, b, eps);
+    return by_groups(t, where, x, c ? groups : 0, w, b, eps);
 }
 
 tg_tensor *tg_instance_norm_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *w,

@@ -193,7 +193,8 @@ tg_tensor *tg_conv_transpose2d_at(tg_tape *t, const char *where, tg_tensor *x, t
         return NULL;
     const tg_shape of_x = tg_tensor_shape(x), of_w = tg_tensor_shape(w);
     const int64_t groups = attrs[TG_CONV_GROUPS];
-    if (of_x.ndim != 4 || of_w.ndim != 4 || of_x.dim[1] != of_w.dim[0] || of_w.dim[0] % groups)
+    if (of_x.ndim != 4 || of_w.ndim != 4 || of_x.dim[1] != of_w.dim[0] || of_w.dim[0] % groups ||
+        of_w.dim[1] > TG_MAX_COUNT / groups)
         return tg_fail_at(t, where, TG_ESHAPE,
                           "%s: x %s, of [n, c, h, w], does not fit w %s, of [c, o / groups, kh, "
                           "kw], in %" PRId64 " groups",

@@ -12,6 +12,7 @@ UNARY(log2, ("y = ln x / ln 2", .domain = "x > 0"), log2_f64((double)x),
       gx[0] = tg_scale(t, tg_div(t, gy, x[0]), 1.4426950408889634), (REAL(0.3, 4)), log2(x))
 UNARY(log10, ("y = ln x / ln 10", .domain = "x > 0"), log10_f64((double)x),
       gx[0] = tg_scale(t, tg_div(t, gy, x[0]), 0.4342944819032518), (REAL(0.3, 4)), log10(x))
+
 /* ---------------------------------------------------------------- angles */
 
 #ifndef TG_SAMPLES

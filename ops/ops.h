@@ -1,5 +1,7 @@
 /* tapegrad: the ops. One entry an op: its documentation, its registration
  * together with its prototype, and the macro that passes the caller's line.
+ * One list of them all, in one file, however long: what is in it can be looked
+ * for in one place, and registry.c reads it again for what each op needs.
  *
  * Every op takes the tape first and returns a tensor that the tape owns; on any
  * error it returns NULL and leaves a message on the tape. Unless an entry says
@@ -26,12 +28,12 @@ typedef enum tg_reduction { TG_REDUCE_MEAN, TG_REDUCE_SUM, TG_REDUCE_NONE } tg_r
 typedef enum tg_pad_mode { TG_PAD_REFLECT, TG_PAD_REPLICATE, TG_PAD_CIRCULAR } tg_pad_mode;
 
 /* How a convolution walks over [n, c, h, w]; first h's, then w's number; over
- * [n, c, l], the first number. A stride, dilation or number of groups of 0 means
- * 1. */
+ * [n, c, l], the first number. A stride, dilation or number of groups of 0
+ * means 1. */
 typedef struct tg_conv {
     int64_t stride[2] TG_ZERO, padding[2] TG_ZERO, dilation[2] TG_ZERO, groups TG_ZERO;
-    /* of transposed convolutions: rows and columns more at the end, less than the
-     * stride */
+    /* of transposed convolutions: rows and columns more at the end, less than
+     * the stride */
     int64_t output_padding[2] TG_ZERO;
 } tg_conv;
 
@@ -148,7 +150,7 @@ TG_OP(rsqrt, (tg_tensor *x), (x))
 /* y = a ln b, and 0 where a = 0 unless b is NaN */
 TG_OP(xlogy, (tg_tensor *a, tg_tensor *b), (a, b))
 #define tg_xlogy(t, a, b) TG_CALL(xlogy, t, a, b)
-/* y = (a^2 + b^2)^(1/2), without overflow on the way; gradients 0 where it is 0 */
+/* y = (a^2 + b^2)^(1/2), without overflow on the way; gradients 0 at 0 */
 TG_OP(hypot, (tg_tensor *a, tg_tensor *b), (a, b))
 #define tg_hypot(t, a, b) TG_CALL(hypot, t, a, b)
 /* y = a + w (b - a): a at w = 0, b at w = 1 */
@@ -285,7 +287,8 @@ TG_OP(hardswish, (tg_tensor *x), (x))
  * Klambauer et al. 2017 */
 TG_OP(selu, (tg_tensor *x), (x))
 #define tg_selu(t, x) TG_CALL(selu, t, x)
-/* y = max(x, 0) + min(alpha (e^(x / alpha) - 1), 0); alpha != 0, else TG_EVALUE */
+/* y = max(x, 0) + min(alpha (e^(x / alpha) - 1), 0); alpha = 0 is
+ * TG_EVALUE */
 TG_OP(celu, (tg_tensor *x, double alpha), (x, alpha))
 #define tg_celu(t, x, alpha) TG_CALL(celu, t, x, alpha)
 /* y = x for x > 0, else slope x; slope broadcasts against x. */
@@ -303,8 +306,8 @@ TG_OP(hardshrink, (tg_tensor *x, double width), (x, width))
 /* y = x where x > bound, else value */
 TG_OP(threshold, (tg_tensor *x, double bound, double value), (x, bound, value))
 #define tg_threshold(t, x, bound, value) TG_CALL(threshold, t, x, bound, value)
-/* y = a sigmoid(b), with a and b the halves of x along the axis, whose size must
- * be even. */
+/* y = a sigmoid(b), with a and b the halves of x along the axis, whose size
+ * must be even. */
 TG_OP(glu, (tg_tensor *x, int axis), (x, axis))
 #define tg_glu(t, x, axis) TG_CALL(glu, t, x, axis)
 
@@ -530,8 +533,8 @@ TG_OP(trace, (tg_tensor *x), (x))
 TG_OP(conv2d, (tg_tensor *x, tg_tensor *w, tg_tensor *b, tg_conv options), (x, w, b, options))
 /* (tg_conv){.stride = {2, 2}} has commas */
 #define tg_conv2d(t, x, w, b, ...) TG_CALL(conv2d, t, x, w, b, __VA_ARGS__)
-/* conv2d of sequences, x [n, c, l] and w [o, c / groups, k], by the first of the
- * options' numbers. */
+/* conv2d of sequences, x [n, c, l] and w [o, c / groups, k], by the first of
+ * the options' numbers. */
 TG_OP(conv1d, (tg_tensor *x, tg_tensor *w, tg_tensor *b, tg_conv options), (x, w, b, options))
 #define tg_conv1d(t, x, w, b, ...) TG_CALL(conv1d, t, x, w, b, __VA_ARGS__)
 /* The transpose of conv2d, its gradient in x: each element of x [n, c, h, w]
@@ -562,13 +565,13 @@ TG_OP(avg_pool1d, (tg_tensor *x, tg_pool options), (x, options))
  * rows floor(i H / h) to ceil((i + 1) H / h) - 1, columns likewise. */
 TG_OP(adaptive_avg_pool2d, (tg_tensor *x, int64_t h, int64_t w), (x, h, w))
 #define tg_adaptive_avg_pool2d(t, x, h, w) TG_CALL(adaptive_avg_pool2d, t, x, h, w)
-/* x [n, c, H, W] at h x w places: y[i,j] = x[floor(i H / h), floor(j W / w)]. Any
- * dtype. */
+/* x [n, c, H, W] at h x w places: y[i,j] = x[floor(i H / h), floor(j W / w)].
+ * Any dtype. */
 TG_OP(upsample_nearest, (tg_tensor *x, int64_t h, int64_t w), (x, h, w))
 #define tg_upsample_nearest(t, x, h, w) TG_CALL(upsample_nearest, t, x, h, w)
-/* The same between the four nearest elements, in proportion; elements are squares
- * whose centres are the places, or, with align_corners, points whose corners
- * fall together. */
+/* The same between the four nearest elements, in proportion; elements are
+ * squares whose centres are the places, or, with align_corners, points whose
+ * corners fall together. */
 TG_OP(upsample_bilinear, (tg_tensor *x, int64_t h, int64_t w, bool align_corners),
       (x, h, w, align_corners))
 #define tg_upsample_bilinear(t, x, h, w, align_corners) \
@@ -601,8 +604,9 @@ TG_OP(scatter_add, (tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source)
 /* y[i] = x[0] + ... + x[i] along the axis, added in double. Also i64. */
 TG_OP(cumsum, (tg_tensor *x, int axis), (x, axis))
 #define tg_cumsum(t, x, axis) TG_CALL(cumsum, t, x, axis)
-/* The places of the elements along the axis in order, i64; equal ones keep theirs,
- * a NaN counts as greater than any number. Any dtype; not differentiable. */
+/* The places of the elements along the axis in order, i64; equal ones keep
+ * theirs, a NaN counts as greater than any number. Any dtype; not
+ * differentiable. */
 TG_OP(argsort, (tg_tensor *x, int axis, bool descending), (x, axis, descending))
 #define tg_argsort(t, x, axis, descending) TG_CALL(argsort, t, x, axis, descending)
 /* x in that order */
@@ -645,16 +649,16 @@ TG_OP(layer_norm, (tg_tensor *x, int dims, tg_tensor *w, tg_tensor *b, double ep
       (x, dims, w, b, eps))
 #define tg_layer_norm(t, x, dims, w, b, eps) TG_CALL(layer_norm, t, x, dims, w, b, eps)
 
-/* y = x / sqrt(mean x^2 + eps) w, the mean over the last `dims` dimensions, whose
- * sizes w has; w may be NULL (1). dims >= 1, eps >= 0. Zhang and Sennrich
+/* y = x / sqrt(mean x^2 + eps) w, the mean over the last `dims` dimensions,
+ * whose sizes w has; w may be NULL (1). dims >= 1, eps >= 0. Zhang and Sennrich
  * 2019. */
 TG_OP(rms_norm, (tg_tensor *x, int dims, tg_tensor *w, double eps), (x, dims, w, eps))
 #define tg_rms_norm(t, x, dims, w, eps) TG_CALL(rms_norm, t, x, dims, w, eps)
-/* y = (x - mean) / sqrt(variance + eps) w + b for each channel of x [n, c, ...];
- * mean and variance [c] as given (for evaluation), or, both NULL, those of x over
- * all axes but 1, the variance biased (for training: tg_mean and tg_var give them
- * to running averages). w and b [c] may be NULL (1 and 0). eps >= 0. Ioffe and
- * Szegedy 2015. */
+/* y = (x - mean) / sqrt(variance + eps) w + b for each channel of x [n, c,
+ * ...]; mean and variance [c] as given (for evaluation), or, both NULL, those
+ * of x over all axes but 1, the variance biased (for training: tg_mean and
+ * tg_var give them to running averages). w and b [c] may be NULL (1 and 0). eps
+ * >= 0. Ioffe and Szegedy 2015. */
 TG_OP(batch_norm, (tg_tensor *x, tg_tensor *mean, tg_tensor *variance, tg_tensor *w, tg_tensor *b,
                    double eps),
       (x, mean, variance, w, b, eps))
@@ -690,13 +694,13 @@ TG_OP(attention, (tg_tensor *q, tg_tensor *k, tg_tensor *v, tg_tensor *mask, boo
 /* h' = tanh(w_x x + b_x + w_h h + b_h), h [n, h] */
 TG_OP(rnn_cell, (tg_tensor *x, tg_tensor *h, tg_cell cell), (x, h, cell))
 #define tg_rnn_cell(t, x, h, ...) TG_CALL(rnn_cell, t, x, h, __VA_ARGS__)
-/* c' = sigmoid(f) c + sigmoid(i) tanh(g), h' = sigmoid(o) tanh(c'), gates i, f, g,
- * o; state [n, 2h] is h beside c, and so is the result. Hochreiter and
+/* c' = sigmoid(f) c + sigmoid(i) tanh(g), h' = sigmoid(o) tanh(c'), gates i, f,
+ * g, o; state [n, 2h] is h beside c, and so is the result. Hochreiter and
  * Schmidhuber 1997. */
 TG_OP(lstm_cell, (tg_tensor *x, tg_tensor *state, tg_cell cell), (x, state, cell))
 #define tg_lstm_cell(t, x, state, ...) TG_CALL(lstm_cell, t, x, state, __VA_ARGS__)
-/* h' = (1 - sigmoid(z)) m + sigmoid(z) h, m = tanh(n_x + sigmoid(r) n_h), gates r,
- * z, n, the last one's two parts kept apart. Cho et al. 2014. */
+/* h' = (1 - sigmoid(z)) m + sigmoid(z) h, m = tanh(n_x + sigmoid(r) n_h), gates
+ * r, z, n, the last one's two parts kept apart. Cho et al. 2014. */
 TG_OP(gru_cell, (tg_tensor *x, tg_tensor *h, tg_cell cell), (x, h, cell))
 #define tg_gru_cell(t, x, h, ...) TG_CALL(gru_cell, t, x, h, __VA_ARGS__)
 
@@ -724,7 +728,7 @@ TG_OP(smooth_l1_loss, (tg_tensor *x, tg_tensor *target, double beta, tg_reductio
 #define tg_smooth_l1_loss(t, x, target, beta, reduction) \
     TG_CALL(smooth_l1_loss, t, x, target, beta, reduction)
 /* target (ln target - x), with x the logarithm of a probability and 0 ln 0 = 0;
- * summed and divided by the rows it is the divergence of Kullback and Leibler */
+ * summed and divided by the rows it is Kullback and Leibler's divergence */
 TG_OP(kl_div_loss, (tg_tensor *x, tg_tensor *target, tg_reduction reduction),
       (x, target, reduction))
 #define tg_kl_div_loss(t, x, target, reduction) TG_CALL(kl_div_loss, t, x, target, reduction)
@@ -759,8 +763,8 @@ TG_OP(triplet_margin_loss, (tg_tensor *anchor, tg_tensor *same, tg_tensor *other
       (anchor, same, other, margin, reduction))
 #define tg_triplet_margin_loss(t, anchor, same, other, margin, reduction) \
     TG_CALL(triplet_margin_loss, t, anchor, same, other, margin, reduction)
-/* The cosine of the angle between a and b along the axis, a . b / (max(|a|, eps)
- * max(|b|, eps)); eps >= 0. No loss, but most of one. */
+/* The cosine of the angle between a and b along the axis, a . b / (max(|a|,
+ * eps) max(|b|, eps)); eps >= 0. No loss, but most of one. */
 TG_OP(cosine_similarity, (tg_tensor *a, tg_tensor *b, int axis, double eps), (a, b, axis, eps))
 #define tg_cosine_similarity(t, a, b, axis, eps) TG_CALL(cosine_similarity, t, a, b, axis, eps)
 /* e^x - target x, with x the logarithm of the expected count: the negative log

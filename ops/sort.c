@@ -1,8 +1,5 @@
 /* Along an axis in order: running sums, and sorting. */
 #include "folds.h"
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 #ifndef TG_SAMPLES
 

@@ -305,21 +305,21 @@ Test(errors, an_error_sticks)
 
 /* ---------------------------------------------------------------- attributes out of range */
 
-/* clang-format off */
-#define REFUSED(expression)                                                                                                   \
-    do {                                                                                                                      \
-        cr_expect_null(expression, "%s", #expression);                                                                        \
-        cr_expect(tg_tape_status(t) == TG_ESHAPE || tg_tape_status(t) == TG_EVALUE, "%s: %s", #expression, tg_tape_message(t)); \
-        cr_expect(names_line(t, __FILE__, __LINE__), "%s: no line in \"%s\"", #expression, tg_tape_message(t));                         \
-        tg_tape_clear_error(t);                                                                                               \
+#define REFUSED(expression)                                                                   \
+    do {                                                                                      \
+        cr_expect_null(expression, "%s", #expression);                                        \
+        cr_expect(tg_tape_status(t) == TG_ESHAPE || tg_tape_status(t) == TG_EVALUE, "%s: %s", \
+                  #expression, tg_tape_message(t));                                           \
+        cr_expect(names_line(t, __FILE__, __LINE__), "%s: no line in \"%s\"", #expression,    \
+                  tg_tape_message(t));                                                        \
+        tg_tape_clear_error(t);                                                               \
     } while (0)
-#define REFUSED_AS(status, expression)                                                                                        \
-    do {                                                                                                                      \
-        cr_expect_null(expression, "%s", #expression);                                                                        \
-        cr_expect_fails(t, status, __LINE__, "%s", #expression);                                                              \
-        tg_tape_clear_error(t);                                                                                               \
+#define REFUSED_AS(status, expression)                           \
+    do {                                                         \
+        cr_expect_null(expression, "%s", #expression);           \
+        cr_expect_fails(t, status, __LINE__, "%s", #expression); \
+        tg_tape_clear_error(t);                                  \
     } while (0)
-/* clang-format on */
 
 Test(errors, attributes_out_of_range_are_refused)
 {
