@@ -655,13 +655,27 @@ tg_tensor *tg_apply_at(tg_tape *t, const char *where, const tg_op *op, int n_in,
     TG_ALONE(tg_tensor *, t, NULL, NULL, apply(t, where, op, n_in, x, n_attrs, attrs));
 }
 
+/* The node at this place of the last recording, if it is of this op and has no attributes; most
+ * are of one operand or two, whose comparison is spelt out. */
+static inline const tg_node *same_op(const tg_tape *t, const tg_op *op, uint32_t n_in)
+{
+    if (!t || t->n >= t->old) return NULL;
+    const tg_node *v = &t->node[t->n];
+    return v->op == op && v->n_in == n_in && !v->attrs && !t->error.status ? v : NULL;
+}
+
 tg_tensor *tg_apply_1(tg_tape *t, const char *where, const tg_op *op, tg_tensor *x)
 {
+    const tg_node *v = same_op(t, op, 1);
+    if (v && x && is_node(t, x, v->in[0])) return take_node(t, where);
     return tg_apply_at(t, where, op, 1, &x, 0, NULL);
 }
 
 tg_tensor *tg_apply_2(tg_tape *t, const char *where, const tg_op *op, tg_tensor *a, tg_tensor *b)
 {
+    const tg_node *v = same_op(t, op, 2);
+    if (v && a && b && is_node(t, a, v->in[0]) && is_node(t, b, v->in[1]))
+        return take_node(t, where);
     return tg_apply_at(t, where, op, 2, ((tg_tensor *[]){a, b}), 0, NULL);
 }
 
