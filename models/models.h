@@ -65,7 +65,8 @@ TG_API tg_status tg_dataset_status(const tg_dataset *d);
 TG_API const char *tg_dataset_message(const tg_dataset *d);
 
 /* What happens where a value is missing: an empty field, "?", NA, N/A, NaN,
- * null or none. */
+ * null or none. Where texts are wanted (labels, levels), only an empty field is
+ * refused: NA is a text among others then, which tg_dataset_note mentions. */
 typedef enum tg_missing {
     TG_MISSING_REFUSE, /* an error with line and column */
     TG_MISSING_SKIP,   /* the row is left out */
@@ -110,6 +111,8 @@ typedef struct tg_csv_options {
     double fill TG_ZERO; /* for TG_MISSING_VALUE */
     /* refuse a feature whose values are whole numbers, all different */
     bool refuse_ids TG_ZERO;
+    /* with a schema: do not look at the target, whatever it holds */
+    bool no_target TG_ZERO;
 } tg_csv_options;
 
 /* Reads a CSV file (RFC 4180: double quotes, LF or CRLF; a byte order mark and
@@ -205,7 +208,8 @@ TG_API const char *tg_scaler_message(const tg_scaler *s);
 
 /* Takes shift and divisor from [rows, features] finite numbers, f32 or f64, or
  * from a data set's features; anew at each call. The divisor of a constant
- * feature is 1. */
+ * feature is 1. TG_EVALUE for a feature whose highest number less its lowest is
+ * no finite f64. */
 TG_API tg_status tg_scaler_learn(tg_scaler *s, int64_t rows, tg_dtype dtype, const void *x);
 TG_API tg_status tg_scaler_learn_dataset(tg_scaler *s, const tg_dataset *d);
 

@@ -142,6 +142,11 @@ err 'people.csv: 1 missing values are filled with'
 err "people.csv: the target is 'y' (the last column; --target names another); the task is binary: its values are texts, 2 different ones"
 run 0 predict "$scratch/people.model" "$scratch/people.csv"
 lines 7 "$scratch/out"
+sed 's/;[uv]$/;/' "$scratch/people.csv" >"$scratch/strangers.csv"
+run 0 predict "$scratch/people.model" "$scratch/strangers.csv"
+lines 7 "$scratch/out"
+run 1 evaluate "$scratch/people.model" "$scratch/strangers.csv"
+err "column 'y': empty: --missing skip leaves such rows out"
 run 1 train "$scratch/people.csv" --refuse-ids --skip b --missing skip
 err "column 'id' is an id"
 printf '1,2,u\n2,3,v\n3,4,u\n' >"$scratch/bare.csv"

@@ -280,6 +280,50 @@ Test(csv, a_missing_number_among_targets_is_no_class)
     holds_only("a,y\n1,EU\n2,NA\n3,EU\n", NULL, "a -> y; 1 -> EU; 2 -> NA; 3 -> EU");
 }
 
+/* North America is a class unless rows without one are to be left out, and one of the model's. */
+Test(csv, a_text_that_is_called_as_a_missing_value_is_mentioned)
+{
+    const char *text = "c,y\nx,EU\nnone,NA\nx,US\n";
+    tg_dataset *d = holds(text, OPTIONS(.categorical = NAMES("c"), .n_categorical = 1),
+                          "c=none c=x -> y; 0 1 -> EU; 1 0 -> NA; 0 1 -> US");
+    has_note(d, "column 'y': 'NA' is a class; --missing says otherwise");
+    has_note(d, "column 'c': 'none' is a level of its own; --missing says otherwise");
+    tg_mlp *m = tg_mlp_new(d, NULL);
+    holds_only("y,c\nNA,x\nEU,x\n,x\n",
+               OPTIONS(.schema = tg_mlp_schema(m), .missing = TG_MISSING_SKIP),
+               "c=none c=x -> y; 0 1 -> NA; 0 1 -> EU");
+    tg_mlp_free(m);
+    tg_dataset_free(d);
+    holds_only(text,
+               OPTIONS(.categorical = NAMES("c"), .n_categorical = 1, .missing = TG_MISSING_VALUE),
+               "c=x -> y; 1 -> EU; 0 -> NA; 1 -> US");
+    holds_only("a,y\n1,u\n2,NA\n3,v\n", OPTIONS(.missing = TG_MISSING_SKIP),
+               "a -> y; 1 -> u; 3 -> v");
+    refused("c,y\nx,u\n,v\n", OPTIONS(.categorical = NAMES("c"), .n_categorical = 1),
+            "data.csv:3: column 'c': empty: --missing says what to do");
+}
+
+Test(csv, labels_beyond_what_doubles_tell_apart_are_different_classes)
+{
+    holds_only("a,y\n1,9007199254740993\n2,9007199254740992\n3,9007199254740992\n4,1.0\n", NULL,
+               "a -> y; 1 -> 9007199254740993; 2 -> 9007199254740992; 3 -> 9007199254740992; "
+               "4 -> 1");
+}
+
+Test(csv, the_target_is_not_looked_at_where_nobody_wants_it)
+{
+    tg_dataset *d = holds("a,y\n1,u\n2,v\n", NULL, "a -> y; 1 -> u; 2 -> v");
+    tg_mlp *m = tg_mlp_new(d, NULL);
+    tg_dataset *next =
+        read_text("y,a\n,1\nw,2\n", OPTIONS(.schema = tg_mlp_schema(m), .no_target = true));
+    cr_assert_eq(tg_dataset_rows(next), 2, "%s", tg_dataset_message(next));
+    cr_expect_eq(tg_dataset_x(next)[1], 2);
+    cr_expect_null(tg_dataset_class_numbers(next));
+    tg_dataset_free(next);
+    tg_mlp_free(m);
+    tg_dataset_free(d);
+}
+
 Test(csv, a_row_that_lacks_a_field_says_how_many_are_wanted)
 {
     refused("a,b,y\n1,-0.5,yes\n2,yes\n3,4.5,no\n", NULL,

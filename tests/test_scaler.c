@@ -1,5 +1,6 @@
 /* Scaling of features. */
 #include <criterion/criterion.h>
+#include <float.h>
 #include <math.h>
 
 #include <tapegrad/models.h>
@@ -43,6 +44,22 @@ Test(scaler, takes_a_range_to_0_and_1)
     tg_dataset_free(d);
 }
 
+Test(scaler, numbers_of_any_size_have_a_spread)
+{
+    const double sizes[] = {1e-300, 1e-200, 1, 1e200, 0.5 * DBL_MAX};
+    for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
+        const double a = sizes[k], x[] = {-a, a, a, -a};
+        double y[4];
+        tg_scaler *s = tg_scaler_new(TG_SCALING_STANDARD, 1, NULL);
+        cr_assert_eq(tg_scaler_learn(s, 4, TG_F64, x), TG_OK, "%s", tg_scaler_message(s));
+        cr_expect_eq(tg_scaler_shift(s)[0], 0);
+        cr_expect_eq(tg_scaler_divisor(s)[0], a, "%g", tg_scaler_divisor(s)[0]);
+        cr_assert_eq(tg_scaler_apply(s, 4, TG_F64, x, TG_F64, y), TG_OK);
+        cr_expect(y[0] == -1 && y[1] == 1, "%g %g", y[0], y[1]);
+        tg_scaler_free(s);
+    }
+}
+
 /* A call on a new scaler of 2 features that has learnt nothing. */
 #define REFUSED(status, call)                                       \
     do {                                                            \
@@ -62,6 +79,8 @@ Test(scaler, wrong_calls_are_refused)
     REFUSED(TG_ENULL, tg_scaler_learn(s, 1, TG_F64, NULL));
     REFUSED(TG_EDTYPE, tg_scaler_learn(s, 1, TG_I64, x));
     REFUSED(TG_ENONFINITE, tg_scaler_learn(s, 1, TG_F64, x));
+    const double wide[] = {1, -DBL_MAX, 1, DBL_MAX};
+    REFUSED(TG_EVALUE, tg_scaler_learn(s, 2, TG_F64, wide));
     REFUSED(TG_ENOMEM, tg_scaler_learn_dataset(s, NULL));
     REFUSED(TG_ESTATE, tg_scaler_apply(s, 1, TG_F64, x, TG_F64, y));
     REFUSED(TG_ESTATE, tg_scaler_undo(s, 1, TG_F64, x, TG_F64, y));

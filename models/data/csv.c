@@ -71,6 +71,14 @@ bool tg_csv_need_number(tg_csv_reader *r, int64_t line, const char *column, cons
 
 /* ---------------------------------------------------------------- rows */
 
+bool tg_csv_mention_missing(tg_csv_reader *r, const char *column, const char *text,
+                            const char *taken_for)
+{
+    return tg_dataset_add_note(r->d, "column '%s': '%s' is %s; --missing says otherwise",
+                               tg_shown(column).text, tg_shown(text).text, taken_for) ||
+           tg_csv_no_memory(r);
+}
+
 /* A category's level as a number. */
 static bool category(tg_csv_reader *r, const tg_csv_row *row, int64_t field, double *y)
 {
@@ -79,6 +87,9 @@ static bool category(tg_csv_reader *r, const tg_csv_row *row, int64_t field, dou
     const char *text = tg_csv_text(row, field), *name = tg_texts_get(&r->names, field);
     const size_t n = row->field[field].length;
     const int64_t line = row->field[field].line;
+    if (n == 0 && !r->schema)
+        return tg_csv_fail(r, line, "column '%s': empty: --missing says what to do",
+                           tg_shown(name).text);
     if (memchr(text, 0, n) || !tg_utf8(text, n))
         return tg_csv_fail(r, line, "column '%s': not UTF-8 text", tg_shown(name).text);
     const int64_t number =
@@ -121,16 +132,22 @@ static bool target(tg_csv_reader *r, const tg_csv_row *row)
     return true;
 }
 
+static bool is_label(const tg_schema *s, const char *text)
+{
+    for (int64_t k = 0; s && k < s->classes; k++)
+        if (!strcmp(s->label[k], text)) return true;
+    return false;
+}
+
 /* Whether the row is to be left out, for what it lacks. */
 static bool lacks_something(const tg_csv_reader *r, const tg_csv_row *row)
 {
     if (r->options->missing != TG_MISSING_SKIP) return false;
     for (size_t k = 0; k < r->columns; k++) {
         const tg_csv_kind kind = r->column[k].kind;
-        const size_t n = row->field[k].length;
-        if (kind == TG_CSV_TARGET
-                ? n == 0
-                : kind != TG_CSV_SKIPPED && tg_csv_is_missing(tg_csv_text(row, (int64_t)k), n))
+        const char *text = tg_csv_text(row, (int64_t)k);
+        if (kind != TG_CSV_SKIPPED && tg_csv_is_missing(text, row->field[k].length) &&
+            !(kind == TG_CSV_TARGET && is_label(r->schema, text)))
             return true;
     }
     return false;

@@ -113,6 +113,17 @@ static bool add_levels(tg_csv_reader *r, const char *column, const tg_texts *lev
     return ok;
 }
 
+static bool mention_missing(tg_csv_reader *r, const char *column, const tg_texts *levels)
+{
+    bool ok = true;
+    for (size_t k = 0; ok && k < levels->count; k++) {
+        const char *text = tg_texts_get(levels, (int64_t)k);
+        if (tg_csv_is_missing(text, strlen(text)))
+            ok = tg_csv_mention_missing(r, column, text, "a level of its own");
+    }
+    return ok;
+}
+
 static bool make_schema(tg_csv_reader *r, const double *with, int64_t *slot, int64_t *number)
 {
     tg_schema *s = &r->d->schema;
@@ -133,7 +144,8 @@ static bool make_schema(tg_csv_reader *r, const double *with, int64_t *slot, int
         ok = column;
         if (ok && c->kind == TG_CSV_CATEGORY) {
             categories = true;
-            ok = add_levels(r, column, &c->levels, &at, number);
+            ok = add_levels(r, column, &c->levels, &at, number) &&
+                 mention_missing(r, column, &c->levels);
         } else if (ok) {
             s->name[at] = s->column[at] = column;
             s->level[at] = NULL;

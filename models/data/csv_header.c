@@ -180,7 +180,8 @@ static bool columns_for_schema(tg_csv_reader *r, const tg_csv_row *row)
         c->fills = s->fill && !isnan(s->fill[k]);
         if (level && tg_texts_add(&c->levels, level, strlen(level)) < 0) return tg_csv_no_memory(r);
     }
-    r->target_column = tg_texts_find(&r->names, s->target, strlen(s->target));
+    r->target_column =
+        r->options->no_target ? -1 : tg_texts_find(&r->names, s->target, strlen(s->target));
     if (r->target_column >= 0 && r->column[r->target_column].kind != TG_CSV_SKIPPED)
         r->target_column = -1;
     if (r->target_column >= 0) r->column[r->target_column].kind = TG_CSV_TARGET;

@@ -55,6 +55,9 @@ bool tg_csv_reader_number(tg_csv_reader *r, int64_t line, const char *text, size
 /* As that, but what is none, infinite or beyond f32 is an error that names the column. */
 bool tg_csv_need_number(tg_csv_reader *r, int64_t line, const char *column, const char *text,
                         size_t n, double *y);
+/* Notes that a text with the name of a missing value was taken for something else. */
+bool tg_csv_mention_missing(tg_csv_reader *r, const char *column, const char *text,
+                            const char *taken_for);
 
 /* csv_header.c: gives the columns their kinds. The header itself, or the first row of a file
  * without one. */

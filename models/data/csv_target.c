@@ -47,12 +47,14 @@ static bool numbers(tg_csv_reader *r)
 
 /* ---------------------------------------------------------------- classes */
 
-/* Numbers that are equal name the same class: "1", "1.0" and "+1" are all "1". */
+/* Numbers that are equal name the same class: "1", "1.0" and "+1" are all "1". Beyond 2^53, where
+ * different texts may be one double, the text itself is the name. */
 static size_t class_text(tg_csv_reader *r, size_t k, char *y, size_t room)
 {
     double value = 0;
     int n = 0;
-    if (!number_of(r, k, &value) || !isfinite(value)) n = snprintf(y, room, "%s", text_of(r, k));
+    if (!number_of(r, k, &value) || !(fabs(value) < 0x1p53))
+        n = snprintf(y, room, "%s", text_of(r, k));
     else
         n = fabs(value) < 1e15 && floor(value) == value
                 ? snprintf(y, room, "%.0f", value == 0 ? 0.0 : value)
@@ -74,7 +76,7 @@ static int by_number(const void *a, const void *b)
 {
     const double x = strtod(((const class_label *)a)->text, NULL),
                  y = strtod(((const class_label *)b)->text, NULL);
-    return (x > y) - (x < y);
+    return x == y ? by_text(a, b) : (x > y) - (x < y);
 }
 
 /* Sorts the classes; place[number] gets the sorted position. */
@@ -236,40 +238,6 @@ static bool summarise(tg_csv_reader *r, summary *s)
     return r->d->error.status == TG_OK;
 }
 
-/* Leaves out the rows whose number is missing. */
-static void leave_out(tg_csv_reader *r)
-{
-    int64_t kept = 0;
-    for (int64_t i = 0; i < r->rows; i++) {
-        const char *text = text_of(r, (size_t)r->d->class_number[i]);
-        if (tg_csv_is_missing(text, strlen(text))) continue;
-        r->d->class_number[kept] = r->d->class_number[i];
-        memmove(r->value + kept * r->width, r->value + i * r->width,
-                (size_t)r->width * sizeof *r->value);
-        kept++;
-    }
-    r->left_out += r->rows - kept;
-    r->rows = kept;
-}
-
-/* The distinct targets without the missing ones, renumbered. */
-static bool forget_missing(tg_csv_reader *r)
-{
-    tg_texts kept = {.allocator = &r->d->allocator};
-    bool ok = true;
-    size_t n = 0;
-    for (int64_t i = 0; ok && i < r->rows; i++) {
-        const char *text = text_of(r, (size_t)r->d->class_number[i]);
-        const int64_t number = tg_texts_add(&kept, text, strlen(text));
-        ok = number >= 0;
-        if (kept.count > n) r->target[n++] = r->target[r->d->class_number[i]];
-        if (ok) r->d->class_number[i] = number;
-    }
-    tg_texts_free(&r->targets);
-    r->targets = kept;
-    return ok || tg_csv_no_memory(r);
-}
-
 static bool without_gaps(const summary *s)
 {
     return (s->lowest == 0 || s->lowest == 1) &&
@@ -303,6 +271,17 @@ static bool explain(tg_csv_reader *r, const summary *s)
            tg_csv_no_memory(r);
 }
 
+/* Among texts, NA may be a class like any other (North America), or not. */
+static bool mention_missing(tg_csv_reader *r)
+{
+    const tg_schema *s = &r->d->schema;
+    bool ok = true;
+    for (int64_t k = 0; ok && s->task != TG_TASK_REGRESSION && k < s->classes; k++)
+        if (tg_csv_is_missing(s->label[k], strlen(s->label[k])))
+            ok = tg_csv_mention_missing(r, s->target, s->label[k], "a class");
+    return ok;
+}
+
 bool tg_csv_targets(tg_csv_reader *r)
 {
     summary s = {.missing = -1};
@@ -311,19 +290,15 @@ bool tg_csv_targets(tg_csv_reader *r)
     if (!summarise(r, &s)) return false;
     if (s.missing >= 0 && s.numbers && (*task == TG_TASK_AUTO || *task == TG_TASK_REGRESSION)) {
         const char *text = text_of(r, (size_t)s.missing);
-        if (r->options->missing != TG_MISSING_SKIP)
-            return tg_csv_fail(r, r->target[s.missing].line,
-                               "column '%s': a missing value, '%s', among numbers: --missing skip "
-                               "leaves such rows out",
-                               tg_shown(r->d->schema.target).text, tg_shown(text).text);
-        leave_out(r);
-        if (!forget_missing(r)) return false;
-        r->d->rows = r->rows;
+        return tg_csv_fail(r, r->target[s.missing].line,
+                           "column '%s': a missing value, '%s', among numbers: --missing skip "
+                           "leaves such rows out",
+                           tg_shown(r->d->schema.target).text, tg_shown(text).text);
     }
     if (*task == TG_TASK_AUTO && s.numbers &&
         (!s.whole || (s.different > FEW && !without_gaps(&s))))
         *task = TG_TASK_REGRESSION;
     const bool ok =
         *task == TG_TASK_REGRESSION ? numbers(r) : labels(r, s.numbers && s.missing < 0);
-    return ok && (r->schema || explain(r, &s));
+    return ok && (r->schema || (explain(r, &s) && mention_missing(r)));
 }

@@ -14,21 +14,37 @@ struct tg_scaler {
     double *shift, *scale; /* [features]: y = (x - shift) / scale */
 };
 
+/* A power of two that takes the numbers to 1 or below, exactly, so that neither their sum nor their
+ * squares overflow or vanish. */
+static double reciprocal_magnitude(tg_numbers x, int64_t first, int64_t n, int64_t stride)
+{
+    double largest = 0;
+    int exponent;
+    for (int64_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs(tg_number_at(x, first + i * stride)));
+    frexp(largest, &exponent);
+    return ldexp(1, exponent < -1000 ? 1000 : -exponent);
+}
+
 void tg_moments(tg_numbers x, int64_t first, int64_t n, int64_t stride, double *mean,
                 double *deviation)
 {
+    const double unit = reciprocal_magnitude(x, first, n, stride),
+                 origin = tg_number_at(x, first) * unit;
     double sum = 0, squares = 0;
     bool constant = true;
     for (int64_t i = 0; i < n; i++) {
-        sum += tg_number_at(x, first + i * stride);
-        constant = constant && tg_number_at(x, first + i * stride) == tg_number_at(x, first);
+        const double value = tg_number_at(x, first + i * stride) * unit;
+        sum += value;
+        constant = constant && value == origin;
     }
-    *mean = constant ? tg_number_at(x, first) : sum / (double)n;
+    const double centre = constant ? origin : sum / (double)n;
     for (int64_t i = 0; i < n; i++) {
-        const double difference = tg_number_at(x, first + i * stride) - *mean;
+        const double difference = tg_number_at(x, first + i * stride) * unit - centre;
         squares += difference * difference;
     }
-    *deviation = sqrt(squares / (double)n);
+    *mean = centre / unit;
+    *deviation = sqrt(squares / (double)n) / unit;
     if (!(*deviation >= DBL_MIN)) *deviation = 1;
 }
 
@@ -124,9 +140,12 @@ static tg_status learn(tg_scaler *s, int64_t rows, tg_numbers x)
                                 "row %lld, feature %lld is not finite",
                                 (long long)(k / s->features), (long long)(k % s->features));
     for (int64_t k = 0; k < s->features; k++) {
+        range(x, k, rows, s->features, &s->shift[k], &s->scale[k]);
+        if (!isfinite(s->scale[k]))
+            return tg_error_set(&s->error, NULL, "scaler", TG_EVALUE,
+                                "feature %lld spans more than an f64 can hold", (long long)k);
         if (s->kind == TG_SCALING_STANDARD)
             tg_moments(x, k, rows, s->features, &s->shift[k], &s->scale[k]);
-        else range(x, k, rows, s->features, &s->shift[k], &s->scale[k]);
     }
     s->known = true;
     return TG_OK;

@@ -325,6 +325,7 @@ static const option evaluate_options[] = {
 
 static const option predict_options[] = {
     FORMAT_OPTIONS,
+    {"--missing", "WHAT", set_missing, "refuse (default) or skip the row; a model may fill"},
     {"--threads", "N", set_threads, "default: all cores"},
 };
 
@@ -427,6 +428,7 @@ int parse_train(int n, char **word, request *r, bool *helped)
 int parse_predict(int n, char **word, request *r, bool *helped)
 {
     const char **place[2] = {&r->model, &r->data};
+    r->csv.no_target = true;
     return parse("predict MODEL DATA.csv|IDX-FOLDER [options]",
                  "Prints a CSV file: for classes the predicted label and the probability of each, "
                  "for a regression the number.\n"
