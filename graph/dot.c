@@ -94,7 +94,7 @@ static tg_status record_backward(tg_tape *t, const char *where, tg_arena *memory
     *gx = tg_arena_take(memory, t->n_leaves * sizeof **gx);
     tg_tensor **x = tg_arena_take(memory, t->n_leaves * sizeof *x);
     if (!*leaves || !*gx || !x) return tg_tape_fail(t, where, "write_dot", TG_ENOMEM, "no memory");
-    if (tg_mark_live(t, 1, &tg_slot_of(loss)->id, false, &low, &high)) return tg_tape_status(t);
+    if (tg_mark_live(t, 1, &tg_slot_of(loss)->id, false, 0, &low, &high)) return tg_tape_status(t);
     for (size_t k = 0; k < t->n_leaves; k++) {
         const uint32_t node = t->leaf[k].node;
         if (t->node[node].op != &tg_op_param || !tg_is_live(t, node)) continue;
@@ -120,7 +120,7 @@ static tg_status draw(tg_tape *t, const char *where, tg_arena *memory, const cha
         if (!targets) return tg_tape_fail(t, where, "write_dot", TG_ENOMEM, "no memory");
         for (uint32_t k = 0; k < n; k++)
             if (gx[k]) targets[n_targets++] = tg_slot_of(gx[k])->id;
-        if (tg_mark_live(t, n_targets, targets, false, &low, &high)) return tg_tape_status(t);
+        if (tg_mark_live(t, n_targets, targets, false, 0, &low, &high)) return tg_tape_status(t);
     }
     const tg_status status = write_file(t, where, path, forward,
                                         loss ? tg_slot_of(loss)->id : UINT32_MAX, n, leaves, gx);

@@ -163,7 +163,7 @@ static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_target
 {
     uint32_t low, high, n = 0;
     size_t n_attrs = 1, n_more = 0;
-    if (tg_mark_live(t, n_targets, targets, stop, &low, &high)) return false;
+    if (tg_mark_live(t, n_targets, targets, stop, 0, &low, &high)) return false;
     for (uint32_t word = low / 64; word <= high / 64; word++)
         for (uint64_t bits = t->live[word]; bits; bits &= bits - 1) {
             uint32_t v = word * 64 + (uint32_t)__builtin_ctzll(bits);

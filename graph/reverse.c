@@ -23,8 +23,8 @@ static bool grow_live(tg_tape *t)
                    sizeof *t->local);
 }
 
-tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t *low,
-                       uint32_t *high)
+tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t floor,
+                       uint32_t *low, uint32_t *high)
 {
     if (!grow_live(t)) return tg_tape_fail(t, NULL, NULL, TG_ENOMEM, "no memory to walk the tape");
     size_t depth = 0;
@@ -41,7 +41,7 @@ tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool sto
             if (stop && tg_node_slot(t, v)->value) continue;
             const uint32_t *in = tg_node_inputs(t, &t->node[v]);
             for (uint32_t i = 0; i < t->node[v].n_in; i++)
-                if (!tg_is_live(t, in[i])) {
+                if (in[i] >= floor && !tg_is_live(t, in[i])) {
                     t->live[in[i] / 64] |= 1ull << in[i] % 64;
                     t->stack[depth++] = in[i];
                 }
@@ -130,6 +130,12 @@ static void set_cut(pass *p, uint32_t node, uint32_t cut)
     if (!*at || tg_derived_from(p->t, *at - 1)) *at = cut;
 }
 
+/* Below the lowest x nothing depends on one: the pass does not go there. */
+static bool carries(const pass *p, uint32_t node)
+{
+    return node >= p->low && p->flags[node - p->low] & CARRIES;
+}
+
 /* Whether an op without a derivative takes no float from an x, as one_hot: it cuts as an index
  * does. */
 static bool cut_at(pass *p, uint32_t node)
@@ -137,9 +143,9 @@ static bool cut_at(pass *p, uint32_t node)
     const tg_tape *t = p->t;
     const uint32_t *in = tg_node_inputs(t, &t->node[node]), n = t->node[node].n_in;
     for (uint32_t k = 0; k < n; k++)
-        if (p->flags[in[k] - p->low] & CARRIES && is_float(t, in[k])) return false;
+        if (carries(p, in[k]) && is_float(t, in[k])) return false;
     for (uint32_t k = 0; k < n; k++)
-        if (p->flags[in[k] - p->low] & CARRIES) set_cut(p, in[k], node + 1);
+        if (carries(p, in[k])) set_cut(p, in[k], node + 1);
     return true;
 }
 
@@ -175,9 +181,9 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
     else v.op->vjp(t, where, (int)v.n_in, x, tg_handle(t, node), attrs, gy, gx);
     for (uint32_t k = 0; k < v.n_in && !t->error.status; k++) {
         uint32_t in = tg_slot_of(x[k])->id, g;
-        bool carries = p->flags[in - p->low] & CARRIES;
-        gx[k] = tg_mutate(&pulled, (int)k, gx[k], carries);
-        if (!carries) continue;
+        bool wanted = carries(p, in);
+        gx[k] = tg_mutate(&pulled, (int)k, gx[k], wanted);
+        if (!wanted) continue;
         if (!gx[k] && !is_float(t, in)) {
             set_cut(p, in, node + 1);
         } else if (!gx[k]) {
@@ -216,7 +222,7 @@ static bool flag_paths(pass *p, uint32_t n, const uint32_t *x)
         if (!tg_is_live(t, v) || t->node[v].op == &tg_op_detach) continue;
         const uint32_t *in = tg_node_inputs(t, &t->node[v]);
         for (uint32_t k = 0; k < t->node[v].n_in; k++)
-            if (p->flags[in[k] - p->low] & CARRIES) p->flags[v - p->low] |= CARRIES;
+            if (carries(p, in[k])) p->flags[v - p->low] |= CARRIES;
     }
     return true;
 }
@@ -230,8 +236,7 @@ static void pass_cut(pass *p, uint32_t node)
     uint32_t cut = p->cut[node - p->low];
     if (!is_float(t, node) && !tg_derived_from(t, cut - 1)) cut = node + 1;
     for (uint32_t k = 0; k < t->node[node].n_in; k++)
-        if (t->node[node].op != &tg_op_detach && p->flags[in[k] - p->low] & CARRIES)
-            set_cut(p, in[k], cut);
+        if (t->node[node].op != &tg_op_detach && carries(p, in[k])) set_cut(p, in[k], cut);
 }
 
 static tg_status walk_back(pass *p, uint32_t n, const uint32_t *x, tg_tensor **gx)
@@ -269,7 +274,9 @@ static tg_status reverse(tg_tape *t, const char *where, uint32_t n_y, const uint
     pass p = {.t = t, .where = where};
     for (uint32_t k = 0; k < n; k++) gx[k] = NULL;
     for (uint32_t k = 0; cut && k < n; k++) cut[k] = 0;
-    tg_status status = tg_mark_live(t, n_y, y, false, &p.low, &p.high);
+    uint32_t lowest = UINT32_MAX;
+    for (uint32_t k = 0; k < n; k++) lowest = x[k] < lowest ? x[k] : lowest;
+    tg_status status = tg_mark_live(t, n_y, y, false, lowest, &p.low, &p.high);
     if (status) return status;
     const size_t span = (size_t)p.high - p.low + 1, flag_bytes = span * sizeof *p.flags,
                  node_bytes = span * sizeof(uint32_t);
@@ -343,7 +350,7 @@ static bool is_stale(tg_tape *t, const char *where, uint32_t y, const tg_tensor 
     uint32_t low, high;
     bool stale = false;
     if (!p || !tg_param_is_stale(t, p)) return false;
-    if (tg_mark_live(t, 1, &y, false, &low, &high)) return true;
+    if (tg_mark_live(t, 1, &y, false, 0, &low, &high)) return true;
     for (size_t k = 0; k < t->n_leaves; k++) {
         const tg_leaf *leaf = &t->leaf[k];
         const bool old =

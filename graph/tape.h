@@ -264,11 +264,11 @@ tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t
 /* The error for an x[k] with cut[k]: names the op in the way. */
 tg_status tg_fail_cut(tg_tape *t, uint32_t cut);
 
-/* Marks in t->live what n targets depend on, themselves included; stops at nodes that have a value
- * if `stop`. The range of node numbers marked is [*low, *high]. Without memory: TG_ENOMEM and
- * nothing marked. */
-tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t *low,
-                       uint32_t *high);
+/* Marks in t->live what n targets depend on, themselves included, down to node `floor`; stops at
+ * nodes that have a value if `stop`. The range of node numbers marked is [*low, *high]. Without
+ * memory: TG_ENOMEM and nothing marked. */
+tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t floor,
+                       uint32_t *low, uint32_t *high);
 static inline bool tg_is_live(const tg_tape *t, uint32_t node)
 {
     return t->live[node / 64] >> (node % 64) & 1;

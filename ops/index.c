@@ -14,13 +14,34 @@ static int64_t parts_of(int64_t elements, int64_t units)
     return at_least_one(lowest(lowest(elements / 32768, 16), units));
 }
 
-static bool in_range(const tg_call *c, int64_t index, int64_t position, int axis, int64_t size)
+static void report(const tg_call *c, int64_t index, int64_t position, int axis, int64_t size)
 {
-    if (index >= 0 && index < size) return true;
     tg_call_fail(c, position, TG_EINDEX,
                  "index %lld at position %lld is outside axis %d of size %lld", (long long)index,
                  (long long)position, axis, (long long)size);
+}
+
+static inline bool in_range(const tg_call *c, int64_t index, int64_t position, int axis,
+                            int64_t size)
+{
+    if (index >= 0 && index < size) return true;
+    report(c, index, position, axis, size);
     return false;
+}
+
+/* Slices are often of one element or a few: then a call of memcpy costs several times what it
+ * copies. Two moves of a fixed size, which may overlap, copy what is between it and its double. */
+static inline void copy_slice(char *to, const char *from, int64_t bytes)
+{
+#define TWO(size) memcpy(to, from, size), memcpy(to + bytes - (size), from + bytes - (size), size)
+    if (bytes > 64) memcpy(to, from, (size_t)bytes);
+    else if (bytes >= 32) TWO(32);
+    else if (bytes >= 16) TWO(16);
+    else if (bytes >= 8) TWO(8);
+    else if (bytes >= 4) TWO(4);
+    else
+        for (int64_t i = 0; i < bytes; i++) to[i] = from[i];
+#undef TWO
 }
 
 /* An axis attribute as the shape rules see it, and the index's dtype. */
@@ -43,59 +64,134 @@ typedef struct walk {
     bool add;
 } walk;
 
+/* What one step does in one dimension of the walk: how far it leads in index, near and far, and in
+ * the numbering of the index's elements, by which errors name them. */
+typedef struct stride {
+    int64_t count, index, near, far, position;
+} stride;
+
+/* A row of the walk: where it begins, and its steps. */
+typedef struct index_row {
+    const int64_t *index;
+    void *near, *far;
+    int64_t position;
+    stride step;
+} index_row;
+
+/* The dimensions of a part, the innermost first; neighbours are one where a step of the outer is
+ * as long as all steps of the inner. `at` is moved to the part's beginning. */
+static int strides_of(const walk *w, int64_t part, stride *s, stride *at)
+{
+    int n = 0;
+    int64_t position = 1;
+    for (int d = w->index->shape.ndim - 1; d >= 0; d--) {
+        const int64_t size = w->index->shape.dim[d];
+        stride now = {size, w->index->stride[d], w->near->stride[d],
+                      d == w->axis ? 0 : w->far->stride[d], position};
+        position *= size;
+        if (d == w->cut) {
+            const int64_t first = size * part / w->parts;
+            now.count = size * (part + 1) / w->parts - first;
+            at->index += first * now.index;
+            at->near += first * now.near;
+            at->far += first * now.far;
+            at->position += first * now.position;
+        }
+        if (now.count == 1) continue;
+        const stride *in = n ? &s[n - 1] : NULL;
+        if (in && now.index == in->count * in->index && now.near == in->count * in->near &&
+            now.far == in->count * in->far && now.position == in->count * in->position)
+            s[n - 1].count *= now.count;
+        else s[n++] = now;
+    }
+    if (n == 0) s[n++] = (stride){.count = 1};
+    return n;
+}
+
+/* A row that has one index is a slice, if it lies without gaps on both sides. */
+static bool is_slice(const index_row *r)
+{
+    return r->step.index == 0 && r->step.near == 1 && r->step.far == 1;
+}
+
+#define GATHER_ROW(T)                                                                         \
+    for (int64_t j = 0; j < s.count; j++) {                                                   \
+        const int64_t i = r->index[j * s.index];                                              \
+        ((T *)r->near)[j * s.near] = in_range(c, i, r->position + j * s.position, axis, size) \
+                                         ? ((const T *)r->far)[i * far_axis + j * s.far]      \
+                                         : 0;                                                 \
+    }
+
+static void gather_row(const tg_call *c, const index_row *r, const tg_array *x, int axis)
+{
+    const int64_t size = x->shape.dim[axis], far_axis = x->stride[axis],
+                  bytes = (int64_t)tg_dtype_size(x->dtype);
+    const stride s = r->step;
+    if (is_slice(r) && in_range(c, *r->index, r->position, axis, size))
+        copy_slice(r->near, (const char *)r->far + *r->index * far_axis * bytes, s.count * bytes);
+    else if (x->dtype == TG_F32) GATHER_ROW(float)
+    else if (x->dtype == TG_F64) GATHER_ROW(double)
+    else if (x->dtype == TG_I64) GATHER_ROW(int64_t)
+    else GATHER_ROW(uint8_t)
+}
+
+#define SCATTER_ROW(T)                                                        \
+    {                                                                         \
+        const T *from = r->near;                                              \
+        T *to = r->far;                                                       \
+        if (is_slice(r) && in_range(c, *r->index, r->position, axis, size)) { \
+            to += *r->index * far_axis;                                       \
+            TG_EACH(j, 0, s.count, to[j] += from[j])                          \
+            return;                                                           \
+        }                                                                     \
+        for (int64_t j = 0; j < s.count; j++) {                               \
+            const int64_t i = r->index[j * s.index];                          \
+            if (in_range(c, i, r->position + j * s.position, axis, size))     \
+                to[i * far_axis + j * s.far] += from[j * s.near];             \
+        }                                                                     \
+    }
+
+static void scatter_row(const tg_call *c, const index_row *r, const tg_array *y, int axis)
+{
+    const int64_t size = y->shape.dim[axis], far_axis = y->stride[axis];
+    const stride s = r->step;
+    if (y->dtype == TG_F32) SCATTER_ROW(float)
+    else if (y->dtype == TG_F64) SCATTER_ROW(double)
+    else SCATTER_ROW(int64_t)
+}
+
 static void walk_part(const tg_call *c, void *user, int64_t part)
 {
     const walk *w = user;
-    const int dims = w->index->shape.ndim, axis = w->axis;
-    int64_t first[TG_MAX_DIMS] = {0}, end[TG_MAX_DIMS], at[TG_MAX_DIMS], step[TG_MAX_DIMS];
-    int64_t rows = 1;
-    for (int d = 0; d < dims; d++) end[d] = w->index->shape.dim[d];
-    const int64_t whole = end[w->cut];
-    first[w->cut] = whole * part / w->parts;
-    end[w->cut] = whole * (part + 1) / w->parts;
-    step[dims - 1] = 1;
-    for (int d = dims - 2; d >= 0; d--) step[d] = step[d + 1] * w->index->shape.dim[d + 1];
-    for (int d = 0; d < dims; d++) at[d] = first[d];
-    for (int d = 0; d < dims - 1; d++) rows *= end[d] - first[d];
-    const int last = dims - 1;
-    const int64_t size = w->far->shape.dim[axis], far_axis = w->far->stride[axis],
-                  far_step = axis == last ? 0 : w->far->stride[last];
-    const tg_dtype dtype = w->far->dtype;
-    for (int64_t row = 0; row < rows; row++) {
-        int64_t of_index = 0, of_near = 0, of_far = 0, position = 0;
-        for (int d = 0; d < dims; d++) {
-            of_index += at[d] * w->index->stride[d];
-            of_near += at[d] * w->near->stride[d];
-            if (d != axis) of_far += at[d] * w->far->stride[d];
-            position += at[d] * step[d];
+    stride s[TG_MAX_DIMS] = {{0}}, at = {0};
+    const int n = strides_of(w, part, s, &at);
+    const int64_t bytes = (int64_t)tg_dtype_size(w->far->dtype);
+    int64_t step[TG_MAX_DIMS] = {0};
+    for (int d = 0; d < n; d++)
+        if (s[d].count == 0) return;
+    for (;;) {
+        const index_row r = {(const int64_t *)w->index->data + at.index,
+                             (char *)w->near->data + at.near * bytes,
+                             (char *)w->far->data + at.far * bytes, at.position, s[0]};
+        if (w->add) scatter_row(c, &r, w->far, w->axis);
+        else gather_row(c, &r, w->far, w->axis);
+        int d = 1;
+        for (; d < n; d++) {
+            const bool over = ++step[d] == s[d].count;
+            const int64_t by = over ? 1 - s[d].count : 1;
+            at.index += by * s[d].index;
+            at.near += by * s[d].near;
+            at.far += by * s[d].far;
+            at.position += by * s[d].position;
+            if (!over) break;
+            step[d] = 0;
         }
-        for (int64_t j = first[last]; j < end[last]; j++, position++) {
-            const int64_t index = ((const int64_t *)w->index->data)[of_index];
-            const bool good = in_range(c, index, position, axis, size);
-            const int64_t f = good ? of_far + index * far_axis : 0, n = of_near;
-            of_index += w->index->stride[last];
-            of_near += w->near->stride[last];
-            of_far += far_step;
-            if (!w->add) {
-                const size_t bytes = tg_dtype_size(dtype);
-                char *to = (char *)w->near->data + n * (int64_t)bytes;
-                if (good) memcpy(to, (const char *)w->far->data + f * (int64_t)bytes, bytes);
-                else memset(to, 0, bytes);
-            } else if (good) {
-                if (dtype == TG_F32)
-                    ((float *)w->far->data)[f] += ((const float *)w->near->data)[n];
-                else if (dtype == TG_F64)
-                    ((double *)w->far->data)[f] += ((const double *)w->near->data)[n];
-                else ((int64_t *)w->far->data)[f] += ((const int64_t *)w->near->data)[n];
-            }
-        }
-        for (int d = dims - 2; d >= 0; d--) {
-            if (++at[d] < end[d]) break;
-            at[d] = first[d];
-        }
+        if (d == n) return;
     }
 }
 
+/* Each destination of an addition belongs to one part, which adds to it in the order of the index:
+ * so the number of parts, which cut that order's rows into shorter ones, may follow the threads. */
 static void walk_all(const tg_call *c, walk *w)
 {
     const int64_t count = tg_shape_count(w->index->shape);
@@ -106,6 +202,7 @@ static void walk_all(const tg_call *c, walk *w)
             (w->cut < 0 || w->index->shape.dim[d] > w->index->shape.dim[w->cut]))
             w->cut = d;
     w->parts = w->cut < 0 ? 1 : parts_of(count, w->index->shape.dim[w->cut]);
+    if (w->add) w->parts = lowest(w->parts, c->threads);
     if (w->cut < 0) w->cut = 0;
     tg_parallel(c, w->parts, walk_part, w);
 }
@@ -270,14 +367,17 @@ static void select_part(const tg_call *c, void *user, int64_t part)
 {
     const slices *s = user;
     const int64_t *index = c->x[1].data, bytes = s->inner * (int64_t)tg_dtype_size(c->y->dtype),
-                  total = s->outer * s->n;
-    const char *x = c->x[0].data;
-    char *y = c->y->data;
-    for (int64_t row = total * part / s->parts; row < total * (part + 1) / s->parts; row++) {
-        const int64_t o = row / s->n, i = row % s->n;
+                  end = s->outer * s->n * (part + 1) / s->parts;
+    int64_t row = s->outer * s->n * part / s->parts, i = row % s->n;
+    const char *x = (const char *)c->x[0].data + row / s->n * s->size * bytes;
+    char *y = (char *)c->y->data + row * bytes;
+    for (; row < end; row++, y += bytes) {
         if (in_range(c, index[i], i, (int)c->attrs[0], s->size))
-            memcpy(y + row * bytes, x + (o * s->size + index[i]) * bytes, (size_t)bytes);
-        else memset(y + row * bytes, 0, (size_t)bytes);
+            copy_slice(y, x + index[i] * bytes, bytes);
+        else memset(y, 0, (size_t)bytes);
+        if (++i < s->n) continue;
+        i = 0;
+        x += s->size * bytes;
     }
 }
 
@@ -298,11 +398,12 @@ static bool index_add_rule(tg_rule *r)
 }
 
 /* A part owns a range of y's slices and looks through the whole index for them. */
-#define ADD_SLICES(T)                                                                 \
-    {                                                                                 \
-        const T *restrict from = (const T *)c->x[0].data + (o * s->n + i) * s->inner; \
-        T *restrict to = (T *)c->y->data + (o * s->size + index[i]) * s->inner;       \
-        for (int64_t j = 0; j < s->inner; j++) to[j] += from[j];                      \
+#define ADD_SLICES(T)                                                        \
+    {                                                                        \
+        const T *from = (const T *)c->x[0].data + (o * s->n + i) * s->inner; \
+        T *to = (T *)c->y->data + row * s->inner;                            \
+        if (s->inner == 1) *to += *from;                                     \
+        else TG_EACH(j, 0, s->inner, to[j] += from[j])                       \
     }
 
 static void index_add_part(const tg_call *c, void *user, int64_t part)
@@ -327,7 +428,7 @@ static void index_add_kernel(const tg_call *c)
     slices s = slices_of(&c->x[0], c->y, (int)c->attrs[0]);
     const int64_t count = tg_shape_count(c->y->shape);
     if (count == 0) return;
-    s.parts = parts_of(count + s.outer * s.n * s.inner, s.outer * s.size);
+    s.parts = lowest(parts_of(count + s.outer * s.n * s.inner, s.outer * s.size), c->threads);
     tg_parallel(c, s.parts, index_add_part, &s);
 }
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <tapegrad/ops.h>
 
+#include "allocator.h"
+
 #define expect_ok(t) cr_expect_eq(tg_tape_status(t), TG_OK, "%s", tg_tape_message(t))
 
 static const tg_init ones = {.kind = TG_ONES};
@@ -309,4 +311,33 @@ Test(gradients, one_hot_of_an_index_cuts_as_an_index_does)
     tg_grad(t, tg_sum(t, hard, TG_ALL_AXES, false), NULL, 1, &x, &g, false);
     cr_expect_eq(tg_tape_status(t), TG_ENOGRAD, "no other path");
     tg_tape_free(t);
+}
+
+/* The most bytes that one of its blocks had since this was last 0. */
+static size_t largest;
+
+static void *allocate(void *user, size_t bytes, size_t align)
+{
+    largest = bytes > largest ? bytes : largest;
+    return test_allocate(user, bytes, align);
+}
+
+Test(gradients, a_gradient_by_a_late_tensor_does_not_go_back_to_the_beginning)
+{
+    test_memory m = {0};
+    tg_allocator a = test_allocator(&m);
+    a.allocate = allocate;
+    tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .allocator = &a});
+    tg_tensor *x = tg_input(t, TG_F64, TG_SCALAR, &(double){2});
+    for (int step = 0; step < 5000; step++) {
+        tg_tensor *y = tg_sin(t, tg_square(t, x)), *g = NULL;
+        largest = 0;
+        tg_grad(t, y, NULL, 1, &x, &g, false);
+        x = tg_sub(t, x, tg_scale(t, g, 0.01));
+    }
+    cr_expect_lt(largest, 1000, "%zu bytes for a pass over three nodes", largest);
+    cr_expect_float_eq(tg_item(t, x), sqrt(1.5 * acos(-1)), 1e-12, "a minimum of sin(x^2)");
+    expect_ok(t);
+    tg_tape_free(t);
+    cr_expect_eq(atomic_load(&m.blocks), 0);
 }

@@ -150,6 +150,60 @@ Test(semantics_index, large_gradients_have_the_same_bits_on_any_number_of_thread
     free(expected);
 }
 
+/* Where element i of `walked`, in row-major order, lies in contiguous `shape` when its place along
+ * the axis is `index`; -1: as it is. */
+static int64_t place(tg_shape walked, tg_shape shape, int64_t i, int axis, int64_t index)
+{
+    int64_t at[TG_MAX_DIMS], offset = 0;
+    for (int d = walked.ndim - 1; d >= 0; i /= walked.dim[d--]) at[d] = i % walked.dim[d];
+    for (int d = 0; d < walked.ndim; d++)
+        offset = offset * shape.dim[d] + (d == axis && index >= 0 ? index : at[d]);
+    return offset;
+}
+
+/* Whole numbers, so that no order of additions makes a difference. */
+Test(semantics_index, gather_and_scatter_agree_with_loops_for_any_shape_and_strides)
+{
+    enum { MOST = 2 * 5 * 5 * 5 * 5 };
+    static double far[MOST], near[MOST], want[2][MOST];
+    static int64_t some[MOST], index[MOST];
+    uint64_t state = 3;
+    for (int turn = 0; turn < 400; turn++) {
+        tg_shape shape = {.ndim = 1 + turn % 4}, walked = shape, stored;
+        const int axis = turn / 4 % shape.ndim, fixed = turn / 16 % 5;
+        for (int d = 0; d < shape.ndim; d++) {
+            shape.dim[d] = (int64_t)(3 + 2.9 * semantics_uniform(&state));
+            shape.dim[d] += shape.dim[d] == 0;
+            walked.dim[d] = d == axis ? 6 - shape.dim[d] : 1 + turn % shape.dim[d];
+        }
+        stored = walked; /* what stays of the index when it is the same along dimension `fixed` */
+        if (fixed < shape.ndim) stored.dim[fixed] = 1;
+        const int64_t n = tg_shape_count(shape), m = tg_shape_count(walked);
+        for (int64_t i = 0; i < tg_shape_count(stored); i++)
+            some[i] = (int64_t)((semantics_uniform(&state) + 1) / 2 * (double)shape.dim[axis]);
+        for (int64_t i = 0; i < n; i++) want[1][i] = far[i] = (double)(i % 17);
+        for (int64_t i = 0; i < m; i++) {
+            near[i] = (double)(i % 13);
+            index[i] = some[place(walked, stored, i, fixed < shape.ndim ? fixed : axis,
+                                  fixed < shape.ndim ? 0 : -1)];
+            const int64_t to = place(walked, shape, i, axis, index[i]);
+            want[0][i] = far[to];
+            want[1][to] += near[i];
+        }
+        for (tg_tape *t = semantics_tape(TG_ISA_AUTO, 1); t; t = semantics_end(t)) {
+            const tg_dtype dtype = turn % 2 ? TG_F32 : TG_F64;
+            tg_tensor *x = semantics_input(t, dtype, shape, far),
+                      *source = semantics_input(t, dtype, walked, near),
+                      *at = tg_expand(t, tg_input(t, TG_I64, stored, some), walked);
+            const int last = shape.ndim - 1;
+            if (turn % 3 == 0) /* the same numbers, stored transposed */
+                x = tg_transpose(t, tg_abs(t, tg_transpose(t, x, 0, last)), 0, last);
+            semantics_expect(__LINE__, t, tg_gather(t, x, axis, at), m, want[0]);
+            semantics_expect(__LINE__, t, tg_scatter_add(t, x, axis, at, source), n, want[1]);
+        }
+    }
+}
+
 Test(semantics_index, empty_operands)
 {
     EACH_BUILD
