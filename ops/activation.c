@@ -294,18 +294,46 @@ tg_tensor *tg_threshold_at(tg_tape *t, const char *where, tg_tensor *x, double b
     tg_tensor *below = tg_less_equal(t, x, tg_constant_like(t, x, bound));
     return tg_where(t, below, tg_constant_like(t, x, value), x);
 }
-tg_tensor *tg_glu_at(tg_tape *t, const char *where, tg_tensor *x, int axis)
+static bool find_halves(tg_tape *t, const char *where, const char *name, tg_tensor *x, int axis,
+                        tg_tensor *half[2])
 {
     int k;
-    if (!tg_ready_float(t, where, "glu", x)) return NULL;
+    if (!tg_ready_float(t, where, name, x)) return false;
     const tg_shape shape = tg_tensor_shape(x);
-    if (!tg_axis_find(t, where, "glu", shape.ndim, axis, &k)) return NULL;
-    if (shape.dim[k] % 2)
-        return tg_fail_at(t, where, TG_ESHAPE, "glu: axis %d of %s has no halves", axis,
-                          tg_shape_text(shape).text);
-    const int64_t half = shape.dim[k] / 2;
-    return tg_mul(t, tg_slice(t, x, k, 0, half, 1),
-                  tg_sigmoid(t, tg_slice(t, x, k, half, 2 * half, 1)));
+    if (!tg_axis_find(t, where, name, shape.ndim, axis, &k)) return false;
+    if (shape.dim[k] % 2) {
+        tg_fail_at(t, where, TG_ESHAPE, "%s: axis %d of %s has no halves", name, axis,
+                   tg_shape_text(shape).text);
+        return false;
+    }
+    const int64_t n = shape.dim[k] / 2;
+    half[0] = tg_slice(t, x, k, 0, n, 1);
+    half[1] = tg_slice(t, x, k, n, 2 * n, 1);
+    return true;
+}
+tg_tensor *tg_glu_at(tg_tape *t, const char *where, tg_tensor *x, int axis)
+{
+    tg_tensor *half[2];
+    if (!find_halves(t, where, "glu", x, axis, half)) return NULL;
+    return tg_mul(t, half[0], tg_sigmoid(t, half[1]));
+}
+tg_tensor *tg_swiglu_at(tg_tape *t, const char *where, tg_tensor *x, int axis)
+{
+    tg_tensor *half[2];
+    if (!find_halves(t, where, "swiglu", x, axis, half)) return NULL;
+    return tg_mul(t, tg_silu(t, half[0]), half[1]);
+}
+tg_tensor *tg_softplus_beta_at(tg_tape *t, const char *where, tg_tensor *x, double beta)
+{
+    if (!tg_ready_float(t, where, "softplus_beta", x)) return NULL;
+    if (!(beta > 0))
+        return tg_fail_at(t, where, TG_EVALUE, "softplus_beta: beta = %g is not a number > 0",
+                          beta);
+    return tg_scale(t, tg_softplus(t, tg_scale(t, x, beta)), 1 / beta);
+}
+tg_tensor *tg_softmin_at(tg_tape *t, const char *where, tg_tensor *x, int axis)
+{
+    return tg_ready_float(t, where, "softmin", x) ? tg_softmax(t, tg_neg(t, x), axis) : NULL;
 }
 #endif
 
@@ -362,13 +390,33 @@ SAMPLES(threshold, EACH(threshold, "above", 0, REAL(0.6, 2)),
         EACH(threshold, "all", TG_NOT_SMOOTH, REAL(-2, 2)))
 
 KNOWN(glu, "[..., 2n, ...] -> [..., n, ...]", -1, ("y = a sigmoid(b), x = a beside b"))
+KNOWN(swiglu, "[..., 2n, ...] -> [..., n, ...]", -1, ("y = silu(a) b, x = a beside b"))
+#define HALVES(id, ...)                                                                    \
+    EXPECT(                                                                                \
+        id, const double *in = x->data; double *out = y->data;                             \
+        const int64_t rows = x->shape.dim[0], n = x->shape.dim[1] / 2;                     \
+        for (int64_t i = 0; i < rows * n; i++) {                                           \
+            const double a = in[i / n * 2 * n + i % n], b = in[i / n * 2 * n + i % n + n]; \
+            out[i] = __VA_ARGS__;                                                          \
+        })
 CALL(glu, tg_glu(t, x[0], 1))
-EXPECT(
-    glu, const double *in = x->data; double *out = y->data;
-    const int64_t rows = x->shape.dim[0], n = x->shape.dim[1] / 2;
-    for (int64_t i = 0; i < rows * n; i++) {
-        const int64_t at = i / n * 2 * n + i % n;
-        out[i] = in[at] / (1 + exp(-in[at + n]));
-    })
+HALVES(glu, a / (1 + exp(-b)))
 SAMPLES(glu, SAMPLE(glu, "rows", 0, REALS(-2, 2, 3, 8)),
         SAMPLE(glu, "nothing", 0, REALS(-2, 2, 3, 0)))
+CALL(swiglu, tg_swiglu(t, x[0], 1))
+HALVES(swiglu, a *b / (1 + exp(-a)))
+SAMPLES(swiglu, SAMPLE(swiglu, "rows", 0, REALS(-2, 2, 3, 8)))
+KNOWN(softplus_beta, "any", -1, ("y = ln(1 + e^(beta x)) / beta"))
+CALL(steep, tg_softplus_beta(t, x[0], 3))
+EXPECT_ALIKE(steep, log(1 + exp(3 * x)) / 3)
+SAMPLES(softplus_beta, SAMPLE(steep, "", 0, REALS(-2, 2, 3, 4)))
+KNOWN(softmin, "any but []", -1, ("y = e^-x / sum e^-x"))
+CALL(softmin, tg_softmin(t, x[0], 1))
+EXPECT(
+    softmin, const double *in = x->data; const int64_t n = x->shape.dim[1];
+    for (int64_t i = 0; i < tg_shape_count(x->shape); i++) {
+        double sum = 0;
+        for (int64_t k = 0; k < n; k++) sum += exp(in[i] - in[i / n * n + k]);
+        ((double *)y->data)[i] = 1 / sum;
+    })
+SAMPLES(softmin, SAMPLE(softmin, "", 0, REALS(-2, 2, 3, 4)))

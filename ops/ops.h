@@ -150,6 +150,9 @@ TG_OP(rsqrt, (tg_tensor *x), (x))
 /* y = a ln b, and 0 where a = 0 unless b is NaN */
 TG_OP(xlogy, (tg_tensor *a, tg_tensor *b), (a, b))
 #define tg_xlogy(t, a, b) TG_CALL(xlogy, t, a, b)
+/* y = a ln(1 + b), accurate near b = 0, and 0 where a = 0 unless b is NaN */
+TG_OP(xlog1py, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_xlog1py(t, a, b) TG_CALL(xlog1py, t, a, b)
 /* y = (a^2 + b^2)^(1/2), without overflow on the way; gradients 0 at 0 */
 TG_OP(hypot, (tg_tensor *a, tg_tensor *b), (a, b))
 #define tg_hypot(t, a, b) TG_CALL(hypot, t, a, b)
@@ -177,6 +180,26 @@ TG_OP(trunc, (tg_tensor *x), (x))
 /* y = x - trunc x, with the sign of x; derivative 1 */
 TG_OP(frac, (tg_tensor *x), (x))
 #define tg_frac(t, x) TG_CALL(frac, t, x)
+/* y = a - b trunc(a / b), with the sign of a, exact; NaN for b = 0. The
+ * gradient of b is -trunc(a / b). By the C library's fmod. */
+TG_OP(fmod, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_fmod(t, a, b) TG_CALL(fmod, t, a, b)
+/* y = a - b floor(a / b), with the sign of b */
+TG_OP(remainder, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_remainder(t, a, b) TG_CALL(remainder, t, a, b)
+/* y = |a| with the sign of b, also of a zero; gradient of a 0 at 0, of b 0 */
+TG_OP(copysign, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_copysign(t, a, b) TG_CALL(copysign, t, a, b)
+/* y = x + factor a b */
+TG_OP(addcmul, (tg_tensor *x, tg_tensor *a, tg_tensor *b, double factor), (x, a, b, factor))
+#define tg_addcmul(t, x, a, b, factor) TG_CALL(addcmul, t, x, a, b, factor)
+/* y = x + factor a / b */
+TG_OP(addcdiv, (tg_tensor *x, tg_tensor *a, tg_tensor *b, double factor), (x, a, b, factor))
+#define tg_addcdiv(t, x, a, b, factor) TG_CALL(addcdiv, t, x, a, b, factor)
+/* y = x, but `nan` for NaN, `above` for inf, `below` for -inf; gradient 0
+ * there */
+TG_OP(nan_to_num, (tg_tensor *x, double nan, double above, double below), (x, nan, above, below))
+#define tg_nan_to_num(t, x, nan, above, below) TG_CALL(nan_to_num, t, x, nan, above, below)
 
 /* ---------------- trigonometric and hyperbolic functions */
 
@@ -227,6 +250,24 @@ TG_OP(erf, (tg_tensor *x), (x))
 /* y = 1 - erf x, without cancellation */
 TG_OP(erfc, (tg_tensor *x), (x))
 #define tg_erfc(t, x) TG_CALL(erfc, t, x)
+/* the y with erf y = x, to 2 units in the last place; NaN for |x| > 1 */
+TG_OP(erfinv, (tg_tensor *x), (x))
+#define tg_erfinv(t, x) TG_CALL(erfinv, t, x)
+/* y = sin(pi x) / (pi x), 1 at x = 0 with gradient 0; 0 at other integers */
+TG_OP(sinc, (tg_tensor *x), (x))
+#define tg_sinc(t, x) TG_CALL(sinc, t, x)
+/* y = ln |gamma(x)|, inf at 0, -1, ...; by the C library's lgamma */
+TG_OP(lgamma, (tg_tensor *x), (x))
+#define tg_lgamma(t, x) TG_CALL(lgamma, t, x)
+/* y = gamma'(x) / gamma(x), the derivative of lgamma; off by some 1e-15 (1 +
+ * |y|). At 0 -inf (of -0 inf), at -1, -2, ... NaN. */
+TG_OP(digamma, (tg_tensor *x), (x))
+#define tg_digamma(t, x) TG_CALL(digamma, t, x)
+/* The n-th derivative of digamma, n from 0 to 30, else TG_EVALUE. At 0, -1, ...
+ * inf for odd n, else NaN; derivatives of an order above 30 are NaN for x <
+ * 0. */
+TG_OP(polygamma, (tg_tensor *x, int64_t n), (x, n))
+#define tg_polygamma(t, x, n) TG_CALL(polygamma, t, x, n)
 
 /* ---------------- activations */
 
@@ -237,6 +278,9 @@ TG_OP(sigmoid, (tg_tensor *x), (x))
 /* y = ln(1 + e^x), without overflow and without a threshold */
 TG_OP(softplus, (tg_tensor *x), (x))
 #define tg_softplus(t, x) TG_CALL(softplus, t, x)
+/* y = ln(1 + e^(beta x)) / beta; beta > 0, else TG_EVALUE */
+TG_OP(softplus_beta, (tg_tensor *x, double beta), (x, beta))
+#define tg_softplus_beta(t, x, beta) TG_CALL(softplus_beta, t, x, beta)
 /* y = -ln(1 + e^-x) */
 TG_OP(logsigmoid, (tg_tensor *x), (x))
 #define tg_logsigmoid(t, x) TG_CALL(logsigmoid, t, x)
@@ -310,6 +354,10 @@ TG_OP(threshold, (tg_tensor *x, double bound, double value), (x, bound, value))
  * must be even. */
 TG_OP(glu, (tg_tensor *x, int axis), (x, axis))
 #define tg_glu(t, x, axis) TG_CALL(glu, t, x, axis)
+/* y = a sigmoid(a) b, likewise: a gate of silu, as in Llama's layers; Shazeer
+ * 2020 */
+TG_OP(swiglu, (tg_tensor *x, int axis), (x, axis))
+#define tg_swiglu(t, x, axis) TG_CALL(swiglu, t, x, axis)
 
 /* ---------------- comparing and choosing */
 
@@ -353,6 +401,60 @@ TG_OP(where, (tg_tensor *condition, tg_tensor *a, tg_tensor *b), (condition, a, 
 TG_OP(safe_where, (tg_tensor *condition, tg_tensor *x, double substitute),
       (condition, x, substitute))
 #define tg_safe_where(t, condition, x, substitute) TG_CALL(safe_where, t, condition, x, substitute)
+
+/* ---------------- masks
+ *
+ * u8, 1 where something is so, else 0; not differentiable. A mask as an operand
+ * holds where it is not 0, NaN included. */
+
+/* f32 and f64 */
+TG_OP(isnan, (tg_tensor *x), (x))
+#define tg_isnan(t, x) TG_CALL(isnan, t, x)
+/* inf or -inf; f32 and f64 */
+TG_OP(isinf, (tg_tensor *x), (x))
+#define tg_isinf(t, x) TG_CALL(isinf, t, x)
+/* neither of these; f32 and f64 */
+TG_OP(isfinite, (tg_tensor *x), (x))
+#define tg_isfinite(t, x) TG_CALL(isfinite, t, x)
+/* Any dtypes */
+TG_OP(logical_and, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_logical_and(t, a, b) TG_CALL(logical_and, t, a, b)
+/* Any dtypes */
+TG_OP(logical_or, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_logical_or(t, a, b) TG_CALL(logical_or, t, a, b)
+/* Any dtypes */
+TG_OP(logical_xor, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_logical_xor(t, a, b) TG_CALL(logical_xor, t, a, b)
+/* Any dtype */
+TG_OP(logical_not, (tg_tensor *x), (x))
+#define tg_logical_not(t, x) TG_CALL(logical_not, t, x)
+/* a & b, of i64 or u8 */
+TG_OP(bitwise_and, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_bitwise_and(t, a, b) TG_CALL(bitwise_and, t, a, b)
+/* a | b, likewise */
+TG_OP(bitwise_or, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_bitwise_or(t, a, b) TG_CALL(bitwise_or, t, a, b)
+/* a ^ b, likewise */
+TG_OP(bitwise_xor, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_bitwise_xor(t, a, b) TG_CALL(bitwise_xor, t, a, b)
+/* ~x, likewise */
+TG_OP(bitwise_not, (tg_tensor *x), (x))
+#define tg_bitwise_not(t, x) TG_CALL(bitwise_not, t, x)
+
+/* ---------------- gradients other than the value's
+ *
+ * Meant so; tg_gradcheck, which compares with the value, calls them wrong.
+ * tg_detach stops a gradient altogether. */
+
+/* The value of `forward` with the derivatives of `backward`, of equal shapes:
+ * tg_straight_through(t, tg_round(t, x), x) rounds and passes the gradient on.
+ * Bengio et al. 2013. */
+TG_OP(straight_through, (tg_tensor *forward, tg_tensor *backward), (forward, backward))
+#define tg_straight_through(t, forward, backward) TG_CALL(straight_through, t, forward, backward)
+/* x, its gradient multiplied by factor; -1 reverses it (Ganin and Lempitsky
+ * 2015) */
+TG_OP(scale_gradient, (tg_tensor *x, double factor), (x, factor))
+#define tg_scale_gradient(t, x, factor) TG_CALL(scale_gradient, t, x, factor)
 
 /* ---------------- reductions
  *
@@ -414,6 +516,9 @@ TG_OP(softmax, (tg_tensor *x, int axis), (x, axis))
 /* x - logsumexp(x) along the axis */
 TG_OP(log_softmax, (tg_tensor *x, int axis), (x, axis))
 #define tg_log_softmax(t, x, axis) TG_CALL(log_softmax, t, x, axis)
+/* softmax(-x) along the axis */
+TG_OP(softmin, (tg_tensor *x, int axis), (x, axis))
+#define tg_softmin(t, x, axis) TG_CALL(softmin, t, x, axis)
 
 /* ---------------- shape: views move no data. Any dtype */
 

@@ -48,6 +48,22 @@ const tg_samples *const *tg_samples_list(int *n);
         return __VA_ARGS__;                                                            \
     }
 
+/* Likewise, for operands that all have y's shape, in samples of one shape. */
+static inline double tg_sampled(const tg_array *x, int64_t i)
+{
+    return x->data ? ((const double *)x->data)[i] : 0;
+}
+#define EXPECT_ALIKE(id, ...)                                                          \
+    static void expect_##id(const tg_array *x_, tg_array *y_)                          \
+    {                                                                                  \
+        for (int64_t i = 0; i < tg_shape_count(y_->shape); i++) {                      \
+            const double x TG_MAYBE_UNUSED = tg_sampled(x_, i), a TG_MAYBE_UNUSED = x, \
+                           b TG_MAYBE_UNUSED = tg_sampled(x_ + 1, i),                  \
+                           c TG_MAYBE_UNUSED = tg_sampled(x_ + 2, i);                  \
+            ((double *)y_->data)[i] = __VA_ARGS__;                                     \
+        }                                                                              \
+    }
+
 /* An operand: where its values lie, then its sizes; of elementwise ops, and of scalars, none. */
 #define REAL(least, greatest) OPERAND(TG_F64, least, greatest)
 #define INTEGER(least, greatest) OPERAND(TG_I64, least, greatest)
@@ -91,6 +107,7 @@ const tg_samples *const *tg_samples_list(int *n);
 #define CALL_WITHOUT(...)
 #define EXPECT(...)
 #define EXPECT_EACH(...)
+#define EXPECT_ALIKE(...)
 #define SAMPLES(...)
 #endif
 #endif

@@ -494,8 +494,12 @@ static const struct {
     {"layer_norm", 2, SWAPPED},
     /* a for b in -2 a b */
     {"tanh_gradient", 1, SWAPPED},
+    /* the product of both signs */
+    {"copysign", 0, SWAPPED_Y},
     /* the operands only choose, or compare, or count: nothing passes back through that */
     {"abs", 0, FROZEN},
+    {"copysign", 0, FROZEN},
+    {"fmod", 1, FROZEN},
     {"relu", 0, FROZEN},
     {"relu_gate", 0, FROZEN},
     {"relu6", 0, FROZEN},

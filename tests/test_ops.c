@@ -204,7 +204,7 @@ static void each_case(const tg_samples *of, visitor visit)
 }
 
 /* Tests run op by op, so that a crash names its op and both processors are used. */
-static int numbers[256];
+static int numbers[512];
 #define EACH_OP(name)                                                                 \
     ParameterizedTestParameters(ops, name)                                            \
     {                                                                                 \
