@@ -40,6 +40,7 @@ void tg_params_free(tg_params *ps)
     for (size_t k = 0; k < ps->count; k++) free_param(&a, ps->list[k]);
     tg_release(&a, ps->list, ps->capacity * sizeof *ps->list);
     tg_release(&a, ps->slots, ps->slot_count * sizeof *ps->slots);
+    tg_workers_hold(&ps->workers, NULL);
     tg_release(&a, ps, sizeof *ps);
 }
 

@@ -3,6 +3,7 @@
 #define TG_PARAMS_H
 
 #include "memory.h"
+#include "workers.h"
 
 /* A handle is the address of one byte of a slot: which byte says which recording it is of, so that
  * telling an old handle from a new one costs a comparison, and nothing a node. */
@@ -63,6 +64,7 @@ struct tg_params {
      * most half taken */
     uint32_t *slots;
     size_t slot_count;
+    tg_workers *workers; /* that computed its gradients last: they are awake for the update */
 };
 
 /* p->grad, allocated now if need be (contents undefined, has_grad unchanged); NULL: no memory */

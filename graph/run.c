@@ -3,9 +3,6 @@
 
 #include <fenv.h>
 #include <math.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,8 +17,7 @@ typedef struct tg_run {
     int64_t element; /* of the report that stands */
     tg_error *error; /* what kernels report */
     atomic_flag reporting;
-    /* of the caller's floating-point arithmetic; set when there is more than one thread */
-    fenv_t environment;
+    fenv_t environment; /* set when there is more than one thread */
 } tg_run;
 
 /* ---------------------------------------------------------------- reports of bad data */
@@ -178,6 +174,7 @@ static tg_status hand_out(tg_run *run, const char *where, const tg_event *event)
             tg_param *p = t->leaf[t->leaf_of[t->event_ids[event->bound + o->index]]].param;
             if (data != p->grad) accumulate(o, p->grad, data);
             p->has_grad = true;
+            if (t->workers) tg_workers_hold(&p->owner->workers, t->workers);
         } else {
             uint32_t node = t->event_ids[event->targets + o->index];
             if (!tg_node_slot(t, node)->value) {
@@ -441,43 +438,50 @@ static void finish_fold(const tg_run *run, const tg_group *group, const tg_fold_
     }
 }
 
-#ifdef _OPENMP
-/* Every thread of a run computes as the caller's does (rounding, flush-to-zero), or the bits would
- * tell who computed what. Afterwards it has its own ways back: other code of the process may use
- * the same workers. */
-static void enter_environment(const tg_run *run, fenv_t *own)
+static void run_job(const tg_run *run, tg_job *job)
 {
-    fegetenv(own);
-    fesetenv(&run->environment);
+    job->environment = &run->environment;
+    tg_workers_run(&run->t->workers, job);
 }
-#endif
 
-/* Without OpenMP the caller's thread does everything. */
-static void run_units(const tg_run *run, const tg_group *group, int threads)
+typedef struct tg_group_job {
+    const tg_run *run;
+    const tg_group *group;
+} tg_group_job;
+
+static void run_units(const worker *w, int64_t first, int64_t end)
 {
-#ifdef _OPENMP
-    if (threads > 1) {
-#pragma omp parallel num_threads(threads)
-        {
-            worker w;
-            fenv_t own;
-            enter_environment(run, &own);
-            start_worker(&w, run, group, omp_get_thread_num());
-#pragma omp for schedule(static)
-            for (int64_t unit = 0; unit < group->units; unit++) run_unit(&w, unit);
-            fesetenv(&own);
-        }
-        return;
-    }
-#endif
-    (void)threads;
+    for (int64_t unit = first; unit < end; unit++) run_unit(w, unit);
+}
+
+static void run_group_job(const tg_job *job, int thread)
+{
+    const tg_group_job *j = job->user;
     worker w;
-    start_worker(&w, run, group, 0);
-    for (int64_t unit = 0; unit < group->units; unit++) run_unit(&w, unit);
+    start_worker(&w, j->run, j->group, thread);
+    for (int64_t first, end; tg_job_next(job, thread, &first, &end);) run_units(&w, first, end);
 }
 
-/* Less than this many element operations are not worth waking threads for. */
-enum { WORTH_THREADS = 1 << 16 };
+/* Less work than this gains nothing from threads, even while they are awake. */
+enum { WORTH_THREADS_NS = 4000 };
+
+static void run_all_units(const tg_run *run, const tg_group *group)
+{
+    /* an operation on an element takes about 0.15 ns */
+    const int64_t work = group->count * (int64_t)(group->n_instructions + group->n_folds) * 3 / 20;
+    if (run->t->threads > 1 && work >= WORTH_THREADS_NS) {
+        const tg_group_job all = {run, group};
+        run_job(run, &(tg_job){.run = run_group_job,
+                               .user = &all,
+                               .turns = group->units,
+                               .threads = run->t->threads,
+                               .nanoseconds = work});
+    } else {
+        worker w;
+        start_worker(&w, run, group, 0);
+        run_units(&w, 0, group->units);
+    }
+}
 
 static void run_group(const tg_run *run, const tg_group *group)
 {
@@ -488,31 +492,41 @@ static void run_group(const tg_run *run, const tg_group *group)
                     0, NULL, address(run->plan, group->folds[k].y) + i * group->folds[k].size);
         return;
     }
-    int64_t work = group->count * (int64_t)(group->n_instructions + group->n_folds);
-    run_units(run, group, work >= WORTH_THREADS ? (int)least(run->t->threads, group->units) : 1);
+    run_all_units(run, group);
     for (uint32_t k = 0; k < group->n_folds; k++) finish_fold(run, group, &group->folds[k]);
 }
 
 /* ---------------------------------------------------------------- calls */
 
+typedef struct tg_part_job {
+    const tg_call *c;
+    void (*part)(const tg_call *c, void *user, int64_t k);
+    void *user;
+} tg_part_job;
+
+static void run_parts(const tg_job *job, int thread)
+{
+    const tg_part_job *j = job->user;
+    for (int64_t k, end; tg_job_next(job, thread, &k, &end);)
+        for (; k < end; k++) j->part(j->c, j->user, k);
+}
+
+/* Kernels cut their work into parts of some ten microseconds. */
+enum { PART_NS = 10000 };
+
 void tg_parallel(const tg_call *c, int64_t parts,
                  void (*part)(const tg_call *c, void *user, int64_t k), void *user)
 {
-#ifdef _OPENMP
-    const int threads = (int)least(c->threads, parts);
-    if (threads > 1) {
-#pragma omp parallel num_threads(threads)
-        {
-            fenv_t own;
-            enter_environment(c->run, &own);
-#pragma omp for schedule(dynamic)
-            for (int64_t k = 0; k < parts; k++) part(c, user, k);
-            fesetenv(&own);
-        }
+    if (c->threads <= 1 || parts <= 1) {
+        for (int64_t k = 0; k < parts; k++) part(c, user, k);
         return;
     }
-#endif
-    for (int64_t k = 0; k < parts; k++) part(c, user, k);
+    const tg_part_job all = {c, part, user};
+    run_job(c->run, &(tg_job){.run = run_parts,
+                              .user = &all,
+                              .turns = parts,
+                              .threads = c->threads,
+                              .nanoseconds = parts * PART_NS});
 }
 
 static void gather_operand(const tg_plan *plan, const tg_operand *o)

@@ -90,6 +90,7 @@ void tg_tape_free(tg_tape *t)
     }
     tg_arena_free(&t->storage);
     tg_arena_free(&t->planner);
+    tg_workers_hold(&t->workers, NULL);
     tg_release(&a, t, sizeof *t);
 }
 

@@ -156,6 +156,7 @@ struct tg_tape {
     tg_plan_stats stats;
     void *slab, *registers;
     size_t slab_bytes, register_bytes;
+    tg_workers *workers; /* NULL until a run is worth them */
 };
 
 /* ---------------------------------------------------------------- tape.c, record.c */

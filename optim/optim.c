@@ -265,29 +265,34 @@ static void run_piece(const tg_optim *o, const piece *k)
     update_of(o, p->dtype)(&u);
 }
 
+static void run_pieces(const tg_optim *o, int64_t first, int64_t end)
+{
+    for (int64_t k = first; k < end; k++) run_piece(o, &o->pieces[k]);
+}
+
+static void run_job(const tg_job *job, int thread)
+{
+    for (int64_t first, end; tg_job_next(job, thread, &first, &end);)
+        run_pieces(job->user, first, end);
+}
+
 static void run(const tg_optim *o)
 {
-    const int64_t n = (int64_t)o->n_pieces;
-#ifdef _OPENMP
-    enum { WORTH_THREADS = 65536 }; /* elements; starting threads costs a few microseconds */
+    enum { WORTH_THREADS = 32768 }; /* elements, of about 0.2 ns each */
     int64_t elements = 0;
-    for (int64_t k = 0; k < n; k++) elements += o->pieces[k].n;
+    for (size_t k = 0; k < o->n_pieces; k++) elements += o->pieces[k].n;
     if (o->threads > 1 && elements >= WORTH_THREADS) {
-        fenv_t callers; /* rounding and flush-to-zero: every thread takes them over, as in a run */
-        fegetenv(&callers);
-#pragma omp parallel num_threads(o->threads)
-        {
-            fenv_t own;
-            fegetenv(&own);
-            fesetenv(&callers);
-#pragma omp for schedule(dynamic, 4)
-            for (int64_t k = 0; k < n; k++) run_piece(o, &o->pieces[k]);
-            fesetenv(&own);
-        }
-        return;
+        fenv_t environment;
+        fegetenv(&environment);
+        tg_workers_run(&o->params->workers, &(tg_job){.run = run_job,
+                                                      .user = o,
+                                                      .turns = (int64_t)o->n_pieces,
+                                                      .threads = o->threads,
+                                                      .nanoseconds = elements / 5,
+                                                      .environment = &environment});
+    } else {
+        run_pieces(o, 0, (int64_t)o->n_pieces);
     }
-#endif
-    for (int64_t k = 0; k < n; k++) run_piece(o, &o->pieces[k]);
 }
 
 tg_status tg_optim_step(tg_optim *o)

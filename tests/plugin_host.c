@@ -41,13 +41,13 @@ static int step_and_close(const char *path)
     return 0;
 }
 
-/* The child uses one thread: OpenMP's workers did not come along. */
+/* The child makes threads of its own: those of its parent did not come along. */
 static int work_in_a_child(const char *path)
 {
     plugin p;
     if (!open_plugin(&p, path) || p.work(2) != 0) return 1;
     const pid_t child = fork();
-    if (child == 0) _exit(p.work(1));
+    if (child == 0) _exit(p.work(2));
     int status = 1;
     if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) ||
         WEXITSTATUS(status) != 0)

@@ -1,5 +1,6 @@
 /* Threads: none that nobody asked for, and the same bits with any number of them, however tapes and
  * threads are mixed. */
+#define _POSIX_C_SOURCE 200809L
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <fenv.h>
@@ -7,8 +8,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <tapegrad/ops.h>
 #include <tapegrad/optim.h>
+#include <time.h>
+#include <unistd.h>
 #if defined(__SSE__)
 #include <xmmintrin.h>
 #endif
@@ -129,6 +133,79 @@ Test(threads, a_program_that_asks_for_none_starts_none)
     expect_ok(t);
     cr_expect_gt(running(), before, "that so many elements use the thread allowed for");
     tg_tape_free(t);
+    model_free(m);
+    cr_expect_eq(running(), before, "threads end with what they belong to");
+}
+
+static double processor_time(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+Test(threads, those_without_work_sleep)
+{
+    model *m = model_new();
+    tg_tape *t = tape_with(4);
+    for (int k = 0; k < 20; k++) free(run_once(t, m, ROWS, 0));
+    const double before = processor_time();
+    nanosleep(&(struct timespec){.tv_nsec = 100 * 1000 * 1000}, NULL);
+    cr_expect_lt(processor_time() - before, 0.03, "%.3f s of processor time in 0.1 s without work",
+                 processor_time() - before);
+    tg_tape_free(t);
+    model_free(m);
+}
+
+/* The threads of the parent are not there, but their tape, and the parameters that share them, go
+ * on with others. */
+static int work_as_child(tg_tape *t, tg_optim *o, const model *m, const result *want)
+{
+    const int alone = running();
+    for (int k = 0; k < 20; k++) {
+        result *r = run_once(t, m, ROWS, 0);
+        const bool equal = same(r, want);
+        free(r);
+        if (!equal) return 1;
+    }
+    if (running() != alone + 2) return 2;
+    tg_tape_reset(t);
+    tg_tensor *middle;
+    if (tg_backward(t, record(t, m, ROWS, &middle)) || tg_optim_step(o)) return 3;
+    tg_tape_free(t);
+    tg_optim_free(o);
+    tg_params_free(m->ps);
+    return running() == alone ? 0 : 4;
+}
+
+Test(threads, a_child_of_a_fork_makes_threads_of_its_own)
+{
+    if (running() < 0) cr_skip_test("no /proc/self/task");
+    model *m = model_new();
+    tg_tape *t = tape_with(3);
+    tg_optim *o = tg_sgd_new(m->ps, NULL);
+    tg_optim_set_learning_rate(o, 0);
+    tg_optim_set_threads(o, 3);
+    result *want = run_once(t, m, ROWS, 0);
+    for (int turn = 0; turn < 5; turn++) { /* its threads sleep, or look for work, as it comes */
+        tg_tensor *middle;
+        tg_tape_reset(t);
+        tg_backward(t, record(t, m, ROWS, &middle));
+        tg_optim_step(o);
+        if (turn % 2) nanosleep(&(struct timespec){.tv_nsec = 2 * 1000 * 1000}, NULL);
+        const pid_t child = fork();
+        if (child == 0) _exit(work_as_child(t, o, m, want));
+        int status = -1;
+        cr_assert(child > 0 && waitpid(child, &status, 0) == child);
+        cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "turn %d: %d", turn, status);
+    }
+    result *again = run_once(t, m, ROWS, 0);
+    cr_expect(same(again, want), "the parent goes on as well");
+    expect_ok(t);
+    free(want);
+    free(again);
+    tg_tape_free(t);
+    tg_optim_free(o);
     model_free(m);
 }
 
