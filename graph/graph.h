@@ -193,7 +193,9 @@ typedef struct tg_tape_options {
     uint64_t stream TG_ZERO;
     /* 0 and 1: the caller's thread only; at most 1024. Never changes a result:
      * all compute in the caller's floating-point environment (rounding mode,
-     * flush-to-zero). */
+     * flush-to-zero). They are made when work first wants them, sleep while
+     * there is none, and end when the tape, and the parameters whose updates
+     * share them, are freed. A forked child makes its own. */
     int threads TG_ZERO;
     /* start in evaluation mode instead of training mode */
     bool evaluation TG_ZERO;

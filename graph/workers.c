@@ -5,19 +5,11 @@
 
 /* What a thread has to do: turns from `at` on. When it has none left it takes those of others. */
 struct tg_share {
-    _Alignas(TG_ALIGN) atomic_llong at;
+    _Alignas(TG_ALIGN) _Atomic int64_t at;
     int64_t end;
 };
 
 enum { PIECES = 16 }; /* of a share: taken one after the other, by whoever comes */
-
-static void share_out(struct tg_share *share, int64_t turns, int threads)
-{
-    for (int k = 0; k < threads; k++) {
-        atomic_store_explicit(&share[k].at, turns * k / threads, memory_order_relaxed);
-        share[k].end = turns * (k + 1) / threads;
-    }
-}
 
 bool tg_job_next(const tg_job *job, int thread, int64_t *first, int64_t *end)
 {
@@ -92,7 +84,7 @@ struct tg_workers {
     int n_shares;
     int64_t waiting_ns; /* of work that sleepers have not been woken for */
 
-    _Alignas(TG_ALIGN) atomic_ullong state;
+    _Alignas(TG_ALIGN) _Atomic uint64_t state;
     const tg_job *job;
     bool end;
     _Alignas(TG_ALIGN) atomic_int done; /* workers */
@@ -152,6 +144,14 @@ static void *work(void *user)
 }
 
 /* ---------------------------------------------------------------- the caller */
+
+static void share_out(struct tg_share *share, int64_t turns, int threads)
+{
+    for (int k = 0; k < threads; k++) {
+        atomic_store_explicit(&share[k].at, turns * k / threads, memory_order_relaxed);
+        share[k].end = turns * (k + 1) / threads;
+    }
+}
 
 /* From here on workers may join. */
 static void publish(tg_workers *w, const tg_job *job, int threads)

@@ -242,24 +242,14 @@ static int graph(const request *r)
 
 /* ---------------------------------------------------------------- commands */
 
-/* OpenMP's threads spin while they wait for each other, which on a machine that has other work too
- * makes training many times slower. Its runtime reads the environment before main begins, so the
- * program starts itself once more. Should that fail, it goes on as it is. */
-static void wait_without_spinning(char **word)
-{
-    if (getenv("OMP_WAIT_POLICY") || setenv("OMP_WAIT_POLICY", "passive", 1) != 0) return;
-    execv("/proc/self/exe", word);
-}
-
 static const struct command {
     const char *name;
     int (*parse)(int n, char **word, request *r, bool *helped);
     int (*run)(const request *r);
-    bool threads; /* it computes, on several of them */
 } commands[] = {
-    {"train", parse_train, train, true},          {"predict", parse_predict, predict, true},
-    {"evaluate", parse_evaluate, evaluate, true}, {"ops", parse_nothing, ops, false},
-    {"graph", parse_graph, graph, false},
+    {"train", parse_train, train},          {"predict", parse_predict, predict},
+    {"evaluate", parse_evaluate, evaluate}, {"ops", parse_nothing, ops},
+    {"graph", parse_graph, graph},
 };
 
 /* A full disk shows when the last of the output is written. */
@@ -294,8 +284,6 @@ int main(int n, char **word)
         if (strcmp(word[1], commands[k].name) != 0) continue;
         bool helped = false;
         const int status = commands[k].parse(n - 2, word + 2, &r, &helped);
-        if (status == DONE && !helped && commands[k].threads && threads_of(&r) > 1)
-            wait_without_spinning(word);
         return finish(status == DONE && !helped ? commands[k].run(&r) : status);
     }
     return complain(
