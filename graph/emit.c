@@ -251,7 +251,9 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
         p->reg[v] = i->y;
         p->reg_stamp[v] = stamp;
     }
-    if (group->walk == TG_COLUMNS) group->room = r.n_temps++;
+    group->side_by_side = group->walk == TG_SHORT_ROWS && group->reduced > 1 &&
+                          group->reduced < 32 && group->outer >= 8;
+    if (group->walk == TG_COLUMNS || group->side_by_side) group->room = r.n_temps++;
     group->loads = keep_copy(p, group->loads, group->n_loads * sizeof *group->loads);
     group->moves = keep_copy(p, group->moves, group->n_moves * sizeof *group->moves);
     if (p->failed) return NULL;

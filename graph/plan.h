@@ -98,7 +98,8 @@ typedef struct tg_group {
     int64_t block;                 /* elements of a block (TG_FLAT, TG_LONG_ROWS), else rows */
     int64_t units;                 /* pieces that may run at once */
     uint32_t n_temps, n_registers; /* the first n_temps registers are buffers of temp_bytes */
-    uint32_t room;                 /* for TG_COLUMNS: a register in which rows are combined */
+    bool side_by_side;             /* for TG_SHORT_ROWS: the rows of a block are reduced together */
+    uint32_t room; /* for these, and for TG_COLUMNS: a register in which rows are combined */
     size_t temp_bytes;
     uint32_t n_loads, n_moves, n_instructions, n_folds;
     tg_load *loads;

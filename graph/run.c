@@ -324,6 +324,35 @@ static void start_worker(worker *w, const tg_run *run, const tg_group *group, in
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
+static void combine(tg_span_fn run, void *y, const void *a, const void *b, int64_t n)
+{
+    const tg_span span = {.n = n};
+    const void *x[TG_SPAN_INPUTS] = {a, b};
+    run(&span, y, x);
+}
+
+#define TRANSPOSE(T)                                               \
+    for (int64_t j = 0; j < n; j++)                                \
+        for (int64_t r = 0; r < rows; r++) {                       \
+            ((T *)out)[j * rows + r] = ((const T *)in)[r * n + j]; \
+        }
+
+/* Short rows are reduced side by side: their first elements become a row of the transpose in
+ * `room`, and so on, and these are combined as fold combines its lanes. */
+static void fold_side_by_side(const tg_fold_part *f, void *room, const void *x, void *y,
+                              int64_t rows, int64_t n)
+{
+    void *out = room;
+    const void *in = x;
+    if (f->size == 4) TRANSPOSE(uint32_t)
+    else TRANSPOSE(uint64_t)
+    const int64_t row = rows * f->size;
+    int64_t half = 1;
+    while (2 * half < n) half *= 2;
+    for (int64_t pairs = n - half; half; pairs = half /= 2)
+        combine(f->combine, half == 1 ? y : room, room, (char *)room + half * row, pairs * rows);
+}
+
 static void fold_short_rows(const worker *w, int64_t row, int64_t rows)
 {
     const tg_group *group = w->group;
@@ -332,6 +361,10 @@ static void fold_short_rows(const worker *w, int64_t row, int64_t rows)
         const tg_fold_part *f = &group->folds[k];
         const char *x = w->reg[f->reg];
         char *y = address(w->run->plan, f->y) + row * f->size;
+        if (group->side_by_side) {
+            fold_side_by_side(f, w->reg[group->room], x, y, rows, group->reduced);
+            continue;
+        }
         for (int64_t r = 0; r < rows; r++)
             f->fold(group->reduced, x + r * group->reduced * f->size, y + r * f->size);
     }
@@ -348,13 +381,6 @@ static void fold_long_row(const worker *w, int64_t unit)
         const tg_fold_part *f = &group->folds[k];
         f->fold(n, w->reg[f->reg], address(w->run->plan, f->partial) + unit * f->size);
     }
-}
-
-static void combine(tg_span_fn run, void *y, const void *a, const void *b, int64_t n)
-{
-    const tg_span span = {.n = n};
-    const void *x[TG_SPAN_INPUTS] = {a, b};
-    run(&span, y, x);
 }
 
 /* Rows combined pairwise, the upper half with the lower, until one is left: it is at the address

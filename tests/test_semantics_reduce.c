@@ -574,7 +574,8 @@ static float ordered_sum(int64_t n, const float *x)
             part[parts++] = ordered_sum(n - first < 1024 ? n - first : 1024, x + first);
         return ordered_sum(parts, part);
     }
-    float lane[64] = {0};
+    float lane[64];
+    for (int l = 0; l < 64; l++) lane[l] = -0.0f; /* changes no sum */
     int width = 64;
     while (width / 2 >= n && width > 1) width /= 2;
     for (int64_t i = 0; i < n; i++) lane[i % 64] = i < 64 ? x[i] : lane[i % 64] + x[i];
@@ -605,6 +606,39 @@ Test(reduce, sums_add_in_the_documented_order)
                              (double)sum, (double)want);
             }
     free(x);
+}
+
+Test(reduce, short_rows_add_in_the_documented_order_however_many_there_are)
+{
+    enum { WIDEST = 70, MOST = 1500 };
+    static const int64_t rows[] = {1, 7, 8, 9, MOST};
+    static float x[WIDEST * MOST], squares[WIDEST];
+    uint32_t state = 1;
+    for (int64_t i = 0; i < WIDEST * MOST; i++) {
+        state = state * 1664525 + 1013904223;
+        x[i] = (float)(int32_t)state * 0x1p-31f;
+    }
+    for (int i = 0; i < WIDEST; i++) x[i] = -0.0f; /* a row of them adds up to -0 */
+    for (tg_isa isa = TG_ISA_BASE; isa <= TG_ISA_AVX512; isa++)
+        for (int64_t k = 0; k < 5 * WIDEST; k++)
+            for (tg_tape *t = semantics_tape(isa, 1); t; t = semantics_end(t)) {
+                const int64_t n = rows[k % 5], width = k / 5 + 1;
+                tg_tensor *in = tg_input_borrow(t, TG_F32, TG_SHAPE(n, width), x),
+                          *both[2] = {tg_sum(t, in, TG_AXES(1), false),
+                                      tg_sum(t, tg_square(t, in), TG_AXES(1), false)};
+                tg_eval(t, 2, both);
+                const float *sum = tg_data(t, both[0]), *power = tg_data(t, both[1]);
+                int64_t wrong = sum && power ? 0 : n;
+                for (int64_t row = 0; sum && power && row < n; row++) {
+                    for (int64_t i = 0; i < width; i++)
+                        squares[i] = x[row * width + i] * x[row * width + i];
+                    const float want[2] = {ordered_sum(width, x + row * width),
+                                           ordered_sum(width, squares)};
+                    wrong += memcmp(&want[0], &sum[row], 4) != 0 || want[1] != power[row];
+                }
+                cr_expect_eq(wrong, 0, "%lld of %lld rows of %lld differ", (long long)wrong,
+                             (long long)n, (long long)width);
+            }
 }
 
 /* y (g - sum of y g), in one kernel and put together from other ops. */
