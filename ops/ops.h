@@ -456,6 +456,44 @@ TG_OP(straight_through, (tg_tensor *forward, tg_tensor *backward), (forward, bac
 TG_OP(scale_gradient, (tg_tensor *x, double factor), (x, factor))
 #define tg_scale_gradient(t, x, factor) TG_CALL(scale_gradient, t, x, factor)
 
+/* ---------------- made of a shape
+ *
+ * Any dtype; not differentiable. */
+
+/* y = value everywhere, representable as for tg_constant. No memory is
+ * filled. */
+TG_OP(full, (tg_dtype dtype, double value, tg_shape shape), (dtype, value, shape))
+#define tg_full(t, dtype, value, ...) TG_CALL(full, t, dtype, value, __VA_ARGS__)
+/* y = 0 */
+TG_OP(zeros, (tg_dtype dtype, tg_shape shape), (dtype, shape))
+#define tg_zeros(t, dtype, ...) TG_CALL(zeros, t, dtype, __VA_ARGS__)
+/* y = 1 */
+TG_OP(ones, (tg_dtype dtype, tg_shape shape), (dtype, shape))
+#define tg_ones(t, dtype, ...) TG_CALL(ones, t, dtype, __VA_ARGS__)
+/* y = value, of x's shape and dtype */
+TG_OP(full_like, (tg_tensor *x, double value), (x, value))
+#define tg_full_like(t, x, value) TG_CALL(full_like, t, x, value)
+/* y = 0, likewise */
+TG_OP(zeros_like, (tg_tensor *x), (x))
+#define tg_zeros_like(t, x) TG_CALL(zeros_like, t, x)
+/* y = 1, likewise */
+TG_OP(ones_like, (tg_tensor *x), (x))
+#define tg_ones_like(t, x) TG_CALL(ones_like, t, x)
+/* The n x n matrix with ones on its diagonal, else 0 */
+TG_OP(eye, (tg_dtype dtype, int64_t n), (dtype, n))
+#define tg_eye(t, dtype, n) TG_CALL(eye, t, dtype, n)
+/* start, start + step, ... before stop, in either direction; of i64 and u8 whole
+ * numbers only. Computed in double while recording. */
+TG_OP(arange, (tg_dtype dtype, double start, double stop, double step), (dtype, start, stop, step))
+#define tg_arange(t, dtype, start, stop, step) TG_CALL(arange, t, dtype, start, stop, step)
+/* n numbers at equal distances from first to last, both exact; likewise */
+TG_OP(linspace, (tg_dtype dtype, double first, double last, int64_t n), (dtype, first, last, n))
+#define tg_linspace(t, dtype, first, last, n) TG_CALL(linspace, t, dtype, first, last, n)
+/* Of the n grids that n vectors x span, the k-th: y[i0, i1, ...] = x[k][ik]. A
+ * view; differentiable. */
+TG_OP(meshgrid, (int n, tg_tensor *const *x, int k), (n, x, k))
+#define tg_meshgrid(t, n, x, k) TG_CALL(meshgrid, t, n, x, k)
+
 /* ---------------- reductions
  *
  * Over the given axes (TG_AXES(0, -1), TG_ALL_AXES), which are kept with size 1
@@ -583,6 +621,26 @@ TG_OP(repeat_interleave, (tg_tensor *x, int axis, int64_t times), (x, axis, time
  * Outside: TG_EINDEX. */
 TG_OP(select, (tg_tensor *x, int axis, int64_t index), (x, axis, index))
 #define tg_select(t, x, axis, index) TG_CALL(select, t, x, axis, index)
+/* Part k, from 0, of x cut along the axis into parts of `size` slices; the last
+ * one may be smaller. Outside: TG_EINDEX. A view. */
+TG_OP(split, (tg_tensor *x, int axis, int64_t size, int64_t k), (x, axis, size, k))
+#define tg_split(t, x, axis, size, k) TG_CALL(split, t, x, axis, size, k)
+/* Part k, from 0, of x cut into `chunks` parts of ceil(n / chunks) slices, the
+ * last one smaller, or fewer parts where there are not enough. A view. */
+TG_OP(chunk, (tg_tensor *x, int axis, int64_t chunks, int64_t k), (x, axis, chunks, k))
+#define tg_chunk(t, x, axis, chunks, k) TG_CALL(chunk, t, x, axis, chunks, k)
+/* x, but source in the place of tg_slice(t, x, axis, start, stop, step), whose
+ * shape it has: an assignment to a slice */
+TG_OP(slice_scatter, (tg_tensor *x, tg_tensor *source, int axis, int64_t start, int64_t stop,
+                      int64_t step),
+      (x, source, axis, start, stop, step))
+#define tg_slice_scatter(t, x, source, axis, start, stop, step) \
+    TG_CALL(slice_scatter, t, x, source, axis, start, stop, step)
+/* x, but source in the place of tg_select(t, x, axis, index) */
+TG_OP(select_scatter, (tg_tensor *x, tg_tensor *source, int axis, int64_t index),
+      (x, source, axis, index))
+#define tg_select_scatter(t, x, source, axis, index) \
+    TG_CALL(select_scatter, t, x, source, axis, index)
 /* The matrices in the last two axes, 0 where column - row > diagonal */
 TG_OP(tril, (tg_tensor *x, int64_t diagonal), (x, diagonal))
 #define tg_tril(t, x, diagonal) TG_CALL(tril, t, x, diagonal)
@@ -703,6 +761,94 @@ TG_OP(embedding, (tg_tensor *table, tg_tensor *index), (table, index))
 TG_OP(scatter_add, (tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source),
       (x, axis, index, source))
 #define tg_scatter_add(t, x, axis, index, source) TG_CALL(scatter_add, t, x, axis, index, source)
+/* A copy of x with x[index[i,j],j] = source[i,j] along the axis (here 0), of
+ * several sources for one place the last in row-major order, which alone has a
+ * gradient. Any dtype. */
+TG_OP(scatter, (tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source),
+      (x, axis, index, source))
+#define tg_scatter(t, x, axis, index, source) TG_CALL(scatter, t, x, axis, index, source)
+/* The greatest of x[k,j] and all source[i,j] that are sent there; ties share the
+ * gradient evenly; NaN wins, and gives none. f32 and f64. */
+TG_OP(scatter_amax, (tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source),
+      (x, axis, index, source))
+#define tg_scatter_amax(t, x, axis, index, source) TG_CALL(scatter_amax, t, x, axis, index, source)
+/* The smallest, likewise */
+TG_OP(scatter_amin, (tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source),
+      (x, axis, index, source))
+#define tg_scatter_amin(t, x, axis, index, source) TG_CALL(scatter_amin, t, x, axis, index, source)
+/* Their mean, likewise */
+TG_OP(scatter_mean, (tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source),
+      (x, axis, index, source))
+#define tg_scatter_mean(t, x, axis, index, source) TG_CALL(scatter_mean, t, x, axis, index, source)
+/* A copy of x with slice i of source added to slice index[i] along the axis */
+TG_OP(index_add, (tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source),
+      (x, axis, index, source))
+#define tg_index_add(t, x, axis, index, source) TG_CALL(index_add, t, x, axis, index, source)
+/* The same, put into its place, as by scatter. Any dtype. */
+TG_OP(index_copy, (tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source),
+      (x, axis, index, source))
+#define tg_index_copy(t, x, axis, index, source) TG_CALL(index_copy, t, x, axis, index, source)
+/* x[index[0][i], index[1][i], ...]: n indices of one shape for the first n axes
+ * of x. Any dtype. */
+TG_OP(gather_nd, (tg_tensor *x, int n, tg_tensor *const *index), (x, n, index))
+#define tg_gather_nd(t, x, n, index) TG_CALL(gather_nd, t, x, n, index)
+/* x with source, of gather_nd's shape, in these places: put there as by scatter,
+ * or added if accumulate */
+TG_OP(index_put, (tg_tensor *x, int n, tg_tensor *const *index, tg_tensor *source,
+                  bool accumulate),
+      (x, n, index, source, accumulate))
+#define tg_index_put(t, x, n, index, source, accumulate) \
+    TG_CALL(index_put, t, x, n, index, source, accumulate)
+/* The sum of the slices x[i] with ids[i] = k for each k < n, in any order; 0 for
+ * none. ids i64 [m], x [m, ...] -> [n, ...]. */
+TG_OP(segment_sum, (tg_tensor *x, tg_tensor *ids, int64_t n), (x, ids, n))
+#define tg_segment_sum(t, x, ids, n) TG_CALL(segment_sum, t, x, ids, n)
+/* Their mean; 0 of none */
+TG_OP(segment_mean, (tg_tensor *x, tg_tensor *ids, int64_t n), (x, ids, n))
+#define tg_segment_mean(t, x, ids, n) TG_CALL(segment_mean, t, x, ids, n)
+/* The greatest of them, as in scatter_amax; -inf of none */
+TG_OP(segment_max, (tg_tensor *x, tg_tensor *ids, int64_t n), (x, ids, n))
+#define tg_segment_max(t, x, ids, n) TG_CALL(segment_max, t, x, ids, n)
+
+/* ---------------- finding and counting
+ *
+ * No shape depends on data: what finds a number of things gives `size` of them,
+ * the rest being `fill`, or only the first; another op counts them. */
+
+/* How many of x are not 0, i64. Any dtype. */
+TG_OP(count_nonzero, (tg_tensor *x), (x))
+#define tg_count_nonzero(t, x) TG_CALL(count_nonzero, t, x)
+/* The places, row-major, of the elements that are not 0, i64 [size]. Any
+ * dtype. */
+TG_OP(nonzero, (tg_tensor *x, int64_t size, int64_t fill), (x, size, fill))
+#define tg_nonzero(t, x, size, fill) TG_CALL(nonzero, t, x, size, fill)
+/* The elements of x where the mask, broadcast to it, is not 0 -> [size]. Any
+ * dtype. tg_count_nonzero of the mask counts them. */
+TG_OP(masked_select, (tg_tensor *x, tg_tensor *mask, int64_t size, double fill),
+      (x, mask, size, fill))
+#define tg_masked_select(t, x, mask, size, fill) TG_CALL(masked_select, t, x, mask, size, fill)
+/* The different elements of x in order -> [size]; of equal ones the first has
+ * the gradient; no NaN equals another. Any dtype. */
+TG_OP(unique, (tg_tensor *x, int64_t size, double fill), (x, size, fill))
+#define tg_unique(t, x, size, fill) TG_CALL(unique, t, x, size, fill)
+/* How many they are, i64 */
+TG_OP(count_unique, (tg_tensor *x), (x))
+#define tg_count_unique(t, x) TG_CALL(count_unique, t, x)
+/* How many edges are below each value, or, if right, not above it: where it
+ * belongs among them, i64. edges in order along the last axis, [n], or [..., n]
+ * for values [..., m]; NaN is above all numbers. Any one dtype. */
+TG_OP(searchsorted, (tg_tensor *edges, tg_tensor *values, bool right), (edges, values, right))
+#define tg_searchsorted(t, edges, values, right) TG_CALL(searchsorted, t, edges, values, right)
+/* searchsorted of x in a vector of edges */
+TG_OP(bucketize, (tg_tensor *x, tg_tensor *edges, bool right), (x, edges, right))
+#define tg_bucketize(t, x, edges, right) TG_CALL(bucketize, t, x, edges, right)
+/* How often each k < n is among the ids (i64, else TG_EINDEX), i64 [n] */
+TG_OP(bincount, (tg_tensor *ids, int64_t n), (ids, n))
+#define tg_bincount(t, ids, n) TG_CALL(bincount, t, ids, n)
+/* How many of x are in each of the bins that share low to high evenly, the last
+ * with its upper end, i64; what is outside, and NaN, is not counted. */
+TG_OP(histc, (tg_tensor *x, int64_t bins, double low, double high), (x, bins, low, high))
+#define tg_histc(t, x, bins, low, high) TG_CALL(histc, t, x, bins, low, high)
 
 /* ---------------- in order along an axis */
 
@@ -721,6 +867,35 @@ TG_OP(sort, (tg_tensor *x, int axis, bool descending), (x, axis, descending))
  * first n of argsort. */
 TG_OP(topk, (tg_tensor *x, int64_t n, int axis, bool largest), (x, n, axis, largest))
 #define tg_topk(t, x, n, axis, largest) TG_CALL(topk, t, x, n, axis, largest)
+/* y[i] = a[i] y[i-1] + b[i] along the axis, y[0] = b[0] (a[0] counts for
+ * nothing), a and b of one shape: running means, discounted sums, states of
+ * linear systems. Added in double. */
+TG_OP(linear_recurrence, (tg_tensor *a, tg_tensor *b, int axis), (a, b, axis))
+#define tg_linear_recurrence(t, a, b, axis) TG_CALL(linear_recurrence, t, a, b, axis)
+/* y[i] = x[0] ... x[i] along the axis. Exact gradients with any number of
+ * zeros. */
+TG_OP(cumprod, (tg_tensor *x, int axis), (x, axis))
+#define tg_cumprod(t, x, axis) TG_CALL(cumprod, t, x, axis)
+/* y[i] = ln(e^x[0] + ... + e^x[i]) along the axis, relative to the greatest so
+ * far; the gradients are quotients of these sums, which neither overflow nor
+ * vanish. */
+TG_OP(logcumsumexp, (tg_tensor *x, int axis), (x, axis))
+#define tg_logcumsumexp(t, x, axis) TG_CALL(logcumsumexp, t, x, axis)
+/* The greatest so far along the axis; the last of equals has the gradient; from
+ * a NaN on NaN. */
+TG_OP(cummax, (tg_tensor *x, int axis), (x, axis))
+#define tg_cummax(t, x, axis) TG_CALL(cummax, t, x, axis)
+/* The smallest so far, likewise */
+TG_OP(cummin, (tg_tensor *x, int axis), (x, axis))
+#define tg_cummin(t, x, axis) TG_CALL(cummin, t, x, axis)
+/* The k-th smallest along the axis, k from 1, a NaN greater than any number; of
+ * equals the first has the gradient. */
+TG_OP(kthvalue, (tg_tensor *x, int64_t k, int axis, bool keepdim), (x, k, axis, keepdim))
+#define tg_kthvalue(t, x, k, axis, keepdim) TG_CALL(kthvalue, t, x, k, axis, keepdim)
+/* The middle one in order along the axis, the lower of two; NaN if one is. An
+ * empty axis is TG_ESHAPE. */
+TG_OP(median, (tg_tensor *x, int axis, bool keepdim), (x, axis, keepdim))
+#define tg_median(t, x, axis, keepdim) TG_CALL(median, t, x, axis, keepdim)
 
 /* ---------------- matrices of derivatives
  *

@@ -1,43 +1,21 @@
 /* Along an axis in order: running sums, and sorting. */
-#include "folds.h"
+#include "lines.h"
 
 #ifndef TG_SAMPLES
 
-/* x as [outer, n, inner] around the axis attrs[0]. */
-typedef struct lines {
-    int64_t outer, n, inner;
-} lines;
-
-static lines lines_of(const tg_call *c)
-{
-    const tg_shape s = c->x[0].shape;
-    lines l = {1, s.dim[c->attrs[0]], 1};
-    for (int k = 0; k < s.ndim; k++) {
-        if (k < c->attrs[0]) l.outer *= s.dim[k];
-        if (k > c->attrs[0]) l.inner *= s.dim[k];
-    }
-    return l;
-}
-
 /* ---------------------------------------------------------------- cumsum */
 
-enum { COLUMNS = 64 }; /* worked on side by side */
-
 /* In double, of i64 modulo 2^64. */
-#define RUNNING(fn, T, SUM)                                                            \
-    static void fn(const tg_call *c, void *user, int64_t part)                         \
-    {                                                                                  \
-        const lines *l = user;                                                         \
-        const int64_t blocks = (l->inner + COLUMNS - 1) / COLUMNS,                     \
-                      first = part % blocks * COLUMNS,                                 \
-                      width = l->inner - first < COLUMNS ? l->inner - first : COLUMNS, \
-                      at = part / blocks * l->n * l->inner + first;                    \
-        const T *x = (const T *)c->x[0].data + at;                                     \
-        T *y = (T *)c->y->data + at;                                                   \
-        SUM sum[COLUMNS] = {0};                                                        \
-        for (int64_t i = 0; i < l->n; i++)                                             \
-            for (int64_t j = 0; j < width; j++)                                        \
-                y[i * l->inner + j] = (T)(sum[j] += (SUM)x[i * l->inner + j]);         \
+#define RUNNING(fn, T, SUM)                                                    \
+    static void fn(const tg_call *c, void *user, int64_t part)                 \
+    {                                                                          \
+        TG_LINES_PART                                                          \
+        const T *x = (const T *)c->x[0].data + at;                             \
+        T *y = (T *)c->y->data + at;                                           \
+        SUM sum[TG_COLUMNS] = {0};                                             \
+        for (int64_t i = 0; i < l->n; i++)                                     \
+            for (int64_t j = 0; j < width; j++)                                \
+                y[i * l->inner + j] = (T)(sum[j] += (SUM)x[i * l->inner + j]); \
     }
 RUNNING(running_f32, float, double)
 RUNNING(running_f64, double, double)
@@ -45,13 +23,9 @@ RUNNING(running_i64, int64_t, uint64_t)
 
 static void cumsum_kernel(const tg_call *c)
 {
-    lines l = lines_of(c);
-    if (tg_shape_count(c->y->shape) == 0) return;
-    tg_parallel(c, l.outer * ((l.inner + COLUMNS - 1) / COLUMNS),
-                c->y->dtype == TG_F32   ? running_f32
-                : c->y->dtype == TG_F64 ? running_f64
-                                        : running_i64,
-                &l);
+    tg_lines_run(c, c->y->dtype == TG_F32   ? running_f32
+                    : c->y->dtype == TG_F64 ? running_f64
+                                            : running_i64);
 }
 
 static bool cumsum_rule(tg_rule *r)
@@ -129,13 +103,13 @@ static int64_t *merge_sort(const void *values, int64_t stride, int64_t n, bool d
 
 static int64_t argsort_scratch(const tg_call *c)
 {
-    return 2 * lines_of(c).n * (int64_t)sizeof(int64_t);
+    return 2 * tg_lines_of(c).n * (int64_t)sizeof(int64_t);
 }
 
 static void argsort_kernel(const tg_call *c)
 {
     static const before_function before[] = {before_f32, before_f64, before_i64, before_u8};
-    const lines l = lines_of(c);
+    const tg_lines l = tg_lines_of(c);
     const size_t size = tg_dtype_size(c->x[0].dtype);
     int64_t *scratch = c->scratch;
     for (int64_t k = 0; k < l.outer * l.inner && l.n > 0; k++) {
