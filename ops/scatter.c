@@ -289,7 +289,7 @@ static tg_tensor *joined(tg_tape *t, const char *where, const char *name, tg_ten
                               tg_shape_text(*index_shape).text,
                               tg_shape_text(tg_tensor_shape(index[d])).text);
         const double step = (double)joined_shape.dim[0];
-        tg_tensor *multiples = tg_arange(t, TG_I64, 0, step * (double)s.dim[d], step ? step : 1),
+        tg_tensor *multiples = tg_arange(t, TG_I64, 0, step * (double)s.dim[d], fmax(step, 1)),
                   *term = tg_index_select(t, multiples, 0, tg_flat(t, where, index[d]));
         sum = sum ? tg_add(t, sum, term) : term;
         joined_shape.dim[0] *= s.dim[d];
