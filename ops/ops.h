@@ -684,6 +684,32 @@ TG_OP(dot, (tg_tensor *a, tg_tensor *b), (a, b))
 /* The sum of the diagonal of the last two axes */
 TG_OP(trace, (tg_tensor *x), (x))
 #define tg_trace(t, x) TG_CALL(trace, t, x)
+/* The sum of the products of n tensors over the axes whose letters are not
+ * behind the arrow: "ij,jk->ik", "bi,bi->b", "ii->i", "...ij,...jk->...ik". An
+ * ellipsis stands for the axes that have no letter, lined up at their ends; an
+ * axis of size 1 is as long as its letter elsewhere; without an arrow the result
+ * has the ellipsis's axes and the letters that stand once, in their order.
+ * Multiplied from left to right, by matmul where axes are summed over. f32 and
+ * f64. What does not fit is TG_ESHAPE or TG_EVALUE. */
+TG_OP(einsum, (const char *equation, int n, tg_tensor *const *x), (equation, n, x))
+#define tg_einsum(t, equation, n, ...) TG_CALL(einsum, t, equation, n, __VA_ARGS__)
+/* The sum of a b over axes_of_a of a, each together with one of axes_of_b of
+ * b; a's other axes, then b's */
+TG_OP(tensordot, (tg_tensor *a, tg_tensor *b, tg_axes axes_of_a, tg_axes axes_of_b),
+      (a, b, axes_of_a, axes_of_b))
+#define tg_tensordot(t, a, b, ...) TG_CALL(tensordot, t, a, b, __VA_ARGS__)
+/* The Kronecker product: a's matrix with b times each element in its place; up
+ * to 4 dimensions, the fewer ones counted from the end. Also i64. */
+TG_OP(kron, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_kron(t, a, b) TG_CALL(kron, t, a, b)
+/* matmul of two batches [s, n, k] and [s, k, m] */
+TG_OP(bmm, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_bmm(t, a, b) TG_CALL(bmm, t, a, b)
+/* beta x + alpha a b, the product being matmul's; of beta = 0 nothing of x, not
+ * even NaN */
+TG_OP(addmm, (tg_tensor *x, tg_tensor *a, tg_tensor *b, double beta, double alpha),
+      (x, a, b, beta, alpha))
+#define tg_addmm(t, x, a, b, beta, alpha) TG_CALL(addmm, t, x, a, b, beta, alpha)
 
 /* ---------------- images: [n, c, h, w], f32 or f64 */
 
