@@ -15,13 +15,13 @@ const tg_op tg_op_constant = {.size = sizeof(tg_op), .name = "constant"};
 const tg_op tg_op_param = {.size = sizeof(tg_op), .name = "parameter"};
 const tg_op tg_op_frozen_param = {.size = sizeof(tg_op), .name = "frozen parameter"};
 
-static bool same_type(tg_rule *r)
+bool tg_base_same_type(tg_rule *r)
 {
     r->y = r->x[0];
     return true;
 }
 
-static bool same_view(const tg_array *x, tg_array *y, int n_attrs, const int64_t *attrs)
+bool tg_base_same_view(const tg_array *x, tg_array *y, int n_attrs, const int64_t *attrs)
 {
     (void)n_attrs, (void)attrs;
     y->data = x->data;
@@ -29,13 +29,29 @@ static bool same_view(const tg_array *x, tg_array *y, int n_attrs, const int64_t
     return true;
 }
 
-const tg_op tg_op_detach = {
-    .size = sizeof(tg_op), .name = "detach", .n_in = 1, .rule = same_type, .view = same_view};
+const tg_op tg_op_detach = {.size = sizeof(tg_op),
+                            .name = "detach",
+                            .n_in = 1,
+                            .rule = tg_base_same_type,
+                            .view = tg_base_same_view};
 
 tg_tensor *tg_detach_at(tg_tape *t, const char *where, tg_tensor *x)
 {
     return tg_apply_1(t, where, &tg_op_detach, x);
 }
+
+static void fence_vjp(TG_VJP)
+{
+    gx[0] = gy;
+    gx[1] = tg_base_expand(t, where, tg_constant_like(t, x[1], 0), tg_tensor_shape(x[1]));
+}
+
+const tg_op tg_op_fence = {.size = sizeof(tg_op),
+                           .name = "fence",
+                           .n_in = 2,
+                           .rule = tg_base_same_type,
+                           .view = tg_base_same_view,
+                           .vjp = fence_vjp};
 
 /* ---------------------------------------------------------------- add */
 

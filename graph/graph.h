@@ -348,6 +348,12 @@ TG_API tg_tensor *tg_jvp_at(tg_tape *t, const char *where, tg_tensor *y, int n, 
 TG_API tg_tensor *tg_hvp_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x,
                             tg_tensor *v);
 
+/* y as it was recorded, but computed from with[k] where x[k] stood, which has the
+ * same shape and dtype; what lies between is recorded again. y itself when it
+ * depends on no x. Any tensors of the tape, and parameters. */
+TG_API tg_tensor *tg_substitute_at(tg_tape *t, const char *where, tg_tensor *y, int n,
+                                   tg_tensor *const *x, tg_tensor *const *with);
+
 /* Runs the last recording's tg_backward again, with the data that inputs have
  * now, the parameters' current values and the next random step. Nothing is
  * recorded. Values are read with tg_item and tg_data as before. TG_ESTATE
@@ -527,6 +533,8 @@ TG_API tg_status tg_grad(tg_tape *t, tg_tensor *y, tg_tensor *seed, int n, tg_te
                          tg_tensor **gx, bool allow_unused);
 TG_API tg_tensor *tg_jvp(tg_tape *t, tg_tensor *y, int n, tg_tensor *const *x, tg_tensor *const *v);
 TG_API tg_tensor *tg_hvp(tg_tape *t, tg_tensor *y, tg_tensor *x, tg_tensor *v);
+TG_API tg_tensor *tg_substitute(tg_tape *t, tg_tensor *y, int n, tg_tensor *const *x,
+                                tg_tensor *const *with);
 TG_API tg_status tg_replay(tg_tape *t);
 TG_API tg_status tg_write_dot(tg_tape *t, const char *path, tg_tensor *loss);
 TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, tg_shape shape,
@@ -560,6 +568,7 @@ TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, 
 #define tg_grad(t, y, seed, n, ...) tg_grad_at(t, TG_HERE, y, seed, n, __VA_ARGS__)
 #define tg_jvp(t, y, n, ...) tg_jvp_at(t, TG_HERE, y, n, __VA_ARGS__)
 #define tg_hvp(t, y, x, v) tg_hvp_at(t, TG_HERE, y, x, v)
+#define tg_substitute(t, y, n, ...) tg_substitute_at(t, TG_HERE, y, n, __VA_ARGS__)
 #define tg_replay(t) tg_replay_at(t, TG_HERE)
 #define tg_write_dot(t, path, loss) tg_write_dot_at(t, TG_HERE, path, loss)
 #define tg_param_new(ps, name, dtype, ...) tg_param_new_at(ps, TG_HERE, name, dtype, __VA_ARGS__)

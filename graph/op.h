@@ -20,7 +20,8 @@
  *           and the kernel sees contiguous blocks of equal length
  *   fold    a reduction over the adjacent axes attrs[0]..attrs[1] (inclusive),
  *           kept with size 1 when attrs[2] is 1, else dropped
- *   view    no kernel: the same data seen with other sizes and strides
+ *   view    no kernel: the first operand's data seen with other sizes and
+ *           strides; other operands are there for the vjp only
  *   kernel  anything else
  *
  * Attributes are int64_t and belong to the structure: they say which graph it
@@ -166,7 +167,8 @@ TG_API void tg_philox(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t bl
  * It must be linear in gy, made of differentiable ops, and a function of the
  * recording's structure alone. gx[k] may have the shape that x[k] was broadcast
  * to: the reverse pass sums. A gx[k] left NULL means: not differentiable in
- * x[k]. A vjp that evaluates, or asks for derivatives itself, is TG_ESTATE. */
+ * x[k]. It may differentiate what it recorded itself; one that evaluates is
+ * TG_ESTATE. */
 #if defined(__GNUC__)
 #define TG_MAYBE_UNUSED __attribute__((unused))
 #else

@@ -99,7 +99,7 @@ static void look_through(planner *p, uint32_t v)
     p->array_of[v] = p->n_arrays++;
     if (node->op->view(&x, &y, n_attrs, attrs)) {
         p->root[v] = p->root[u];
-        if (is_same_view(&x, &y)) p->rep[v] = u;
+        if (is_same_view(&x, &y) && node->op != &tg_op_fence) p->rep[v] = u;
     } else {
         contiguous_array(&type_of(p, u)->type, &x);
         if (!node->op->view(&x, &y, n_attrs, attrs)) p->failed = true;
@@ -146,8 +146,25 @@ static bool reads_in_pass(const planner *p, uint32_t v, uint32_t u)
     return p->kind[u] == SPAN && type_of(p, u)->shape == walked_type(p, v)->shape;
 }
 
-/* The earliest level at which v can run, given that it reads u. */
-static uint32_t level_after(const planner *p, uint32_t v, uint32_t u)
+/* The level before which nothing reads a view, which is that of a fence behind it. */
+static uint32_t fenced(const planner *p, uint32_t v)
+{
+    return p->kind[v] == VIEW ? p->level[v] : 0;
+}
+
+/* For a view: that of its operand; a fence adds the level after which its second one is there. */
+static uint32_t fence_level(const planner *p, uint32_t v)
+{
+    uint32_t level = fenced(p, input(p, v, 0));
+    if (p->g->node[v].op != &tg_op_fence) return level;
+    const uint32_t w = input(p, v, 1), r = p->root[w],
+                   after = p->kind[r] == LEAF ? 0 : p->level[r] + 1, before = fenced(p, w);
+    level = after > level ? after : level;
+    return before > level ? before : level;
+}
+
+/* The earliest level at which v can run, given that it reads u's memory. */
+static uint32_t level_after_root(const planner *p, uint32_t v, uint32_t u)
 {
     uint32_t r = p->root[u];
     switch ((kind)p->kind[r]) {
@@ -162,10 +179,17 @@ static uint32_t level_after(const planner *p, uint32_t v, uint32_t u)
     }
 }
 
+static uint32_t level_after(const planner *p, uint32_t v, uint32_t u)
+{
+    const uint32_t level = level_after_root(p, v, u), least = fenced(p, u);
+    return level > least ? level : least;
+}
+
 static void find_levels(planner *p)
 {
     for (uint32_t v = 0; v < p->n; v++) {
         p->level[v] = 0;
+        if (p->kind[v] == VIEW && p->rep[v] == v) p->level[v] = fence_level(p, v);
         if (!computed(p, v)) continue;
         for (uint32_t k = 0; k < p->g->node[v].n_in; k++) {
             uint32_t level = level_after(p, v, input(p, v, k));

@@ -561,8 +561,8 @@ static bool check_op(const recording *at, int n_in, tg_tensor *const *x, int n_a
     const char *wrong = NULL;
     if ((op->span != NULL) + (op->fold != NULL) + (op->view != NULL) + (op->kernel != NULL) != 1)
         wrong = "exactly one of span, fold, view and kernel must be given";
-    else if (n_in < 1 || (op->n_in >= 0 && n_in != op->n_in) ||
-             ((op->fold || op->view) && n_in != 1) || (op->span && n_in > 4))
+    else if (n_in < 1 || (op->n_in >= 0 && n_in != op->n_in) || (op->fold && n_in != 1) ||
+             (op->span && n_in > 4))
         wrong = "wrong number of operands";
     else if (n_attrs < 0 || (n_attrs && !attrs) || (op->fold && n_attrs != 3) ||
              (op->flags & TG_DRAWS && n_attrs < 1))
@@ -580,7 +580,7 @@ static const tg_op *widen(tg_tape *t, const char *where, const tg_op *op)
         return NULL;
     }
     for (const tg_widened *w = t->widened; w; w = w->next)
-        if (w->source == op && memcmp(&w->op, op, op->size) == 0) return &w->op;
+        if (op == &w->op || (w->source == op && memcmp(&w->op, op, op->size) == 0)) return &w->op;
     tg_widened *w = tg_allocate(&t->allocator, sizeof *w);
     if (!w) return tg_tape_fail(t, where, op->name, TG_ENOMEM, "no memory"), NULL;
     *w = (tg_widened){.next = t->widened, .source = op};

@@ -76,6 +76,7 @@ typedef struct pass {
     size_t n_terms, term_capacity;
     tg_tensor **sum; /* room for adding up one node's terms */
     size_t sum_capacity;
+    bool partial; /* nothing goes on behind an x */
     uint32_t
         *cut; /* of a node that gradients reach by no path, from low on: 1 + the op in the way */
 } pass;
@@ -161,12 +162,15 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
                             "the op is not differentiable and lies between a result and what it is "
                             "differentiated by");
     tg_tensor *few[16] = {0}, **x = few;
+    bool few_carried[8], *carried = few_carried;
+    const bool *const outer = t->carried;
     int64_t few_attrs[16], *attrs = few_attrs;
     int n_attrs = tg_node_n_attrs(t, &v);
-    size_t bytes = 2 * v.n_in * sizeof *x;
+    size_t bytes = v.n_in * (2 * sizeof *x + sizeof *carried);
     if (v.n_in > 8) {
         if (!(x = tg_allocate(&t->allocator, bytes))) return no_memory(p);
         memset(x, 0, bytes);
+        carried = (bool *)(x + 2 * v.n_in);
     }
     if (n_attrs > 16 && !(attrs = tg_allocate(&t->allocator, (size_t)n_attrs * sizeof *attrs))) {
         tg_release(&t->allocator, x == few ? NULL : x, bytes);
@@ -175,15 +179,19 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
     /* The vjp appends to the tape, whose arrays may move: it gets copies. */
     if (n_attrs) memcpy(attrs, tg_node_attrs(t, &v), (size_t)n_attrs * sizeof *attrs);
     tg_tensor **gx = x + v.n_in;
-    for (uint32_t k = 0; k < v.n_in; k++) x[k] = tg_handle(t, tg_node_inputs(t, &v)[k]);
+    for (uint32_t k = 0; k < v.n_in; k++) {
+        const uint32_t in = tg_node_inputs(t, &v)[k];
+        x[k] = tg_handle(t, in);
+        carried[k] = carries(p, in);
+    }
+    t->carried = carried;
     const tg_pulled pulled = {t, where, v.op, t->n, (int)v.n_in, x, tg_handle(t, node), attrs, gy};
     if (!tg_derive(t, node + 1)) no_memory(p);
     else v.op->vjp(t, where, (int)v.n_in, x, tg_handle(t, node), attrs, gy, gx);
     for (uint32_t k = 0; k < v.n_in && !t->error.status; k++) {
         uint32_t in = tg_slot_of(x[k])->id, g;
-        bool wanted = carries(p, in);
-        gx[k] = tg_mutate(&pulled, (int)k, gx[k], wanted);
-        if (!wanted) continue;
+        gx[k] = tg_mutate(&pulled, (int)k, gx[k], carried[k]);
+        if (!carried[k]) continue;
         if (!gx[k] && !is_float(t, in)) {
             set_cut(p, in, node + 1);
         } else if (!gx[k]) {
@@ -206,6 +214,7 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
             else add_term(p, in, tg_base_sum_to(t, where, gx[k], want.shape));
         }
     }
+    t->carried = outer;
     tg_release(&t->allocator, attrs == few_attrs ? NULL : attrs, (size_t)n_attrs * sizeof *attrs);
     tg_release(&t->allocator, x == few ? NULL : x, bytes);
     return t->error.status;
@@ -254,7 +263,8 @@ static tg_status walk_back(pass *p, uint32_t n, const uint32_t *x, tg_tensor **g
         if (!g) return t->error.status;
         for (uint32_t k = 0; flags & WANTED && k < n; k++)
             if (x[k] == v) gx[k] = g;
-        bool passes = t->node[v].n_in && t->node[v].op != &tg_op_detach;
+        bool passes =
+            t->node[v].n_in && t->node[v].op != &tg_op_detach && !(p->partial && flags & WANTED);
         if (passes && pull_back(p, v, g)) return t->error.status;
     }
     return TG_OK;
@@ -269,9 +279,10 @@ tg_status tg_fail_cut(tg_tape *t, uint32_t cut)
 
 static tg_status reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
                          tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx,
-                         uint32_t *cut)
+                         uint32_t *cut, bool partial)
 {
-    pass p = {.t = t, .where = where};
+    pass p = {.t = t, .where = where, .partial = partial};
+    const uint32_t of = tg_derived_from(t, t->n);
     for (uint32_t k = 0; k < n; k++) gx[k] = NULL;
     for (uint32_t k = 0; cut && k < n; k++) cut[k] = 0;
     uint32_t lowest = UINT32_MAX;
@@ -288,15 +299,16 @@ static tg_status reverse(tg_tape *t, const char *where, uint32_t n_y, const uint
         memset(p.first, 0, node_bytes);
         memset(p.cut, 0, node_bytes);
         flag_paths(&p, n, x);
+        tg_clear_live(t, p.low, p.high); /* for a vjp's own passes */
         for (uint32_t k = 0; k < n_y && !status; k++) status = add_term(&p, y[k], seed[k]);
         if (!status) status = walk_back(&p, n, x, gx);
-        if (!tg_derive(t, 0) && !status) status = no_memory(&p);
+        if (!tg_derive(t, of) && !status) status = no_memory(&p);
         for (uint32_t k = 0; cut && k < n; k++)
             if (!gx[k] && x[k] >= p.low && x[k] <= p.high) cut[k] = p.cut[x[k] - p.low];
     } else {
+        tg_clear_live(t, p.low, p.high);
         status = no_memory(&p);
     }
-    tg_clear_live(t, p.low, p.high);
     tg_release(&t->allocator, p.flags, flag_bytes);
     tg_release(&t->allocator, p.first, node_bytes);
     tg_release(&t->allocator, p.cut, node_bytes);
@@ -307,17 +319,27 @@ static tg_status reverse(tg_tape *t, const char *where, uint32_t n_y, const uint
     return status;
 }
 
+/* A vjp may differentiate what it recorded; one that differentiates its own result would not end. */
+enum { DEEPEST = 64 };
+
+static tg_status enter_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
+                               tg_tensor *const *seed, uint32_t n, const uint32_t *x,
+                               tg_tensor **gx, uint32_t *cut, bool partial)
+{
+    if (t->deriving >= DEEPEST)
+        return tg_tape_fail(t, where, NULL, TG_ESTATE,
+                            "derivatives that ask for derivatives, %d deep", DEEPEST);
+    t->deriving++;
+    const tg_status status = reverse(t, where, n_y, y, seed, n, x, gx, cut, partial);
+    t->deriving--;
+    return status;
+}
+
 tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,
                      tg_tensor *const *seed, uint32_t n, const uint32_t *x, tg_tensor **gx,
                      uint32_t *cut)
 {
-    if (t->deriving)
-        return tg_tape_fail(t, where, NULL, TG_ESTATE,
-                            "a vjp records derivatives; it can't ask for others");
-    t->deriving = true;
-    const tg_status status = reverse(t, where, n_y, y, seed, n, x, gx, cut);
-    t->deriving = false;
-    return status;
+    return enter_reverse(t, where, n_y, y, seed, n, x, gx, cut, false);
 }
 
 /* ---------------------------------------------------------------- gradients as tensors */
@@ -325,9 +347,34 @@ tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t
 /* A constant spread to x's shape, as part of y's derivative. */
 static tg_tensor *filled_like(tg_tape *t, const char *where, uint32_t y, tg_tensor *x, double value)
 {
+    const uint32_t of = tg_derived_from(t, t->n);
     if (!tg_derive(t, y + 1)) return tg_fail_at(t, where, TG_ENOMEM, "no memory for a derivative");
     tg_tensor *filled = tg_base_expand(t, where, tg_constant_like(t, x, value), tg_tensor_shape(x));
-    return tg_derive(t, 0) ? filled : tg_fail_at(t, where, TG_ENOMEM, "no memory for a derivative");
+    return tg_derive(t, of) ? filled
+                            : tg_fail_at(t, where, TG_ENOMEM, "no memory for a derivative");
+}
+
+void tg_base_partial(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *seed, int n,
+                     tg_tensor *const *x, int first, tg_tensor **gx)
+{
+    uint32_t y_node, wanted = 0, *node = tg_arena_take(&t->storage, (size_t)n * sizeof *node);
+    tg_tensor **g = tg_arena_take(&t->storage, (size_t)n * sizeof *g);
+    if (!node || !g) {
+        tg_tape_fail(t, where, "grad", TG_ENOMEM, "no memory");
+        return;
+    }
+    if (!tg_resolve(t, where, "grad", y, &y_node) || !tg_belongs(t, where, "grad", seed)) return;
+    for (int k = 0; k < n; k++)
+        if (t->carried[first + k] && !tg_resolve(t, where, "grad", x[k], &node[wanted++])) return;
+    if (enter_reverse(t, where, 1, &y_node, &seed, wanted, node, g, NULL, true)) return;
+    wanted = 0;
+    for (int k = 0; k < n; k++) {
+        if (!t->carried[first + k]) continue;
+        gx[first + k] = g[wanted];
+        if (!g[wanted] && is_float(t, node[wanted]))
+            gx[first + k] = filled_like(t, where, y_node, x[k], 0);
+        wanted++;
+    }
 }
 
 static bool check_seed(tg_tape *t, const char *where, const char *what, tg_tensor *seed,

@@ -36,6 +36,9 @@ typedef struct tg_leaf {
 
 /* The ops of leaves, and those that the reverse pass needs itself. */
 extern const tg_op tg_op_input, tg_op_constant, tg_op_param, tg_op_frozen_param, tg_op_detach;
+/* The first operand, for readers that wait until the second one is computed. */
+extern const tg_op tg_op_fence;
+
 static inline bool tg_is_leaf(const tg_op *op)
 {
     return op == &tg_op_input || op == &tg_op_constant || op == &tg_op_param ||
@@ -97,9 +100,10 @@ struct tg_tape {
     uint64_t key, step;
     int threads, build;
     bool training, node_by_node, trace_nonfinite, forbid_f32;
-    bool deriving; /* inside tg_reverse */
-    bool renewed;  /* inputs, or the random step, are others than those of the values computed */
-    bool reread;   /* a parameter was read again after it had changed */
+    int deriving;        /* how deep inside tg_reverse */
+    const bool *carried; /* in a vjp: of which operands a gradient is wanted */
+    bool renewed; /* inputs, or the random step, are others than those of the values computed */
+    bool reread;  /* a parameter was read again after it had changed */
     const tg_params *substitute_from;
     tg_params *substitute_to;
 

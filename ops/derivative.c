@@ -75,6 +75,12 @@ tg_tensor *tg_hessian_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor 
     return jacobian(t, where, "hessian", g, x);
 }
 
+tg_tensor *tg_checkpoint_at(tg_tape *t, const char *where, tg_tensor *y, int n, tg_tensor *const *x)
+{
+    return tg_base_checkpoint(t, where, y, n, x);
+}
+
+KNOWN(checkpoint, "any", -1, ("y = x, computed again for its gradient"))
 KNOWN(jacobian, "y of x -> [y's sizes, x's sizes]", -1, ("y[i,j] = dy[i] / dx[j]"))
 KNOWN(hessian, "y of one element, x -> [x's sizes, x's sizes]", -1,
       ("y[i,j] = d^2 y / (dx[i] dx[j])"))
@@ -104,5 +110,9 @@ static void hessian_of_product(const tg_array *x, tg_array *y)
 CALL(of_product, tg_hessian(t, tg_prod(t, x[0], TG_ALL_AXES, false), x[0]))
 EXPECT(of_product, hessian_of_product(x, y))
 SAMPLES(hessian, SAMPLE(of_product, "product of three", 0, REALS(0.5, 2, 3)))
+
+CALL(of_part, tg_checkpoint(t, tg_mul(t, tg_sin(t, x[0]), tg_exp(t, tg_mul(t, x[0], x[1]))), 1, x))
+EXPECT_EACH(of_part, sin(a) * exp(a * b))
+SAMPLES(checkpoint, EACH(of_part, "from one operand", 0, REAL(-1, 1), REAL(-1, 1)))
 
 #endif

@@ -937,6 +937,14 @@ TG_OP(jacobian, (tg_tensor *y, tg_tensor *x), (y, x))
 TG_OP(hessian, (tg_tensor *y, tg_tensor *x), (y, x))
 #define tg_hessian(t, y, x) TG_CALL(hessian, t, y, x)
 
+/* y, for whose gradient what lies between the n tensors x and y is computed
+ * again from x, so that its values need no memory meanwhile: the result stands
+ * for y in what follows. Its gradients reach x and what else is read on the way,
+ * but nothing that lies between; they are the same bits, to any order; random
+ * numbers are drawn as before. n >= 1. Chen et al. 2016. */
+TG_OP(checkpoint, (tg_tensor *y, int n, tg_tensor *const *x), (y, n, x))
+#define tg_checkpoint(t, y, n, ...) TG_CALL(checkpoint, t, y, n, __VA_ARGS__)
+
 /* ---------------- dropout */
 
 /* Each element is 0 with probability p, else x / (1 - p); the identity on a

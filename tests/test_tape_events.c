@@ -379,28 +379,50 @@ static void vjp_that_differentiates(TG_VJP)
     switch ((int)attrs[0]) {
     case 0: tg_grad(t, s, NULL, 1, x, &g, false); break;
     case 1: g = tg_hvp(t, s, x[0], x[0]); break;
-    case 2: g = tg_jvp(t, s, 1, x, x); break;
+    case 2:
+        g = tg_jvp(t, tg_scale(t, s, 2), 1, x, x), g = tg_scale(t, tg_div(t, g, x[0]), 0.5);
+        break;
     case 3: tg_backward(t, s); break;
     case 4: tg_item(t, s); break;
-    default: tg_tape_reset(t);
+    case 5: tg_tape_reset(t); break;
+    default: tg_grad(t, y, NULL, 1, x, &g, false);
     }
     gx[0] = tg_mul(t, gy, g);
 }
 
 TG_MAP_1(nested_span, x *x)
+static const tg_op nested = {.size = sizeof nested,
+                             .name = "nested",
+                             .n_in = 1,
+                             .span = &nested_span,
+                             .vjp = vjp_that_differentiates};
 
-Test(tape, a_vjp_that_evaluates_or_differentiates_is_refused)
+Test(tape, a_vjp_may_differentiate_what_it_recorded)
 {
-    const tg_op op = {.size = sizeof op,
-                      .name = "nested",
-                      .n_in = 1,
-                      .span = &nested_span,
-                      .vjp = vjp_that_differentiates};
+    tg_params *ps = tg_params_new(NULL);
+    tg_tensor *w = tg_param_new(ps, "w", TG_F64, TG_SCALAR, (tg_init){.kind = TG_CONSTANT, .a = 3}),
+              *g;
+    tg_tape *t = tg_tape_new(NULL);
+    for (int64_t what = 0; what < 3; what++) {
+        tg_tensor *y = tg_mul(t, tg_apply(t, &nested, 1, &w, 1, &what), w);
+        cr_expect_eq(tg_backward(t, y), TG_OK, "%d: %s", (int)what, tg_tape_message(t));
+        cr_expect_eq(*(const double *)tg_param_grad(w), 27);
+        tg_params_drop_grads(ps);
+        for (int order = 0; order < 3; order++, y = g) tg_grad(t, y, NULL, 1, &w, &g, false);
+        cr_expect_eq(tg_item(t, g), 6);
+        tg_tape_reset(t);
+    }
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
+
+Test(tape, a_vjp_that_evaluates_or_does_not_end_is_refused)
+{
     tg_params *ps = tg_params_new(NULL);
     tg_tensor *w = tg_param_new(ps, "w", TG_F64, TG_SCALAR, (tg_init){.kind = TG_ONES});
     tg_tape *t = tg_tape_new(NULL);
-    for (int64_t what = 0; what < 6; what++) {
-        tg_tensor *y = tg_apply(t, &op, 1, &w, 1, &what);
+    for (int64_t what = 3; what < 7; what++) {
+        tg_tensor *y = tg_apply(t, &nested, 1, &w, 1, &what);
         cr_expect_eq(tg_backward(t, y), TG_ESTATE, "%d: %s", (int)what, tg_tape_message(t));
         tg_tape_clear_error(t);
         cr_expect_eq(tg_item(t, tg_square(t, y)), 1);
