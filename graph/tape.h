@@ -36,7 +36,7 @@ typedef struct tg_leaf {
 
 /* The ops of leaves, and those that the reverse pass needs itself. */
 extern const tg_op tg_op_input, tg_op_constant, tg_op_param, tg_op_frozen_param, tg_op_detach;
-/* The first operand, for readers that wait until the second one is computed. */
+/* The first operand, for readers that wait until the second one, detached, is computed. */
 extern const tg_op tg_op_fence;
 
 static inline bool tg_is_leaf(const tg_op *op)
