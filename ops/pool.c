@@ -75,6 +75,85 @@ static void inside(const axis *a, int64_t window, int64_t *at, int64_t *first, i
 WINDOWS(f32, float)
 WINDOWS(f64, double)
 
+/* ---------------------------------------------------------------- rows
+ *
+ * Windows side by side in vectors, one tap after the other, in the order in which EACH_WINDOW looks
+ * at a window's elements. Where the greatest ones are is counted from their windows' beginnings. */
+
+enum { STRIP = 256, LEAST_ROW = 8 }; /* windows at once; in a row that is worth it */
+
+/* Of the windows `from` on, and up to `end`, those whose element at `column` of the first window's
+ * beginning lies inside. */
+static int64_t begins(const axis *c, int64_t column, int64_t from)
+{
+    return column + from * c->stride >= 0 ? from : (c->stride - 1 - column) / c->stride;
+}
+static int64_t ends(const axis *c, int64_t column, int64_t end)
+{
+    if (column + (end - 1) * c->stride < c->size) return end;
+    return column < c->size ? (c->size - column + c->stride - 1) / c->stride : 0;
+}
+
+#define TAP(step)                                                                       \
+    TG_INDEPENDENT                                                                      \
+    for (int64_t j = low; j < high; j++) {                                              \
+        const T v = x[at + j * (step)];                                                 \
+        const bool takes = BEATS(v, top[j - from]) | (WHERE_TO && where[j - from] < 0); \
+        top[j - from] = takes ? v : top[j - from];                                      \
+        if (WHERE_TO) where[j - from] = takes ? here : where[j - from];                 \
+    }
+#define TOPS_OF_ROW(fn, TARGET, E, I, WHERE_WANTED)                                          \
+    TARGET static void fn(const planes *p, const E *x, int64_t i, int64_t from, int64_t end, \
+                          E *top, I *where)                                                  \
+    {                                                                                        \
+        typedef E T;                                                                         \
+        enum { WHERE_TO = WHERE_WANTED };                                                    \
+        const axis *r = &p->axis[0], *c = &p->axis[1];                                       \
+        int64_t row, first, last;                                                            \
+        inside(r, i, &row, &first, &last);                                                   \
+        for (int64_t j = 0; j < end - from; j++) top[j] = (T)-INFINITY;                      \
+        for (int64_t j = 0; WHERE_TO && j < end - from; j++) where[j] = -1;                  \
+        for (int64_t a = first; a < last; a++)                                               \
+            for (int64_t b = 0; b < c->kernel; b++) {                                        \
+                const int64_t column = b * c->dilation - c->padding;                         \
+                const int64_t low = begins(c, column, from), high = ends(c, column, end);    \
+                const int64_t at = (row + a * r->dilation) * c->size + column;               \
+                const I here = (I)(a * r->dilation * c->size + b * c->dilation);             \
+                if (c->stride == 1) TAP(1)                                                   \
+                else if (c->stride == 2) TAP(2)                                              \
+                else TAP(c->stride)                                                          \
+            }                                                                                \
+    }
+#define ROWS(build, TARGET, BUILD, T, I)                                                  \
+    TOPS_OF_ROW(tops_##build, TARGET, T, I, 0)                                            \
+    TOPS_OF_ROW(places_##build, TARGET, T, I, 1)                                          \
+    static void pool_rows_##build(const planes *p, const T *x, const T *other, T *y)      \
+    {                                                                                     \
+        const int64_t out = p->axis[1].out;                                               \
+        (void)other;                                                                      \
+        for (int64_t i = 0; i < p->axis[0].out; i++)                                      \
+            tops_##build(p, x, i, 0, out, y + i * out, NULL);                             \
+    }                                                                                     \
+    static void spread_rows_##build(const planes *p, const T *x, const T *other, T *y)    \
+    {                                                                                     \
+        const axis *r = &p->axis[0], *c = &p->axis[1];                                    \
+        T top[STRIP];                                                                     \
+        I where[STRIP];                                                                   \
+        memset(y, 0, (size_t)(r->size * c->size) * sizeof(T));                            \
+        for (int64_t i = 0; i < r->out; i++)                                              \
+            for (int64_t from = 0; from < c->out; from += STRIP) {                        \
+                const int64_t end = from + STRIP < c->out ? from + STRIP : c->out;        \
+                const int64_t at = (i * r->stride - r->padding) * c->size - c->padding;   \
+                places_##build(p, x, i, from, end, top, where);                           \
+                for (int64_t j = from; j < end; j++)                                      \
+                    if (where[j - from] >= 0)                                             \
+                        y[at + j * c->stride + where[j - from]] += other[i * c->out + j]; \
+            }                                                                             \
+    }
+#define EACH_ROWS(fn, TARGET, BUILD, T, I) ROWS(fn, TARGET, BUILD, T, I)
+TG_EACH_BUILD(EACH_ROWS, f32, float, int32_t)
+TG_EACH_BUILD(EACH_ROWS, f64, double, int64_t)
+
 /* ---------------------------------------------------------------- halves */
 
 /* N windows side by side, from rows a and b of x: their elements are a0 a1 above b0 b1. A NaN that
@@ -160,6 +239,12 @@ TG_ON_AVX(TWO_SIZES(SPREAD_BLOCK, spread_halves_f64_avx2, TG_TARGET_AVX2, double
 typedef void (*f32_function)(const planes *p, const float *x, const float *other, float *y);
 typedef void (*f64_function)(const planes *p, const double *x, const double *other, double *y);
 
+/* For any windows, for rows of several, and for halves; the latter for each build, or NULL. */
+typedef struct ways {
+    f32_function f32, f32_rows[TG_BUILD_COUNT], f32_halves[TG_BUILD_COUNT];
+    f64_function f64, f64_rows[TG_BUILD_COUNT], f64_halves[TG_BUILD_COUNT];
+} ways;
+
 typedef struct work {
     planes planes;
     int64_t n, n_of_part;
@@ -186,11 +271,10 @@ static void run_part(const tg_call *c, void *user, int64_t part)
 }
 
 /* Parts of at least 32768 elements. */
-static void run(const tg_call *c, const tg_array *out, f32_function f32, f64_function f64,
-                const f32_function *f32_halves, const f64_function *f64_halves)
+static void run(const tg_call *c, const tg_array *out, const ways *of)
 {
     const tg_shape x = c->x[0].shape;
-    work w = {.n = x.dim[0] * x.dim[1], .f32 = f32, .f64 = f64};
+    work w = {.n = x.dim[0] * x.dim[1], .f32 = of->f32, .f64 = of->f64};
     bool halves = true;
     for (int d = 0; d < 2; d++) {
         const int64_t *a = c->attrs + d;
@@ -198,27 +282,36 @@ static void run(const tg_call *c, const tg_array *out, f32_function f32, f64_fun
             x.dim[2 + d], out->shape.dim[2 + d], a[KERNEL], a[STRIDE], a[PADDING], a[DILATION]};
         halves &= a[KERNEL] == 2 && a[STRIDE] == 2 && a[PADDING] == 0 && a[DILATION] == 1;
     }
-    if (halves && f32_halves && w.planes.axis[1].out >= LEAST_F32) w.f32 = f32_halves[c->build];
-    if (halves && f64_halves && w.planes.axis[1].out >= LEAST_F64) w.f64 = f64_halves[c->build];
+    const int64_t in_row = w.planes.axis[1].out;
+    const bool rows = in_row >= LEAST_ROW && plane(&c->x[0]) <= INT32_MAX;
+    if (rows && of->f32_rows[c->build]) w.f32 = of->f32_rows[c->build];
+    if (rows && of->f64_rows[c->build]) w.f64 = of->f64_rows[c->build];
+    if (halves && of->f32_halves[c->build] && in_row >= LEAST_F32) w.f32 = of->f32_halves[c->build];
+    if (halves && of->f64_halves[c->build] && in_row >= LEAST_F64) w.f64 = of->f64_halves[c->build];
     w.n_of_part = plane(&c->x[0]) < 32768 ? 32768 / plane(&c->x[0]) : 1;
     tg_parallel(c, (w.n + w.n_of_part - 1) / w.n_of_part, run_part, &w);
 }
 
 static void pool_kernel(const tg_call *c)
 {
-    static const f32_function f32[] = TG_BUILDS(pool_halves_f32);
-    static const f64_function f64[] = TG_BUILDS(pool_halves_f64);
-    run(c, c->y, pool_f32, pool_f64, f32, f64);
+    static const ways pool = {pool_f32, TG_BUILDS(pool_rows_f32), TG_BUILDS(pool_halves_f32),
+                              pool_f64, TG_BUILDS(pool_rows_f64), TG_BUILDS(pool_halves_f64)};
+    run(c, c->y, &pool);
 }
 
 static void spread_kernel(const tg_call *c)
 {
-    static const f32_function f32[] = TG_BUILDS(spread_halves_f32);
-    static const f64_function f64[] = TG_BUILDS(spread_halves_f64);
-    run(c, &c->x[1], spread_f32, spread_f64, f32, f64);
+    static const ways spread = {
+        spread_f32, TG_BUILDS(spread_rows_f32), TG_BUILDS(spread_halves_f32),
+        spread_f64, TG_BUILDS(spread_rows_f64), TG_BUILDS(spread_halves_f64)};
+    run(c, &c->x[1], &spread);
 }
 
-static void pick_kernel(const tg_call *c) { run(c, c->y, pick_f32, pick_f64, NULL, NULL); }
+static void pick_kernel(const tg_call *c)
+{
+    static const ways pick = {.f32 = pick_f32, .f64 = pick_f64};
+    run(c, c->y, &pick);
+}
 
 /* ---------------------------------------------------------------- ops */
 

@@ -138,7 +138,10 @@ static int64_t differences(tg_tape *t, tg_dtype dtype, tg_tensor *is, int64_t n,
     cr_assert_not_null(data, "%s", tg_tape_message(t));
     cr_expect_eq(tg_tensor_count(is), n);
     int64_t wrong = 0;
-    for (int64_t i = 0; i < n; i++) wrong += !(semantics_element(dtype, data, i) == want[i]);
+    for (int64_t i = 0; i < n; i++) {
+        const double v = semantics_element(dtype, data, i);
+        wrong += !(v == want[i] || (isnan(v) && isnan(want[i])));
+    }
     return wrong;
 }
 
@@ -348,6 +351,62 @@ Test(semantics_conv, pooling_of_every_width_by_halves)
                          "gradient of the gradient, width %lld", (long long)w);
             tg_tape_reset(t);
         }
+    }
+}
+
+/* By definition, of few different numbers: y, and the gradient for an upstream gradient of 1, 2, 3
+ * ... */
+static void pool_by_definition(const double *x, int64_t height, int64_t width, const tg_pool *o,
+                               const tg_shape *out, double *y, double *gx)
+{
+    for (int64_t k = 0; k < out->dim[2] * out->dim[3]; k++) {
+        int64_t best = -1;
+        for (int64_t a = 0; a < o->kernel[0]; a++)
+            for (int64_t b = 0; b < o->kernel[1]; b++) {
+                const int64_t i = k / out->dim[3] * o->stride[0] - o->padding[0] +
+                                  a * o->dilation[0],
+                              j = k % out->dim[3] * o->stride[1] - o->padding[1] +
+                                  b * o->dilation[1];
+                if (i < 0 || i >= height || j < 0 || j >= width) continue;
+                const int64_t at = i * width + j;
+                if (best < 0 || x[at] > x[best] || (isnan(x[at]) && !isnan(x[best]))) best = at;
+            }
+        y[k] = best < 0 ? -INFINITY : x[best];
+        if (best >= 0) gx[best] += (double)(k + 1);
+    }
+}
+
+Test(semantics_conv, pooling_of_any_windows_in_wide_rows)
+{
+    enum { HEIGHT = 7, WIDEST = 600, TURNS = 150 };
+    static double x[HEIGHT * WIDEST], y[HEIGHT * 2 * WIDEST], gx[HEIGHT * WIDEST],
+        gy[HEIGHT * 2 * WIDEST];
+    static const int64_t widths[] = {9, 17, 30, 64, WIDEST};
+    uint64_t state = 5;
+    for (int64_t k = 0; k < HEIGHT * 2 * WIDEST; k++) gy[k] = (double)(k + 1);
+    for (int turn = 0; turn < TURNS; turn++) {
+        const int64_t width = widths[turn % 5], kernel = 1 + turn / 5 % 4;
+        const tg_pool o = {.kernel = {1 + turn % 3, kernel},
+                           .stride = {1 + turn % 2, 1 + turn / 20 % 3},
+                           .padding = {turn % 3 / 2, turn % 2 * kernel / 2},
+                           .dilation = {1, 1 + turn / 7 % 2}};
+        for (int64_t i = 0; i < HEIGHT * width; i++) {
+            x[i] = floor(3 * semantics_uniform(&state));
+            if (semantics_uniform(&state) > 0.97) x[i] = turn % 4 ? -INFINITY : NAN;
+            gx[i] = 0;
+        }
+        for (tg_isa isa = TG_ISA_BASE; isa <= TG_ISA_AVX512; isa++)
+            for (tg_tape *t = semantics_tape(isa, 1); t; t = semantics_end(t)) {
+                const tg_dtype dtype = turn / 2 % 2 ? TG_F32 : TG_F64;
+                tg_tensor *in = semantics_input(t, dtype, TG_SHAPE(1, 1, HEIGHT, width), x),
+                          *is = tg_max_pool2d(t, in, o), *g = NULL;
+                const tg_shape out = tg_tensor_shape(is);
+                tg_grad(t, is, semantics_input(t, dtype, out, gy), 1, &in, &g, false);
+                if (isa == TG_ISA_BASE) pool_by_definition(x, HEIGHT, width, &o, &out, y, gx);
+                cr_expect_eq(differences(t, dtype, is, tg_shape_count(out), y), 0, "turn %d", turn);
+                cr_expect_eq(differences(t, dtype, g, HEIGHT * width, gx), 0, "gradient, turn %d",
+                             turn);
+            }
     }
 }
 
