@@ -537,13 +537,20 @@ static void run_parts(const tg_job *job, int thread)
         for (; k < end; k++) j->part(j->c, j->user, k);
 }
 
-/* Kernels cut their work into parts of some ten microseconds. */
-enum { PART_NS = 10000 };
+/* Kernels cut their work into parts of some ten microseconds, unless there is little in all. */
+enum { PART_NS = 10000, LITTLE = 4096 };
+
+static bool is_little(const tg_call *c)
+{
+    int64_t elements = tg_shape_count(c->y->shape);
+    for (int k = 0; k < c->n_in; k++) elements += tg_shape_count(c->x[k].shape);
+    return elements < LITTLE;
+}
 
 void tg_parallel(const tg_call *c, int64_t parts,
                  void (*part)(const tg_call *c, void *user, int64_t k), void *user)
 {
-    if (c->threads <= 1 || parts <= 1) {
+    if (c->threads <= 1 || parts <= 1 || is_little(c)) {
         for (int64_t k = 0; k < parts; k++) part(c, user, k);
         return;
     }

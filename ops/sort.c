@@ -1,5 +1,6 @@
 /* Along an axis in order: running sums, and sorting. */
 #include "lines.h"
+#include <string.h>
 
 #ifndef TG_SAMPLES
 
@@ -61,65 +62,95 @@ tg_tensor *tg_cumsum_at(tg_tape *t, const char *where, tg_tensor *x, int axis)
 
 /* ---------------------------------------------------------------- argsort */
 
-/* Whether a stands before b. A NaN counts as greater than any number. */
-#define BEFORE(fn, T)                                                                      \
-    static bool fn(const void *values, int64_t stride, int64_t a, int64_t b, bool down)    \
-    {                                                                                      \
-        const T p = ((const T *)values)[a * stride], q = ((const T *)values)[b * stride];  \
-        const bool less = p < q || (p == p && q != q), more = p > q || (p != p && q == q); \
-        return down ? more : less;                                                         \
-    }
-BEFORE(before_f32, float)
-BEFORE(before_f64, double)
-BEFORE(before_i64, int64_t)
-BEFORE(before_u8, uint8_t)
+/* An element's place in its line, under a number that orders as the element does. */
+typedef struct key {
+    uint64_t rank;
+    int64_t place;
+} key;
 
-typedef bool (*before_function)(const void *values, int64_t stride, int64_t a, int64_t b,
-                                bool down);
-
-/* Merges sorted runs of 1, 2, 4, ... indices until there is one; stable. The result is in one of
- * the two arrays of n. */
-static int64_t *merge_sort(const void *values, int64_t stride, int64_t n, bool down,
-                           before_function before, int64_t *from, int64_t *to)
+/* -0 and 0 are equal, and a NaN is greater than any number. */
+static uint64_t rank_of_real(double v)
 {
-    for (int64_t i = 0; i < n; i++) from[i] = i;
+    uint64_t bits;
+    if (v != v) return UINT64_MAX;
+    if (v == 0) v = 0;
+    memcpy(&bits, &v, sizeof bits);
+    return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
+}
+
+static uint64_t rank_of_integer(int64_t v) { return (uint64_t)v ^ UINT64_C(1) << 63; }
+
+#define RANKS(T, rank_of) \
+    for (int64_t i = 0; i < n; i++) to[i] = (key){rank_of(((const T *)x)[i * stride]) ^ turn, i};
+
+static void rank(key *to, const void *x, tg_dtype dtype, int64_t n, int64_t stride, bool down)
+{
+    const uint64_t turn = down ? UINT64_MAX : 0;
+    if (dtype == TG_F32) RANKS(float, rank_of_real)
+    else if (dtype == TG_F64) RANKS(double, rank_of_real)
+    else if (dtype == TG_I64) RANKS(int64_t, rank_of_integer)
+    else RANKS(uint8_t, rank_of_integer)
+}
+
+/* Merges sorted runs of 1, 2, 4, ... keys until there is one; stable. The result is in one of the
+ * two arrays of n. */
+static const key *merge_sort(int64_t n, key *from, key *to)
+{
     for (int64_t run = 1; run < n; run *= 2) {
         for (int64_t first = 0; first < n; first += 2 * run) {
             const int64_t middle = first + run < n ? first + run : n,
                           end = first + 2 * run < n ? first + 2 * run : n;
-            int64_t a = first, b = middle;
-            for (int64_t k = first; k < end; k++) {
-                const bool right =
-                    a == middle || (b < end && before(values, stride, from[b], from[a], down));
-                to[k] = from[right ? b++ : a++];
+            const key *a = from + first, *b = from + middle;
+            key *next = to + first;
+            while (a < from + middle && b < from + end) {
+                const key left = *a, other = *b; /* without a jump that nobody can predict */
+                const int64_t right = other.rank < left.rank;
+                next->rank = right ? other.rank : left.rank;
+                next++->place = right ? other.place : left.place;
+                a += 1 - right;
+                b += right;
             }
+            while (a < from + middle) *next++ = *a++;
+            while (b < from + end) *next++ = *b++;
         }
-        int64_t *const other = from;
+        key *const other = from;
         from = to;
         to = other;
     }
     return from;
 }
 
+enum { SORTERS = 16 }; /* parts with room of their own, each of every 16th line */
+
+static int64_t sorters_of(const tg_lines *l)
+{
+    return l->outer * l->inner < SORTERS ? l->outer * l->inner : SORTERS;
+}
+
 static int64_t argsort_scratch(const tg_call *c)
 {
-    return 2 * tg_lines_of(c).n * (int64_t)sizeof(int64_t);
+    const tg_lines l = tg_lines_of(c);
+    return sorters_of(&l) * 2 * l.n * (int64_t)sizeof(key);
+}
+
+static void sort_lines(const tg_call *c, void *user, int64_t part)
+{
+    const tg_lines *l = user;
+    key *room = (key *)c->scratch + part * 2 * l->n;
+    for (int64_t k = part; k < l->outer * l->inner; k += SORTERS) {
+        const int64_t at = k / l->inner * l->n * l->inner + k % l->inner;
+        rank(room, (const char *)c->x[0].data + (size_t)at * tg_dtype_size(c->x[0].dtype),
+             c->x[0].dtype, l->n, l->inner, c->attrs[1] != 0);
+        const key *sorted = merge_sort(l->n, room, room + l->n);
+        int64_t *y = (int64_t *)c->y->data + at;
+        for (int64_t i = 0; i < l->n; i++) y[i * l->inner] = sorted[i].place;
+    }
 }
 
 static void argsort_kernel(const tg_call *c)
 {
-    static const before_function before[] = {before_f32, before_f64, before_i64, before_u8};
-    const tg_lines l = tg_lines_of(c);
-    const size_t size = tg_dtype_size(c->x[0].dtype);
-    int64_t *scratch = c->scratch;
-    for (int64_t k = 0; k < l.outer * l.inner && l.n > 0; k++) {
-        const int64_t at = k / l.inner * l.n * l.inner + k % l.inner;
-        const int64_t *sorted =
-            merge_sort((const char *)c->x[0].data + (size_t)at * size, l.inner, l.n,
-                       c->attrs[1] != 0, before[c->x[0].dtype], scratch, scratch + l.n);
-        int64_t *y = (int64_t *)c->y->data + at;
-        for (int64_t i = 0; i < l.n; i++) y[i * l.inner] = sorted[i];
-    }
+    tg_lines l = tg_lines_of(c);
+    if (l.n > 0) tg_parallel(c, sorters_of(&l), sort_lines, &l);
 }
 
 static bool argsort_rule(tg_rule *r)

@@ -1,6 +1,42 @@
 /* Edges of ops along an axis in order, and of ops composed of others. */
 #include "semantics.h"
 
+/* Whether a stands before b, which may be at another place in the line. */
+static bool stands_before(double a, double b, bool first, bool down)
+{
+    if (a == b || (isnan(a) && isnan(b))) return first;
+    const bool less = isnan(b) || a < b;
+    return less != down;
+}
+
+Test(semantics_composed, many_lines_are_sorted_whatever_the_threads)
+{
+    enum { OUTER = 9, N = 37, INNER = 5, ALL = OUTER * N * INNER };
+    static double x[ALL], want[ALL], places[ALL];
+    uint64_t state = 2;
+    for (int i = 0; i < ALL; i++) {
+        x[i] = floor(8 * semantics_uniform(&state)) / 4;
+        if (x[i] == 1.75) x[i] = i % 2 ? NAN : -0.0;
+    }
+    for (int down = 0; down < 2; down++) {
+        for (int i = 0; i < ALL; i++) {
+            const int line = i / (N * INNER) * N * INNER + i % INNER;
+            int rank = 0;
+            for (int k = line; k < line + N * INNER; k += INNER)
+                rank += k != i && stands_before(x[k], x[i], k < i, down);
+            places[line + rank * INNER] = i / INNER % N;
+            want[line + rank * INNER] = x[i];
+        }
+        for (int threads = 1; threads <= 3; threads++)
+            for (tg_tape *t = semantics_tape(TG_ISA_AUTO, threads); t; t = semantics_end(t)) {
+                const tg_dtype dtype = threads % 2 ? TG_F32 : TG_F64;
+                tg_tensor *in = semantics_input(t, dtype, TG_SHAPE(OUTER, N, INNER), x);
+                semantics_expect(__LINE__, t, tg_argsort(t, in, 1, down), ALL, places);
+                semantics_expect(__LINE__, t, tg_sort(t, in, 1, down), ALL, want);
+            }
+    }
+}
+
 Test(semantics_composed, sorting_puts_nan_last_and_keeps_the_order_of_equals)
 {
     EACH_BUILD
