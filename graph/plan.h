@@ -62,6 +62,11 @@ typedef struct tg_load {
     int64_t dim[TG_MAX_DIMS], stride[TG_MAX_DIMS]; /* innermost first; strides in bytes */
 } tg_load;
 
+/* n elements like the one at `from`. */
+void tg_load_fill(void *out, const char *from, uint32_t size, int64_t n);
+/* Elements first .. first + n - 1, in row-major order, of strided memory that begins at `from`. */
+void tg_load_gather(char *out, const char *from, const tg_load *load, int64_t first, int64_t n);
+
 /* A register that points into memory, moving with the block. */
 typedef struct tg_move {
     tg_ref at;

@@ -50,6 +50,48 @@ void tg_span_fail(const tg_span *s, int64_t element, tg_status status, const cha
     va_end(arguments);
 }
 
+/* ---------------------------------------------------------------- threads */
+
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static void run_job(const tg_run *run, tg_job *job)
+{
+    job->environment = &run->environment;
+    tg_workers_run(&run->t->workers, job);
+}
+
+/* Less work than this gains nothing from threads, even while they are awake. */
+enum { WORTH_THREADS_NS = 4000 };
+
+/* Something done with each of `count` elements, about `ps` picoseconds an element, in pieces. */
+typedef struct tg_pieces {
+    void (*run)(const struct tg_pieces *of, int64_t first, int64_t n);
+    const void *what, *from;
+    void *to;
+    int64_t count, ps;
+} tg_pieces;
+
+enum { PIECE = 16384 };
+
+static void run_pieces(const tg_job *job, int thread)
+{
+    const tg_pieces *p = job->user;
+    for (int64_t k, end; tg_job_next(job, thread, &k, &end);)
+        p->run(p, k * PIECE, least(end * PIECE, p->count) - k * PIECE);
+}
+
+static void run_in_pieces(const tg_run *run, const tg_pieces *p)
+{
+    const int64_t work = p->count * p->ps / 1000;
+    if (run->t->threads > 1 && work >= WORTH_THREADS_NS)
+        run_job(run, &(tg_job){.run = run_pieces,
+                               .user = p,
+                               .turns = (p->count + PIECE - 1) / PIECE,
+                               .threads = run->t->threads,
+                               .nanoseconds = work});
+    else if (p->count > 0) p->run(p, 0, p->count);
+}
+
 /* ---------------------------------------------------------------- binding */
 
 void tg_scalar_bits(tg_dtype dtype, double value, uint64_t *bits)
@@ -152,12 +194,27 @@ static tg_status bind_outputs(tg_run *run, const char *where, const tg_event *ev
     return TG_OK;
 }
 
-static void accumulate(const tg_plan_output *o, void *sum, const void *term)
+static void accumulate_f32(const tg_pieces *p, int64_t first, int64_t n)
 {
-    if (o->dtype == TG_F32)
-        for (int64_t i = 0; i < o->count; i++) ((float *)sum)[i] += ((const float *)term)[i];
-    else
-        for (int64_t i = 0; i < o->count; i++) ((double *)sum)[i] += ((const double *)term)[i];
+    float *sum = (float *)p->to + first;
+    const float *term = (const float *)p->from + first;
+    for (int64_t i = 0; i < n; i++) sum[i] += term[i];
+}
+
+static void accumulate_f64(const tg_pieces *p, int64_t first, int64_t n)
+{
+    double *sum = (double *)p->to + first;
+    const double *term = (const double *)p->from + first;
+    for (int64_t i = 0; i < n; i++) sum[i] += term[i];
+}
+
+static void accumulate(const tg_run *run, const tg_plan_output *o, void *sum, const void *term)
+{
+    run_in_pieces(run, &(tg_pieces){.run = o->dtype == TG_F32 ? accumulate_f32 : accumulate_f64,
+                                    .from = term,
+                                    .to = sum,
+                                    .count = o->count,
+                                    .ps = 200});
 }
 
 static tg_status hand_out(tg_run *run, const char *where, const tg_event *event)
@@ -172,7 +229,7 @@ static tg_status hand_out(tg_run *run, const char *where, const tg_event *event)
         void *data = plan->base[1 + plan->n_leaves + k];
         if (o->gradient) {
             tg_param *p = t->leaf[t->leaf_of[t->event_ids[event->bound + o->index]]].param;
-            if (data != p->grad) accumulate(o, p->grad, data);
+            if (data != p->grad) accumulate(run, o, p->grad, data);
             p->has_grad = true;
             if (t->workers) tg_workers_hold(&p->owner->workers, t->workers);
         } else {
@@ -212,75 +269,6 @@ typedef struct worker {
     void **reg;
 } worker;
 
-static void fill(void *out, const char *from, uint32_t size, int64_t n)
-{
-    if (size == 1) {
-        memset(out, *from, (size_t)n);
-    } else if (size == 4) {
-        uint32_t v;
-        memcpy(&v, from, 4);
-        for (int64_t i = 0; i < n; i++) ((uint32_t *)out)[i] = v;
-    } else {
-        uint64_t v;
-        memcpy(&v, from, 8);
-        for (int64_t i = 0; i < n; i++) ((uint64_t *)out)[i] = v;
-    }
-}
-
-static void copy_strided(char *out, const char *from, uint32_t size, int64_t n, int64_t stride)
-{
-    if (stride == size) {
-        memcpy(out, from, (size_t)n * size);
-    } else if (stride == 0) {
-        fill(out, from, size, n);
-    } else if (size == 4) {
-        for (int64_t i = 0; i < n; i++, from += stride) memcpy(out + 4 * i, from, 4);
-    } else if (size == 8) {
-        for (int64_t i = 0; i < n; i++, from += stride) memcpy(out + 8 * i, from, 8);
-    } else {
-        for (int64_t i = 0; i < n; i++, from += stride) out[i] = *from;
-    }
-}
-
-/* out[0..n) already holds a pattern of `period` bytes once: repeats it. */
-static void repeat(char *out, int64_t period, int64_t bytes)
-{
-    for (int64_t done = period; done < bytes; done *= 2)
-        memcpy(out + done, out, (size_t)(done < bytes - done ? done : bytes - done));
-}
-
-/* Elements first .. first + n - 1, in row-major order, of strided memory. */
-static void gather(char *out, const char *from, const tg_load *load, int64_t first, int64_t n)
-{
-    int64_t index[TG_MAX_DIMS];
-    for (int k = 0; k < load->ndim; k++) {
-        index[k] = first % load->dim[k];
-        first /= load->dim[k];
-    }
-    if (load->ndim == 2 && load->stride[1] == 0 && n > load->dim[0]) {
-        int64_t head = load->dim[0] - index[0];
-        copy_strided(out, from + index[0] * load->stride[0], load->size, head, load->stride[0]);
-        copy_strided(out + head * load->size, from, load->size, index[0], load->stride[0]);
-        repeat(out, load->dim[0] * load->size, n * load->size);
-        return;
-    }
-    for (int k = 0; k < load->ndim; k++) from += index[k] * load->stride[k];
-    while (n > 0) {
-        int64_t run = load->dim[0] - index[0] < n ? load->dim[0] - index[0] : n;
-        copy_strided(out, from, load->size, run, load->stride[0]);
-        out += run * load->size;
-        n -= run;
-        from -= index[0] * load->stride[0];
-        index[0] = 0;
-        for (int k = 1; n > 0 && k < load->ndim; k++) {
-            from += load->stride[k];
-            if (++index[k] < load->dim[k]) break;
-            from -= load->dim[k] * load->stride[k];
-            index[k] = 0;
-        }
-    }
-}
-
 static void run_block(const worker *w, int64_t first, int64_t n)
 {
     const tg_group *group = w->group;
@@ -292,8 +280,8 @@ static void run_block(const worker *w, int64_t first, int64_t n)
     }
     for (uint32_t k = 0; k < group->n_loads; k++)
         if (group->loads[k].ndim)
-            gather(reg[group->loads[k].reg], address(plan, group->loads[k].from), &group->loads[k],
-                   first, n);
+            tg_load_gather(reg[group->loads[k].reg], address(plan, group->loads[k].from),
+                           &group->loads[k], first, n);
     tg_span span = {.n = n,
                     .first = first,
                     .key = w->run->t->key,
@@ -317,12 +305,10 @@ static void start_worker(worker *w, const tg_run *run, const tg_group *group, in
     for (uint32_t k = 0; k < group->n_loads; k++)
         if (!group->loads[k].ndim) {
             const tg_load *load = &group->loads[k];
-            fill(w->reg[load->reg], address(run->plan, load->from), load->size,
-                 (int64_t)(group->temp_bytes / load->size));
+            tg_load_fill(w->reg[load->reg], address(run->plan, load->from), load->size,
+                         (int64_t)(group->temp_bytes / load->size));
         }
 }
-
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static void combine(tg_span_fn run, void *y, const void *a, const void *b, int64_t n)
 {
@@ -464,12 +450,6 @@ static void finish_fold(const tg_run *run, const tg_group *group, const tg_fold_
     }
 }
 
-static void run_job(const tg_run *run, tg_job *job)
-{
-    job->environment = &run->environment;
-    tg_workers_run(&run->t->workers, job);
-}
-
 typedef struct tg_group_job {
     const tg_run *run;
     const tg_group *group;
@@ -487,9 +467,6 @@ static void run_group_job(const tg_job *job, int thread)
     start_worker(&w, j->run, j->group, thread);
     for (int64_t first, end; tg_job_next(job, thread, &first, &end);) run_units(&w, first, end);
 }
-
-/* Less work than this gains nothing from threads, even while they are awake. */
-enum { WORTH_THREADS_NS = 4000 };
 
 static void run_all_units(const tg_run *run, const tg_group *group)
 {
@@ -562,22 +539,32 @@ void tg_parallel(const tg_call *c, int64_t parts,
                               .nanoseconds = parts * PART_NS});
 }
 
-static void gather_operand(const tg_plan *plan, const tg_operand *o)
+static void gather_piece(const tg_pieces *p, int64_t first, int64_t n)
+{
+    const tg_load *load = p->what;
+    tg_load_gather((char *)p->to + first * load->size, p->from, load, first, n);
+}
+
+static void gather_operand(const tg_run *run, const tg_operand *o)
 {
     tg_load load = {.size = (uint32_t)tg_dtype_size(o->source.dtype)};
     for (int k = o->source.shape.ndim - 1; k >= 0; k--) {
         load.dim[load.ndim] = o->source.shape.dim[k];
         load.stride[load.ndim++] = o->source.stride[k] * load.size;
     }
-    int64_t count = tg_shape_count(o->source.shape);
-    if (count > 0) gather(address(plan, o->scratch), address(plan, o->at), &load, 0, count);
+    run_in_pieces(run, &(tg_pieces){.run = gather_piece,
+                                    .what = &load,
+                                    .from = address(run->plan, o->at),
+                                    .to = address(run->plan, o->scratch),
+                                    .count = tg_shape_count(o->source.shape),
+                                    .ps = 500});
 }
 
 static void run_call(tg_run *run, tg_plan_call *c)
 {
     for (uint32_t k = 0; k < (uint32_t)c->call.n_in; k++) {
         const tg_operand *o = &c->operands[k];
-        if (o->gather) gather_operand(run->plan, o);
+        if (o->gather) gather_operand(run, o);
         c->x[k].data = address(run->plan, o->gather ? o->scratch : o->at);
     }
     c->y.data = address(run->plan, c->y_at);
@@ -607,7 +594,7 @@ static void *flatten(tg_run *run, const tg_seen *seen, int64_t count)
     }
     if (!flat || count <= 0) return flat;
     if (load.ndim == 0) memcpy(flat, address(run->plan, seen->at), load.size);
-    else gather(flat, address(run->plan, seen->at), &load, 0, count);
+    else tg_load_gather(flat, address(run->plan, seen->at), &load, 0, count);
     return flat;
 }
 

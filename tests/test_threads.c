@@ -329,6 +329,43 @@ Test(threads, the_number_may_change_before_a_replay)
     model_free(m);
 }
 
+/* Copies of strided operands and sums of gradients are cut, too. */
+Test(threads, large_operands_are_copied_and_large_gradients_accumulated_alike)
+{
+    enum { M = 301, N = 207 };
+    float *want = malloc(M * N * sizeof *want), *slope = malloc(M * N * sizeof *slope);
+    for (int i = 0; i < M * N; i++) slope[i] = (float)cos(0.7 * i);
+    for (int threads = 1; threads <= 4; threads++) {
+        tg_params *ps =
+            tg_params_new(&(tg_params_options){.size = sizeof(tg_params_options), .seed = 3});
+        tg_tensor *w =
+            tg_param_new(ps, "w", TG_F32, TG_SHAPE(M, N), (tg_init){.kind = TG_NORMAL, .b = 1});
+        tg_tape *t = tape_with(threads);
+        for (int k = 0; k < 3; k++) {
+            tg_tensor *y = tg_softmax(t, tg_transpose(t, w, 0, 1), 1);
+            tg_tensor *g = tg_input_borrow(t, TG_F32, TG_SHAPE(N, M), slope);
+            tg_backward(t, tg_sum(t, tg_mul(t, y, g), TG_ALL_AXES, false));
+            tg_tape_reset(t);
+        }
+        expect_ok(t);
+        const float *got = tg_param_grad(w);
+        cr_assert_not_null(got);
+        if (threads == 1) memcpy(want, got, M * N * sizeof *want);
+        cr_expect(memcmp(want, got, M * N * sizeof *want) == 0, "%d threads", threads);
+        double sum = 0, largest = 0;
+        for (int i = 0; i < M * N; i++) {
+            sum += (double)got[i];
+            largest = fmax(largest, fabs((double)got[i]));
+        }
+        cr_expect_float_eq(sum, 0, 1e-3, "softmax does not change with a shift: %g", sum);
+        cr_expect_gt(largest, 0.01);
+        tg_tape_free(t);
+        tg_params_free(ps);
+    }
+    free(want);
+    free(slope);
+}
+
 /* ------------------------------------------------------ the caller's floating-point environment */
 
 /* Some work with so many threads in the environment that holds now: bytes to be compared and
