@@ -80,7 +80,7 @@ WINDOWS(f64, double)
  * Windows side by side in vectors, one tap after the other, in the order in which EACH_WINDOW looks
  * at a window's elements. Where the greatest ones are is counted from their windows' beginnings. */
 
-enum { STRIP = 256, LEAST_ROW = 8 }; /* windows at once; in a row that is worth it */
+enum { STRIP = 256, LEAST_ROW = 8, MOST_STRIDE = 2 }; /* windows at once; what is worth it */
 
 /* Of the windows `from` on, and up to `end`, those whose element at `column` of the first window's
  * beginning lies inside. */
@@ -120,8 +120,7 @@ static int64_t ends(const axis *c, int64_t column, int64_t end)
                 const int64_t at = (row + a * r->dilation) * c->size + column;               \
                 const I here = (I)(a * r->dilation * c->size + b * c->dilation);             \
                 if (c->stride == 1) TAP(1)                                                   \
-                else if (c->stride == 2) TAP(2)                                              \
-                else TAP(c->stride)                                                          \
+                else TAP(2)                                                                  \
             }                                                                                \
     }
 #define ROWS(build, TARGET, BUILD, T, I)                                                  \
@@ -283,7 +282,8 @@ static void run(const tg_call *c, const tg_array *out, const ways *of)
         halves &= a[KERNEL] == 2 && a[STRIDE] == 2 && a[PADDING] == 0 && a[DILATION] == 1;
     }
     const int64_t in_row = w.planes.axis[1].out;
-    const bool rows = in_row >= LEAST_ROW && plane(&c->x[0]) <= INT32_MAX;
+    const bool rows = in_row >= LEAST_ROW && w.planes.axis[1].stride <= MOST_STRIDE &&
+                      plane(&c->x[0]) <= INT32_MAX;
     if (rows && of->f32_rows[c->build]) w.f32 = of->f32_rows[c->build];
     if (rows && of->f64_rows[c->build]) w.f64 = of->f64_rows[c->build];
     if (halves && of->f32_halves[c->build] && in_row >= LEAST_F32) w.f32 = of->f32_halves[c->build];
