@@ -89,6 +89,13 @@ static bool still_there(int file, const char *path)
            open_one.st_dev == named.st_dev && open_one.st_ino == named.st_ino;
 }
 
+/* How much of a target's name its temporary files bear: what they add must fit into a name too. */
+static size_t borne_length(const char *name)
+{
+    enum { LONGEST = 180 };
+    return strnlen(name, LONGEST);
+}
+
 /* A name of ours: the target's own, a dot, digits and dashes, the suffix. */
 static bool is_leftover(const char *name, const char *target, size_t n)
 {
@@ -110,7 +117,8 @@ static void remove_leftovers(const tg_file *f)
     DIR *list = opendir(folder ? path : ".");
     for (const struct dirent *entry; list && (entry = readdir(list));) {
         const size_t n = strlen(entry->d_name);
-        if (!is_leftover(entry->d_name, name, strlen(name)) || folder + n >= sizeof path) continue;
+        if (!is_leftover(entry->d_name, name, borne_length(name)) || folder + n >= sizeof path)
+            continue;
         memcpy(path + folder, entry->d_name, n + 1);
         const int file = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         if (file < 0) continue;
@@ -125,11 +133,14 @@ static void remove_leftovers(const tg_file *f)
 static bool open_beside(tg_file *f)
 {
     enum { ATTEMPTS = 100 };
+    const size_t folder = folder_length(f->target),
+                 borne = folder + borne_length(f->target + folder);
     for (int k = 0; k < ATTEMPTS; k++) {
         struct timespec now;
         clock_gettime(CLOCK_REALTIME, &now);
-        const int n = snprintf(f->temporary, sizeof f->temporary, "%s.%ld-%lld-%ld-%d%s", f->target,
-                               (long)getpid(), (long long)now.tv_sec, now.tv_nsec, k, suffix);
+        const int n =
+            snprintf(f->temporary, sizeof f->temporary, "%.*s.%ld-%lld-%ld-%d%s", (int)borne,
+                     f->target, (long)getpid(), (long long)now.tv_sec, now.tv_nsec, k, suffix);
         if (n < 0 || (size_t)n >= sizeof f->temporary) return failed(f, ENAMETOOLONG);
         f->descriptor = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (f->descriptor < 0 && errno != EEXIST) return failed(f, errno);

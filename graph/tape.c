@@ -298,6 +298,7 @@ static const void *computed(tg_tape *t, const char *where, const char *what, tg_
     if (!tensor_node(t, where, what, x, &node)) return NULL;
     const tg_leaf *leaf = tg_is_leaf(t->node[node].op) ? &t->leaf[t->leaf_of[node]] : NULL;
     if (leaf && leaf->param && leaf->param->version == leaf->version) return leaf->param->value;
+    if (leaf && leaf->data) return leaf->data;
     const tg_slot *slot = tg_node_slot(t, node);
     if (!slot->value && tg_tape_evaluate(t, where, TG_EVALUATE, 1, &node) != TG_OK) return NULL;
     return t->value[slot->value - 1].data;

@@ -195,6 +195,19 @@ Test(file, leftovers_of_the_dead_are_removed_and_those_of_the_living_stay)
     folder_free(&f);
 }
 
+Test(file, a_name_may_be_as_long_as_the_system_allows)
+{
+    folder f = folder_new();
+    char name[256];
+    int reason;
+    memset(name, 'n', 255);
+    name[255] = 0;
+    cr_expect(save(folder_file(&f, name), "whole", &reason), "%s", strerror(reason));
+    holds(f.file, "whole");
+    cr_expect_eq(entries(f.path), 1);
+    folder_free(&f);
+}
+
 Test(file, a_write_that_is_given_up_changes_nothing)
 {
     folder f = folder_new();

@@ -496,6 +496,25 @@ Test(tape, replaying_equals_recording_again)
     cr_expect(memcmp(want[0], want[7], sizeof want[0]) != 0);
 }
 
+Test(tape, reading_an_input_is_no_evaluation)
+{
+    const float before[] = {1, 2}, after[] = {3, 4};
+    tg_params *ps = tg_params_new(NULL);
+    tg_tensor *w = tg_param_new(ps, "w", TG_F32, TG_SHAPE(2), (tg_init){.kind = TG_ONES});
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *x = tg_input(t, TG_F32, TG_SHAPE(2), before);
+    cr_assert_not_null(tg_data(t, x));
+    cr_expect_eq(((const float *)tg_data(t, x))[1], 2);
+    tg_tensor *loss = tg_sum_all(t, tg_mul(t, x, w));
+    tg_backward(t, loss);
+    tg_input_set(t, x, after);
+    cr_expect_eq(((const float *)tg_data(t, x))[1], 4);
+    cr_expect_eq(tg_replay(t), TG_OK, "%s", tg_tape_message(t));
+    cr_expect_eq(tg_item(t, loss), 7);
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
+
 Test(tape, a_recording_evaluated_piecemeal_is_not_replayed)
 {
     net m = make_net(NULL, 2);
