@@ -346,7 +346,7 @@ static bool fail_stale(tg_tape *t, const char *where, const char *what, const tg
 
 bool tg_belongs(tg_tape *t, const char *where, const char *what, const tg_tensor *x)
 {
-    if (x && (tg_param_of(x) || tg_is_current(t, x))) return true;
+    if (x && (tg_is_current(t, x) || tg_param_of(x))) return true;
     if (x && tg_slot_of(x)->tape == t) return fail_stale(t, where, what, x);
     if (x) tg_tape_fail(t, where, what, TG_ETAPE, "an operand belongs to another tape");
     else tg_tape_fail(t, where, what, TG_ENULL, "an operand is NULL");
@@ -355,10 +355,12 @@ bool tg_belongs(tg_tape *t, const char *where, const char *what, const tg_tensor
 
 bool tg_resolve(tg_tape *t, const char *where, const char *what, tg_tensor *x, uint32_t *node)
 {
-    if (!tg_belongs(t, where, what, x)) return false;
-    if (tg_param_of(x)) return resolve_param(t, where, tg_param_of(x), node);
-    *node = tg_slot_of(x)->id;
-    return true;
+    if (x && tg_is_current(t, x)) {
+        *node = tg_slot_of(x)->id;
+        return true;
+    }
+    tg_param *p = tg_param_of(x);
+    return p ? resolve_param(t, where, p, node) : tg_belongs(t, where, what, x);
 }
 
 static tg_tensor *record_input(tg_tape *t, const char *where, tg_dtype dtype, tg_shape shape,
