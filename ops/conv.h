@@ -37,8 +37,9 @@ typedef struct tg_conv_plan {
     int64_t parts;
     int64_t each;
     int64_t table;      /* bytes of scratch before the parts' */
-    int64_t part_bytes; /* of scratch for each part */
-    int64_t sums;       /* elements of a part's scratch before its share of the weight gradient */
+    int64_t part_bytes; /* of scratch for each part, at whose end are those for products */
+    int64_t multiply;
+    int64_t sums; /* elements of a part's scratch before its share of the weight gradient */
     int64_t scratch;
 } tg_conv_plan;
 

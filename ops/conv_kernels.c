@@ -259,6 +259,16 @@ static void finish(tg_conv_plan *p, int64_t table, int64_t part_elements)
     p->scratch = tg_plus(p->table, tg_times(p->parts, p->part_bytes));
 }
 
+/* A part's scratch ends with what its products need, of [m, k] and [k, n] each. */
+static void finish_products(tg_conv_plan *p, int64_t part_elements, int64_t m, int64_t n, int64_t k)
+{
+    const int64_t element = (int64_t)tg_dtype_size(p->dtype);
+    finish(p, 0, part_elements);
+    p->multiply = rounded(tg_gemm_scratch(m, n, k, element));
+    p->part_bytes = tg_plus(p->part_bytes, p->multiply);
+    p->scratch = tg_times(p->parts, p->part_bytes);
+}
+
 static int64_t strip_of(int64_t height, int64_t width, int64_t pixels)
 {
     return highest(1, lowest(height, width ? pixels / width : 1));
@@ -284,7 +294,9 @@ static void prepare_correlation(tg_conv_plan *p, bool transposed)
                tg_times(p->lanes, source + 8 * p->strip * width));
     } else {
         p->strip = product_strip(p);
-        finish(p, 0, tg_times(taps_of(p), p->strip * p->axis[1].out));
+        const int64_t columns = p->strip * p->axis[1].out, taps = taps_of(p), o = p->o / p->groups;
+        finish_products(p, tg_times(taps, columns), transposed ? taps : o, columns,
+                        transposed ? o : taps);
     }
 }
 
@@ -323,8 +335,9 @@ void tg_conv_weight_gradient_prepare(const tg_call *c, void *prepared)
                tg_plus(p->sums, (weights + p->lanes - 1) / p->lanes * p->lanes * p->lanes));
     } else {
         p->strip = product_strip(p);
-        p->sums = tg_plus(tg_times(taps_of(p), p->strip * p->axis[1].out), weights / p->groups);
-        finish(p, 0, tg_plus(p->sums, weights));
+        const int64_t columns = p->strip * p->axis[1].out;
+        p->sums = tg_plus(tg_times(taps_of(p), columns), weights / p->groups);
+        finish_products(p, tg_plus(p->sums, weights), p->o / p->groups, taps_of(p), columns);
     }
 }
 
@@ -417,8 +430,8 @@ static void add_each(tg_dtype dtype, void *y, const void *x, int64_t m, int64_t 
 /* For each strip of each group of each of a part's images. */
 typedef struct walk {
     int64_t image, group, row, rows, columns;
-    char *scratch;
-    const char *x, *w, *y; /* of this image and group, y of this strip */
+    char *scratch, *multiply; /* what products need */
+    const char *x, *w, *y;    /* of this image and group, y of this strip */
     int64_t c, o, taps, out;
 } walk;
 
@@ -429,6 +442,7 @@ static void walk_part(const tg_call *c, const products *u, int64_t part,
     const int64_t element = (int64_t)tg_dtype_size(p->dtype);
     walk at = {.c = p->c / p->groups, .o = p->o / p->groups, .taps = taps_of(p), .out = out_of(p)};
     at.scratch = (char *)c->scratch + p->table + part * p->part_bytes;
+    at.multiply = at.scratch + p->part_bytes - p->multiply;
     for (at.image = part * p->each; at.image < lowest(p->n, (part + 1) * p->each); at.image++)
         for (at.group = 0; at.group < p->groups; at.group++)
             for (at.row = 0; at.row < p->axis[0].out; at.row += p->strip) {
@@ -441,6 +455,11 @@ static void walk_part(const tg_call *c, const products *u, int64_t part,
                                    element;
                 visit(c, u, &at);
             }
+}
+
+static bool interleaved(const tg_matrix *a, const tg_matrix *b)
+{
+    return tg_gemm_interleaved(a->rows, b->columns, a->columns);
 }
 
 static tg_matrix columns_of(const products *u, const walk *at)
@@ -457,7 +476,8 @@ static void forward_strip(const tg_call *c, const products *u, const walk *at)
 {
     const tg_conv_plan *p = u->plan;
     const tg_matrix w = {at->w, at->o, at->taps, at->taps, 1}, x = columns_of(u, at);
-    tg_gemm(p->dtype, c->build, &w, &x, (void *)(uintptr_t)at->y, at->out, p->parts > 1);
+    tg_gemm(p->dtype, c->build, &w, &x, (void *)(uintptr_t)at->y, at->out, interleaved(&w, &x),
+            at->multiply);
     if (u->bias && at->row + at->rows == p->axis[0].out) {
         const int64_t element = (int64_t)tg_dtype_size(p->dtype),
                       first = (at->image * p->groups + at->group) * at->o * at->out;
@@ -474,7 +494,8 @@ static void input_strip(const tg_call *c, const products *u, const walk *at)
     if (at->row == 0)
         memset((void *)(uintptr_t)at->x, 0,
                (size_t)(at->c * pixels_of(p)) * tg_dtype_size(p->dtype));
-    tg_gemm(p->dtype, c->build, &w, &y, at->scratch, at->columns, p->parts > 1);
+    tg_gemm(p->dtype, c->build, &w, &y, at->scratch, at->columns, interleaved(&w, &y),
+            at->multiply);
     gather(p, true, at->x, at->row, at->rows, at->scratch);
 }
 
@@ -487,7 +508,8 @@ static void weight_strip(const tg_call *c, const products *u, const walk *at)
     char *product = at->scratch + (p->sums - weights) * element,
          *sum = at->scratch + (p->sums + at->group * weights) * element;
     const bool first = at->row == 0 && at->image % p->each == 0;
-    tg_gemm(p->dtype, c->build, &y, &turned, first ? sum : product, at->taps, p->parts > 1);
+    tg_gemm(p->dtype, c->build, &y, &turned, first ? sum : product, at->taps,
+            interleaved(&y, &turned), at->multiply);
     if (!first) add_each(p->dtype, sum, product, 1, weights, 0, 1);
 }
 

@@ -1,19 +1,15 @@
-/* matmul and linear. How a product is laid out (which operand is copied, where it is cut for
- * threads) is a function of the node's shapes and strides alone, so that its bits are too; no cut
- * goes along the inner dimension. */
+/* matmul and linear. A product is cut for threads by rows or columns of y, or by its batches, never
+ * along the inner dimension, which would change bits. */
 #include "folds.h"
 #include "gemm.h"
 #include <string.h>
 
 #ifndef TG_SAMPLES
 
-/* One operand: its matrices, and how they follow each other along y's batch dimensions. */
+/* One operand: its first matrix, and how the others follow along y's batch dimensions. */
 typedef struct operand {
-    tg_matrix matrix; /* the first one, as it is multiplied */
-    tg_matrix given;  /* the same as it came, where matrix is a copy */
+    tg_matrix matrix;
     int64_t step[TG_MAX_DIMS];
-    int64_t matrices; /* how many different ones there are */
-    int64_t copy_at;  /* byte in scratch where the row-major copy begins; -1: read in place */
 } operand;
 
 /* Everything about a product but where its data lies: prepared once. */
@@ -23,21 +19,28 @@ typedef struct product {
     int64_t batch[TG_MAX_DIMS], batches;
     int64_t m, n, k;
     operand a, b;
-    int64_t scratch;
-    int64_t groups, row_cuts,
-        column_cuts; /* parts for threads: of the batches, or of the one matrix */
+    bool interleaved;
+    /* parts for threads: of the batches, or of the one matrix */
+    int64_t groups, row_cuts, column_cuts;
+    int64_t scratch; /* bytes for each part */
 } product;
 
 static int64_t lowest(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static tg_gemm_fn *const kernels[][TG_BUILD_COUNT] = TG_KERNEL_TABLE(tg_gemm);
+
+void tg_gemm(tg_dtype dtype, int build, const tg_matrix *a, const tg_matrix *b, void *c,
+             int64_t ldc, bool interleaved, void *scratch)
+{
+    kernels[dtype][build](a, b, c, ldc, interleaved, scratch);
+}
 
 /* Strides of sizes 1 carry no meaning: they become what reads best. */
 static operand operand_of(const tg_array *x, int y_dims)
 {
     const int d = x->shape.ndim;
     operand o = {.matrix = {x->data, x->shape.dim[d - 2], x->shape.dim[d - 1], x->stride[d - 2],
-                            x->stride[d - 1]},
-                 .matrices = 1,
-                 .copy_at = -1};
+                            x->stride[d - 1]}};
     tg_matrix *m = &o.matrix;
     if (m->columns == 1 && m->rows == 1) m->row = m->column = 1;
     else if (m->columns == 1) {
@@ -49,7 +52,6 @@ static operand operand_of(const tg_array *x, int y_dims)
     for (int k = 0; k < d - 2; k++) {
         const bool repeated = x->shape.dim[k] == 1 || x->stride[k] == 0;
         o.step[y_dims - d + k] = repeated ? 0 : x->stride[k];
-        if (!repeated) o.matrices *= x->shape.dim[k];
     }
     return o;
 }
@@ -67,42 +69,26 @@ static void fold_batch_into_rows(product *p)
     }
     p->m = p->a.matrix.rows = rows;
     p->a.matrix.row = row;
-    p->a.matrices = p->batches = 1;
+    p->batches = 1;
     p->batch_dims = 0;
 }
 
-/* From here on o describes the row-major copy that the kernel makes first. */
-static void copy_operand(product *p, operand *o)
-{
-    const int64_t count = o->matrix.rows * o->matrix.columns;
-    int64_t step = count;
-    o->given = o->matrix;
-    o->matrix.row = o->matrix.columns;
-    o->matrix.column = 1;
-    for (int d = p->batch_dims - 1; d >= 0; d--) {
-        if (o->step[d] == 0) continue;
-        o->step[d] = step;
-        step *= p->batch[d];
-    }
-    o->copy_at = p->scratch;
-    p->scratch += (o->matrices * count * (int64_t)p->element + 63) / 64 * 64;
-}
+/* Parts begin at multiples of EDGE rows or columns. Each copies what it needs of the operands. */
+enum { EDGE = 16 };
 
-/* How many parts a product is cut into for threads. Cutting is not free on one thread: measured
- * with oneDNN, parts along the longer side cost nothing from 12 MFLOP a part on, from 6 where a is
- * read transposed; more than four want to be larger. */
-static int64_t parts_of(double multiplications, bool turned_a)
+/* How many parts a product is cut into for threads. */
+static int64_t parts_of(double multiplications)
 {
-    if (multiplications >= 1e9) return 16;
-    if (multiplications >= 2e8) return 8;
-    const double least = turned_a ? 3e6 : 6e6;
-    return multiplications >= 4 * least ? 4 : multiplications >= 2 * least ? 2 : 1;
+    return multiplications >= 1e9   ? 16
+           : multiplications >= 2e8 ? 8
+           : multiplications >= 8e6 ? 4
+           : multiplications >= 2e6 ? 2
+                                    : 1;
 }
 
 static void cut(product *p)
 {
-    int64_t parts = parts_of((double)p->batches * (double)p->m * (double)p->n * (double)p->k,
-                             p->a.matrix.column != 1);
+    int64_t parts = parts_of((double)p->batches * (double)p->m * (double)p->n * (double)p->k);
     p->groups = p->row_cuts = p->column_cuts = 1;
     if (p->batches > 1) {
         p->groups = lowest(parts, p->batches);
@@ -135,13 +121,19 @@ static void prepare(const tg_call *c, void *prepared)
         return;
     }
     if (p->batches > 1 && p->k > 0) fold_batch_into_rows(p);
-    if (!tg_matrix_readable(&p->a.matrix)) copy_operand(p, &p->a);
-    if (!tg_matrix_readable(&p->b.matrix) || tg_gemm_wants_copy(p->m, p->n, p->k, &p->b.matrix))
-        copy_operand(p, &p->b);
+    p->interleaved = tg_gemm_interleaved(p->m, p->n, p->k);
     cut(p);
+    if (!p->interleaved)
+        p->scratch = tg_gemm_scratch((p->m + p->row_cuts - 1) / p->row_cuts + EDGE,
+                                     (p->n + p->column_cuts - 1) / p->column_cuts + EDGE, p->k,
+                                     (int64_t)p->element);
 }
 
-static int64_t scratch(const tg_call *c) { return ((const product *)c->prepared)->scratch; }
+static int64_t scratch(const tg_call *c)
+{
+    const product *p = c->prepared;
+    return p->groups * p->row_cuts * p->column_cuts * p->scratch;
+}
 
 static int64_t offset_of(const product *p, const operand *o, int64_t batch)
 {
@@ -153,57 +145,15 @@ static int64_t offset_of(const product *p, const operand *o, int64_t batch)
     return offset;
 }
 
-/* Copying, in blocks of 64 rows of a matrix. */
-typedef struct copying {
-    const tg_array *x;
-    const operand *o;
-    int64_t blocks; /* of one matrix */
-} copying;
-
-static void copy_part(const tg_call *c, void *user, int64_t part)
-{
-    const copying *w = user;
-    const product *p = c->prepared;
-    const int64_t number = part / w->blocks, first = part % w->blocks * 64,
-                  count = w->o->given.rows * w->o->given.columns;
-    tg_matrix m = w->o->given;
-    int64_t offset = 0, rest = number;
-    for (int d = w->x->shape.ndim - 3; d >= 0; d--) {
-        if (w->x->stride[d] == 0) continue;
-        offset += rest % w->x->shape.dim[d] * w->x->stride[d];
-        rest /= w->x->shape.dim[d];
-    }
-    m.data = (const char *)w->x->data + offset * (int64_t)p->element;
-    char *copy = (char *)c->scratch + w->o->copy_at + number * count * (int64_t)p->element;
-    tg_matrix_copy(w->x->dtype, c->build, &m, first, lowest(64, m.rows - first), copy);
-}
-
-/* Where an operand's first matrix lies when it is multiplied. */
-static const char *ready(const tg_call *c, const tg_array *x, const operand *o)
-{
-    if (o->copy_at < 0) return x->data;
-    copying w = {x, o, (o->given.rows + 63) / 64};
-    const int64_t parts = o->matrices * w.blocks;
-    if (o->matrices * o->given.rows * o->given.columns >= 32768)
-        tg_parallel(c, parts, copy_part, &w);
-    else
-        for (int64_t part = 0; part < parts; part++) copy_part(c, &w, part);
-    return (const char *)c->scratch + o->copy_at;
-}
-
 static int64_t edge(int64_t size, int64_t part, int64_t parts)
 {
-    return parts == 1 ? size * part : lowest(size, (size + 15) / 16 * part / parts * 16);
+    return parts == 1 ? size * part : lowest(size, (size + EDGE - 1) / EDGE * part / parts * EDGE);
 }
-
-typedef struct operands {
-    const char *a, *b;
-} operands;
 
 static void multiply_part(const tg_call *c, void *user, int64_t part)
 {
     const product *p = c->prepared;
-    const operands *data = user;
+    (void)user;
     const int64_t element = (int64_t)p->element;
     const int64_t tiles = p->row_cuts * p->column_cuts, group = part / tiles, tile = part % tiles;
     const int64_t r = tile / p->column_cuts, s = tile % p->column_cuts;
@@ -213,13 +163,13 @@ static void multiply_part(const tg_call *c, void *user, int64_t part)
     for (int64_t batch = p->batches * group / p->groups;
          batch < p->batches * (group + 1) / p->groups; batch++) {
         tg_matrix a = p->a.matrix, b = p->b.matrix;
-        a.data = data->a + (offset_of(p, &p->a, batch) + i * a.row) * element;
+        a.data = (const char *)c->x[0].data + (offset_of(p, &p->a, batch) + i * a.row) * element;
         a.rows = i_end - i;
-        b.data = data->b + (offset_of(p, &p->b, batch) + j * b.column) * element;
+        b.data = (const char *)c->x[1].data + (offset_of(p, &p->b, batch) + j * b.column) * element;
         b.columns = j_end - j;
         tg_gemm(c->y->dtype, c->build, &a, &b,
                 (char *)c->y->data + ((batch * p->m + i) * p->n + j) * element, p->n,
-                p->groups * tiles > 1);
+                p->interleaved, (char *)c->scratch + part * p->scratch);
     }
 }
 
@@ -231,10 +181,9 @@ static void kernel(const tg_call *c)
         memset(c->y->data, 0, (size_t)(p->batches * p->m * p->n) * p->element);
         return;
     }
-    operands data = {ready(c, &c->x[0], &p->a), ready(c, &c->x[1], &p->b)};
     const int64_t parts = p->groups * p->row_cuts * p->column_cuts;
-    if (parts == 1) multiply_part(c, &data, 0);
-    else tg_parallel(c, parts, multiply_part, &data);
+    if (parts == 1) multiply_part(c, NULL, 0);
+    else tg_parallel(c, parts, multiply_part, NULL);
 }
 
 static bool rule(tg_rule *r)
