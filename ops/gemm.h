@@ -5,11 +5,11 @@
 #include <tapegrad/op.h>
 #include "kernels/gemm.h"
 
-/* Whether a product's elements are four sums each: it has so few that one sum each would not keep
+/* Whether a product's elements are eight sums each: it has so few that one sum each would not keep
  * the processor busy. Of the whole product, however it is cut. */
 static inline bool tg_gemm_interleaved(int64_t m, int64_t n, int64_t k)
 {
-    return k >= 4 && (m <= 2 || n == 1 || (m <= 16 && n <= 16 && m * n <= 16));
+    return k >= 16 && (m <= 2 || n == 1);
 }
 
 /* As kernels/gemm.h says. */

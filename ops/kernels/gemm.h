@@ -13,10 +13,10 @@ typedef struct tg_matrix {
 
 /* c = a b, c row-major with rows ldc apart; a has at least one column. An element is one sum over k
  * that begins with 0: sum = fma(a[i][p], b[p][j], sum) for p = 0, 1, 2 ... (in the base build the
- * product is rounded first). When `interleaved`, it is four such sums, of p = 0, 4, 8 ..., of
- * 1, 5, 9 ... and so on, and y = (s0 + s1) + (s2 + s3): where few elements are computed, one sum
- * each leaves the processor waiting. So the bits of an element depend on its row of a, its column
- * of b, and `interleaved` alone. scratch has tg_gemm_scratch bytes. */
+ * product is rounded first). When `interleaved`, it is eight such sums, of p = 0, 8, 16 ..., of
+ * 1, 9, 17 ... and so on, and then ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7)): where few
+ * elements are computed, one sum each leaves the processor waiting. So the bits of an element depend
+ * on its row of a, its column of b, and `interleaved` alone. scratch has tg_gemm_scratch bytes. */
 typedef void tg_gemm_fn(const tg_matrix *a, const tg_matrix *b, void *c, int64_t ldc,
                         bool interleaved, void *scratch);
 TG_KERNELS(tg_gemm_fn, tg_gemm)
@@ -24,7 +24,7 @@ TG_KERNELS(tg_gemm_fn, tg_gemm)
 /* Of b, GEMM_DEPTH rows of GEMM_PANELS panels of two vectors are copied at a time, for the second
  * level of cache; of a, when it is not read in place, GEMM_TALL rows. Panels lie GEMM_LINE bytes
  * further apart than they are long, so as not to meet in one place of the cache. */
-enum { GEMM_DEPTH = 384, GEMM_PANELS = 8, GEMM_TALL = 84, GEMM_LINE = 64 };
+enum { GEMM_DEPTH = 384, GEMM_PANELS = 8, GEMM_TALL = 516, GEMM_LINE = 64 };
 
 /* Bytes enough for every instruction set, whose panels have 128 bytes a row or less. */
 static inline int64_t tg_gemm_scratch(int64_t m, int64_t n, int64_t k, int64_t element)

@@ -14,22 +14,16 @@ typedef T quarter __attribute__((vector_size(16), aligned(sizeof(T)), may_alias)
 #define JOIN_4(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7)
 #define JOIN_8(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 
-INLINE vec quarters(const T *p, int64_t apart)
+INLINE vec quarters(const T *const *row, int a, int64_t at)
 {
-    const quarter *first = (const quarter *)p;
+#define QUARTER_OF(k) (*(const quarter *)(row[a + (k)*QUARTER] + at))
 #if LANES * (F64 + 1) == 4
-    (void)apart;
-    return *first;
+    return QUARTER_OF(0);
+#elif LANES * (F64 + 1) == 8
+    return BY_DTYPE(JOIN_4, JOIN_2)(QUARTER_OF(0), QUARTER_OF(1));
 #else
-    const quarter *second = (const quarter *)(p + apart);
-#if LANES * (F64 + 1) == 8
-    return BY_DTYPE(JOIN_4, JOIN_2)(*first, *second);
-#else
-    const quarter *third = (const quarter *)(p + 2 * apart),
-                  *fourth = (const quarter *)(p + 3 * apart);
-    return BY_DTYPE(JOIN_8, JOIN_4)(BY_DTYPE(JOIN_4, JOIN_2)(*first, *second),
-                                    BY_DTYPE(JOIN_4, JOIN_2)(*third, *fourth));
-#endif
+    return BY_DTYPE(JOIN_8, JOIN_4)(BY_DTYPE(JOIN_4, JOIN_2)(QUARTER_OF(0), QUARTER_OF(1)),
+                                    BY_DTYPE(JOIN_4, JOIN_2)(QUARTER_OF(2), QUARTER_OF(3)));
 #endif
 }
 
@@ -61,15 +55,14 @@ INLINE vec quarters(const T *p, int64_t apart)
 #define TWO_HIGH(a, b) SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
 #endif
 
-/* y[j][i] = x[i][j] for LANES columns j, of the LANES rows i those in `rows`, which is all of them
- * when `whole`. */
-INLINE void turn_square(const T *x, int64_t x_row, T *y, int64_t y_row, const int whole, mask rows)
+/* y[j][i] = row[i][j] for LANES rows i and columns j. */
+INLINE void turn_square(const T *const *row, int64_t at, T *y, int64_t y_row)
 {
     UNROLL
     for (int c = 0; c < LANES; c += QUARTER) {
         vec v[QUARTER], turned[QUARTER];
         UNROLL
-        for (int a = 0; a < QUARTER; a++) v[a] = quarters(x + a * x_row + c, QUARTER * x_row);
+        for (int a = 0; a < QUARTER; a++) v[a] = quarters(row, a, at + c);
 #if F64
         turned[0] = ONE_LOW(v[0], v[1]);
         turned[1] = ONE_HIGH(v[0], v[1]);
@@ -82,37 +75,25 @@ INLINE void turn_square(const T *x, int64_t x_row, T *y, int64_t y_row, const in
         turned[3] = TWO_HIGH(high01, high23);
 #endif
         UNROLL
-        for (int a = 0; a < QUARTER; a++) {
-            if (whole) vec_store(y + (c + a) * y_row, turned[a]);
-            else vec_store_part(y + (c + a) * y_row, rows, turned[a]);
-        }
+        for (int a = 0; a < QUARTER; a++) vec_store(y + (c + a) * y_row, turned[a]);
     }
 }
 
-/* y[j][i] = x[i][j] for rows i and columns j. A square that is not whole is turned in a buffer. */
+/* y[j][i] = x[i][j] for `rows` rows i and `columns` columns j. y has room for whole vectors, whose
+ * other lanes get numbers of x's last row. */
 static inline void turn(int64_t rows, int64_t columns, const T *x, int64_t x_row, T *y,
                         int64_t y_row)
 {
-    T from[LANES * LANES], to[LANES * LANES];
     for (int64_t i = 0; i < rows; i += LANES) {
-        const int few_rows = (int)(rows - i < LANES ? rows - i : LANES);
-        const mask in_rows = mask_first(few_rows);
-        for (int64_t j = 0; j < columns; j += LANES) {
-            const T *square = x + i * x_row + j;
-            T *turned = y + j * y_row + i;
-            if (few_rows == LANES && columns - j >= LANES) {
-                turn_square(square, x_row, turned, y_row, 1, in_rows);
-                continue;
-            }
-            const int few_columns = (int)(columns - j < LANES ? columns - j : LANES);
-            const mask in_columns = mask_first(few_columns);
-            for (int r = 0; r < LANES; r++)
-                vec_store(from + r * LANES,
-                          r < few_rows ? vec_load_part(square + r * x_row, in_columns) : (vec){0});
-            turn_square(from, LANES, to, LANES, 1, in_rows);
-            for (int c = 0; c < few_columns; c++)
-                vec_store_part(turned + c * y_row, in_rows, vec_load(to + c * LANES));
+        const T *row[LANES];
+        for (int r = 0; r < LANES; r++) row[r] = x + (i + r < rows ? i + r : rows - 1) * x_row;
+        for (int64_t j = 0; columns >= LANES && j < columns; j += LANES) {
+            /* The last square goes back over some columns of the one before. */
+            const int64_t at = j + LANES <= columns ? j : columns - LANES;
+            turn_square(row, at, y + at * y_row + i, y_row);
         }
+        for (int64_t j = 0; columns < LANES && j < columns; j++)
+            for (int r = 0; r < LANES; r++) y[j * y_row + i + r] = row[r][j];
     }
 }
 
