@@ -150,7 +150,7 @@ hardened() # a library or program
 
 variant release
 variant dev
-variant clang -DTG_WITH_CBLAS=OFF -DTG_WITH_DNNL=OFF -DTG_TEST_JEMALLOC=ON
+variant clang -DTG_TEST_JEMALLOC=ON
 variant tsan
 variant lean
 

@@ -307,7 +307,53 @@ Test(semantics_matmul, bits_do_not_depend_on_threads_or_addresses)
         }
 }
 
-/* Many small products side by side, as a BLAS without locks gets them wrong. */
+static double sum_of(tg_dtype dtype, const double *a, const double *b, int64_t step, int64_t k,
+                     bool interleaved)
+{
+    double y[8] = {0};
+    for (int64_t p = 0; p < k; p++) {
+        double *s = &y[interleaved ? p % 8 : 0];
+        *s = dtype == TG_F32 ? (double)fmaf((float)a[p], (float)b[p * step], (float)*s)
+                             : fma(a[p], b[p * step], *s);
+    }
+#define PLUS(a, b) (dtype == TG_F32 ? (double)((float)(a) + (float)(b)) : (a) + (b))
+    return interleaved ? PLUS(PLUS(PLUS(y[0], y[4]), PLUS(y[2], y[6])),
+                              PLUS(PLUS(y[1], y[5]), PLUS(y[3], y[7])))
+                       : y[0];
+#undef PLUS
+}
+
+/* On AVX2 and AVX-512 an element is what its definition says, bit for bit; b transposed or not. */
+Test(semantics_matmul, bits_follow_from_the_definition_on_every_processor_with_fma)
+{
+    static const int64_t sizes[][3] = {{100, 4, 3},  {4, 3, 100}, {7, 33, 5},     {64, 10, 128},
+                                       {30, 50, 70}, {17, 1, 15}, {90, 300, 600}, {1, 50, 40},
+                                       {2, 9, 200},  {70, 1, 33}, {3, 700, 1},    {1, 1, 1000}};
+    double *v = calloc((size_t)1 << 20, sizeof *v);
+    uint64_t state = 41;
+    for (size_t i = 0; i < (size_t)1 << 20; i++) v[i] = (float)semantics_uniform(&state);
+    for (size_t q = 0; q < sizeof sizes / sizeof sizes[0]; q++)
+        for (tg_dtype dtype = TG_F32; dtype <= TG_F64; dtype++)
+            for (int isa = TG_ISA_AVX2; isa <= TG_ISA_AVX512; isa++) {
+                const tg_tape_options o = {.size = sizeof o, .isa = (tg_isa)isa};
+                tg_tape *t = tg_tape_new(&o);
+                const int64_t m = sizes[q][0], n = sizes[q][1], k = sizes[q][2];
+                const bool interleaved = k >= 16 && (m <= 2 || n == 1);
+                tg_tensor *a = semantics_input(t, dtype, TG_SHAPE(m, k), v),
+                          *b = semantics_input(t, dtype, TG_SHAPE(k, n), v + m * k);
+                const void *y = tg_data(t, tg_matmul(t, a, b));
+                if (tg_tape_status(t) == TG_OK)
+                    for (int64_t i = 0; i < m * n; i++)
+                        cr_assert_eq(
+                            semantics_element(dtype, y, i),
+                            sum_of(dtype, v + i / n * k, v + m * k + i % n, n, k, interleaved),
+                            "%d x %d x %d, element %d", (int)m, (int)n, (int)k, (int)i);
+                tg_tape_free(t);
+            }
+    free(v);
+}
+
+/* Many small products side by side. */
 Test(semantics_matmul, parts_do_not_disturb_each_other)
 {
     enum { B = 512, M = 32 };

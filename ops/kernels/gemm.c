@@ -238,6 +238,8 @@ static void row_times_block(const T *x, int64_t x_step, const tg_matrix *b, int6
 {
     T sum[SUMS][BLOCK * LANES];
     const int64_t k = b->rows;
+    for (int s = 0; s < SUMS; s++)
+        for (int l = 0; l < BLOCK * LANES; l += LANES) vec_store(sum[s] + l, (vec){0});
     for (int64_t first = 0; first < k; first += SUMS) {
         const int64_t depth = lowest(SUMS, k - first);
         for (int64_t s = 0; s < depth; s++) {
@@ -245,8 +247,8 @@ static void row_times_block(const T *x, int64_t x_step, const tg_matrix *b, int6
             const vec z = vec_set(x[(first + s) * x_step]);
             UNROLL
             for (int v = 0; v < BLOCK; v++) {
-                const vec before = first ? vec_load(sum[s] + v * LANES) : (vec){0};
-                vec_store(sum[s] + v * LANES, vec_fma(z, vec_load(y + v * LANES), before));
+                T *at = sum[s] + v * LANES;
+                vec_store(at, vec_fma(z, vec_load(y + v * LANES), vec_load(at)));
             }
         }
     }
