@@ -364,6 +364,37 @@ TG_API tg_status tg_replay_at(tg_tape *t, const char *where);
  * loss may be NULL; given, its backward pass is drawn too. */
 TG_API tg_status tg_write_dot_at(tg_tape *t, const char *where, const char *path, tg_tensor *loss);
 
+/* A tensor of an exported function and its name there, a C identifier. */
+typedef struct tg_export_value {
+    const char *name;
+    tg_tensor *x;
+} tg_export_value;
+
+typedef struct tg_export_options {
+    size_t size TG_ZERO;      /* sizeof(tg_export_options) */
+    const char *name TG_ZERO; /* of the function */
+    int n_in TG_ZERO, n_out TG_ZERO;
+    const tg_export_value *in TG_ZERO;  /* inputs and parameters */
+    const tg_export_value *out TG_ZERO; /* any tensors, gradients too */
+} tg_export_options;
+
+/* Prints what `out` depends on as one C99 file that includes only <math.h>,
+ * <stddef.h> and <stdint.h>:
+ *     void NAME(const float *in0, ..., float *out0, ..., void *scratch)
+ * Arrays are contiguous and row-major. The inputs and parameters in `in` are
+ * arguments; all others become constants of the file with their present values.
+ * scratch has NAME_SCRATCH bytes, aligned as for a double; outputs overlap
+ * neither it nor the arguments. The function allocates nothing and keeps no
+ * state. Elementwise expressions, reductions, views, matmul and linear can be
+ * exported. Results have the bits of the base kernels (tg_tape_options.isa) but
+ * for products, whose sums here go in order. Any other op, an i64 result, a
+ * reduction over more than 65536 elements in columns or 1048576 in a row:
+ * TG_EVALUE, naming op and line. A name that is no free C identifier:
+ * TG_EVALUE. TG_EIO when the file can't be written; it is written whole or not
+ * at all. A lean library can't export (TG_ESTATE). */
+TG_API tg_status tg_export_c_at(tg_tape *t, const char *where, const char *path,
+                                const tg_export_options *options);
+
 /* --------------------------------------------------------------- parameters */
 
 typedef enum tg_init_kind {
@@ -537,6 +568,7 @@ TG_API tg_tensor *tg_substitute(tg_tape *t, tg_tensor *y, int n, tg_tensor *cons
                                 tg_tensor *const *with);
 TG_API tg_status tg_replay(tg_tape *t);
 TG_API tg_status tg_write_dot(tg_tape *t, const char *path, tg_tensor *loss);
+TG_API tg_status tg_export_c(tg_tape *t, const char *path, const tg_export_options *options);
 TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, tg_shape shape,
                                tg_init init);
 
@@ -571,6 +603,7 @@ TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, 
 #define tg_substitute(t, y, n, ...) tg_substitute_at(t, TG_HERE, y, n, __VA_ARGS__)
 #define tg_replay(t) tg_replay_at(t, TG_HERE)
 #define tg_write_dot(t, path, loss) tg_write_dot_at(t, TG_HERE, path, loss)
+#define tg_export_c(t, path, ...) tg_export_c_at(t, TG_HERE, path, __VA_ARGS__)
 #define tg_param_new(ps, name, dtype, ...) tg_param_new_at(ps, TG_HERE, name, dtype, __VA_ARGS__)
 #endif
 

@@ -189,6 +189,10 @@ enum {
     TG_DRAWS = 2
 };
 
+/* Where an exported C file is printed, see tg_op.print. */
+typedef struct tg_source tg_source;
+TG_API void tg_source_print(tg_source *s, const char *format, ...) TG_PRINTF(2, 3);
+
 struct tg_op {
     /* sizeof(tg_op); an op that was compiled when the struct was shorter runs,
      * without what came later */
@@ -213,6 +217,12 @@ struct tg_op {
     size_t prepared TG_ZERO;
     void (*prepare)(const tg_call *c, void *prepared) TG_ZERO;
     void (*vjp)(TG_VJP) TG_ZERO; /* NULL: not differentiable */
+    /* For tg_export_c: prints the body of a C99 function that does what the
+     * kernel does for these shapes, strides and attributes. It reads const
+     * pointers x0, x1, ... to the operands' first elements and writes through
+     * y. NULL, or false before anything is printed: the op can't be exported.
+     * Ops with a span are exported by its text. */
+    bool (*print)(const tg_call *c, tg_source *s) TG_ZERO;
 };
 
 /* Records op on n_in operands with n_attrs attributes (copied). x may be an

@@ -420,6 +420,10 @@ tg_status tg_write_dot(tg_tape *t, const char *path, tg_tensor *loss)
 {
     return tg_write_dot_at(t, NULL, path, loss);
 }
+tg_status tg_export_c(tg_tape *t, const char *path, const tg_export_options *options)
+{
+    return tg_export_c_at(t, NULL, path, options);
+}
 tg_tensor *tg_apply(tg_tape *t, const tg_op *op, int n_in, tg_tensor *const *x, int n_attrs,
                     const int64_t *attrs)
 {

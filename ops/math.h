@@ -11,12 +11,15 @@
 #include "math_f32.h"
 #include "math_trig.h"
 
-#define TG_BY_TYPE(x, name) _Generic((x), float : name##_f32, double : name##_f64)
-#define TG_CALL_1(x, name) \
-    _Generic((x), float : name##_f32((float)(x), build), double : name##_f64((double)(x)))
-#define ABS(x) _Generic((x), float : __builtin_fabsf, double : __builtin_fabs)(x)
-#define SQRT(x) _Generic((x), float : __builtin_sqrtf, double : __builtin_sqrt)(x)
-#define COPYSIGN(x, s) _Generic((x), float : __builtin_copysignf, double : __builtin_copysign)(x, s)
+/* Picks by x's type; an exported C99 file, whose expressions have one type, says which. */
+#ifndef TG_PICK
+#define TG_PICK(x, f32, f64) _Generic((x), float : f32, double : f64)
+#endif
+#define TG_BY_TYPE(x, name) TG_PICK(x, name##_f32, name##_f64)
+#define TG_CALL_1(x, name) TG_PICK(x, name##_f32((float)(x), build), name##_f64((double)(x)))
+#define ABS(x) TG_PICK(x, __builtin_fabsf, __builtin_fabs)(x)
+#define SQRT(x) TG_PICK(x, __builtin_sqrtf, __builtin_sqrt)(x)
+#define COPYSIGN(x, s) TG_PICK(x, __builtin_copysignf, __builtin_copysign)(x, s)
 #define ROUND(x) TG_BY_TYPE(x, round)(x, build)
 #define FLOOR(x) TG_BY_TYPE(x, floor)(x, build)
 #define EXP(x) TG_CALL_1(x, exp)
@@ -24,16 +27,12 @@
 #define EXPM1(x) TG_CALL_1(x, expm1)
 #define LOG(x) TG_CALL_1(x, log)
 #define LOG1P(x) TG_CALL_1(x, log1p)
-#define LOG1P_UNIT(x)                                    \
-    _Generic((x), float                                  \
-             : log1p_unit_f32((float)(x), build), double \
-             : log1p_f64((double)(x))) /* ln(1 + x) for 0 <= x <= 1 */
+/* ln(1 + x) for 0 <= x <= 1 */
+#define LOG1P_UNIT(x) TG_PICK(x, log1p_unit_f32((float)(x), build), log1p_f64((double)(x)))
 #define TANH(x) TG_CALL_1(x, tanh)
 #define ERF(x) TG_CALL_1(x, erf)
-#define POW(a, b)                                             \
-    _Generic((a), float                                       \
-             : pow_f32((float)(a), (float)(b), build), double \
-             : pow_f64((double)(a), (double)(b)))
+#define POW(a, b) \
+    TG_PICK(a, pow_f32((float)(a), (float)(b), build), pow_f64((double)(a), (double)(b)))
 
 /* sqrt(a^2 + b^2), which overflows only if the result does. */
 TG_INLINE float hypot_f32(float a, float b)

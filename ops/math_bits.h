@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #if defined(__GNUC__)
-#define TG_INLINE static inline __attribute__((always_inline))
+#define TG_INLINE static inline __attribute__((always_inline, unused))
 #else
 #define TG_INLINE static inline
 #endif

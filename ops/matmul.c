@@ -186,6 +186,43 @@ static void kernel(const tg_call *c)
     else tg_parallel(c, parts, multiply_part, NULL);
 }
 
+/* An element's index in C, its matrix being that of the batch's loops. */
+static void print_index(tg_source *s, const tg_array *x, int y_dims, const char *row,
+                        const char *column)
+{
+    const int d = x->shape.ndim;
+    for (int k = 0; k < d - 2; k++)
+        if (x->shape.dim[k] != 1)
+            tg_source_print(s, "%lld * b%d + ", (long long)x->stride[k], y_dims - d + k);
+    tg_source_print(s, "%lld * %s + %lld * %s", (long long)x->stride[d - 2], row,
+                    (long long)x->stride[d - 1], column);
+}
+
+/* Sums in order over the inner dimension, a row of y at a time. */
+static bool print(const tg_call *c, tg_source *s)
+{
+    const tg_array *a = &c->x[0], *b = &c->x[1], *y = c->y;
+    const int dims = y->shape.ndim;
+    const char *type = y->dtype == TG_F32 ? "float" : "double";
+    const char *row = c->n_attrs ? "j" : "p", *column = c->n_attrs ? "p" : "j";
+    for (int k = 0; k < dims - 2; k++)
+        tg_source_print(s, "    for (ptrdiff_t b%d = 0; b%d < %lld; b%d++)\n", k, k,
+                        (long long)y->shape.dim[k], k);
+    tg_source_print(s, "    for (ptrdiff_t i = 0; i < %lld; i++, y += %lld) {\n",
+                    (long long)y->shape.dim[dims - 2], (long long)y->shape.dim[dims - 1]);
+    tg_source_print(s, "        for (ptrdiff_t j = 0; j < %lld; j++) y[j] = 0;\n",
+                    (long long)y->shape.dim[dims - 1]);
+    tg_source_print(s,
+                    "        for (ptrdiff_t p = 0; p < %lld; p++) {\n            const %s a = x0[",
+                    (long long)a->shape.dim[a->shape.ndim - 1], type);
+    print_index(s, a, dims, "i", "p");
+    tg_source_print(s, "];\n            for (ptrdiff_t j = 0; j < %lld; j++) y[j] += a * x1[",
+                    (long long)y->shape.dim[dims - 1]);
+    print_index(s, b, dims, row, column);
+    tg_source_print(s, "];\n        }\n    }\n");
+    return true;
+}
+
 static bool rule(tg_rule *r)
 {
     const tg_shape a = r->x[0].shape, b = r->x[1].shape;
@@ -257,7 +294,8 @@ static const tg_op linear = {.size = sizeof(tg_op),
                              .scratch = scratch,
                              .prepared = sizeof(product),
                              .prepare = prepare,
-                             .vjp = linear_vjp};
+                             .vjp = linear_vjp,
+                             .print = print};
 
 /* A b without batch sums its gradient over a's batch: as one flat product rather than many that are
  * then added. */
@@ -281,7 +319,8 @@ static const tg_op matmul = {.size = sizeof(tg_op),
                              .scratch = scratch,
                              .prepared = sizeof(product),
                              .prepare = prepare,
-                             .vjp = vjp};
+                             .vjp = vjp,
+                             .print = print};
 
 tg_tensor *tg_matmul_at(tg_tape *t, const char *where, tg_tensor *a, tg_tensor *b)
 {

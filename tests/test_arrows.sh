@@ -31,6 +31,7 @@ tg_tensor_dtype
 tg_tensor_count
 tg_scalar_bits
 tg_write_dot_at
+tg_export_c_at
 tg_fail_at
 END
 for object in "$build"/CMakeFiles/tapegrad_graph.dir/graph/*.o; do
