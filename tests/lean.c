@@ -38,6 +38,11 @@ Test(lean, what_is_left_out_fails_and_says_why)
         cr_expect_str_eq(tg_params_message(ps), "some.safetensors: built without jansson");
         tg_params_free(ps);
     }
+    tg_tape *t = tg_tape_new(NULL);
+    cr_expect_eq(tg_export_c(t, "net.c", NULL), TG_ESTATE);
+    cr_expect_not_null(strstr(tg_tape_message(t), "built without export"), "%s",
+                       tg_tape_message(t));
+    tg_tape_free(t);
     tg_mlp_free(loaded);
     tg_mlp_free(m);
     tg_dataset_free(csv);
