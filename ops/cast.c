@@ -48,10 +48,8 @@ TG_EACH_BUILD(CONVERT_IN_RANGE, f32_to_u8, uint8_t, float, -1.0f, 256.0f, "u8")
 TG_EACH_BUILD(CONVERT_IN_RANGE, f64_to_u8, uint8_t, double, -1.0, 256.0, "u8")
 TG_EACH_BUILD(CONVERT_IN_RANGE, i64_to_u8, uint8_t, int64_t, -1, 256, "u8")
 
-TG_SPANS(to_f32_spans, "x", {0}, TG_BUILDS(f64_to_f32), TG_BUILDS(i64_to_f32),
-         TG_BUILDS(u8_to_f32))
-TG_SPANS(to_f64_spans, "x", TG_BUILDS(f32_to_f64), {0}, TG_BUILDS(i64_to_f64),
-         TG_BUILDS(u8_to_f64))
+TG_SPANS(to_f32_spans, "x", {0}, TG_BUILDS(f64_to_f32), TG_BUILDS(i64_to_f32), TG_BUILDS(u8_to_f32))
+TG_SPANS(to_f64_spans, "x", TG_BUILDS(f32_to_f64), {0}, TG_BUILDS(i64_to_f64), TG_BUILDS(u8_to_f64))
 TG_SPANS(to_i64_spans, NULL, TG_BUILDS(f32_to_i64), TG_BUILDS(f64_to_i64), {0},
          TG_BUILDS(u8_to_i64))
 TG_SPANS(to_u8_spans, NULL, TG_BUILDS(f32_to_u8), TG_BUILDS(f64_to_u8), TG_BUILDS(i64_to_u8))
