@@ -954,6 +954,46 @@ TG_OP(checkpoint, (tg_tensor *y, int n, tg_tensor *const *x), (y, n, x))
 TG_OP(dropout, (tg_tensor *x, double p), (x, p))
 #define tg_dropout(t, x, p) TG_CALL(dropout, t, x, p)
 
+/* ---------------- random numbers
+ *
+ * Functions of seed, stream and step of the tape, of the draw's ordinal in the
+ * recording and of the element: backward passes, replays and gradient checks see
+ * the same ones, on any number of threads; tg_tape_reset and tg_replay go on to
+ * others. In training and in evaluation. dtype is TG_F32 or TG_F64. */
+
+/* Uniform in (0, 1), without the ends: 23 bits in f32, 52 in f64 */
+TG_OP(rand, (tg_dtype dtype, tg_shape shape), (dtype, shape))
+#define tg_rand(t, dtype, ...) TG_CALL(rand, t, dtype, __VA_ARGS__)
+/* Normal with mean 0 and deviation 1, up to 5.7 from 0 in f32 and 8.5 in f64;
+ * Box and Muller 1958 */
+TG_OP(randn, (tg_dtype dtype, tg_shape shape), (dtype, shape))
+#define tg_randn(t, dtype, ...) TG_CALL(randn, t, dtype, __VA_ARGS__)
+/* mean + deviation z with z of randn; broadcast, differentiable in both */
+TG_OP(normal, (tg_tensor *mean, tg_tensor *deviation), (mean, deviation))
+#define tg_normal(t, mean, deviation) TG_CALL(normal, t, mean, deviation)
+/* -ln u / rate with u of rand: with the density rate e^(-rate y), y > 0;
+ * differentiable */
+TG_OP(exponential, (tg_tensor *rate), (rate))
+#define tg_exponential(t, rate) TG_CALL(exponential, t, rate)
+/* 1 with probability p, else 0; u8; p <= 0 (or NaN) never, p >= 1 always */
+TG_OP(bernoulli, (tg_tensor *p), (p))
+#define tg_bernoulli(t, p) TG_CALL(bernoulli, t, p)
+/* A class along the axis with the probability that softmax of the logits gives
+ * it, i64, without the axis; Gumbel's trick: the greatest of logits - ln(-ln
+ * u) */
+TG_OP(categorical, (tg_tensor *logits, int axis), (logits, axis))
+#define tg_categorical(t, logits, axis) TG_CALL(categorical, t, logits, axis)
+/* softmax((logits - ln(-ln u)) / temperature) along the axis; hard: the value is
+ * 1 for the class that is greatest, else 0, with the derivatives of the soft
+ * form. temperature > 0. Jang et al. and Maddison et al. 2017. */
+TG_OP(gumbel_softmax, (tg_tensor *logits, double temperature, bool hard, int axis),
+      (logits, temperature, hard, axis))
+#define tg_gumbel_softmax(t, logits, temperature, hard, axis) \
+    TG_CALL(gumbel_softmax, t, logits, temperature, hard, axis)
+/* 0 to n - 1 in a random order, i64 [n] */
+TG_OP(randperm, (int64_t n), (n))
+#define tg_randperm(t, n) TG_CALL(randperm, t, n)
+
 /* ---------------- normalisation and attention */
 
 /* y = (x - mean) / sqrt(variance + eps) w + b, mean and biased variance over
