@@ -37,6 +37,11 @@ typedef struct tg_conv {
     int64_t output_padding[2] TG_ZERO;
 } tg_conv;
 
+/* How it walks over [n, c, d, h, w]: numbers of d, h and w. */
+typedef struct tg_conv3 {
+    int64_t stride[3] TG_ZERO, padding[3] TG_ZERO, dilation[3] TG_ZERO, groups TG_ZERO;
+} tg_conv3;
+
 /* The windows of a pooling, likewise; a stride of 0 means the kernel's size. */
 typedef struct tg_pool {
     int64_t kernel[2] TG_ZERO, stride[2] TG_ZERO, padding[2] TG_ZERO, dilation[2] TG_ZERO;
@@ -736,6 +741,9 @@ TG_OP(conv_transpose2d, (tg_tensor *x, tg_tensor *w, tg_tensor *b, tg_conv optio
 TG_OP(conv_transpose1d, (tg_tensor *x, tg_tensor *w, tg_tensor *b, tg_conv options),
       (x, w, b, options))
 #define tg_conv_transpose1d(t, x, w, b, ...) TG_CALL(conv_transpose1d, t, x, w, b, __VA_ARGS__)
+/* conv2d of volumes, x [n, c, d, h, w] and w [o, c / groups, kd, kh, kw] */
+TG_OP(conv3d, (tg_tensor *x, tg_tensor *w, tg_tensor *b, tg_conv3 options), (x, w, b, options))
+#define tg_conv3d(t, x, w, b, ...) TG_CALL(conv3d, t, x, w, b, __VA_ARGS__)
 /* The greatest element of each window of x [n, c, h, w] -> [n, c, h', w'],
  * sizes as for conv2d; NaN wins; the first of equals (row by row) takes the
  * gradient. Padding, at most half the kernel, counts as -inf and takes none. */
@@ -754,6 +762,10 @@ TG_OP(avg_pool1d, (tg_tensor *x, tg_pool options), (x, options))
  * rows floor(i H / h) to ceil((i + 1) H / h) - 1, columns likewise. */
 TG_OP(adaptive_avg_pool2d, (tg_tensor *x, int64_t h, int64_t w), (x, h, w))
 #define tg_adaptive_avg_pool2d(t, x, h, w) TG_CALL(adaptive_avg_pool2d, t, x, h, w)
+/* The greatest element of each of these windows; of equals the first, row by
+ * row, takes the gradient. */
+TG_OP(adaptive_max_pool2d, (tg_tensor *x, int64_t h, int64_t w), (x, h, w))
+#define tg_adaptive_max_pool2d(t, x, h, w) TG_CALL(adaptive_max_pool2d, t, x, h, w)
 /* x [n, c, H, W] at h x w places: y[i,j] = x[floor(i H / h), floor(j W / w)].
  * Any dtype. */
 TG_OP(upsample_nearest, (tg_tensor *x, int64_t h, int64_t w), (x, h, w))
@@ -782,6 +794,11 @@ TG_OP(index_select, (tg_tensor *x, int axis, tg_tensor *index), (x, axis, index)
  * width]. */
 TG_OP(embedding, (tg_tensor *table, tg_tensor *index), (table, index))
 #define tg_embedding(t, table, index) TG_CALL(embedding, t, table, index)
+/* The same, but the row `padding` of the table gets no gradient. */
+TG_OP(embedding_padded, (tg_tensor *table, tg_tensor *index, int64_t padding),
+      (table, index, padding))
+#define tg_embedding_padded(t, table, index, padding) \
+    TG_CALL(embedding_padded, t, table, index, padding)
 /* A copy of x with x[index[i,j],j] += source[i,j] along the axis (here 0), in
  * row-major order of source; index has source's shape. */
 TG_OP(scatter_add, (tg_tensor *x, int axis, tg_tensor *index, tg_tensor *source),
@@ -1039,6 +1056,26 @@ TG_OP(attention, (tg_tensor *q, tg_tensor *k, tg_tensor *v, tg_tensor *mask, boo
       (q, k, v, mask, causal))
 #define tg_attention(t, q, k, v, mask, causal) TG_CALL(attention, t, q, k, v, mask, causal)
 
+/* attention with a scale of one's own (0: 1 / sqrt(d)); with a mask of u8 as
+ * there, or one of q's dtype that is added to the scaled scores, or NULL; and
+ * grouped: q [..., heads, n, d] with k and v [..., groups, m, ...], each group
+ * for heads / groups neighbouring heads, whose mask may have the heads, too.
+ * With an added mask the scores are formed, and what is -inf gets no weight and
+ * no gradient while its value is finite; a query that sees no key gives zeros. */
+TG_OP(scaled_dot_product_attention, (tg_tensor *q, tg_tensor *k, tg_tensor *v, tg_tensor *mask,
+                                     bool causal, double scale, bool grouped),
+      (q, k, v, mask, causal, scale, grouped))
+#define tg_scaled_dot_product_attention(t, q, k, v, mask, causal, scale, grouped) \
+    TG_CALL(scaled_dot_product_attention, t, q, k, v, mask, causal, scale, grouped)
+/* x [..., n, d] with the pair (a, b) number i of each row turned by the angle
+ * position base^(-2i/d): (a cos - b sin, b cos + a sin). Pairs are elements i
+ * and i + d/2, or, interleaved, 2i and 2i + 1. positions i64 [n]; d even; base >
+ * 0, usually 10000. Angles are computed in f64. Su et al. 2021. */
+TG_OP(rotary_embedding, (tg_tensor *x, tg_tensor *position, double base, bool interleaved),
+      (x, position, base, interleaved))
+#define tg_rotary_embedding(t, x, position, base, interleaved) \
+    TG_CALL(rotary_embedding, t, x, position, base, interleaved)
+
 /* ---------------- recurrent nets
  *
  * One step for each row of x [n, in]. Gates stand one below the other in w_x
@@ -1169,6 +1206,34 @@ TG_OP(nll_loss, (tg_tensor *log_probabilities, tg_tensor *target, tg_tensor *cla
       (log_probabilities, target, class_weights, ignore_index, reduction))
 #define tg_nll_loss(t, log_probabilities, target, class_weights, ignore_index, reduction) \
     TG_CALL(nll_loss, t, log_probabilities, target, class_weights, ignore_index, reduction)
+
+/* alpha_t (1 - p_t)^gamma (-ln p_t), p_t = p for target 1 and 1 - p for 0, p =
+ * sigmoid(z), alpha_t likewise; targets between mix both. gamma >= 0; alpha <=
+ * 1, none if below 0. Lin et al. 2017. */
+TG_OP(sigmoid_focal_loss, (tg_tensor *z, tg_tensor *target, double alpha, double gamma,
+                           tg_reduction reduction),
+      (z, target, alpha, gamma, reduction))
+#define tg_sigmoid_focal_loss(t, z, target, alpha, gamma, reduction) \
+    TG_CALL(sigmoid_focal_loss, t, z, target, alpha, gamma, reduction)
+/* The sum of max(margin - x[target] + x[j], 0), or of its square, over the
+ * classes j other than target, divided by their number c: x [n, c], target i64
+ * [n] in 0..c-1, else TG_EINDEX */
+TG_OP(multi_margin_loss, (tg_tensor *x, tg_tensor *target, double margin, bool squared,
+                          tg_reduction reduction),
+      (x, target, margin, squared, reduction))
+#define tg_multi_margin_loss(t, x, target, margin, squared, reduction) \
+    TG_CALL(multi_margin_loss, t, x, target, margin, squared, reduction)
+/* -ln of the probability that the labels are read, at any times, with repeated
+ * ones and blanks left out: x [t, n, c] the logarithms of the probabilities;
+ * target i64 [n, s], of which a row's first lengths[n] count (the others must be
+ * classes, too); times i64 [n], how many of t, at least 1. Labels that can't be
+ * read in the time give inf with gradient 0. The mean is that of each loss over
+ * its length. Differentiable any number of times. Graves et al. 2006. */
+TG_OP(ctc_loss, (tg_tensor *x, tg_tensor *target, tg_tensor *times, tg_tensor *lengths,
+                 int64_t blank, tg_reduction reduction),
+      (x, target, times, lengths, blank, reduction))
+#define tg_ctc_loss(t, x, target, times, lengths, blank, reduction) \
+    TG_CALL(ctc_loss, t, x, target, times, lengths, blank, reduction)
 
 /* clang-format on */
 

@@ -330,6 +330,20 @@ tg_tensor *tg_index_put_at(tg_tape *t, const char *where, tg_tensor *x, int n,
         t, accumulate ? tg_index_add(t, x, 0, at, source) : tg_index_copy(t, x, 0, at, source), s);
 }
 
+/* ---------------------------------------------------------------- a row without a gradient */
+
+tg_tensor *tg_embedding_padded_at(tg_tape *t, const char *where, tg_tensor *table, tg_tensor *index,
+                                  int64_t padding)
+{
+    const char *const name = "embedding_padded";
+    if (!tg_ready(t, where, name, table) || !tg_ready(t, where, name, index)) return NULL;
+    if (tg_tensor_dtype(index) != TG_I64 || tg_tensor_shape(index).ndim == TG_MAX_DIMS)
+        return tg_embedding(t, table, index); /* which says what is wrong */
+    tg_tensor *rows = tg_embedding(t, table, index),
+              *pad = tg_equal(t, index, tg_constant(t, TG_I64, (double)padding));
+    return rows ? tg_where(t, tg_unsqueeze(t, pad, -1), tg_detach(t, rows), rows) : NULL;
+}
+
 /* ---------------------------------------------------------------- segments */
 
 /* Whether ids say for each slice of x along axis 0 which of n segments it belongs to. */
@@ -405,6 +419,7 @@ KNOWN(gather_nd, "[n1, n2, ..., ...], indices [...] -> [..., ...]", -1,
       ("y[i] = x[index1[i], index2[i], ...]"))
 KNOWN(index_put, "[n1, n2, ..., ...], indices [...], source [..., ...] -> x's", -1,
       ("y = x, y[index1[i], index2[i], ...] = source[i], or +="))
+KNOWN(embedding_padded, "[rows, width], i64 [...] -> [..., width]", -1, ("y = table[index]"))
 #define SEGMENT(name, known) KNOWN(name, "[m, ...], [m] -> [n, ...]", -1, known)
 SEGMENT(segment_sum, ("y[k] = sum of x[i] with ids[i] = k"))
 SEGMENT(segment_mean, ("y[k] = mean of x[i] with ids[i] = k"))
@@ -482,6 +497,10 @@ PUT(put_more, true, *to += IN(3)[2 * i + j])
 #define PUT_SAMPLE(id, text) \
     SAMPLE(id, text, 0, WIDE(2, 3, 2), INTEGERS(0, 1, 4), INTEGERS(0, 2, 4), WIDE(4, 2))
 SAMPLES(index_put, PUT_SAMPLE(put, "assigned"), PUT_SAMPLE(put_more, "added"))
+
+CALL(padded, tg_embedding_padded(t, x[0], x[1], 9))
+EXPECT_ROWS(padded, IN(0)[(int64_t)IN(1)[row] * m + column])
+SAMPLES(embedding_padded, SAMPLE(padded, "", 0, WIDE(3, 2), INTEGERS(0, 2, 4)))
 
 /* Over the slices of a segment. */
 #define OVER(id, start, step, end)                \
