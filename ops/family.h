@@ -11,6 +11,18 @@
 #define TG_HERE where
 #endif
 
+/* A file that is to be small rather than fast is compiled for one instruction set: without vectors
+ * the others would gain it little. */
+#ifdef TG_ONE_BUILD
+#undef TG_ON_AVX
+#undef TG_BUILDS
+#define TG_ON_AVX(...)
+#define TG_BUILDS(name)                       \
+    {                                         \
+        name##_base, name##_base, name##_base \
+    }
+#endif
+
 #define TG_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 #if defined(__GNUC__)

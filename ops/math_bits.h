@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-#if defined(__GNUC__)
+/* In a file that is to be small, copies of a function are shared. */
+#if defined(__GNUC__) && !defined(TG_ONE_BUILD)
 #define TG_INLINE static inline __attribute__((always_inline, unused))
 #else
 #define TG_INLINE static inline
