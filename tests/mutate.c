@@ -320,13 +320,14 @@ static bool slopes(const check *c, tg_dtype dtype, double out[ORDERS])
     return ok;
 }
 
-/* In f32 some ops have rules of their own: their slopes are those in f64, but for roundings. */
+/* In f32 some ops have rules of their own: their slopes are those in f64, but for roundings, which the
+ * third order of a product of vectors takes to 1.1e-5; the mildest mutant is a factor of 1.001. */
 static bool narrow_holds(const check *c, char *why, size_t size)
 {
     double single[ORDERS] = {0}, twice[ORDERS] = {0};
     if (!slopes(c, TG_F32, single) || !slopes(c, TG_F64, twice)) return false;
     for (int k = 0; k < ORDERS; k++)
-        if (!(fabs(single[k] - twice[k]) <= 1e-5 * (0.01 + fabs(twice[k])))) {
+        if (!(fabs(single[k] - twice[k]) <= 2e-5 * (0.01 + fabs(twice[k])))) {
             if (why)
                 snprintf(why, size, "order %d: %.9g in f32, %.9g in f64", k, single[k], twice[k]);
             return false;
