@@ -259,6 +259,30 @@ TG_API int64_t tg_draw_ordinal(tg_tape *t);
 #define tg_constant_like(t, x, value) tg_constant_like_at(t, TG_HERE, x, value)
 #endif
 
+/* ------------------------------------------- functions in plain C, for tg_external
+ *
+ * `run` computes the results y[0], y[1], ... from the operands c->x[0], ..., all
+ * of them contiguous, y zeros beforehand; always the same from the same data.
+ * `user` is what tg_external was given. tg_parallel and tg_call_fail serve it as
+ * they do a kernel.
+ *
+ * `vjp` is another such function, or NULL where there is no derivative. Its
+ * operands are this function's, then its results, then their gradients; its
+ * results are the gradients of this function's operands (data is NULL for one
+ * of another dtype than the result). It may have a vjp again, for second
+ * derivatives, and for tg_jvp. Five lines:
+ *
+ *     static void f(const tg_call *c, const tg_array *y, void *user) { ... }
+ *     static void f_grad(const tg_call *c, const tg_array *gx, void *user) { ... }
+ *     static const tg_external_fn df = {.size = sizeof df, .run = f_grad};
+ *     static const tg_external_fn fn = {.size = sizeof fn, .run = f, .vjp = &df};
+ *     y = tg_external(t, &fn, NULL, TG_F64, TG_SHAPE(3), 1, &x); */
+typedef struct tg_external_fn {
+    size_t size TG_ZERO; /* sizeof(tg_external_fn) */
+    void (*run)(const tg_call *c, const tg_array *y, void *user) TG_ZERO;
+    const struct tg_external_fn *vjp TG_ZERO;
+} tg_external_fn;
+
 /* ------------------------- samples: what an op is checked and measured with */
 
 enum {

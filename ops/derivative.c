@@ -16,52 +16,214 @@ static tg_tensor *unit_like(tg_tape *t, const char *where, tg_tensor *y, int64_t
                       tg_tensor_shape(y));
 }
 
-/* [y's sizes, x's sizes] from the rows stacked so far: concatenated in a tree, so that no array of
- * all of them is needed. */
-static tg_tensor *rows(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x, int64_t from,
-                       int64_t to)
+/* Where the seeds of several reverse passes are from: slices of `batch`, or without one the unit
+ * vectors. */
+typedef struct seeds {
+    tg_tensor *y, *x, *batch;
+} seeds;
+
+/* The gradients by x of <seed, y>, stacked: concatenated in a tree, so that no array of all of them
+ * is needed. */
+static tg_tensor *stacked(tg_tape *t, const char *where, const seeds *s, int64_t from, int64_t to)
 {
     if (to - from == 1) {
-        tg_tensor *g = NULL;
-        if (tg_grad(t, y, unit_like(t, where, y, from), 1, &x, &g, true)) return NULL;
+        tg_tensor *g = NULL, *x = s->x,
+                  *seed = s->batch ? tg_reshape(t, tg_slice(t, s->batch, 0, from, to, 1),
+                                                tg_tensor_shape(s->y))
+                                   : unit_like(t, where, s->y, from);
+        if (tg_grad(t, s->y, seed, 1, &x, &g, true)) return NULL;
         return tg_unsqueeze(t, g ? g : tg_expand(t, tg_constant_like(t, x, 0), tg_tensor_shape(x)),
                             0);
     }
     int64_t middle = from + (to - from) / 2;
-    tg_tensor *halves[] = {rows(t, where, y, x, from, middle), rows(t, where, y, x, middle, to)};
+    tg_tensor *halves[] = {stacked(t, where, s, from, middle), stacked(t, where, s, middle, to)};
     return tg_concat(t, 2, halves, 0);
 }
 
-/* A row takes several nodes, whose numbers have 32 bits. */
-static const int64_t MOST_ROWS = INT64_C(1) << 30;
+/* A vjp is linear in its seed u: the gradients of <v, vjp(u)> by u are the Jacobian times v. So
+ * directions share one reverse pass, and take one more each. NULL, on a healthy tape, when y does
+ * not depend on x. */
+static bool forward(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x, seeds *s)
+{
+    tg_tensor *u = tg_expand(t, tg_constant_like(t, y, 0), tg_tensor_shape(y)), *g = NULL;
+    if (tg_grad(t, y, u, 1, &x, &g, true)) return false;
+    *s = (seeds){g, u, NULL};
+    return true;
+}
+
+/* A pass takes several nodes, whose numbers have 32 bits. */
+static const int64_t MOST_PASSES = INT64_C(1) << 30;
+
+static tg_shape joined(tg_shape a, tg_shape b)
+{
+    for (int k = 0; k < b.ndim; k++) a.dim[a.ndim++] = b.dim[k];
+    return a;
+}
+
+static bool comparable(tg_tape *t, const char *where, const char *name, tg_tensor *y, tg_tensor *x)
+{
+    if (!tg_ready_float(t, where, name, y) || !tg_ready_float(t, where, name, x)) return false;
+    if (tg_dtype_on(t, x) == tg_dtype_on(t, y)) return true;
+    tg_fail_at(t, where, TG_EDTYPE, "%s: the result and x have different dtypes", name);
+    return false;
+}
+
+/* Columns cost a pass over the gradient each, which is about twice as long. Where an op between has
+ * one derivative only, they can't be had. */
+static tg_tensor *columns(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x, tg_shape shape)
+{
+    const tg_shape rows = tg_tensor_shape(y), inner = tg_tensor_shape(x);
+    int order[TG_MAX_DIMS];
+    seeds s;
+    if (2 * tg_tensor_count(x) >= tg_tensor_count(y) || !tg_tensor_count(x)) return NULL;
+    if (!forward(t, where, y, x, &s)) return NULL;
+    if (!s.y) return tg_expand(t, tg_constant_like(t, x, 0), shape);
+    tg_tensor *all = stacked(t, where, &s, 0, tg_tensor_count(x));
+    if (!all && tg_tape_status(t) == TG_ENOGRAD) tg_tape_clear_error(t);
+    if (!all) return NULL;
+    for (int k = 0; k < shape.ndim; k++) order[k] = k < rows.ndim ? k + inner.ndim : k - rows.ndim;
+    return tg_permute(t, tg_reshape(t, all, joined(inner, rows)), tg_axes_of(shape.ndim, order));
+}
 
 static tg_tensor *jacobian(tg_tape *t, const char *where, const char *name, tg_tensor *y,
                            tg_tensor *x)
 {
-    if (!tg_ready(t, where, name, y) || !tg_ready(t, where, name, x)) return NULL;
+    if (!comparable(t, where, name, y, x)) return NULL;
     tg_shape shape = tg_tensor_shape(y), inner = tg_tensor_shape(x);
-    if (shape.ndim < 0 || inner.ndim < 0 || shape.ndim + inner.ndim > TG_MAX_DIMS)
+    if (shape.ndim + inner.ndim > TG_MAX_DIMS)
         return tg_fail_at(t, where, TG_ESHAPE, "%s: %s by %s has more than 8 dimensions", name,
                           tg_shape_text(shape).text, tg_shape_text(inner).text);
-    if (tg_dtype_on(t, x) != tg_dtype_on(t, y))
-        return tg_fail_at(t, where, TG_EDTYPE, "%s: the result and x have different dtypes", name);
-    memcpy(&shape.dim[shape.ndim], inner.dim, (size_t)inner.ndim * sizeof inner.dim[0]);
-    shape.ndim += inner.ndim;
+    shape = joined(shape, inner);
     const int64_t count = tg_tensor_count(y);
-    if (tg_shape_count(shape) < 0 || count >= MOST_ROWS)
+    if (tg_shape_count(shape) < 0 || count >= MOST_PASSES)
         return tg_fail_at(
             t, where, TG_ESHAPE,
             "%s: %" PRId64 " by %" PRId64
             " elements would need more memory, or passes over the graph, than there is",
             name, count, tg_tensor_count(x));
     if (count == 0) return tg_expand(t, tg_constant_like(t, x, 0), shape);
-    return tg_reshape(t, rows(t, where, y, x, 0, count), shape);
+    tg_tensor *by_columns = columns(t, where, y, x, shape);
+    if (by_columns || tg_tape_status(t)) return by_columns;
+    return tg_reshape(t, stacked(t, where, &(seeds){y, x, NULL}, 0, count), shape);
 }
 
 tg_tensor *tg_jacobian_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x)
 {
     return jacobian(t, where, "jacobian", y, x);
 }
+
+/* Whether v is [k, the sizes of x] for some k, which is in *k. */
+static bool is_batch(tg_tape *t, const char *where, const char *name, tg_tensor *v, tg_tensor *x,
+                     int64_t *k)
+{
+    if (!comparable(t, where, name, v, x)) return false;
+    const tg_shape batch = tg_tensor_shape(v), one = tg_tensor_shape(x);
+    bool fits = batch.ndim == one.ndim + 1 && batch.dim[0] < MOST_PASSES;
+    for (int i = 0; i < one.ndim && fits; i++) fits = batch.dim[i + 1] == one.dim[i];
+    *k = batch.dim[0];
+    if (!fits)
+        tg_fail_at(t, where, TG_ESHAPE, "%s: %s is no batch of %s", name, tg_shape_text(batch).text,
+                   tg_shape_text(one).text);
+    return fits;
+}
+
+/* [k, the sizes of x] of nothing, or of zeros. */
+static tg_tensor *nothing(tg_tape *t, const char *where, tg_tensor *x, int64_t k)
+{
+    return tg_expand(t, tg_constant_like(t, x, 0), joined(tg_shape_of(1, &k), tg_tensor_shape(x)));
+}
+
+tg_tensor *tg_vjp_batch_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x, tg_tensor *u)
+{
+    int64_t k;
+    if (!comparable(t, where, "vjp_batch", y, x) || !is_batch(t, where, "vjp_batch", u, y, &k))
+        return NULL;
+    return k ? stacked(t, where, &(seeds){y, x, u}, 0, k) : nothing(t, where, x, 0);
+}
+
+tg_tensor *tg_jvp_batch_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x, tg_tensor *v)
+{
+    int64_t k;
+    seeds s;
+    if (!comparable(t, where, "jvp_batch", y, x) || !is_batch(t, where, "jvp_batch", v, x, &k) ||
+        !forward(t, where, y, x, &s))
+        return NULL;
+    if (!k || !s.y) return nothing(t, where, y, k);
+    s.batch = v;
+    return stacked(t, where, &s, 0, k);
+}
+
+/* ---------------------------------------------------------------- per sample */
+
+/* The samples' number, which all of the batch begin with; -1, with the tape in error, if not. */
+static int64_t samples_of(tg_tape *t, const char *where, int n, tg_tensor *const *batch)
+{
+    int64_t samples = -1;
+    for (int k = 0; k < n; k++) {
+        if (!tg_ready(t, where, "per_sample_grad", batch[k])) return -1;
+        const tg_shape shape = tg_tensor_shape(batch[k]);
+        if (shape.ndim < 1 || (k && shape.dim[0] != samples)) {
+            tg_fail_at(t, where, TG_ESHAPE,
+                       "per_sample_grad: %s does not begin with the number of samples",
+                       tg_shape_text(shape).text);
+            return -1;
+        }
+        samples = shape.dim[0];
+    }
+    return samples;
+}
+
+/* The gradients of samples from..to-1, stacked: gx[k] for each x[k]. */
+static bool sample_grads(tg_tape *t, const char *where, tg_function f, void *user, int n_batch,
+                         tg_tensor *const *batch, int n, tg_tensor *const *x, int64_t from,
+                         int64_t to, tg_tensor **gx)
+{
+    tg_tensor **upper = tg_base_memory(t, where, "per_sample_grad", n_batch + n, sizeof *upper);
+    if (!upper) return false;
+    if (to - from == 1) {
+        for (int k = 0; k < n_batch; k++)
+            if (!(upper[k] = tg_slice(t, batch[k], 0, from, to, 1))) return false;
+        tg_tensor *loss = f(t, upper, n_batch, user);
+        if (tg_tape_status(t) || tg_grad(t, loss, NULL, n, x, gx, true)) return false;
+        for (int k = 0; k < n; k++)
+            gx[k] = gx[k] ? tg_unsqueeze(t, gx[k], 0) : nothing(t, where, x[k], 1);
+        return !tg_tape_status(t);
+    }
+    const int64_t middle = from + (to - from) / 2;
+    if (!sample_grads(t, where, f, user, n_batch, batch, n, x, from, middle, gx) ||
+        !sample_grads(t, where, f, user, n_batch, batch, n, x, middle, to, upper))
+        return false;
+    for (int k = 0; k < n; k++) gx[k] = tg_concat(t, 2, ((tg_tensor *[]){gx[k], upper[k]}), 0);
+    return !tg_tape_status(t);
+}
+
+tg_status tg_per_sample_grad_at(tg_tape *t, const char *where, tg_function f, void *user,
+                                int n_batch, tg_tensor *const *batch, int n, tg_tensor *const *x,
+                                tg_tensor **gx)
+{
+    for (int k = 0; gx && k < n; k++) gx[k] = NULL;
+    if (!t || tg_tape_status(t)) return tg_tape_status(t);
+    const bool given = f && batch && x && gx && n_batch > 0 && n > 0;
+    if (!given)
+        tg_fail_at(
+            t, where, TG_ENULL,
+            "per_sample_grad: a function, its batch, and what to differentiate by are needed");
+    for (int k = 0; given && k < n; k++) tg_ready_float(t, where, "per_sample_grad", x[k]);
+    const int64_t samples = tg_tape_status(t) ? -1 : samples_of(t, where, n_batch, batch);
+    if (samples == 0)
+        for (int k = 0; k < n; k++) gx[k] = nothing(t, where, x[k], 0);
+    else if (samples > 0) sample_grads(t, where, f, user, n_batch, batch, n, x, 0, samples, gx);
+    for (int k = 0; tg_tape_status(t) && gx && k < n; k++) gx[k] = NULL;
+    return tg_tape_status(t);
+}
+
+tg_status(tg_per_sample_grad)(tg_tape *t, tg_function f, void *user, int n_batch,
+                              tg_tensor *const *batch, int n, tg_tensor *const *x, tg_tensor **gx)
+{
+    return tg_per_sample_grad_at(t, NULL, f, user, n_batch, batch, n, x, gx);
+}
+
+/* ---------------------------------------------------------------- second derivatives */
 
 tg_tensor *tg_hessian_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *x)
 {
@@ -82,6 +244,8 @@ tg_tensor *tg_checkpoint_at(tg_tape *t, const char *where, tg_tensor *y, int n, 
 
 KNOWN(checkpoint, "any", -1, ("y = x, computed again for its gradient"))
 KNOWN(jacobian, "y of x -> [y's sizes, x's sizes]", -1, ("y[i,j] = dy[i] / dx[j]"))
+KNOWN(vjp_batch, "y of x, [k, y's sizes] -> [k, x's sizes]", -1, ("g[i] = u[i] dy / dx"))
+KNOWN(jvp_batch, "y of x, [k, x's sizes] -> [k, y's sizes]", -1, ("g[i] = (dy / dx) v[i]"))
 KNOWN(hessian, "y of one element, x -> [x's sizes, x's sizes]", -1,
       ("y[i,j] = d^2 y / (dx[i] dx[j])"))
 
@@ -95,9 +259,49 @@ static void jacobian_of_exp(const tg_array *x, tg_array *y)
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < n; j++) out[i * n + j] = i == j ? exp(in[i]) : 0;
 }
+/* Of a result that is longer than x: x[0] sin x[j], by columns. */
+#define LONGER                                                                                   \
+    tg_reshape(t, tg_mul(t, tg_unsqueeze(t, x[0], 1), tg_sin(t, tg_tile(t, x[0], TG_SHAPE(3)))), \
+               TG_SHAPE(2, 6))
+static double slope_of_longer(const double *x, int i, int j, int k)
+{
+    return (i == k ? sin(x[j % 2]) : 0) + (j % 2 == k ? x[i] * cos(x[k]) : 0);
+}
+static void jacobian_of_longer(const tg_array *x, tg_array *y)
+{
+    for (int k = 0; k < 24; k++)
+        ((double *)y->data)[k] = slope_of_longer(x[0].data, k / 12, k / 2 % 6, k % 2);
+}
+CALL(of_longer, tg_jacobian(t, LONGER, x[0]))
+EXPECT(of_longer, jacobian_of_longer(x, y))
+static void directions_of_longer(const tg_array *x, tg_array *y)
+{
+    const double *v = x[1].data;
+    for (int k = 0; k < 36; k++)
+        ((double *)y->data)[k] =
+            slope_of_longer(x[0].data, k / 6 % 2, k % 6, 0) * v[k / 12 * 2] +
+            slope_of_longer(x[0].data, k / 6 % 2, k % 6, 1) * v[k / 12 * 2 + 1];
+}
+CALL(directions, tg_jvp_batch(t, LONGER, x[0], x[1]))
+EXPECT(directions, directions_of_longer(x, y))
+SAMPLES(jvp_batch, SAMPLE(directions, "three", 0, REALS(-1, 1, 2), REALS(-1, 1, 3, 2)))
+static void seeds_of_longer(const tg_array *x, tg_array *y)
+{
+    const double *u = x[1].data;
+    for (int k = 0; k < 6; k++) {
+        double sum = 0;
+        for (int i = 0; i < 12; i++)
+            sum += u[k / 2 * 12 + i] * slope_of_longer(x[0].data, i / 6, i % 6, k % 2);
+        ((double *)y->data)[k] = sum;
+    }
+}
+CALL(several, tg_vjp_batch(t, LONGER, x[0], x[1]))
+EXPECT(several, seeds_of_longer(x, y))
+SAMPLES(vjp_batch, SAMPLE(several, "three", 0, REALS(-1, 1, 2), REALS(-1, 1, 3, 2, 6)))
 CALL(of_exp, tg_jacobian(t, tg_exp(t, x[0]), x[0]))
 EXPECT(of_exp, jacobian_of_exp(x, y))
-SAMPLES(jacobian, SAMPLE(of_exp, "exp", 0, REALS(-1, 1, 3)))
+SAMPLES(jacobian, SAMPLE(of_exp, "exp", 0, REALS(-1, 1, 3)),
+        SAMPLE(of_longer, "by columns", 0, REALS(-1, 1, 2)))
 
 /* The product of two elements has the off-diagonal ones as its Hessian. */
 static void hessian_of_product(const tg_array *x, tg_array *y)

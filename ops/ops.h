@@ -78,6 +78,21 @@ extern "C" {
  * storage. */
 TG_API const tg_op_info *const *tg_ops_list(int *n);
 
+/* Per-sample gradients: gx[k] is [samples, x[k]'s sizes]. f records the loss,
+ * one element, of one sample, from the slices batch[i][s:s+1], and is called for
+ * each; no sample may depend on another. Zeros for an x[k] that a loss does not
+ * depend on. gx[] is all NULL on an error. */
+TG_API tg_status tg_per_sample_grad_at(tg_tape *t, const char *where, tg_function f, void *user,
+                                       int n_batch, tg_tensor *const *batch, int n,
+                                       tg_tensor *const *x, tg_tensor **gx);
+TG_API tg_status(tg_per_sample_grad)(tg_tape *t, tg_function f, void *user, int n_batch,
+                                     tg_tensor *const *batch, int n, tg_tensor *const *x,
+                                     tg_tensor **gx);
+#ifndef TG_NO_MACROS
+#define tg_per_sample_grad(t, f, user, n_batch, ...) \
+    tg_per_sample_grad_at(t, TG_HERE, f, user, n_batch, __VA_ARGS__)
+#endif
+
 #ifdef __cplusplus
 }
 #endif
@@ -946,13 +961,32 @@ TG_OP(median, (tg_tensor *x, int axis, bool keepdim), (x, axis, keepdim))
  * the tape or a parameter. */
 
 /* dy/dx of shape [y's sizes, x's sizes], at most 8 dimensions together. What y
- * does not depend on is 0. */
+ * does not depend on is 0. One reverse pass a row, or, when y has more than
+ * twice as many elements as x, one and then one a column. */
 TG_OP(jacobian, (tg_tensor *y, tg_tensor *x), (y, x))
 #define tg_jacobian(t, y, x) TG_CALL(jacobian, t, y, x)
 /* The second derivatives of a one-element y, of shape [x's sizes, x's
  * sizes]. */
 TG_OP(hessian, (tg_tensor *y, tg_tensor *x), (y, x))
 #define tg_hessian(t, y, x) TG_CALL(hessian, t, y, x)
+
+/* k vjps at once: from u [k, y's sizes] the gradients of <u[i], y> by x, [k, x's
+ * sizes]; k jvps at once: from v [k, x's sizes] the derivatives of y in these
+ * directions, [k, y's sizes], for which the first of two reverse passes is
+ * shared. */
+TG_OP(vjp_batch, (tg_tensor *y, tg_tensor *x, tg_tensor *u), (y, x, u))
+#define tg_vjp_batch(t, y, x, u) TG_CALL(vjp_batch, t, y, x, u)
+TG_OP(jvp_batch, (tg_tensor *y, tg_tensor *x, tg_tensor *v), (y, x, v))
+#define tg_jvp_batch(t, y, x, v) TG_CALL(jvp_batch, t, y, x, v)
+
+/* y = f(x[0], x[1], ...), the caller's function in plain C (op.h), of this dtype
+ * (f32 or f64) and shape; float operands have that dtype, too. Differentiable as
+ * often as there is a vjp. f and user must live as long as the recording is
+ * evaluated. */
+TG_OP(external, (const tg_external_fn *f, void *user, tg_dtype dtype, tg_shape shape, int n,
+                 tg_tensor *const *x),
+      (f, user, dtype, shape, n, x))
+#define tg_external(t, f, user, dtype, ...) TG_CALL(external, t, f, user, dtype, __VA_ARGS__)
 
 /* y, for whose gradient what lies between the n tensors x and y is computed
  * again from x, so that its values need no memory meanwhile: the result stands

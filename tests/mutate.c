@@ -538,6 +538,9 @@ static const struct {
     {"layer_norm", 2, FROZEN},
     /* v for y: the gradient of v is the softmax's transpose times gy, in which neither stands */
     {"attention", 2, SWAPPED_Y},
+    /* its function in plain C has one derivative, in whose own nobody looks */
+    {"external", 0, DETACHED},
+    {"external", 0, FROZEN},
 };
 
 static bool is_equivalent(int s, mutation m)
