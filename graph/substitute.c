@@ -14,11 +14,11 @@ typedef struct part {
     uint32_t *copy; /* from low on: OUTSIDE, INSIDE, or the node that stands in its place */
 } part;
 
-enum { OUTSIDE = UINT32_MAX, INSIDE = UINT32_MAX - 1 };
+static const uint32_t OUTSIDE = UINT32_MAX, INSIDE = UINT32_MAX - 1;
 
 static uint32_t copy_of(const part *p, uint32_t v)
 {
-    return v >= p->low && v <= p->y ? p->copy[v - p->low] : (uint32_t)OUTSIDE;
+    return v >= p->low && v <= p->y ? p->copy[v - p->low] : OUTSIDE;
 }
 
 static tg_status no_memory(tg_tape *t, const char *where, const char *what)
