@@ -960,6 +960,43 @@ TG_OP(median, (tg_tensor *x, int axis, bool keepdim), (x, axis, keepdim))
  * By one reverse pass for each row: meant for a small y; x may be any tensor of
  * the tape or a parameter. */
 
+/* ---------------- linear algebra
+ *
+ * Matrices are the last two dimensions, of any size; what stands before counts
+ * them. Computed in double, whatever the dtype; without an inverse: TG_EVALUE at
+ * the evaluation, which says which matrix. Names and results as torch.linalg's. */
+
+/* The lower triangular y with y y^T = x, which must be symmetric (its symmetric
+ * part is read, and gets the gradient) and positive definite: else TG_EVALUE at
+ * the evaluation. */
+TG_OP(cholesky, (tg_tensor *x), (x))
+#define tg_cholesky(t, x) TG_CALL(cholesky, t, x)
+/* y with a y = b, where only the lower, or the upper, triangle of a [..., n, n]
+ * is read; b [..., n, m], or [n]; leading sizes broadcast. A 0 on the diagonal
+ * divides by 0. */
+TG_OP(solve_triangular, (tg_tensor *a, tg_tensor *b, bool upper), (a, b, upper))
+#define tg_solve_triangular(t, a, b, upper) TG_CALL(solve_triangular, t, a, b, upper)
+/* y with a y = b, for any square a that has an inverse; LU with partial
+ * pivoting; b [..., n, m], or [n]; leading sizes broadcast. */
+TG_OP(solve, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_solve(t, a, b) TG_CALL(solve, t, a, b)
+/* y with l l^T y = b, for the l of a tg_cholesky: two triangular systems */
+TG_OP(cholesky_solve, (tg_tensor *b, tg_tensor *l), (b, l))
+#define tg_cholesky_solve(t, b, l) TG_CALL(cholesky_solve, t, b, l)
+/* The inverse: tg_solve for the unit matrix. To solve a system, tg_solve is
+ * faster and more exact. */
+TG_OP(inv, (tg_tensor *x), (x))
+#define tg_inv(t, x) TG_CALL(inv, t, x)
+/* The determinant, [...]. Its gradient, the cofactors, is right for singular
+ * matrices too; a second derivative wants an inverse. */
+TG_OP(det, (tg_tensor *x), (x))
+#define tg_det(t, x) TG_CALL(det, t, x)
+/* [..., 2]: the sign of the determinant (0 for a singular matrix), whose gradient
+ * is 0, and ln of its size (-inf); neither overflows. A derivative wants an
+ * inverse. */
+TG_OP(slogdet, (tg_tensor *x), (x))
+#define tg_slogdet(t, x) TG_CALL(slogdet, t, x)
+
 /* dy/dx of shape [y's sizes, x's sizes], at most 8 dimensions together. What y
  * does not depend on is 0. One reverse pass a row, or, when y has more than
  * twice as many elements as x, one and then one a column. */
