@@ -226,7 +226,7 @@ static bool systems(tg_tape *t, const char *where, const char *name, tg_tensor *
         q.ndim -= 2;
         p = q = tg_shape_broadcast(p, q);
     }
-    if (x.ndim < 2 || p.ndim < 0 || p.ndim + 2 > TG_MAX_DIMS) {
+    if (x.ndim < 2 || y.ndim < 2 || p.ndim < 0 || p.ndim + 2 > TG_MAX_DIMS) {
         tg_fail_at(t, where, TG_ESHAPE, "%s: %s and %s are no system", name, tg_shape_text(x).text,
                    tg_shape_text(y).text);
         return false;

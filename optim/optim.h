@@ -87,9 +87,118 @@ typedef struct tg_adam_options {
 
 TG_API tg_optim *tg_adam_new_at(tg_params *ps, const char *where, const tg_adam_options *options);
 
+/* In what follows d = g + weight_decay p, and a slot starts at 0. As PyTorch
+ * computes them; ranges: all finite and >= 0, rates of forgetting below 1.
+ *
+ * RMSprop (Hinton 2012). State: "square", "mean" when centered, "momentum" when
+ * there is any.
+ *     v = alpha v + (1 - alpha) d^2;  w = v
+ *     when centered: m = alpha m + (1 - alpha) d;  w = v - m^2
+ *     s = d / (sqrt(w) + eps);  with momentum: s = b = momentum b + s
+ *     p = p - learning_rate s */
+typedef struct tg_rmsprop_options {
+    size_t size TG_ZERO;
+    double learning_rate TG_ZERO; /* 0: 1e-2 */
+    double alpha TG_ZERO;         /* 0: 0.99 */
+    double eps TG_ZERO;           /* 0: 1e-8 */
+    double momentum TG_ZERO;
+    double weight_decay TG_ZERO;
+    bool centered TG_ZERO;
+} tg_rmsprop_options;
+TG_API tg_optim *tg_rmsprop_new_at(tg_params *ps, const char *where,
+                                   const tg_rmsprop_options *options);
+
+/* Adagrad (Duchi, Hazan and Singer 2011). State: "sum". In a parameter's k-th
+ * step:
+ *     s = s + d^2
+ *     p = p - learning_rate / (1 + (k - 1) rate_decay) d / (sqrt(s) + eps) */
+typedef struct tg_adagrad_options {
+    size_t size TG_ZERO;
+    double learning_rate TG_ZERO; /* 0: 1e-2 */
+    double rate_decay TG_ZERO;
+    double eps TG_ZERO; /* 0: 1e-10 */
+    double weight_decay TG_ZERO;
+} tg_adagrad_options;
+TG_API tg_optim *tg_adagrad_new_at(tg_params *ps, const char *where,
+                                   const tg_adagrad_options *options);
+
+/* Adadelta (Zeiler 2012). State: "square", "moved".
+ *     v = rho v + (1 - rho) d^2
+ *     s = sqrt(u + eps) / sqrt(v + eps) d
+ *     u = rho u + (1 - rho) s^2
+ *     p = p - learning_rate s */
+typedef struct tg_adadelta_options {
+    size_t size TG_ZERO;
+    double learning_rate TG_ZERO; /* 0: 1 */
+    double rho TG_ZERO;           /* 0: 0.9 */
+    double eps TG_ZERO;           /* 0: 1e-6 */
+    double weight_decay TG_ZERO;
+} tg_adadelta_options;
+TG_API tg_optim *tg_adadelta_new_at(tg_params *ps, const char *where,
+                                    const tg_adadelta_options *options);
+
+/* Adamax (Kingma and Ba 2015). State: "mean", "largest". In the k-th step:
+ *     m = beta1 m + (1 - beta1) d
+ *     u = max(beta2 u, |d| + eps)
+ *     p = p - learning_rate / (1 - beta1^k) m / u */
+typedef struct tg_adamax_options {
+    size_t size TG_ZERO;
+    double learning_rate TG_ZERO; /* 0: 2e-3 */
+    double beta1 TG_ZERO;         /* 0: 0.9 */
+    double beta2 TG_ZERO;         /* 0: 0.999 */
+    double eps TG_ZERO;           /* 0: 1e-8 */
+    double weight_decay TG_ZERO;
+} tg_adamax_options;
+TG_API tg_optim *tg_adamax_new_at(tg_params *ps, const char *where,
+                                  const tg_adamax_options *options);
+
+/* RAdam (Liu et al. 2020). State: "mean", "square", as Adam's m and v. With
+ * r = 2 / (1 - beta2) - 1 and r_k = r - 2 k beta2^k / (1 - beta2^k) the step is
+ * Adam's without a denominator while r_k <= 5, and then, with eps beside
+ * sqrt(v),
+ *     learning_rate / (1 - beta1^k) m sqrt(1 - beta2^k) / (sqrt(v) + eps)
+ *     sqrt((r_k - 4) (r_k - 2) r / ((r - 4) (r - 2) r_k)) */
+typedef struct tg_radam_options {
+    size_t size TG_ZERO;
+    double learning_rate TG_ZERO; /* 0: 1e-3 */
+    double beta1 TG_ZERO;         /* 0: 0.9 */
+    double beta2 TG_ZERO;         /* 0: 0.999 */
+    double eps TG_ZERO;           /* 0: 1e-8 */
+    double weight_decay TG_ZERO;
+} tg_radam_options;
+TG_API tg_optim *tg_radam_new_at(tg_params *ps, const char *where, const tg_radam_options *options);
+
+/* Lion (Chen et al. 2023); the weight decay is decoupled. State: "mean".
+ *     s = sign(beta1 m + (1 - beta1) g)
+ *     m = beta2 m + (1 - beta2) g
+ *     p = p - learning_rate (s + weight_decay p) */
+typedef struct tg_lion_options {
+    size_t size TG_ZERO;
+    double learning_rate TG_ZERO; /* 0: 1e-4 */
+    double beta1 TG_ZERO;         /* 0: 0.9 */
+    double beta2 TG_ZERO;         /* 0: 0.99 */
+    double weight_decay TG_ZERO;
+} tg_lion_options;
+TG_API tg_optim *tg_lion_new_at(tg_params *ps, const char *where, const tg_lion_options *options);
+
+/* Rprop (Riedmiller and Braun 1993), for whole batches. State: "before",
+ * "size". Each element has a step size of its own, the learning rate at first:
+ * times `grow` where g has the sign of the step before, times `shrink` where it
+ * has not, and then g counts as 0; within smallest .. largest.
+ *     p = p - sign(g) size */
+typedef struct tg_rprop_options {
+    size_t size TG_ZERO;
+    double learning_rate TG_ZERO; /* 0: 1e-2 */
+    double shrink TG_ZERO;        /* 0: 0.5; in (0, 1) */
+    double grow TG_ZERO;          /* 0: 1.2; above 1 */
+    double smallest TG_ZERO;      /* 0: 1e-6 */
+    double largest TG_ZERO;       /* 0: 50 */
+} tg_rprop_options;
+TG_API tg_optim *tg_rprop_new_at(tg_params *ps, const char *where, const tg_rprop_options *options);
+
 /* ------------------------------------------------- what all optimizers share
  *
- * Those that make one (tg_sgd_new, tg_adam_new, tg_optim_new) return NULL only
+ * Those that make one (tg_sgd_new, tg_optim_new and so on) return NULL only
  * when memory is short; an option out of range gives an optimizer in error.
  * options may be NULL. ps must outlive the optimizer's use; memory comes from
  * ps's allocator. */
@@ -252,6 +361,13 @@ TG_API double tg_schedule_warmup_linear(int64_t step, int64_t warmup, int64_t to
 
 TG_API tg_optim *tg_sgd_new(tg_params *ps, const tg_sgd_options *options);
 TG_API tg_optim *tg_adam_new(tg_params *ps, const tg_adam_options *options);
+TG_API tg_optim *tg_rmsprop_new(tg_params *ps, const tg_rmsprop_options *options);
+TG_API tg_optim *tg_adagrad_new(tg_params *ps, const tg_adagrad_options *options);
+TG_API tg_optim *tg_adadelta_new(tg_params *ps, const tg_adadelta_options *options);
+TG_API tg_optim *tg_adamax_new(tg_params *ps, const tg_adamax_options *options);
+TG_API tg_optim *tg_radam_new(tg_params *ps, const tg_radam_options *options);
+TG_API tg_optim *tg_lion_new(tg_params *ps, const tg_lion_options *options);
+TG_API tg_optim *tg_rprop_new(tg_params *ps, const tg_rprop_options *options);
 TG_API tg_optim *tg_optim_new(tg_params *ps, const tg_optim_rule *rule, double learning_rate,
                               const void *options);
 
@@ -263,6 +379,13 @@ TG_API tg_optim *tg_optim_new(tg_params *ps, const tg_optim_rule *rule, double l
 #ifndef TG_NO_MACROS
 #define tg_sgd_new(ps, ...) tg_sgd_new_at(ps, TG_HERE, __VA_ARGS__)
 #define tg_adam_new(ps, ...) tg_adam_new_at(ps, TG_HERE, __VA_ARGS__)
+#define tg_rmsprop_new(ps, ...) tg_rmsprop_new_at(ps, TG_HERE, __VA_ARGS__)
+#define tg_adagrad_new(ps, ...) tg_adagrad_new_at(ps, TG_HERE, __VA_ARGS__)
+#define tg_adadelta_new(ps, ...) tg_adadelta_new_at(ps, TG_HERE, __VA_ARGS__)
+#define tg_adamax_new(ps, ...) tg_adamax_new_at(ps, TG_HERE, __VA_ARGS__)
+#define tg_radam_new(ps, ...) tg_radam_new_at(ps, TG_HERE, __VA_ARGS__)
+#define tg_lion_new(ps, ...) tg_lion_new_at(ps, TG_HERE, __VA_ARGS__)
+#define tg_rprop_new(ps, ...) tg_rprop_new_at(ps, TG_HERE, __VA_ARGS__)
 #define tg_optim_new(ps, rule, learning_rate, ...) \
     tg_optim_new_at(ps, TG_HERE, rule, learning_rate, __VA_ARGS__)
 #endif
