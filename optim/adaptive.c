@@ -102,11 +102,11 @@ static void rmsprop_prepare(const void *options, double learning_rate, int64_t s
     c[FIRST + 4] = o->centered;
 }
 
-#define RMSPROP(T)                                                             \
-    COEFFICIENT(T, alpha, 0)                                                   \
-    COEFFICIENT(T, take, 1) COEFFICIENT(T, eps, 2) COEFFICIENT(T, momentum, 3) \
-        const bool centered = c[FIRST + 4] > 0,                                \
-                   heavy = momentum > 0;                                       \
+#define RMSPROP(T)                                                                            \
+    COEFFICIENT(T, alpha, 0)                                                                  \
+    COEFFICIENT(T, take, 1)                                                                   \
+    COEFFICIENT(T, eps, 2)                                                                    \
+    COEFFICIENT(T, momentum, 3) const bool centered = c[FIRST + 4] > 0, heavy = momentum > 0; \
     SLOT(T, square, 0) SLOT(T, mean, 1) SLOT(T, velocity, centered ? 2 : 1)
 #define RMSPROP_EACH(T)                                            \
     T variance = square[i] = alpha * square[i] + take * d * d;     \
@@ -208,10 +208,10 @@ static void adamax_prepare(const void *options, double learning_rate, int64_t st
     c[FIRST + 3] = o->eps;
 }
 
-#define ADAMAX(T)                                                                            \
-    COEFFICIENT(T, beta1, 0)                                                                 \
-    COEFFICIENT(T, take, 1) COEFFICIENT(T, beta2, 2) COEFFICIENT(T, eps, 3) SLOT(T, mean, 0) \
-        SLOT(T, largest, 1)
+#define ADAMAX(T)            \
+    COEFFICIENT(T, beta1, 0) \
+    COEFFICIENT(T, take, 1)  \
+    COEFFICIENT(T, beta2, 2) COEFFICIENT(T, eps, 3) SLOT(T, mean, 0) SLOT(T, largest, 1)
 #define ADAMAX_EACH(T)                                                  \
     const T m = beta1 * mean[i] + take * d, faded = beta2 * largest[i], \
             w = LARGER(faded, ABS_##T(d) + eps);                        \
@@ -251,10 +251,11 @@ static void radam_prepare(const void *options, double learning_rate, int64_t ste
     c[FIRST + 5] = length > 5;
 }
 
-#define RADAM(T)                                                               \
-    COEFFICIENT(T, beta1, 0)                                                   \
-    COEFFICIENT(T, take1, 1) COEFFICIENT(T, beta2, 2) COEFFICIENT(T, take2, 3) \
-        COEFFICIENT(T, eps, 4) const bool adaptive = c[FIRST + 5] > 0;         \
+#define RADAM(T)                                                                            \
+    COEFFICIENT(T, beta1, 0)                                                                \
+    COEFFICIENT(T, take1, 1)                                                                \
+    COEFFICIENT(T, beta2, 2)                                                                \
+    COEFFICIENT(T, take2, 3) COEFFICIENT(T, eps, 4) const bool adaptive = c[FIRST + 5] > 0; \
     SLOT(T, mean, 0) SLOT(T, square, 1)
 #define RADAM_EACH(T)                                                               \
     const T m = beta1 * mean[i] + take1 * d, v = beta2 * square[i] + take2 * d * d; \
@@ -290,10 +291,10 @@ static void lion_prepare(const void *options, double learning_rate, int64_t step
     c[FIRST + 4] = 1 - learning_rate * o->weight_decay;
 }
 
-#define LION(T)                                                                \
-    COEFFICIENT(T, beta1, 0)                                                   \
-    COEFFICIENT(T, take1, 1) COEFFICIENT(T, beta2, 2) COEFFICIENT(T, take2, 3) \
-        COEFFICIENT(T, shrink, 4) SLOT(T, mean, 0)
+#define LION(T)              \
+    COEFFICIENT(T, beta1, 0) \
+    COEFFICIENT(T, take1, 1) \
+    COEFFICIENT(T, beta2, 2) COEFFICIENT(T, take2, 3) COEFFICIENT(T, shrink, 4) SLOT(T, mean, 0)
 #define LION_EACH(T)                             \
     const T along = beta1 * mean[i] + take1 * d; \
     mean[i] = beta2 * mean[i] + take2 * d;       \
@@ -326,10 +327,10 @@ static void rprop_prepare(const void *options, double learning_rate, int64_t ste
     c[FIRST + 4] = step == 1;
 }
 
-#define RPROP(T)                                                                   \
-    COEFFICIENT(T, shrink, 0)                                                      \
-    COEFFICIENT(T, grow, 1) COEFFICIENT(T, smallest, 2) COEFFICIENT(T, largest, 3) \
-        const bool first = c[FIRST + 4] > 0;                                       \
+#define RPROP(T)                                                                                \
+    COEFFICIENT(T, shrink, 0)                                                                   \
+    COEFFICIENT(T, grow, 1)                                                                     \
+    COEFFICIENT(T, smallest, 2) COEFFICIENT(T, largest, 3) const bool first = c[FIRST + 4] > 0; \
     SLOT(T, before, 0) SLOT(T, size, 1)
 #define RPROP_EACH(T)                                                                     \
     const T agreed = d * before[i], old = first ? rate : size[i],                         \
