@@ -319,7 +319,7 @@ static tg_status reverse(tg_tape *t, const char *where, uint32_t n_y, const uint
     return status;
 }
 
-/* A vjp may differentiate what it recorded; one that differentiates its own result would not end. */
+/* A vjp may differentiate what it recorded; one that differentiates its own result never ends. */
 enum { DEEPEST = 64 };
 
 static tg_status enter_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t *y,

@@ -1,5 +1,5 @@
-/* Random numbers on the tape: each is a function of the tape's seed and stream, its step, the ordinal
- * of the draw in the recording, and the element's place. */
+/* Random numbers on the tape: each is a function of the tape's seed and stream, its step, the
+ * ordinal of the draw in the recording, and the element's place. */
 #include "folds.h"
 #include <inttypes.h>
 #include <math.h>

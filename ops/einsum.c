@@ -63,7 +63,7 @@ static int size_of(const term *a, uint64_t set)
     return n;
 }
 
-/* a times b, summed over what is not kept: an axis of both is a batch's or a product's inner one. */
+/* a times b, summed over what is not kept: an axis of both is a batch's or an inner one. */
 static bool contract(tg_tape *t, const char *where, const char *name, term *a, term b,
                      uint64_t kept)
 {

@@ -1,5 +1,5 @@
-/* Edges of attention in its general form, of rotary positions, of losses over classes, of volumes and
- * shared windows, and of a table with a padding row. */
+/* Edges of attention in its general form, of rotary positions, of losses over classes, of volumes
+ * and shared windows, and of a table with a padding row. */
 #include "semantics.h"
 
 Test(semantics_layers, a_query_without_keys_gives_zeros_with_a_bias_too)

@@ -1,5 +1,5 @@
-/* Edges of tensors made of a shape, of replacing, scattering, finding and counting, and of what runs
- * along an axis. */
+/* Edges of tensors made of a shape, of replacing, scattering, finding and counting, and of what
+ * runs along an axis. */
 #include "semantics.h"
 
 Test(semantics_places, steps_meet_their_ends)

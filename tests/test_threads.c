@@ -120,7 +120,7 @@ static bool same(const result *a, const result *b) { return memcmp(a, b, sizeof 
 
 static void *no_work(void *user) { return user; }
 
-/* How many there are once the process has had one: ThreadSanitizer starts a thread of its own then. */
+/* How many there are once the process has had one: ThreadSanitizer starts one of its own then. */
 static int running_at_first(void)
 {
     pthread_t thread;

@@ -2,8 +2,8 @@
 #include "simd.h"
 #include "transpose.h"
 
-/* A tile of c is summed in registers: its rows times VECTORS vectors, less those for a and b. Single
- * vectors want more rows, or the sums wait for each other. */
+/* A tile of c is summed in registers: its rows times VECTORS vectors, less those for a and b.
+ * Single vectors want more rows, or the sums wait for each other. */
 enum {
     VECTORS = 2,
     WIDTH = VECTORS * LANES,

@@ -15,8 +15,9 @@ typedef struct tg_matrix {
  * that begins with 0: sum = fma(a[i][p], b[p][j], sum) for p = 0, 1, 2 ... (in the base build the
  * product is rounded first). When `interleaved`, it is eight such sums, of p = 0, 8, 16 ..., of
  * 1, 9, 17 ... and so on, and then ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7)): where few
- * elements are computed, one sum each leaves the processor waiting. So the bits of an element depend
- * on its row of a, its column of b, and `interleaved` alone. scratch has tg_gemm_scratch bytes. */
+ * elements are computed, one sum each leaves the processor waiting. So the bits of an element
+ * depend on its row of a, its column of b, and `interleaved` alone. scratch has tg_gemm_scratch
+ * bytes. */
 typedef void tg_gemm_fn(const tg_matrix *a, const tg_matrix *b, void *c, int64_t ldc,
                         bool interleaved, void *scratch);
 TG_KERNELS(tg_gemm_fn, tg_gemm)
