@@ -35,7 +35,8 @@ static void lenet_open(lenet *m, int threads)
     m->w2 = tg_param_new(m->ps, "conv2.weight", TG_F32, TG_SHAPE(SECOND, FIRST, KERNEL, KERNEL),
                          second);
     m->b2 = tg_param_new(m->ps, "conv2.bias", TG_F32, TG_SHAPE(SECOND), second);
-    m->last = tg_linear_layer_new(m->ps, "last", FEATURES, CLASSES);
+    m->last =
+        tg_linear_layer_new(tg_scope_in(tg_scope_root(m->ps), "last"), FEATURES, CLASSES, true);
     die_unless(tg_params_status(m->ps) == TG_OK, tg_params_message(m->ps));
     m->sgd = tg_sgd_new(
         m->ps,
@@ -132,14 +133,16 @@ static void block_open(block *m, int threads)
         tg_param_new(m->ps, "norm1.weight", TG_F32, TG_SHAPE(WIDTH), (tg_init){TG_ONES, 0, 0});
     m->norm1[1] =
         tg_param_new(m->ps, "norm1.bias", TG_F32, TG_SHAPE(WIDTH), (tg_init){TG_ZEROS, 0, 0});
-    m->qkv = tg_linear_layer_new(m->ps, "qkv", WIDTH, 3 * WIDTH);
-    m->project = tg_linear_layer_new(m->ps, "project", WIDTH, WIDTH);
+    m->qkv = tg_linear_layer_new(tg_scope_in(tg_scope_root(m->ps), "qkv"), WIDTH, 3 * WIDTH, true);
+    m->project =
+        tg_linear_layer_new(tg_scope_in(tg_scope_root(m->ps), "project"), WIDTH, WIDTH, true);
     m->norm2[0] =
         tg_param_new(m->ps, "norm2.weight", TG_F32, TG_SHAPE(WIDTH), (tg_init){TG_ONES, 0, 0});
     m->norm2[1] =
         tg_param_new(m->ps, "norm2.bias", TG_F32, TG_SHAPE(WIDTH), (tg_init){TG_ZEROS, 0, 0});
-    m->up = tg_linear_layer_new(m->ps, "up", WIDTH, 4 * WIDTH);
-    m->down = tg_linear_layer_new(m->ps, "down", 4 * WIDTH, WIDTH);
+    m->up = tg_linear_layer_new(tg_scope_in(tg_scope_root(m->ps), "up"), WIDTH, 4 * WIDTH, true);
+    m->down =
+        tg_linear_layer_new(tg_scope_in(tg_scope_root(m->ps), "down"), 4 * WIDTH, WIDTH, true);
     die_unless(tg_params_status(m->ps) == TG_OK, tg_params_message(m->ps));
     m->x = bench_memory(elements * (int64_t)sizeof *m->x);
     m->gy = bench_memory(elements * (int64_t)sizeof *m->gy);

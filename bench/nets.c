@@ -41,9 +41,8 @@ static void net_open(net *m, int layers, const int64_t *size, int64_t batch, dou
                .batch = batch,
                .dropout = dropout};
     for (int k = 0; k < layers; k++) {
-        char name[32];
-        snprintf(name, sizeof name, "layer%d", k);
-        m->layer[k] = tg_linear_layer_new(m->ps, name, size[k], size[k + 1]);
+        m->layer[k] = tg_linear_layer_new(tg_scope_at(tg_scope_root(m->ps), "layer", k), size[k],
+                                          size[k + 1], true);
     }
     die_unless(tg_params_status(m->ps) == TG_OK, tg_params_message(m->ps));
     m->sgd = tg_sgd_new(m->ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options),
@@ -357,13 +356,13 @@ static void show_epochs(void)
                                                            .momentum = 0.9});
         for (int k = 0; k < EPOCHS; k++) {
             const double begin = bench_clock(1);
-            tg_fit(m, train,
+            tg_fit(tg_mlp_model(m), train,
                    &(tg_fit_options){
                        .size = sizeof(tg_fit_options), .optimizer = sgd, .epochs = 1, .batch = 64});
             seconds[k] = bench_clock(1) - begin;
         }
         tg_metrics metrics = {0};
-        tg_evaluate(m, test, &metrics, NULL);
+        tg_evaluate(tg_mlp_model(m), test, &metrics, NULL);
         die_unless(tg_mlp_status(m) == TG_OK, tg_mlp_message(m));
         snprintf(note, sizeof note, "through tg_fit; accuracy %.4f after %d", metrics.accuracy,
                  EPOCHS);

@@ -24,8 +24,8 @@ typedef struct seed {
 static void seed_open(seed *s, int rows)
 {
     *s = (seed){.t = tape_with(1), .ps = params_new(), .rows = rows};
-    s->hidden = tg_linear_layer_new(s->ps, "hidden", 3, 4);
-    s->output = tg_linear_layer_new(s->ps, "output", 4, 1);
+    s->hidden = tg_linear_layer_new(tg_scope_in(tg_scope_root(s->ps), "hidden"), 3, 4, true);
+    s->output = tg_linear_layer_new(tg_scope_in(tg_scope_root(s->ps), "output"), 4, 1, true);
     s->sgd =
         tg_sgd_new(s->ps, &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 0.1});
     fill_uniform(3 * rows, s->x, 1);

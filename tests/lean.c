@@ -56,10 +56,10 @@ Test(lean, a_net_trains_on_arrays)
     tg_optim *adam =
         tg_adam_new(tg_mlp_params(m),
                     &(tg_adam_options){.size = sizeof(tg_adam_options), .learning_rate = 0.05});
-    tg_fit(m, d,
+    tg_fit(tg_mlp_model(m), d,
            &(tg_fit_options){.size = sizeof(tg_fit_options), .optimizer = adam, .epochs = 300});
     float y[8] = {0};
-    tg_predict(m, d, y);
+    tg_predict(tg_mlp_model(m), d, y);
     cr_expect_eq(tg_mlp_status(m), TG_OK, "%s", tg_mlp_message(m));
     for (int k = 0; k < 8; k++)
         cr_expect_float_eq((double)y[k], 3 * k + 1, 0.5, "%g", (double)y[k]);

@@ -118,15 +118,15 @@ Test(checkpoint, a_saved_model_comes_back_bit_by_bit)
     const int64_t *hidden;
     cr_assert_eq(tg_mlp_hidden(y, &hidden), 1);
     cr_assert_eq(hidden[0], 3);
-    cr_assert_eq(tg_mlp_task(y), TG_TASK_MULTICLASS);
-    cr_assert_eq(tg_mlp_head(y), TG_HEAD_CROSS_ENTROPY);
+    cr_assert_eq(tg_model_task(tg_mlp_model(y)), TG_TASK_MULTICLASS);
+    cr_assert_eq(tg_model_head(tg_mlp_model(y)), TG_HEAD_CROSS_ENTROPY);
     cr_assert_str_eq(tg_mlp_activation(y), "tanh");
     cr_assert_eq(tg_mlp_dropout(y), 0.1);
     cr_assert_eq(tg_mlp_inputs(y), 2);
     cr_assert_eq(tg_mlp_outputs(y), 3);
-    cr_assert_str_eq(tg_mlp_feature_name(y, 1), "x1");
-    cr_assert_str_eq(tg_mlp_label(y, 2), "2");
-    cr_assert_str_eq(tg_mlp_target_name(y), "y");
+    cr_assert_str_eq(tg_model_feature_name(tg_mlp_model(y), 1), "x1");
+    cr_assert_str_eq(tg_model_label(tg_mlp_model(y), 2), "2");
+    cr_assert_str_eq(tg_model_target_name(tg_mlp_model(y)), "y");
     const tg_params *a = tg_mlp_params(m), *b = tg_mlp_params(y);
     cr_assert_eq(tg_params_count(b), 4);
     for (int k = 0; k < 4; k++) {
@@ -168,12 +168,12 @@ Test(checkpoint, files_of_version_0_1_still_load)
         tg_mlp *m = tg_mlp_load(old[k].file, NULL);
         cr_assert_eq(tg_mlp_status(m), TG_OK, "%s", tg_mlp_message(m));
         tg_dataset *d = tg_dataset_new(NULL);
-        tg_dataset_read_csv(
-            d, folder_text(&f, "rows.csv", old[k].rows),
-            &(tg_csv_options){.size = sizeof(tg_csv_options), .schema = tg_mlp_schema(m)});
+        tg_dataset_read_csv(d, folder_text(&f, "rows.csv", old[k].rows),
+                            &(tg_csv_options){.size = sizeof(tg_csv_options),
+                                              .schema = tg_model_schema(tg_mlp_model(m))});
         cr_assert_eq(tg_dataset_rows(d), 3, "%s", tg_dataset_message(d));
-        cr_assert_eq(tg_mlp_prediction_width(m) * 3, old[k].n);
-        cr_assert_eq(tg_predict(m, d, y), TG_OK, "%s", tg_mlp_message(m));
+        cr_assert_eq(tg_model_prediction_width(tg_mlp_model(m)) * 3, old[k].n);
+        cr_assert_eq(tg_predict(tg_mlp_model(m), d, y), TG_OK, "%s", tg_mlp_message(m));
         for (int i = 0; i < old[k].n; i++)
             cr_expect(fabs((double)y[i] - old[k].want[i]) <= 1e-6 * old[k].want[i],
                       "%s, number %d: %.9g instead of %.9g", old[k].file, i, (double)y[i],
@@ -241,12 +241,12 @@ Test(checkpoint, names_and_labels_of_any_kind_survive)
     cr_assert_eq(tg_mlp_save(m, folder_file(&f, "m")), TG_OK, "%s", tg_mlp_message(m));
     tg_mlp *y = tg_mlp_load(f.file, NULL);
     cr_assert_eq(tg_mlp_status(y), TG_OK, "%s", tg_mlp_message(y));
-    cr_assert_str_eq(tg_mlp_feature_name(y, 0), "\"checksum\":\"");
-    cr_assert_str_eq(tg_mlp_feature_name(y, 1), "b\\");
-    cr_assert_str_eq(tg_mlp_target_name(y), "gr\xC3\xBC"
-                                            "n");
-    cr_assert_str_eq(tg_mlp_label(y, 0), "checksum: , y");
-    cr_assert_str_eq(tg_mlp_label(y, 1), "x\"\n");
+    cr_assert_str_eq(tg_model_feature_name(tg_mlp_model(y), 0), "\"checksum\":\"");
+    cr_assert_str_eq(tg_model_feature_name(tg_mlp_model(y), 1), "b\\");
+    cr_assert_str_eq(tg_model_target_name(tg_mlp_model(y)), "gr\xC3\xBC"
+                                                            "n");
+    cr_assert_str_eq(tg_model_label(tg_mlp_model(y), 0), "checksum: , y");
+    cr_assert_str_eq(tg_model_label(tg_mlp_model(y), 1), "x\"\n");
     cr_assert_eq(tg_mlp_hidden(y, NULL), 0);
     tg_dataset_free(d);
     tg_mlp_free(m);

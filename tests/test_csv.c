@@ -246,7 +246,8 @@ Test(csv, rows_held_out_do_not_enter_fillings)
 
         /* The model made of them fills what it predicts in the same way. */
         tg_mlp *m = tg_mlp_new(train, NULL);
-        tg_dataset *next = read_text("a,b\n?,?\n", OPTIONS(.schema = tg_mlp_schema(m)));
+        tg_dataset *next =
+            read_text("a,b\n?,?\n", OPTIONS(.schema = tg_model_schema(tg_mlp_model(m))));
         cr_assert_eq(tg_dataset_rows(next), 1, "%s", tg_dataset_message(next));
         cr_expect_eq(tg_dataset_x(next)[0], (float)cases[k].a);
         cr_expect_eq(tg_dataset_x(next)[1], (float)cases[k].b);
@@ -290,7 +291,7 @@ Test(csv, a_text_that_is_called_as_a_missing_value_is_mentioned)
     has_note(d, "column 'c': 'none' is a level of its own; --missing says otherwise");
     tg_mlp *m = tg_mlp_new(d, NULL);
     holds_only("y,c\nNA,x\nEU,x\n,x\n",
-               OPTIONS(.schema = tg_mlp_schema(m), .missing = TG_MISSING_SKIP),
+               OPTIONS(.schema = tg_model_schema(tg_mlp_model(m)), .missing = TG_MISSING_SKIP),
                "c=none c=x -> y; 0 1 -> NA; 0 1 -> EU");
     tg_mlp_free(m);
     tg_dataset_free(d);
@@ -314,8 +315,8 @@ Test(csv, the_target_is_not_looked_at_where_nobody_wants_it)
 {
     tg_dataset *d = holds("a,y\n1,u\n2,v\n", NULL, "a -> y; 1 -> u; 2 -> v");
     tg_mlp *m = tg_mlp_new(d, NULL);
-    tg_dataset *next =
-        read_text("y,a\n,1\nw,2\n", OPTIONS(.schema = tg_mlp_schema(m), .no_target = true));
+    tg_dataset *next = read_text(
+        "y,a\n,1\nw,2\n", OPTIONS(.schema = tg_model_schema(tg_mlp_model(m)), .no_target = true));
     cr_assert_eq(tg_dataset_rows(next), 2, "%s", tg_dataset_message(next));
     cr_expect_eq(tg_dataset_x(next)[1], 2);
     cr_expect_null(tg_dataset_class_numbers(next));
@@ -400,8 +401,9 @@ static double accuracy(double offset, bool target)
     tg_metrics y = {0};
     tg_optim *o = tg_adam_new(tg_mlp_params(m), &(tg_adam_options){.size = sizeof(tg_adam_options),
                                                                    .learning_rate = .05});
-    tg_fit(m, d, &(tg_fit_options){.size = sizeof(tg_fit_options), .epochs = 60, .optimizer = o});
-    tg_evaluate(m, d, &y, NULL);
+    tg_fit(tg_mlp_model(m), d,
+           &(tg_fit_options){.size = sizeof(tg_fit_options), .epochs = 60, .optimizer = o});
+    tg_evaluate(tg_mlp_model(m), d, &y, NULL);
     cr_expect_eq(tg_mlp_status(m), TG_OK, "%s", tg_mlp_message(m));
     tg_optim_free(o);
     tg_mlp_free(m);
@@ -426,19 +428,19 @@ Test(csv, a_saved_model_keeps_levels_and_fillings)
         "c,a,y\nred,1,u\nblue,2,v\nred,?,u\ngreen,6,v\n",
         OPTIONS(.categorical = NAMES("c"), .n_categorical = 1, .missing = TG_MISSING_MEAN));
     tg_mlp *m = tg_mlp_new(d, &(tg_mlp_options){.size = sizeof(tg_mlp_options)});
-    tg_fit(m, d, NULL);
+    tg_fit(tg_mlp_model(m), d, NULL);
     cr_assert_eq(tg_mlp_save(m, folder_file(&f, "m")), TG_OK, "%s", tg_mlp_message(m));
     tg_mlp_free(m);
     tg_dataset_free(d);
     m = tg_mlp_load(f.file, NULL);
     cr_assert_eq(tg_mlp_status(m), TG_OK, "%s", tg_mlp_message(m));
-    holds_only("y,a,c\nv,?,green\nu,3,\n", OPTIONS(.schema = tg_mlp_schema(m)),
+    holds_only("y,a,c\nv,?,green\nu,3,\n", OPTIONS(.schema = tg_model_schema(tg_mlp_model(m))),
                "c=blue c=green c=red a -> y; 0 1 0 3 -> v; 0 0 0 3 -> u");
-    refused("y,a,c\nv,1,black\n", OPTIONS(.schema = tg_mlp_schema(m)),
+    refused("y,a,c\nv,1,black\n", OPTIONS(.schema = tg_model_schema(tg_mlp_model(m))),
             "data.csv:2: column 'c': 'black' is none of the model's 3 levels");
-    refused("1,red\n", OPTIONS(.schema = tg_mlp_schema(m)),
+    refused("1,red\n", OPTIONS(.schema = tg_model_schema(tg_mlp_model(m))),
             "data.csv:1: no column 'c', which the model needs");
-    refused("1,2\n", OPTIONS(.schema = tg_mlp_schema(m)),
+    refused("1,2\n", OPTIONS(.schema = tg_model_schema(tg_mlp_model(m))),
             "data.csv:1: no column 'c', which the model needs: every field of this line is a "
             "number; --no-header if it is data");
     tg_mlp_free(m);
@@ -472,7 +474,7 @@ Test(csv, forty_thousand_columns_are_found_at_once, .timeout = 60)
     tg_dataset *d = read_text(text, NULL);
     tg_mlp *m = tg_mlp_new(d, &(tg_mlp_options){.size = sizeof(tg_mlp_options)});
     /* Searching each name among all of them took seconds. */
-    cr_expect_lt(seconds_for(text, tg_mlp_schema(m)), 1);
+    cr_expect_lt(seconds_for(text, tg_model_schema(tg_mlp_model(m))), 1);
     tg_mlp_free(m);
     tg_dataset_free(d);
     free(text);

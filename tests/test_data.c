@@ -577,10 +577,10 @@ Test(data, images_without_labels_are_read_for_a_model)
     cr_assert_eq(remove(folder_file(&f, "train-labels-idx1-ubyte")), 0);
     d = tg_dataset_new(NULL);
     float y[9];
-    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", tg_mlp_schema(m)), TG_OK, "%s",
-                 tg_dataset_message(d));
+    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", tg_model_schema(tg_mlp_model(m))), TG_OK,
+                 "%s", tg_dataset_message(d));
     cr_expect_null(tg_dataset_class_numbers(d));
-    cr_expect_eq(tg_predict(m, d, y), TG_OK, "%s", tg_mlp_message(m));
+    cr_expect_eq(tg_predict(tg_mlp_model(m), d, y), TG_OK, "%s", tg_mlp_message(m));
     tg_dataset_free(d);
     tg_mlp_free(m);
     folder_free(&f);
@@ -682,8 +682,8 @@ static tg_mlp *model_of(const char *text)
 Test(data, a_model_finds_its_columns_by_name_and_its_labels)
 {
     tg_mlp *m = model_of("a,b,kind\n1,2,x\n3,4,y\n5,6,z\n");
-    tg_dataset *d =
-        csv("id,kind,b,note,a\nu,z,20,\"m,n\",10\nv,x,40,,30\n", CSV(.schema = tg_mlp_schema(m)));
+    tg_dataset *d = csv("id,kind,b,note,a\nu,z,20,\"m,n\",10\nv,x,40,,30\n",
+                        CSV(.schema = tg_model_schema(tg_mlp_model(m))));
     cr_assert_eq(tg_dataset_status(d), TG_OK, "%s", tg_dataset_message(d));
     const float x[] = {10, 20, 30, 40};
     const int64_t y[] = {2, 0};
@@ -691,15 +691,15 @@ Test(data, a_model_finds_its_columns_by_name_and_its_labels)
     cr_assert_arr_eq(tg_dataset_class_numbers(d), y, sizeof y);
     cr_assert_eq(tg_dataset_classes(d), 3);
     tg_dataset_free(d);
-    d = csv("a,b\n1,2\n", CSV(.schema = tg_mlp_schema(m)));
+    d = csv("a,b\n1,2\n", CSV(.schema = tg_model_schema(tg_mlp_model(m))));
     cr_assert_eq(tg_dataset_status(d), TG_OK, "%s", tg_dataset_message(d));
     cr_assert_null(tg_dataset_class_numbers(d));
     tg_dataset_free(d);
-    d = csv("a,kind\n1,x\n", CSV(.schema = tg_mlp_schema(m)));
+    d = csv("a,kind\n1,x\n", CSV(.schema = tg_model_schema(tg_mlp_model(m))));
     cr_assert_not_null(
         strstr(tg_dataset_message(d), "data.csv:1: no column 'b', which the model needs"));
     tg_dataset_free(d);
-    d = csv("a,b,kind\n1,2,x\n3,4,w\n", CSV(.schema = tg_mlp_schema(m)));
+    d = csv("a,b,kind\n1,2,x\n3,4,w\n", CSV(.schema = tg_model_schema(tg_mlp_model(m))));
     cr_assert_not_null(
         strstr(tg_dataset_message(d),
                "data.csv:3: column 'kind': 'w' is none of the model's 3 classes 'x' ... 'z'"));
@@ -716,15 +716,16 @@ Test(data, images_must_fit_the_model)
     tg_mlp *m = tg_mlp_new(d, NULL);
     tg_dataset_free(d);
     d = tg_dataset_new(NULL);
-    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", tg_mlp_schema(m)), TG_OK, "%s",
-                 tg_dataset_message(d));
+    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", tg_model_schema(tg_mlp_model(m))), TG_OK,
+                 "%s", tg_dataset_message(d));
     tg_dataset_free(d);
     unsigned char labels[sizeof three_labels];
     memcpy(labels, three_labels, sizeof labels);
     labels[9] = 3;
     folder_write(&f, "train-labels-idx1-ubyte", labels, sizeof labels);
     d = tg_dataset_new(NULL);
-    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", tg_mlp_schema(m)), TG_EFORMAT);
+    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", tg_model_schema(tg_mlp_model(m))),
+                 TG_EFORMAT);
     cr_assert_not_null(
         strstr(tg_dataset_message(d),
                "train-labels-idx1-ubyte: byte 9: label 3 for a model with 3 classes"),
@@ -734,7 +735,8 @@ Test(data, images_must_fit_the_model)
     unsigned char *images = idx_images(3, 3, 3, &bytes);
     folder_write(&f, "train-images-idx3-ubyte", images, bytes);
     d = tg_dataset_new(NULL);
-    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", tg_mlp_schema(m)), TG_EFORMAT);
+    cr_assert_eq(tg_dataset_read_idx(d, f.path, "train", tg_model_schema(tg_mlp_model(m))),
+                 TG_EFORMAT);
     cr_assert_not_null(
         strstr(tg_dataset_message(d),
                "train-images-idx3-ubyte: byte 8: images of 9 pixels for a model with 8 inputs"),

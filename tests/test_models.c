@@ -6,22 +6,10 @@
 #include <tapegrad/models.h>
 
 #include "allocator.h"
+#include "samples.h"
 
 #define MLP(...) (&(tg_mlp_options){.size = sizeof(tg_mlp_options), __VA_ARGS__})
 #define FIT(...) (&(tg_fit_options){.size = sizeof(tg_fit_options), __VA_ARGS__})
-
-/* A data set that ships with the project, divided. */
-static void read_parts(const char *name, tg_dataset **train, tg_dataset **test)
-{
-    char path[200];
-    tg_dataset *d = tg_dataset_new(NULL);
-    snprintf(path, sizeof path, "models/samples/%s.csv", name);
-    tg_dataset_read_csv(d, path, NULL);
-    snprintf(path, sizeof path, "models/samples/%s.split", name);
-    tg_dataset_split_file(d, path, train, test);
-    cr_assert_eq(tg_dataset_status(d), TG_OK, "%s", tg_dataset_message(d));
-    tg_dataset_free(d);
-}
 
 static const int64_t usual_hidden[] = {64, 32};
 
@@ -57,7 +45,7 @@ static tg_dataset *numbers(int64_t rows)
 
 static void fit(tg_mlp *m, const tg_dataset *d, const tg_fit_options *o)
 {
-    cr_assert_eq(tg_fit(m, d, o), TG_OK, "%s", tg_mlp_message(m));
+    cr_assert_eq(tg_fit(tg_mlp_model(m), d, o), TG_OK, "%s", tg_mlp_message(m));
 }
 
 /* ---------------------------------------------------------------- what nets reach on real data */
@@ -65,14 +53,14 @@ static void fit(tg_mlp *m, const tg_dataset *d, const tg_fit_options *o)
 static double mean_score(const char *name, int seeds)
 {
     tg_dataset *train, *test;
-    read_parts(name, &train, &test);
+    read_sample(name, &train, &test);
     double sum = 0;
     for (int seed = 0; seed < seeds; seed++) {
         tg_metrics y;
         tg_mlp *m =
             tg_mlp_new(train, MLP(.n_hidden = 2, .hidden = usual_hidden, .seed = (uint64_t)seed));
         fit(m, train, FIT(.epochs = 100));
-        cr_assert_eq(tg_evaluate(m, test, &y, NULL), TG_OK, "%s", tg_mlp_message(m));
+        cr_assert_eq(tg_evaluate(tg_mlp_model(m), test, &y, NULL), TG_OK, "%s", tg_mlp_message(m));
         sum += tg_dataset_task(train) == TG_TASK_REGRESSION ? y.r2 : y.accuracy;
         tg_mlp_free(m);
     }
@@ -130,7 +118,7 @@ static void same_params(const tg_mlp *a, const tg_mlp *b, bool same)
 Test(models, the_same_seed_gives_the_same_bits_whatever_the_threads, .timeout = 120)
 {
     tg_dataset *train, *test;
-    read_parts("digits", &train, &test);
+    read_sample("digits", &train, &test);
     tg_mlp *m[5];
     for (int k = 0; k < 5; k++) {
         m[k] = tg_mlp_new(train, MLP(.n_hidden = 2, .hidden = usual_hidden, .dropout = 0.2,
@@ -141,7 +129,7 @@ Test(models, the_same_seed_gives_the_same_bits_whatever_the_threads, .timeout = 
     float *y[2];
     for (int k = 0; k < 2; k++) {
         y[k] = malloc((size_t)tg_dataset_rows(test) * 10 * sizeof(float));
-        cr_assert_eq(tg_predict(m[2 * k + 1], test, y[k]), TG_OK, "%s",
+        cr_assert_eq(tg_predict(tg_mlp_model(m[2 * k + 1]), test, y[k]), TG_OK, "%s",
                      tg_mlp_message(m[2 * k + 1]));
     }
     cr_assert_arr_eq(y[0], y[1], (size_t)tg_dataset_rows(test) * 10 * sizeof(float));
@@ -168,7 +156,8 @@ Test(models, training_in_two_parts_is_training_in_one)
     }
     same_params(m[0], m[1], true);
     int64_t n;
-    const tg_epoch *a = tg_mlp_history(m[0], &n), *b = tg_mlp_history(m[1], NULL);
+    const tg_epoch *a = tg_model_history(tg_mlp_model(m[0]), &n),
+                   *b = tg_model_history(tg_mlp_model(m[1]), NULL);
     cr_assert_eq(n, 5);
     for (int k = 0; k < 5; k++) {
         cr_assert_eq(b[k].epoch, k + 1);
@@ -184,7 +173,7 @@ Test(models, a_loaded_model_predicts_the_same_bits)
     folder f = folder_new();
     for (int k = 0; k < 3; k++) {
         tg_dataset *train, *test;
-        read_parts(names[k], &train, &test);
+        read_sample(names[k], &train, &test);
         tg_mlp *m = tg_mlp_new(train, MLP(.n_hidden = 2, .hidden = usual_hidden,
                                           .activation = "gelu", .dropout = 0.1, .seed = 1));
         fit(m, train, FIT(.epochs = 3));
@@ -192,14 +181,15 @@ Test(models, a_loaded_model_predicts_the_same_bits)
         tg_mlp *l = tg_mlp_load(f.file, NULL);
         cr_assert_eq(tg_mlp_status(l), TG_OK, "%s", tg_mlp_message(l));
         const size_t bytes =
-            (size_t)(tg_dataset_rows(test) * tg_mlp_prediction_width(m)) * sizeof(float);
+            (size_t)(tg_dataset_rows(test) * tg_model_prediction_width(tg_mlp_model(m))) *
+            sizeof(float);
         float *y = malloc(bytes), *z = malloc(bytes);
-        cr_assert_eq(tg_predict(m, test, y), TG_OK);
-        cr_assert_eq(tg_predict(l, test, z), TG_OK);
+        cr_assert_eq(tg_predict(tg_mlp_model(m), test, y), TG_OK);
+        cr_assert_eq(tg_predict(tg_mlp_model(l), test, z), TG_OK);
         cr_assert_arr_eq(y, z, bytes);
         tg_metrics a, b;
-        tg_evaluate(m, test, &a, NULL);
-        tg_evaluate(l, test, &b, NULL);
+        tg_evaluate(tg_mlp_model(m), test, &a, NULL);
+        tg_evaluate(tg_mlp_model(l), test, &b, NULL);
         cr_assert_eq(a.loss, b.loss);
         free(y);
         free(z);
@@ -216,17 +206,17 @@ Test(models, a_loaded_model_predicts_the_same_bits)
 static void check_classes(tg_head head, const char *name)
 {
     tg_dataset *train, *test;
-    read_parts(name, &train, &test);
+    read_sample(name, &train, &test);
     tg_mlp *m = tg_mlp_new(train, MLP(.n_hidden = 1, .hidden = usual_hidden, .head = head));
     fit(m, train, FIT(.epochs = 5));
-    const int64_t rows = tg_dataset_rows(test), classes = tg_mlp_classes(m),
+    const int64_t rows = tg_dataset_rows(test), classes = tg_model_classes(tg_mlp_model(m)),
                   *actual = tg_dataset_class_numbers(test);
-    cr_assert_eq(tg_mlp_prediction_width(m), classes);
+    cr_assert_eq(tg_model_prediction_width(tg_mlp_model(m)), classes);
     float *p = malloc((size_t)(rows * classes) * sizeof *p);
     int64_t confusion[9], expected[9] = {0};
     tg_metrics y;
-    cr_assert_eq(tg_predict(m, test, p), TG_OK, "%s", tg_mlp_message(m));
-    cr_assert_eq(tg_evaluate(m, test, &y, confusion), TG_OK, "%s", tg_mlp_message(m));
+    cr_assert_eq(tg_predict(tg_mlp_model(m), test, p), TG_OK, "%s", tg_mlp_message(m));
+    cr_assert_eq(tg_evaluate(tg_mlp_model(m), test, &y, confusion), TG_OK, "%s", tg_mlp_message(m));
     double loss = 0;
     int64_t right = 0;
     for (int64_t i = 0; i < rows; i++) {
@@ -267,8 +257,8 @@ Test(models, scores_of_numbers_follow_from_the_predictions)
     fit(m, d, FIT(.epochs = 60, .batch = 10));
     float p[70];
     tg_metrics y;
-    cr_assert_eq(tg_predict(m, d, p), TG_OK);
-    cr_assert_eq(tg_evaluate(m, d, &y, NULL), TG_OK);
+    cr_assert_eq(tg_predict(tg_mlp_model(m), d, p), TG_OK);
+    cr_assert_eq(tg_evaluate(tg_mlp_model(m), d, &y, NULL), TG_OK);
     double mean = 0, residual = 0, deviation = 0;
     const float *t = tg_dataset_numbers(d);
     for (int i = 0; i < 70; i++) mean += (double)t[i] / 70;
@@ -338,10 +328,11 @@ Test(models, dropout_works_in_training_mode_only)
 static tg_tensor *loss_of(tg_tape *t, tg_tensor *const *x, int n, void *user)
 {
     (void)n;
-    const tg_mlp *m = user;
+    tg_mlp *m = user;
     const int64_t classes[] = {2, 0, 1, 1};
-    tg_tensor *target =
-        tg_mlp_head(m) == TG_HEAD_CROSS_ENTROPY ? tg_input(t, TG_I64, TG_SHAPE(4), classes) : x[1];
+    tg_tensor *target = tg_model_head(tg_mlp_model(m)) == TG_HEAD_CROSS_ENTROPY
+                            ? tg_input(t, TG_I64, TG_SHAPE(4), classes)
+                            : x[1];
     return tg_mlp_loss(t, m, tg_mlp_output(t, m, x[0]), target);
 }
 
@@ -349,7 +340,7 @@ Test(models, gradients_of_whole_nets_are_right, .timeout = 120)
 {
     const double x[] = {0.3, -0.7, 1.1, 0.2, -0.4, 0.9, -1.3, 0.6, 0.1, 0.8, -0.5, 0.4},
                  y[] = {1, 0, 0, 1};
-    for (int head = TG_HEAD_BCE; head < TG_HEAD_COUNT; head++) {
+    for (int head = TG_HEAD_BCE; head < TG_HEAD_CUSTOM; head++) {
         tg_mlp *m =
             tg_mlp_new(NULL, MLP(.inputs = 3, .outputs = head == TG_HEAD_CROSS_ENTROPY ? 3 : 1,
                                  .n_hidden = 2, .hidden = (const int64_t[]){4, 3},
@@ -372,7 +363,7 @@ Test(models, every_named_activation_trains)
         tg_metrics y;
         tg_mlp *m = tg_mlp_new(d, MLP(.n_hidden = 1, .hidden = usual_hidden, .activation = name));
         fit(m, d, FIT(.epochs = 40, .batch = 10));
-        tg_evaluate(m, d, &y, NULL);
+        tg_evaluate(tg_mlp_model(m), d, &y, NULL);
         cr_assert_gt(y.accuracy, 0.9, "%s: %.3f", name, y.accuracy);
         cr_assert_str_eq(tg_mlp_activation(m), name);
         tg_mlp_free(m);
@@ -390,7 +381,8 @@ Test(models, every_named_activation_trains)
 Test(models, layers_can_be_used_alone)
 {
     tg_params *ps = tg_params_new(NULL);
-    const tg_linear_layer layer = tg_linear_layer_new(ps, "head", 3, 2);
+    const tg_scope head = tg_scope_in(tg_scope_root(ps), "head");
+    const tg_linear_layer layer = tg_linear_layer_new(head, 3, 2, true);
     cr_assert_eq(tg_params_find(ps, "head.weight"), layer.weight);
     cr_assert_eq(tg_params_find(ps, "head.bias"), layer.bias);
     tg_param_write(layer.weight, (const float[]){1, 2, 3, 4, 5, 6});
@@ -401,7 +393,7 @@ Test(models, layers_can_be_used_alone)
                        t, &layer, tg_input(t, TG_F32, TG_SHAPE(1, 3), ((const float[]){1, 1, 2}))));
     cr_assert_eq(y[0], 19);
     cr_assert_eq(y[1], 41);
-    tg_linear_layer_new(ps, "head", 3, 2);
+    tg_linear_layer_new(head, 3, 2, true);
     cr_assert_neq(tg_params_status(ps), TG_OK);
     tg_tape_free(t);
     tg_params_free(ps);
@@ -449,13 +441,13 @@ Test(models, callbacks_see_every_step_and_may_stop)
         cr_assert_eq(w.batches, cases[k].batches);
         cr_assert_eq(w.last.batches, 5); /* four of 20 rows, one of 10 */
         cr_assert_eq(w.last.epochs, 4);
-        const tg_epoch *history = tg_mlp_history(m, &n);
+        const tg_epoch *history = tg_model_history(tg_mlp_model(m), &n);
         cr_assert_eq(n, cases[k].epochs);
         cr_assert_eq(history[n - 1].epoch, n);
         cr_assert_eq(history[n - 1].train.rows, 90);
         if (k == 0) {
             tg_metrics y;
-            tg_evaluate(m, d, &y, NULL);
+            tg_evaluate(tg_mlp_model(m), d, &y, NULL);
             cr_assert_eq(history[n - 1].validation.loss, y.loss);
             cr_assert_eq(history[n - 1].validation.accuracy, y.accuracy);
         }
@@ -486,7 +478,7 @@ Test(models, every_epoch_takes_all_rows_in_an_order_of_its_own)
         fit(m, d,
             FIT(.optimizer = o, .epochs = 6, .batch = 7, .no_shuffle = !shuffled,
                 .on_batch = keep_first_loss, .user = &first));
-        const tg_epoch *history = tg_mlp_history(m, NULL);
+        const tg_epoch *history = tg_model_history(tg_mlp_model(m), NULL);
         for (int a = 0; a < 6; a++)
             for (int b = 0; b < a; b++) {
                 cr_assert_eq(first.of[a] == first.of[b], !shuffled);
@@ -542,7 +534,7 @@ Test(models, standardisation_makes_units_irrelevant)
         tg_dataset_fill(d, TG_TASK_REGRESSION, 40, 2, x[k], y[k]);
         tg_mlp *m = tg_mlp_new(d, MLP(.n_hidden = 1, .hidden = usual_hidden));
         fit(m, d, FIT(.epochs = 5));
-        cr_assert_eq(tg_predict(m, d, p[k]), TG_OK);
+        cr_assert_eq(tg_predict(tg_mlp_model(m), d, p[k]), TG_OK);
         tg_mlp_free(m);
         tg_dataset_free(d);
     }
@@ -579,7 +571,7 @@ Test(models, a_diverging_training_stops_with_the_reason)
     tg_mlp *m = tg_mlp_new(d, MLP(.n_hidden = 1, .hidden = usual_hidden));
     tg_optim *o = tg_sgd_new(
         tg_mlp_params(m), &(tg_sgd_options){.size = sizeof(tg_sgd_options), .learning_rate = 1e6});
-    cr_assert_eq(tg_fit(m, d, FIT(.optimizer = o, .epochs = 50)), TG_ENONFINITE);
+    cr_assert_eq(tg_fit(tg_mlp_model(m), d, FIT(.optimizer = o, .epochs = 50)), TG_ENONFINITE);
     cr_assert_not_null(strstr(tg_mlp_message(m), "a smaller learning rate may help"), "%s",
                        tg_mlp_message(m));
     tg_optim_free(o);
@@ -627,15 +619,16 @@ Test(models, wrong_options_are_refused_with_a_reason)
         tg_mlp_clear_error(m);
         tg_metrics y;
         float p[20];
-        cr_assert_eq(tg_fit(m, d, NULL), cases[k].status);
-        cr_assert_eq(tg_evaluate(m, d, &y, NULL), cases[k].status);
-        cr_assert_eq(tg_predict(m, d, p), cases[k].status);
+        cr_assert_eq(tg_fit(tg_mlp_model(m), d, NULL), cases[k].status);
+        cr_assert_eq(tg_evaluate(tg_mlp_model(m), d, &y, NULL), cases[k].status);
+        cr_assert_eq(tg_predict(tg_mlp_model(m), d, p), cases[k].status);
         cr_assert_eq(tg_mlp_save(m, "/none"), cases[k].status);
         tg_dataset *for_model = tg_dataset_new(NULL);
-        cr_assert_eq(tg_dataset_read_csv(for_model, "x",
-                                         &(tg_csv_options){.size = sizeof(tg_csv_options),
-                                                           .schema = tg_mlp_schema(m)}),
-                     TG_ESTATE);
+        cr_assert_eq(
+            tg_dataset_read_csv(for_model, "x",
+                                &(tg_csv_options){.size = sizeof(tg_csv_options),
+                                                  .schema = tg_model_schema(tg_mlp_model(m))}),
+            TG_ESTATE);
         tg_dataset_free(for_model);
         tg_tape *t = tg_tape_new(NULL);
         cr_assert_null(tg_mlp_output(t, m, tg_input(t, TG_F32, TG_SHAPE(1, 3), p)));
@@ -669,23 +662,23 @@ Test(models, data_that_does_not_fit_the_net_is_refused)
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         tg_mlp *m = tg_mlp_new(d, NULL);
-        cr_assert_eq(tg_fit(m, cases[k].d, NULL), cases[k].status, "%zu", k);
+        cr_assert_eq(tg_fit(tg_mlp_model(m), cases[k].d, NULL), cases[k].status, "%zu", k);
         cr_assert_str_eq(tg_mlp_message(m), cases[k].message);
-        cr_assert_eq(tg_fit(m, d, NULL), cases[k].status); /* it sticks */
+        cr_assert_eq(tg_fit(tg_mlp_model(m), d, NULL), cases[k].status); /* it sticks */
         tg_mlp_clear_error(m);
         fit(m, d, FIT(.epochs = 1));
         tg_mlp_free(m);
     }
     tg_mlp *m = tg_mlp_new(d, NULL);
-    cr_assert_eq(tg_fit(m, d, FIT(.epochs = -1)), TG_EVALUE);
+    cr_assert_eq(tg_fit(tg_mlp_model(m), d, FIT(.epochs = -1)), TG_EVALUE);
     tg_mlp_clear_error(m);
-    cr_assert_eq(tg_fit(m, d, FIT(.batch = -1)), TG_EVALUE);
+    cr_assert_eq(tg_fit(tg_mlp_model(m), d, FIT(.batch = -1)), TG_EVALUE);
     tg_mlp_clear_error(m);
-    cr_assert_eq(tg_predict(m, d, NULL), TG_ENULL);
+    cr_assert_eq(tg_predict(tg_mlp_model(m), d, NULL), TG_ENULL);
     tg_mlp_clear_error(m);
-    cr_assert_eq(tg_evaluate(m, d, NULL, NULL), TG_ENULL);
+    cr_assert_eq(tg_evaluate(tg_mlp_model(m), d, NULL, NULL), TG_ENULL);
     tg_mlp_clear_error(m);
-    tg_mlp_set_threads(m, 2000);
+    tg_model_set_threads(tg_mlp_model(m), 2000);
     cr_assert_eq(tg_mlp_status(m), TG_EVALUE);
     tg_mlp_free(m);
     tg_dataset_free(d);
@@ -706,10 +699,10 @@ Test(models, null_is_answered_everywhere)
     cr_assert_eq(tg_evaluate(NULL, NULL, &y, NULL), TG_ENOMEM);
     cr_assert_eq(tg_predict(NULL, NULL, p), TG_ENOMEM);
     cr_assert_eq(tg_mlp_save(NULL, "x"), TG_ENOMEM);
-    cr_assert_null(tg_mlp_history(NULL, &n));
+    cr_assert_null(tg_model_history(NULL, &n));
     cr_assert_eq(n, 0);
     cr_assert_null(tg_mlp_params(NULL));
-    cr_assert_null(tg_mlp_label(NULL, 0));
+    cr_assert_null(tg_model_label(NULL, 0));
     cr_assert_null(tg_mlp_activation(NULL));
     cr_assert_eq(tg_mlp_hidden(NULL, NULL), 0);
     tg_mlp_free(NULL);
@@ -734,9 +727,9 @@ Test(models, every_failing_allocation_is_reported_and_nothing_leaks, .timeout = 
         tg_metrics y;
         tg_mlp *m = tg_mlp_new(
             d, MLP(.allocator = &a, .n_hidden = 1, .hidden = (const int64_t[]){4}, .dropout = 0.1));
-        tg_fit(m, d, FIT(.epochs = 2, .batch = 20, .validation = d));
-        tg_evaluate(m, d, &y, NULL);
-        tg_predict(m, d, p);
+        tg_fit(tg_mlp_model(m), d, FIT(.epochs = 2, .batch = 20, .validation = d));
+        tg_evaluate(tg_mlp_model(m), d, &y, NULL);
+        tg_predict(tg_mlp_model(m), d, p);
         done = tg_mlp_status(m) == TG_OK;
         if (!done)
             cr_assert_eq(tg_mlp_status(m), TG_ENOMEM, "request %lld: %s", at, tg_mlp_message(m));
@@ -757,7 +750,8 @@ Test(models, an_optimizer_of_other_parameters_trains_no_net)
     tg_params *other = tg_params_new(NULL);
     tg_param_new(other, "w", TG_F32, TG_SHAPE(2), (tg_init){.kind = TG_ONES});
     tg_optim *o = tg_adam_new(other, NULL);
-    cr_expect_eq(tg_fit(m, d, &(tg_fit_options){.size = sizeof(tg_fit_options), .optimizer = o}),
+    cr_expect_eq(tg_fit(tg_mlp_model(m), d,
+                        &(tg_fit_options){.size = sizeof(tg_fit_options), .optimizer = o}),
                  TG_EVALUE);
     cr_expect_str_eq(tg_mlp_message(m),
                      "fit: options.optimizer steps other parameters than the net's");
@@ -789,7 +783,7 @@ Test(models, a_net_with_parameters_of_others_is_not_saved_over_a_good_file)
 Test(models, a_layer_without_a_name_is_an_error)
 {
     tg_params *ps = tg_params_new(NULL);
-    cr_expect_null(tg_linear_layer_new(ps, NULL, 2, 3).weight);
+    cr_expect_null(tg_linear_layer_new(tg_scope_in(tg_scope_root(ps), NULL), 2, 3, true).weight);
     cr_expect_eq(tg_params_status(ps), TG_ENULL, "%s", tg_params_message(ps));
     cr_expect_eq(tg_params_count(ps), 0);
     tg_params_free(ps);

@@ -1,6 +1,6 @@
 /* What a lean library leaves out: it is there, and says so. */
 #include "../../graph/params.h"
-#include "../layers/mlp.h"
+#include "../nets/mlp.h"
 
 tg_status tg_dataset_read_csv(tg_dataset *d, const char *path, const tg_csv_options *options)
 {
@@ -11,14 +11,14 @@ tg_status tg_dataset_read_csv(tg_dataset *d, const char *path, const tg_csv_opti
 
 tg_status tg_mlp_save(tg_mlp *m, const char *path)
 {
-    if (!m || m->error.status != TG_OK) return tg_mlp_status(m);
-    return tg_error_set(&m->error, NULL, path, TG_ESTATE, "built without jansson");
+    if (!m || m->model.error.status != TG_OK) return tg_mlp_status(m);
+    return tg_error_set(&m->model.error, NULL, path, TG_ESTATE, "built without jansson");
 }
 
 tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator)
 {
     tg_mlp *m = tg_mlp_blank(allocator);
-    if (m) tg_error_set(&m->error, NULL, path, TG_ESTATE, "built without jansson");
+    if (m) tg_error_set(&m->model.error, NULL, path, TG_ESTATE, "built without jansson");
     return m;
 }
 

@@ -18,9 +18,9 @@ static int open_pair(const request *r, pair *p)
 {
     p->m = tg_mlp_load(r->model, program_allocator());
     if (tg_mlp_status(p->m) != TG_OK) return complain(FAILED, "%s", tg_mlp_message(p->m));
-    tg_mlp_set_threads(p->m, threads_of(r));
+    tg_model_set_threads(tg_mlp_model(p->m), threads_of(r));
     p->d = tg_dataset_new(program_allocator());
-    read_data(r, p->d, r->data, "t10k", tg_mlp_schema(p->m));
+    read_data(r, p->d, r->data, "t10k", tg_model_schema(tg_mlp_model(p->m)));
     return tg_dataset_status(p->d) == TG_OK ? DONE
                                             : complain(FAILED, "%s", tg_dataset_message(p->d));
 }
@@ -45,13 +45,13 @@ static void print_field(const char *prefix, const char *text)
     putchar('"');
 }
 
-static void print_predictions(const tg_mlp *m, int64_t rows, const float *y)
+static void print_predictions(const tg_model *m, int64_t rows, const float *y)
 {
-    const int64_t classes = tg_mlp_classes(m), width = tg_mlp_prediction_width(m);
-    print_field("", tg_mlp_target_name(m));
+    const int64_t classes = tg_model_classes(m), width = tg_model_prediction_width(m);
+    print_field("", tg_model_target_name(m));
     for (int64_t k = 0; k < classes; k++) {
         putchar(',');
-        print_field("p_", tg_mlp_label(m, k));
+        print_field("p_", tg_model_label(m, k));
     }
     putchar('\n');
     for (int64_t i = 0; i < rows; i++) {
@@ -59,7 +59,7 @@ static void print_predictions(const tg_mlp *m, int64_t rows, const float *y)
         int64_t best = 0;
         for (int64_t k = 1; k < classes; k++)
             if (row[k] > row[best]) best = k;
-        if (classes) print_field("", tg_mlp_label(m, best));
+        if (classes) print_field("", tg_model_label(m, best));
         else printf("%.9g", (double)row[0]);
         for (int64_t k = 0; k < classes; k++) printf(",%.9g", (double)row[k]);
         putchar('\n');
@@ -72,11 +72,12 @@ static int predict(const request *r)
     int status = open_pair(r, &p);
     if (status == DONE) {
         const int64_t rows = tg_dataset_rows(p.d);
-        float *y = calloc((size_t)rows, (size_t)tg_mlp_prediction_width(p.m) * sizeof *y);
+        float *y =
+            calloc((size_t)rows, (size_t)tg_model_prediction_width(tg_mlp_model(p.m)) * sizeof *y);
         if (!y) status = complain(FAILED, "no memory for %lld predictions", (long long)rows);
-        else if (tg_predict(p.m, p.d, y) != TG_OK)
+        else if (tg_predict(tg_mlp_model(p.m), p.d, y) != TG_OK)
             status = complain(FAILED, "%s", tg_mlp_message(p.m));
-        else print_predictions(p.m, rows, y);
+        else print_predictions(tg_mlp_model(p.m), rows, y);
         free(y);
     }
     close_pair(&p);
@@ -85,13 +86,13 @@ static int predict(const request *r)
 
 /* ---------------------------------------------------------------- evaluate */
 
-static void print_confusion_json(const tg_mlp *m, const int64_t *count)
+static void print_confusion_json(const tg_model *m, const int64_t *count)
 {
-    const int64_t classes = tg_mlp_classes(m);
+    const int64_t classes = tg_model_classes(m);
     printf(",\"labels\":[");
     for (int64_t k = 0; k < classes; k++) {
         if (k) putchar(',');
-        print_text(tg_mlp_label(m, k));
+        print_text(tg_model_label(m, k));
     }
     printf("],\"confusion\":[");
     for (int64_t a = 0; a < classes; a++) {
@@ -103,23 +104,23 @@ static void print_confusion_json(const tg_mlp *m, const int64_t *count)
     putchar(']');
 }
 
-static void print_confusion(const tg_mlp *m, const int64_t *count)
+static void print_confusion(const tg_model *m, const int64_t *count)
 {
-    const int64_t classes = tg_mlp_classes(m);
+    const int64_t classes = tg_model_classes(m);
     printf("rows: the true class, columns: the predicted one\n%12s", "");
-    for (int64_t k = 0; k < classes; k++) printf(" %8.8s", tg_mlp_label(m, k));
+    for (int64_t k = 0; k < classes; k++) printf(" %8.8s", tg_model_label(m, k));
     putchar('\n');
     for (int64_t a = 0; a < classes; a++) {
-        printf("%12.12s", tg_mlp_label(m, a));
+        printf("%12.12s", tg_model_label(m, a));
         for (int64_t k = 0; k < classes; k++) printf(" %8lld", (long long)count[a * classes + k]);
         putchar('\n');
     }
 }
 
-static void print_evaluation(const request *r, const tg_mlp *m, const tg_metrics *y,
+static void print_evaluation(const request *r, const tg_model *m, const tg_metrics *y,
                              const int64_t *count)
 {
-    const bool classes = tg_mlp_classes(m) > 0;
+    const bool classes = tg_model_classes(m) > 0;
     if (r->json) {
         printf("{\"loss\":");
         print_number(y->loss);
@@ -132,7 +133,7 @@ static void print_evaluation(const request *r, const tg_mlp *m, const tg_metrics
         puts("}");
     } else if (classes) {
         printf("loss %.4f  accuracy %.4f  (%lld rows)\n", y->loss, y->accuracy, (long long)y->rows);
-        if (tg_mlp_classes(m) <= 30) print_confusion(m, count);
+        if (tg_model_classes(m) <= 30) print_confusion(m, count);
     } else {
         printf("loss %.4f  R2 %.4f  RMSE %.4g  (%lld rows)\n", y->loss, y->r2, y->rmse,
                (long long)y->rows);
@@ -144,13 +145,13 @@ static int evaluate(const request *r)
     pair p = {0};
     int status = open_pair(r, &p);
     if (status == DONE) {
-        const size_t classes = (size_t)tg_mlp_classes(p.m);
+        const size_t classes = (size_t)tg_model_classes(tg_mlp_model(p.m));
         int64_t *count = calloc(classes * classes + 1, sizeof *count);
         tg_metrics y;
         if (!count) status = complain(FAILED, "no memory for a table of %zu classes", classes);
-        else if (tg_evaluate(p.m, p.d, &y, count) != TG_OK)
+        else if (tg_evaluate(tg_mlp_model(p.m), p.d, &y, count) != TG_OK)
             status = complain(FAILED, "%s", tg_mlp_message(p.m));
-        else print_evaluation(r, p.m, &y, count);
+        else print_evaluation(r, tg_mlp_model(p.m), &y, count);
         free(count);
     }
     close_pair(&p);
@@ -181,11 +182,11 @@ static int ops(const request *r)
 /* ---------------------------------------------------------------- graph */
 
 /* One training step on two rows of zeros: enough for a drawing. */
-static tg_tensor *record_step(tg_tape *t, const tg_mlp *m)
+static tg_tensor *record_step(tg_tape *t, tg_mlp *m)
 {
     enum { ROWS = 2 };
     const int64_t width = tg_mlp_inputs(m);
-    const bool indices = tg_mlp_head(m) == TG_HEAD_CROSS_ENTROPY;
+    const bool indices = tg_model_head(tg_mlp_model(m)) == TG_HEAD_CROSS_ENTROPY;
     const int64_t zero_class[ROWS] = {0};
     float *zeros = calloc((size_t)(ROWS * width), sizeof *zeros);
     if (!zeros) return NULL;

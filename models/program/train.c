@@ -139,12 +139,12 @@ static int read_parts(const request *r, parts *p)
 }
 
 /* Reads data that is apart from the training data, the way the model wants it. */
-static int read_test(const request *r, const tg_mlp *m, parts *p)
+static int read_test(const request *r, tg_mlp *m, parts *p)
 {
     const bool images = is_folder(r->data);
     if (p->held || (!r->test && !images)) return DONE;
     p->held = tg_dataset_new(program_allocator());
-    read_data(r, p->held, images ? r->data : r->test, "t10k", tg_mlp_schema(m));
+    read_data(r, p->held, images ? r->data : r->test, "t10k", tg_model_schema(tg_mlp_model(m)));
     return tg_dataset_status(p->held) == TG_OK ? DONE : data_failed(p->held);
 }
 
@@ -186,7 +186,7 @@ static void print_metrics(const display *d, const char *name, const tg_metrics *
     printf(",\"rows\":%lld}", (long long)m->rows);
 }
 
-static void print_results(const display *d, const tg_mlp *m, const tg_metrics *trained,
+static void print_results(const display *d, tg_mlp *m, const tg_metrics *trained,
                           const tg_metrics *held, double took)
 {
     const long long parameters = (long long)tg_params_elements(tg_mlp_params(m));
@@ -197,7 +197,7 @@ static void print_results(const display *d, const tg_mlp *m, const tg_metrics *t
         print_metrics(d, "test", held);
         printf(",\"seconds\":%.3f,\"parameters\":%lld,\"task\":\"%s\",\"epochs\":%lld,\"seed\":%"
                "llu,\"held_out\":",
-               took, parameters, tg_task_name(tg_mlp_task(m)), (long long)d->epochs,
+               took, parameters, tg_task_name(tg_model_task(tg_mlp_model(m))), (long long)d->epochs,
                (unsigned long long)d->r->seed);
         print_text(held->rows ? d->held : "none");
         puts("}");
@@ -274,11 +274,11 @@ static int fit(const request *r, tg_mlp *m, const parts *p, display *d)
     if (!optimizer) return complain(FAILED, "no memory for an optimizer");
     const double start = seconds();
     tg_metrics trained = {0}, held = {0};
-    tg_fit(m, p->train, &o);
+    tg_fit(tg_mlp_model(m), p->train, &o);
     const double took = seconds() - start;
     tg_optim_free(optimizer);
-    if (tg_mlp_status(m) == TG_OK) tg_evaluate(m, p->train, &trained, NULL);
-    if (tg_mlp_status(m) == TG_OK && p->held) tg_evaluate(m, p->held, &held, NULL);
+    if (tg_mlp_status(m) == TG_OK) tg_evaluate(tg_mlp_model(m), p->train, &trained, NULL);
+    if (tg_mlp_status(m) == TG_OK && p->held) tg_evaluate(tg_mlp_model(m), p->held, &held, NULL);
     if (tg_mlp_status(m) == TG_OK && r->save) tg_mlp_save(m, r->save);
     if (d->terminal && tg_mlp_status(m) != TG_OK) fputc('\n', stderr);
     if (tg_mlp_status(m) != TG_OK) return complain(FAILED, "%s", tg_mlp_message(m));
@@ -286,7 +286,7 @@ static int fit(const request *r, tg_mlp *m, const parts *p, display *d)
     return DONE;
 }
 
-static void describe(const request *r, const tg_mlp *m, const parts *p, const display *d)
+static void describe(const request *r, tg_mlp *m, const parts *p, const display *d)
 {
     const int64_t *hidden;
     const int n = tg_mlp_hidden(m, &hidden);
@@ -294,7 +294,8 @@ static void describe(const request *r, const tg_mlp *m, const parts *p, const di
     if (p->held)
         fprintf(stderr, "%lld held out (%s), ", (long long)tg_dataset_rows(p->held), d->held);
     else fprintf(stderr, "none held out, ");
-    fprintf(stderr, "%s; net %lld", tg_task_name(tg_mlp_task(m)), (long long)tg_mlp_inputs(m));
+    fprintf(stderr, "%s; net %lld", tg_task_name(tg_model_task(tg_mlp_model(m))),
+            (long long)tg_mlp_inputs(m));
     for (int k = 0; k < n; k++) fprintf(stderr, "-%lld", (long long)hidden[k]);
     fprintf(stderr, "-%lld\n", (long long)tg_mlp_outputs(m));
 }
@@ -306,7 +307,7 @@ static int with_model(const request *r, tg_mlp *m, parts *p)
     if (status != DONE) return status;
     display d = {.r = r,
                  .terminal = isatty(STDERR_FILENO) && !r->quiet,
-                 .regression = tg_mlp_task(m) == TG_TASK_REGRESSION,
+                 .regression = tg_model_task(tg_mlp_model(m)) == TG_TASK_REGRESSION,
                  .held = p->held_name,
                  .epochs = r->epochs            ? r->epochs
                            : is_folder(r->data) ? 5

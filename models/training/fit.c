@@ -5,17 +5,17 @@
 #include <time.h>
 
 #include "../../graph/params.h"
-#include "../layers/mlp.h"
 #include "../data/shuffle.h"
+#include "model.h"
 
 typedef struct trainer {
-    tg_mlp *m;
+    tg_model *m;
     const tg_dataset *data;
     tg_fit_options o;
     tg_optim *optimizer; /* the caller's or own */
     tg_optim *own;
     tg_tape *tape;
-    tg_batch batch;
+    tg_rows rows;
     int64_t *order; /* of the rows; NULL: as they are */
     int64_t epochs_before;
     double start;
@@ -29,15 +29,15 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static tg_status fail(tg_mlp *m, tg_status status, const char *what)
+static tg_status fail(tg_model *m, tg_status status, const char *what)
 {
     return tg_error_set(&m->error, NULL, "fit", status, "%s", what);
 }
 
-static tg_status check(tg_mlp *m, const tg_dataset *data, const tg_fit_options *o)
+static tg_status check(tg_model *m, const tg_dataset *data, const tg_fit_options *o)
 {
-    if (tg_mlp_accepts(m, data, true, "fit") != TG_OK) return m->error.status;
-    if (o->validation && tg_mlp_accepts(m, o->validation, true, "fit: validation") != TG_OK)
+    if (tg_model_accepts(m, data, true, "fit") != TG_OK) return m->error.status;
+    if (o->validation && tg_model_accepts(m, o->validation, true, "fit: validation") != TG_OK)
         return m->error.status;
     if (o->epochs < 0 || o->epochs > INT32_MAX)
         return fail(m, TG_EVALUE, "options.epochs is out of range");
@@ -51,11 +51,12 @@ static tg_status check(tg_mlp *m, const tg_dataset *data, const tg_fit_options *
 /* All memory is taken here, so that the loop itself takes none. */
 static tg_status begin(trainer *r)
 {
-    tg_mlp *m = r->m;
+    tg_model *m = r->m;
     if (!r->o.epochs) r->o.epochs = 10;
     if (!r->o.batch) r->o.batch = 32;
     if (r->o.batch > r->data->rows) r->o.batch = r->data->rows;
-    if (tg_scaling_learn(m, r->data) != TG_OK || !tg_batch_reserve(m, &r->batch, r->o.batch))
+    if (tg_scaling_learn(m, r->data) != TG_OK ||
+        !tg_rows_reserve(m, &r->rows, m->dtype, r->o.batch))
         return m->error.status;
     const tg_tape_options tape = {.size = sizeof tape,
                                   .allocator = &m->allocator,
@@ -77,24 +78,23 @@ static tg_status begin(trainer *r)
 
 static void end(trainer *r)
 {
-    tg_mlp *m = r->m;
+    tg_model *m = r->m;
     tg_tape_free(r->tape);
     tg_optim_free(r->own);
-    tg_batch_free(m, &r->batch);
+    tg_rows_free(m, &r->rows);
     if (r->order) tg_release(&m->allocator, r->order, (size_t)r->data->rows * sizeof *r->order);
 }
 
 /* One step on n rows. */
 static tg_status step(trainer *r, int64_t first, int64_t n, tg_scores *scores)
 {
-    tg_mlp *m = r->m;
+    tg_model *m = r->m;
     tg_tape *t = r->tape;
-    tg_batch_gather(m, &r->batch, r->data, n, r->order ? r->order + first : NULL, first);
-    tg_tensor *output = tg_keep(t, tg_mlp_output(t, m, tg_batch_x(m, &r->batch, t, n)));
-    tg_tensor *loss = tg_mlp_loss(t, m, output, tg_batch_target(m, &r->batch, t, n));
+    tg_rows_gather(m, &r->rows, r->data, n, r->order ? r->order + first : NULL, first);
+    tg_tensor *loss, *output = tg_keep(t, tg_model_record(m, t, &r->rows, n, &loss));
     tg_backward(t, loss);
     const double value = tg_item(t, loss);
-    const float *y = tg_data(t, output);
+    const void *y = tg_data(t, output);
     if (tg_tape_status(t) != TG_OK) return fail(m, tg_tape_status(t), tg_tape_message(t));
     if (!isfinite(value)) {
         tg_params_drop_grads(m->params);
@@ -105,7 +105,7 @@ static tg_status step(trainer *r, int64_t first, int64_t n, tg_scores *scores)
     tg_optim_step(r->optimizer);
     if (tg_optim_status(r->optimizer) != TG_OK)
         return fail(m, tg_optim_status(r->optimizer), tg_optim_message(r->optimizer));
-    tg_scores_add(scores, m, &r->batch, n, y, value);
+    tg_scores_add(scores, m, &r->rows, n, y, value);
     tg_tape_reset(t);
     m->steps++;
     return TG_OK;
@@ -114,7 +114,7 @@ static tg_status step(trainer *r, int64_t first, int64_t n, tg_scores *scores)
 /* One pass over the rows. */
 static tg_status epoch(trainer *r, tg_scores *scores)
 {
-    tg_mlp *m = r->m;
+    tg_model *m = r->m;
     const int64_t rows = r->data->rows, size = r->o.batch;
     if (r->order) tg_shuffle(tg_random_key(m->seed, TG_STREAM_ORDER), m->rounds, rows, r->order);
     m->rounds++;
@@ -133,7 +133,7 @@ static tg_status epoch(trainer *r, tg_scores *scores)
 
 static tg_status train(trainer *r)
 {
-    tg_mlp *m = r->m;
+    tg_model *m = r->m;
     for (int64_t k = 0; k < r->o.epochs && !r->stopped; k++) {
         tg_scores scores = {0};
         if (epoch(r, &scores) != TG_OK) return m->error.status;
@@ -148,10 +148,10 @@ static tg_status train(trainer *r)
     return TG_OK;
 }
 
-tg_status tg_fit(tg_mlp *m, const tg_dataset *data, const tg_fit_options *options)
+tg_status tg_fit(tg_model *m, const tg_dataset *data, const tg_fit_options *options)
 {
     trainer r = {.m = m, .data = data, .start = seconds()};
-    if (!m || m->error.status != TG_OK) return tg_mlp_status(m);
+    if (!m || m->error.status != TG_OK) return tg_model_status(m);
     if (!tg_options_read(&r.o, sizeof r.o, options))
         return fail(m, TG_EVALUE, TG_UNSIZED(tg_fit_options));
     if (check(m, data, &r.o) != TG_OK) return m->error.status;

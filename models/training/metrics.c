@@ -3,18 +3,20 @@
 #include <math.h>
 #include <string.h>
 
-#include "../layers/mlp.h"
+#include "model.h"
 
-static int64_t predicted_class(const tg_mlp *m, const float *output)
+static int64_t predicted_class(const tg_model *m, const void *output, int64_t row)
 {
-    if (m->head == TG_HEAD_BCE) return output[0] > 0;
+    if (m->head == TG_HEAD_BCE) return tg_real_at(m->dtype, output, row) > 0;
+    const int64_t first = row * m->schema.classes;
     int64_t best = 0;
-    for (int64_t k = 1; k < m->outputs; k++)
-        if (output[k] > output[best]) best = k;
+    for (int64_t k = 1; k < m->schema.classes; k++)
+        if (tg_real_at(m->dtype, output, first + k) > tg_real_at(m->dtype, output, first + best))
+            best = k;
     return best;
 }
 
-void tg_scores_add(tg_scores *s, const tg_mlp *m, const tg_batch *b, int64_t n, const float *output,
+void tg_scores_add(tg_scores *s, const tg_model *m, const tg_rows *b, int64_t n, const void *output,
                    double loss)
 {
     s->loss += loss * (double)n;
@@ -22,24 +24,24 @@ void tg_scores_add(tg_scores *s, const tg_mlp *m, const tg_batch *b, int64_t n, 
         s->rows++;
         if (m->head == TG_HEAD_MSE) {
             /* Welford 1962 */
-            const double y = (double)b->number[i], residual = y - (double)output[i],
-                         before = y - s->mean;
+            const double y = tg_real_at(b->dtype, b->number, i),
+                         residual = y - tg_real_at(m->dtype, output, i), before = y - s->mean;
             s->residual += residual * residual;
             s->mean += before / (double)s->rows;
             s->deviation += before * (y - s->mean);
-        } else {
-            const int64_t predicted = predicted_class(m, output + i * m->outputs),
-                          actual = b->class_number[i];
+        } else if (m->head != TG_HEAD_CUSTOM) {
+            const int64_t predicted = predicted_class(m, output, i), actual = b->class_number[i];
             s->correct += predicted == actual;
             if (s->confusion) s->confusion[actual * m->schema.classes + predicted]++;
         }
     }
 }
 
-tg_metrics tg_scores_metrics(const tg_scores *s, const tg_mlp *m)
+tg_metrics tg_scores_metrics(const tg_scores *s, const tg_model *m)
 {
     const double n = (double)s->rows;
     tg_metrics y = {.rows = s->rows, .loss = s->loss / n, .accuracy = NAN, .r2 = NAN, .rmse = NAN};
+    if (m->head == TG_HEAD_CUSTOM) return y;
     if (m->head != TG_HEAD_MSE) {
         y.accuracy = (double)s->correct / n;
     } else {
@@ -49,56 +51,12 @@ tg_metrics tg_scores_metrics(const tg_scores *s, const tg_mlp *m)
     return y;
 }
 
-/* ---------------------------------------------------------------- which data fits */
-
-static tg_status differs(tg_mlp *m, const char *caller, const char *what, int64_t k,
-                         const char *given, const char *expected)
-{
-    return tg_error_set(&m->error, NULL, caller, TG_EVALUE,
-                        "%s %lld of the data is '%.60s' where the model has '%.60s'", what,
-                        (long long)k, given, expected);
-}
-
-tg_status tg_mlp_accepts(tg_mlp *m, const tg_dataset *d, bool targets, const char *caller)
-{
-    if (!m) return TG_ENOMEM;
-    if (m->error.status != TG_OK) return m->error.status;
-    tg_error *e = &m->error;
-    if (!d) return tg_error_set(e, NULL, caller, TG_ENULL, "the data set is NULL");
-    if (d->error.status != TG_OK)
-        return tg_error_set(e, NULL, NULL, d->error.status, "%s", d->error.message);
-    if (!d->filled || d->rows == 0)
-        return tg_error_set(e, NULL, caller, TG_ESTATE, "the data set has no rows");
-    const tg_schema *s = &d->schema, *own = &m->schema;
-    if (s->features != own->features)
-        return tg_error_set(e, NULL, caller, TG_ESHAPE,
-                            "the data has %lld features, the model %lld", (long long)s->features,
-                            (long long)own->features);
-    for (int64_t k = 0; k < s->features; k++)
-        if (strcmp(s->name[k], own->name[k]) != 0)
-            return differs(m, caller, "feature", k, s->name[k], own->name[k]);
-    if (!targets) return TG_OK;
-    if (!d->has_target)
-        return tg_error_set(e, NULL, caller, TG_EFORMAT, "the data has no column '%.60s'",
-                            own->target);
-    if ((s->task == TG_TASK_REGRESSION) != (own->task == TG_TASK_REGRESSION))
-        return tg_error_set(e, NULL, caller, TG_EVALUE, "the data's task is %s, the model's %s",
-                            tg_task_name(s->task), tg_task_name(own->task));
-    if (s->classes > own->classes)
-        return tg_error_set(e, NULL, caller, TG_ESHAPE, "the data has %lld classes, the model %lld",
-                            (long long)s->classes, (long long)own->classes);
-    for (int64_t k = 0; k < s->classes; k++)
-        if (strcmp(s->label[k], own->label[k]) != 0)
-            return differs(m, caller, "class", k, s->label[k], own->label[k]);
-    return TG_OK;
-}
-
 /* ---------------------------------------------------------------- evaluating and predicting */
 
 enum { EVALUATION_BATCH = 256 };
 
 /* The tape in evaluation mode and the buffers for rows. */
-static tg_status prepare(tg_mlp *m)
+static tg_status prepare(tg_model *m)
 {
     if (!m->evaluator) {
         const tg_tape_options options = {.size = sizeof options,
@@ -106,14 +64,13 @@ static tg_status prepare(tg_mlp *m)
                                          .threads = m->threads,
                                          .evaluation = true};
         m->evaluator = tg_tape_new(&options);
-        if (!m->evaluator)
-            return tg_error_set(&m->error, NULL, "mlp", TG_ENOMEM, "no memory for a tape");
+        if (!m->evaluator) return tg_model_fail(m, TG_ENOMEM, "no memory for a tape");
     }
-    return tg_batch_reserve(m, &m->batch, EVALUATION_BATCH) ? TG_OK : m->error.status;
+    return tg_rows_reserve(m, &m->rows, m->dtype, EVALUATION_BATCH) ? TG_OK : m->error.status;
 }
 
 /* Ends a use of the evaluator, taking its error over. */
-static tg_status finish(tg_mlp *m, const char *caller)
+static tg_status finish(tg_model *m, const char *caller)
 {
     if (tg_tape_status(m->evaluator) != TG_OK)
         tg_error_set(&m->error, NULL, caller, tg_tape_status(m->evaluator), "%s",
@@ -123,10 +80,10 @@ static tg_status finish(tg_mlp *m, const char *caller)
     return m->error.status;
 }
 
-tg_status tg_evaluate(tg_mlp *m, const tg_dataset *d, tg_metrics *metrics, int64_t *confusion)
+tg_status tg_evaluate(tg_model *m, const tg_dataset *d, tg_metrics *metrics, int64_t *confusion)
 {
     if (metrics) *metrics = (tg_metrics){.loss = NAN, .accuracy = NAN, .r2 = NAN, .rmse = NAN};
-    if (tg_mlp_accepts(m, d, true, "evaluate") != TG_OK) return tg_mlp_status(m);
+    if (tg_model_accepts(m, d, true, "evaluate") != TG_OK) return tg_model_status(m);
     if (!metrics) return tg_error_set(&m->error, NULL, "evaluate", TG_ENULL, "metrics is NULL");
     if (prepare(m) != TG_OK) return m->error.status;
     tg_scores scores = {.confusion = m->schema.classes ? confusion : NULL};
@@ -136,13 +93,12 @@ tg_status tg_evaluate(tg_mlp *m, const tg_dataset *d, tg_metrics *metrics, int64
     for (int64_t first = 0; first < d->rows && tg_tape_status(t) == TG_OK;
          first += EVALUATION_BATCH) {
         const int64_t n = d->rows - first < EVALUATION_BATCH ? d->rows - first : EVALUATION_BATCH;
-        tg_batch_gather(m, &m->batch, d, n, NULL, first);
-        tg_tensor *output = tg_mlp_output(t, m, tg_batch_x(m, &m->batch, t, n));
-        tg_tensor *loss = tg_mlp_loss(t, m, output, tg_batch_target(m, &m->batch, t, n));
+        tg_rows_gather(m, &m->rows, d, n, NULL, first);
+        tg_tensor *loss, *output = tg_model_record(m, t, &m->rows, n, &loss);
         tg_eval(t, 2, ((tg_tensor *const[]){output, loss}));
         const double value = tg_item(t, loss);
-        const float *y = tg_data(t, output);
-        if (y) tg_scores_add(&scores, m, &m->batch, n, y, value);
+        const void *y = tg_data(t, output);
+        if (y) tg_scores_add(&scores, m, &m->rows, n, y, value);
         tg_tape_reset(t);
     }
     if (finish(m, "evaluate") != TG_OK) return m->error.status;
@@ -151,36 +107,37 @@ tg_status tg_evaluate(tg_mlp *m, const tg_dataset *d, tg_metrics *metrics, int64
 }
 
 /* Turns n rows of the net's results into predictions. */
-static void predictions(const tg_mlp *m, int64_t n, const float *result, float *y)
+static void predictions(const tg_model *m, int64_t n, const void *result, float *y)
 {
-    if (m->head == TG_HEAD_BCE) {
-        for (int64_t i = 0; i < n; i++) {
-            y[2 * i] = 1 - result[i];
-            y[2 * i + 1] = result[i];
+    const int64_t count = n * tg_model_outputs(m);
+    for (int64_t i = 0; i < count; i++) {
+        const double value = tg_real_at(m->dtype, result, i);
+        if (m->head == TG_HEAD_BCE) {
+            y[2 * i] = (float)(1 - value);
+            y[2 * i + 1] = (float)value;
+        } else if (m->head == TG_HEAD_MSE) {
+            y[i] = (float)(value * m->scaling.target_std + m->scaling.target_mean);
+        } else {
+            y[i] = (float)value;
         }
-    } else if (m->head == TG_HEAD_MSE) {
-        for (int64_t i = 0; i < n; i++)
-            y[i] = (float)((double)result[i] * m->scaling.target_std + m->scaling.target_mean);
-    } else {
-        memcpy(y, result, (size_t)(n * m->outputs) * sizeof *y);
     }
 }
 
-tg_status tg_predict(tg_mlp *m, const tg_dataset *d, float *y)
+tg_status tg_predict(tg_model *m, const tg_dataset *d, float *y)
 {
-    if (tg_mlp_accepts(m, d, false, "predict") != TG_OK) return tg_mlp_status(m);
+    if (tg_model_accepts(m, d, false, "predict") != TG_OK) return tg_model_status(m);
     if (!y) return tg_error_set(&m->error, NULL, "predict", TG_ENULL, "y is NULL");
     if (prepare(m) != TG_OK) return m->error.status;
     tg_tape *t = m->evaluator;
     for (int64_t first = 0; first < d->rows && tg_tape_status(t) == TG_OK;
          first += EVALUATION_BATCH) {
         const int64_t n = d->rows - first < EVALUATION_BATCH ? d->rows - first : EVALUATION_BATCH;
-        tg_batch_gather(m, &m->batch, d, n, NULL, first);
-        tg_tensor *result = tg_mlp_output(t, m, tg_batch_x(m, &m->batch, t, n));
+        tg_rows_gather(m, &m->rows, d, n, NULL, first);
+        tg_tensor *result = tg_model_record(m, t, &m->rows, n, NULL);
         if (m->head == TG_HEAD_BCE) result = tg_sigmoid(t, result);
         if (m->head == TG_HEAD_CROSS_ENTROPY) result = tg_softmax(t, result, 1);
-        const float *data = tg_data(t, result);
-        if (data) predictions(m, n, data, y + first * tg_mlp_prediction_width(m));
+        const void *data = tg_data(t, result);
+        if (data) predictions(m, n, data, y + first * tg_model_prediction_width(m));
         tg_tape_reset(t);
     }
     return finish(m, "predict");

@@ -9,11 +9,11 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "../layers/mlp.h"
 #include "../data/bytes.h"
 #include "../data/json.h"
 #include "../data/texts.h"
 #include "../data/whole_file.h"
+#include "mlp.h"
 
 enum { LENGTH_BYTES = 8, DIGEST = 32, MOST_HEADER = 100 << 20, DATA_ALIGN = 64 };
 static const char format_name[] = "tapegrad-mlp-1";
@@ -101,21 +101,22 @@ static json_t *real_list(const double *x, int64_t n)
 
 static json_t *scaling_object(const tg_mlp *m)
 {
-    const tg_scaling *s = &m->scaling;
+    const tg_scaling *s = &m->model.scaling;
     if (!s->known) return json_null();
-    return json_pack("{s:o, s:o, s:f, s:f}", "mean", real_list(s->mean, m->inputs), "std",
-                     real_list(s->std, m->inputs), "target_mean", s->target_mean, "target_std",
-                     s->target_std);
+    return json_pack("{s:o, s:o, s:f, s:f}", "mean", real_list(s->mean, m->model.schema.features),
+                     "std", real_list(s->std, m->model.schema.features), "target_mean",
+                     s->target_mean, "target_std", s->target_std);
 }
 
 static json_t *metadata_object(const tg_mlp *m)
 {
-    const tg_schema *s = &m->schema;
+    const tg_schema *s = &m->model.schema;
     json_t *y = json_object();
     bool ok = y && put_text(y, "format", format_name) &&
               put_text(y, "checksum", "00000000000000000000000000000000");
     ok = ok && put_text(y, "task", tg_task_name(s->task)) &&
-         put_text(y, "loss", tg_head_name(m->head)) && put_text(y, "activation", m->activation);
+         put_text(y, "loss", tg_head_name(m->model.head)) &&
+         put_text(y, "activation", m->activation);
     ok = ok && put_json(y, "hidden", size_list(m->hidden, m->n_hidden)) &&
          put_json(y, "dropout", json_real(m->dropout));
     ok = ok && put_json(y, "features", text_list(s->name, s->features)) &&
@@ -127,8 +128,8 @@ static json_t *metadata_object(const tg_mlp *m)
         ok = ok && put_json(y, "columns", text_list(s->column, s->features)) &&
              put_json(y, "levels", text_list(s->level, s->features));
     if (s->fill) ok = ok && put_json(y, "fill", real_list(s->fill, s->features));
-    ok = ok && put_number(y, "seed", m->seed) && put_number(y, "steps", m->steps) &&
-         put_number(y, "rounds", m->rounds);
+    ok = ok && put_number(y, "seed", m->model.seed) && put_number(y, "steps", m->model.steps) &&
+         put_number(y, "rounds", m->model.rounds);
     if (ok) return y;
     json_decref(y);
     return NULL;
@@ -140,8 +141,8 @@ static json_t *header_object(const tg_mlp *m, size_t *data_bytes)
     json_t *header = json_object();
     bool ok = header && json_object_set_new(header, "__metadata__", metadata_object(m)) == 0;
     size_t at = 0;
-    for (int k = 0; ok && k < tg_params_count(m->params); k++) {
-        const tg_tensor *p = tg_params_get(m->params, k);
+    for (int k = 0; ok && k < tg_params_count(m->model.params); k++) {
+        const tg_tensor *p = tg_params_get(m->model.params, k);
         const tg_shape shape = tg_tensor_shape(p);
         const size_t bytes = (size_t)tg_tensor_count(p) * sizeof(float);
         json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape",
@@ -169,7 +170,7 @@ static char *header_text(const tg_mlp *m, size_t *data_bytes)
 
 static tg_status save_failed(tg_mlp *m, const char *path, tg_status status, const char *what)
 {
-    return tg_error_set(&m->error, NULL, path, status, "%s", what);
+    return tg_error_set(&m->model.error, NULL, path, status, "%s", what);
 }
 
 /* Lays the file out in memory: length, header with spaces behind it, data, checksum. */
@@ -181,8 +182,8 @@ static void lay_out(const tg_mlp *m, unsigned char *file, size_t bytes, const ch
     memset(text, ' ', header_bytes);
     memcpy(text, header, strlen(header));
     unsigned char *data = file + LENGTH_BYTES + header_bytes;
-    for (int k = 0; k < tg_params_count(m->params); k++) {
-        const tg_tensor *p = tg_params_get(m->params, k);
+    for (int k = 0; k < tg_params_count(m->model.params); k++) {
+        const tg_tensor *p = tg_params_get(m->model.params, k);
         const size_t words = (size_t)tg_tensor_count(p);
         memcpy(data, tg_param_data(p), words * sizeof(float));
         swap_on_big_endian(data, words);
@@ -194,9 +195,9 @@ static void lay_out(const tg_mlp *m, unsigned char *file, size_t bytes, const ch
 
 tg_status tg_mlp_save(tg_mlp *m, const char *path)
 {
-    if (!m || m->error.status != TG_OK) return tg_mlp_status(m);
+    if (!m || m->model.error.status != TG_OK) return tg_mlp_status(m);
     if (!path) return save_failed(m, "save", TG_ENULL, "path is NULL");
-    if (tg_params_count(m->params) != 2 * (m->n_hidden + 1))
+    if (tg_params_count(m->model.params) != 2 * (m->n_hidden + 1))
         return save_failed(m, path, TG_ESTATE,
                            "the net's parameters have been joined by others, which a model's file "
                            "has no place for: tg_params_save has");
@@ -205,18 +206,18 @@ tg_status tg_mlp_save(tg_mlp *m, const char *path)
     if (!header) return save_failed(m, path, TG_ENOMEM, "no memory to save the model");
     const size_t unpadded = LENGTH_BYTES + strlen(header),
                  start = (unpadded + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN;
-    unsigned char *file = tg_allocate(&m->allocator, start + data_bytes);
+    unsigned char *file = tg_allocate(&m->model.allocator, start + data_bytes);
     if (!file) {
         save_failed(m, path, TG_ENOMEM, "no memory to save the model");
     } else if (start - LENGTH_BYTES > MOST_HEADER) {
         save_failed(m, path, TG_EVALUE, "names and labels are too long for a safetensors header");
     } else {
         lay_out(m, file, start + data_bytes, header, start - LENGTH_BYTES);
-        tg_whole_file_write(path, file, start + data_bytes, &m->error);
+        tg_whole_file_write(path, file, start + data_bytes, &m->model.error);
     }
-    tg_release(&m->allocator, file, start + data_bytes);
+    tg_release(&m->model.allocator, file, start + data_bytes);
     tg_json_free(header);
-    return m->error.status;
+    return m->model.error.status;
 }
 
 /* ---------------------------------------------------------------- loading */
@@ -242,14 +243,14 @@ static bool bad(loader *l, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    tg_error_setv(&l->m->error, NULL, l->path, TG_EFORMAT, format, arguments);
+    tg_error_setv(&l->m->model.error, NULL, l->path, TG_EFORMAT, format, arguments);
     va_end(arguments);
     return false;
 }
 
 static bool no_memory(loader *l)
 {
-    tg_error_set(&l->m->error, NULL, l->path, TG_ENOMEM, "no memory to load the model");
+    tg_error_set(&l->m->model.error, NULL, l->path, TG_ENOMEM, "no memory to load the model");
     return false;
 }
 
@@ -324,7 +325,7 @@ static bool get_text_list(loader *l, const char *key, bool gaps, json_t **list, 
     if (!*list) return false;
     if (!json_is_array(*list)) return bad(l, "metadata '%s' is not a list", key);
     const size_t n = json_array_size(*list);
-    *texts = tg_arena_take(&l->m->arena, n * sizeof **texts);
+    *texts = tg_arena_take(&l->m->model.arena, n * sizeof **texts);
     if (!*texts) return no_memory(l);
     for (size_t k = 0; k < n; k++) {
         const json_t *text = json_array_get(*list, k);
@@ -371,7 +372,7 @@ static bool read_fill(loader *l, tg_schema *s)
     if (!json_object_get(l->metadata, "fill")) return true;
     const size_t n = (size_t)s->features;
     json_t *list = get_json(l, "fill");
-    double *fill = tg_arena_take(&l->m->arena, n * sizeof *fill);
+    double *fill = tg_arena_take(&l->m->model.arena, n * sizeof *fill);
     bool ok = list && (fill || no_memory(l));
     if (ok && (!json_is_array(list) || json_array_size(list) != n))
         ok = bad(l, "metadata 'fill' is not a list of %zu numbers", n);
@@ -421,7 +422,7 @@ static bool read_sizes(loader *l, const tg_schema *s, tg_head head)
         return bad(l, "metadata 'hidden' is not a list of sizes");
     const int n = (int)json_array_size(l->hidden);
     l->layers = n + 1;
-    l->sizes = tg_arena_take(&l->m->arena, ((size_t)n + 2) * sizeof *l->sizes);
+    l->sizes = tg_arena_take(&l->m->model.arena, ((size_t)n + 2) * sizeof *l->sizes);
     if (!l->sizes) return no_memory(l);
     l->sizes[0] = s->features;
     l->sizes[n + 1] = head == TG_HEAD_CROSS_ENTROPY ? s->classes : 1;
@@ -502,7 +503,7 @@ static bool check_digest(loader *l)
 
 static bool read_scaling(loader *l)
 {
-    tg_scaling *s = &l->m->scaling;
+    tg_scaling *s = &l->m->model.scaling;
     l->scaling = get_json(l, "standardization");
     if (!l->scaling) return false;
     *s = (tg_scaling){.target_std = 1};
@@ -518,7 +519,7 @@ static bool read_scaling(loader *l)
     s->target_mean = json_number_value(target_mean);
     s->target_std = json_number_value(target_std);
     if (json_is_null(mean) && json_is_null(std)) return true;
-    if (!tg_scaling_reserve(l->m)) return no_memory(l);
+    if (!tg_scaling_reserve(&l->m->model)) return no_memory(l);
     return get_real_list(l, "mean", mean, false, &s->mean) &&
            get_real_list(l, "std", std, true, &s->std);
 }
@@ -526,8 +527,8 @@ static bool read_scaling(loader *l)
 static bool read_values(loader *l)
 {
     const unsigned char *data = l->data;
-    for (int k = 0; k < tg_params_count(l->m->params); k++) {
-        tg_tensor *p = tg_params_get(l->m->params, k);
+    for (int k = 0; k < tg_params_count(l->m->model.params); k++) {
+        tg_tensor *p = tg_params_get(l->m->model.params, k);
         const size_t words = (size_t)tg_tensor_count(p);
         /* The file image is ours to change, and its data is aligned as lay_out did it. */
         swap_on_big_endian((void *)(uintptr_t)data, words);
@@ -557,14 +558,14 @@ static bool build(loader *l, const tg_schema *schema, tg_head head)
         !get_number(l, "rounds", &rounds))
         return false;
     if (tg_mlp_build(l->m, schema, &o) != TG_OK) {
-        const tg_error reason = l->m->error;
-        l->m->error = (tg_error){TG_OK, ""};
-        tg_error_set(&l->m->error, NULL, l->path,
+        const tg_error reason = l->m->model.error;
+        l->m->model.error = (tg_error){TG_OK, ""};
+        tg_error_set(&l->m->model.error, NULL, l->path,
                      reason.status == TG_ENOMEM ? TG_ENOMEM : TG_EFORMAT, "%s", reason.message);
         return false;
     }
-    l->m->steps = steps;
-    l->m->rounds = rounds;
+    l->m->model.steps = steps;
+    l->m->model.rounds = rounds;
     return read_scaling(l) && read_values(l);
 }
 
@@ -634,7 +635,7 @@ static bool check_round_trip(loader *l)
 
 static bool check_unlike(loader *l, const char *what, const char *const *text, int64_t n)
 {
-    tg_texts set = {.allocator = &l->m->allocator};
+    tg_texts set = {.allocator = &l->m->model.allocator};
     bool ok = true;
     for (int64_t k = 0; ok && k < n; k++) {
         const int64_t number = tg_texts_add(&set, text[k], strlen(text[k]));
@@ -665,14 +666,14 @@ tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator)
     tg_mlp *m = tg_mlp_blank(allocator);
     if (!m) return NULL;
     if (!path) {
-        tg_error_set(&m->error, NULL, "load", TG_ENULL, "path is NULL");
+        tg_error_set(&m->model.error, NULL, "load", TG_ENULL, "path is NULL");
         return m;
     }
     loader l = {.m = m, .path = path};
-    l.file = tg_whole_file_read(path, &m->allocator, &l.bytes, &m->error);
+    l.file = tg_whole_file_read(path, &m->model.allocator, &l.bytes, &m->model.error);
     if (l.file) {
-        if (!load(&l)) m->built = false;
-        tg_release(&m->allocator, l.file, l.bytes);
+        if (!load(&l)) m->model.built = false;
+        tg_release(&m->model.allocator, l.file, l.bytes);
     }
     json_decref(l.features);
     json_decref(l.labels);

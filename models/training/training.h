@@ -1,0 +1,194 @@
+/* tapegrad: training, scoring and using any model.
+ *
+ *     static tg_tensor *output(tg_tape *t, void *net, const tg_batch *b)
+ *     {
+ *         return logits(t, net, b->x);
+ *     }
+ *     tg_model *m = tg_model_new(&(tg_model_options){
+ *         .size = sizeof(tg_model_options),
+ *         .params = ps, .net = &net, .output = output});
+ *     tg_fit(m, train, NULL);
+ *     tg_evaluate(m, test, &metrics, NULL);
+ *     if (tg_model_status(m) != TG_OK) puts(tg_model_message(m));
+ *     tg_model_free(m);
+ *
+ * Errors stick to the model, as they do to data sets (data.h). */
+#ifndef TG_TRAINING_H
+#define TG_TRAINING_H
+
+#include <tapegrad/data.h>
+#include <tapegrad/layers.h>
+#include <tapegrad/optim.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------------------------------------------------------- a model */
+
+/* What a trainer needs of a net. */
+typedef struct tg_model tg_model;
+
+/* What the output of a net means, and the loss that goes with it. */
+typedef enum tg_head {
+    /* the usual one of the task: BCE, cross-entropy, MSE */
+    TG_HEAD_AUTO,
+    TG_HEAD_BCE,           /* one output, a logit: binary cross-entropy */
+    TG_HEAD_MSE,           /* one output, a number: mean squared error */
+    TG_HEAD_CROSS_ENTROPY, /* a logit for each class: cross-entropy */
+    /* what the model's own loss takes it for: nothing but the loss is scored,
+     * and tg_predict gives the outputs as they are */
+    TG_HEAD_CUSTOM,
+    TG_HEAD_COUNT
+} tg_head;
+
+/* "auto", "bce", "mse", "cross_entropy", "custom", and back, like tg_task_name
+ * and tg_task_of */
+TG_API const char *tg_head_name(tg_head head);
+TG_API tg_head tg_head_of(const char *name);
+
+/* Rows of a data set on their way through a net, as inputs of the tape. */
+typedef struct tg_batch {
+    int64_t rows;
+    tg_tensor *x; /* [rows, features], scaled */
+    /* i64 [rows], class numbers (cross-entropy, custom heads of classes); or
+     * [rows, 1] of x's dtype: 0 and 1 (BCE), or numbers, scaled. NULL while
+     * predicting. */
+    tg_tensor *target;
+} tg_batch;
+
+typedef struct tg_model_options {
+    size_t size TG_ZERO;
+    const tg_allocator *allocator TG_ZERO;
+    const char *name TG_ZERO; /* in messages; NULL: "model" */
+    /* All that is trained, and the buffers (tg_param_set_trainable). They, and
+     * net, must outlive the model. */
+    tg_params *params TG_ZERO;
+    void *net TG_ZERO; /* handed to the functions */
+    /* Records the net's output: [rows, 1] for BCE and MSE, [rows, classes] for
+     * cross-entropy. A tape in evaluation mode wants no dropout. */
+    tg_tensor *(*output)(tg_tape *t, void *net, const tg_batch *batch)TG_ZERO;
+    /* Records the mean loss of such an output, one element; NULL: the head's. */
+    tg_tensor *(*loss)(tg_tape *t, void *net, tg_tensor *output, const tg_batch *batch)TG_ZERO;
+    tg_head head TG_ZERO;
+    /* numbers in a row of output, for TG_HEAD_CUSTOM alone */
+    int64_t outputs TG_ZERO;
+    /* of x: TG_F32 or TG_F64 */
+    tg_dtype dtype TG_ZERO;
+    /* use features, and the target of a regression, as they are */
+    bool no_standardize TG_ZERO;
+    uint64_t seed TG_ZERO; /* of dropout masks and the order of the rows */
+    /* of the tapes it uses; 0: 1. Never changes a result */
+    int threads TG_ZERO;
+} tg_model_options;
+
+/* A model of a net of one's own. The first data set that it is used with says
+ * what columns and classes mean: later ones must fit. NULL only when memory is
+ * short. Nets of this library have a model already (tg_mlp_model), which they
+ * own. */
+TG_API tg_model *tg_model_new(const tg_model_options *options);
+TG_API void tg_model_free(tg_model *m); /* NULL allowed */
+/* the sticky status; TG_ENOMEM for NULL */
+TG_API tg_status tg_model_status(const tg_model *m);
+TG_API const char *tg_model_message(const tg_model *m); /* "" without an error */
+/* an error of its creation stays */
+TG_API void tg_model_clear_error(tg_model *m);
+/* out of range is TG_EVALUE */
+TG_API void tg_model_set_threads(tg_model *m, int threads);
+/* NULL for NULL or a model that could not be made */
+TG_API tg_params *tg_model_params(const tg_model *m);
+
+/* What its data looks like, for readers of data; of a model in error, or
+ * without data so far, one that they refuse. Valid until m is freed. */
+TG_API const tg_schema *tg_model_schema(const tg_model *m);
+/* AUTO while nothing says what they are */
+TG_API tg_task tg_model_task(const tg_model *m);
+TG_API tg_head tg_model_head(const tg_model *m);
+/* 0 for a regression */
+TG_API int64_t tg_model_classes(const tg_model *m);
+/* these three are NULL out of range */
+TG_API const char *tg_model_label(const tg_model *m, int64_t class_number);
+TG_API const char *tg_model_feature_name(const tg_model *m, int64_t feature);
+TG_API const char *tg_model_target_name(const tg_model *m);
+
+/* ---------------------------------------------------------------- training */
+
+typedef struct tg_metrics {
+    int64_t rows;
+    /* mean over the rows; of a regression in units of the standardised
+     * target */
+    double loss;
+    /* share of the rows whose class is right; NaN for a regression */
+    double accuracy;
+    double
+        /* 1 - (sum of squared residuals) / (sum of squared deviations from the
+         * rows' mean); NaN for classes and constant targets */
+        r2;
+    /* root of the mean squared residual, in the target's units; NaN for
+     * classes */
+    double rmse;
+} tg_metrics;
+
+typedef struct tg_epoch {
+    int64_t epoch; /* from 1 */
+    /* as the epoch went along: with dropout, under changing weights */
+    tg_metrics train;
+    /* after the epoch; rows is 0 without validation data */
+    tg_metrics validation;
+    double seconds; /* since tg_fit began */
+} tg_epoch;
+
+typedef struct tg_progress {
+    /* the epoch now running, from 1, and how many there will be */
+    int64_t epoch, epochs;
+    int64_t batch, batches; /* batches done in it, and how many it has */
+    double loss;            /* mean over the epoch's rows so far */
+} tg_progress;
+
+typedef struct tg_fit_options {
+    size_t size TG_ZERO;
+    /* of tg_model_params(m); NULL: Adam with PyTorch's defaults */
+    tg_optim *optimizer TG_ZERO;
+    int64_t epochs TG_ZERO; /* 0: 10 */
+    /* rows a step; 0: 32. The last batch of an epoch holds what is left */
+    int64_t batch TG_ZERO;
+    bool no_shuffle TG_ZERO; /* take the rows in their order */
+    /* evaluated after each epoch; may be NULL */
+    const tg_dataset *validation TG_ZERO;
+    /* Called after each epoch and after each step; returning false ends the
+     * training, which is no error. Either may be NULL. */
+    bool (*on_epoch)(const tg_epoch *epoch, void *user) TG_ZERO;
+    bool (*on_batch)(const tg_progress *progress, void *user) TG_ZERO;
+    void *user TG_ZERO;
+} tg_fit_options;
+
+/* Trains m. The first call takes mean and (population) standard deviation of
+ * the training rows' features, which m remembers; a constant column gets
+ * deviation 1; pixels are left as they are. The target of a regression
+ * likewise. Rows are shuffled anew each epoch by the seed. The same seed gives
+ * the same bits, whatever the threads; a second call goes on where the first
+ * one ended. A loss that is not finite ends the training with TG_ENONFINITE. */
+TG_API tg_status tg_fit(tg_model *m, const tg_dataset *train, const tg_fit_options *options);
+
+/* The epochs of all calls of tg_fit; *n gets their number. Owned by m, valid
+ * until the next tg_fit. */
+TG_API const tg_epoch *tg_model_history(const tg_model *m, int64_t *n);
+
+/* Loss and scores on data with targets, in evaluation mode. confusion may be
+ * NULL; given, it has classes * classes elements, and confusion[classes *
+ * actual + predicted] gets a count (nothing for a regression). */
+TG_API tg_status tg_evaluate(tg_model *m, const tg_dataset *data, tg_metrics *metrics,
+                             int64_t *confusion);
+
+/* How many numbers tg_predict gives for a row: the classes, or 1 for a
+ * regression. */
+TG_API int64_t tg_model_prediction_width(const tg_model *m);
+
+/* The probability of each class, or the number in the target's own units: y is
+ * [rows, prediction width]. */
+TG_API tg_status tg_predict(tg_model *m, const tg_dataset *data, float *y);
+#ifdef __cplusplus
+}
+#endif
+
+#endif
