@@ -139,10 +139,10 @@ Test(training, a_loss_of_ones_own_is_the_one_that_is_trained)
         tg_model_new(MODEL(.params = mine.ps, .net = &mine, .output = output, .loss = weighted));
     tg_metrics before, after;
     cr_assert_eq(tg_evaluate(m, train, &before, NULL), TG_OK, "%s", tg_model_message(m));
-    tg_fit(m, train, FIT(.epochs = 60));
+    tg_fit(m, train, FIT(.epochs = 150));
     cr_assert_eq(tg_evaluate(m, train, &after, NULL), TG_OK, "%s", tg_model_message(m));
     cr_assert_lt(after.loss, before.loss);
-    cr_assert_gt(after.accuracy, 0.9);
+    cr_assert_gt(after.accuracy, 0.9, "%g", after.accuracy);
     tg_model_free(m);
 
     /* The same as a head of its own: nothing but the loss, and logits for predictions. */
@@ -200,7 +200,7 @@ Test(training, mistakes_in_a_model_are_told)
     } cases[] = {
         {MODEL(.output = output), TG_ENULL, "model: options.params is NULL"},
         {MODEL(.params = mine.ps, .name = "mine"), TG_ENULL, "mine: options.output is NULL"},
-        {MODEL(.params = bad, .output = output), TG_ENULL, "tests/test_training.c:"},
+        {MODEL(.params = bad, .output = output), TG_ENULL, "test_training.c:"},
         {MODEL(.params = mine.ps, .output = output, .head = TG_HEAD_COUNT), TG_EVALUE,
          "model: options.head is wrong"},
         {MODEL(.params = mine.ps, .output = output, .head = TG_HEAD_CUSTOM), TG_ENULL,
@@ -222,16 +222,15 @@ Test(training, mistakes_in_a_model_are_told)
          "fit: the model recorded no loss"},
         {MODEL(.params = narrow.ps, .net = &narrow, .output = output), TG_ESHAPE,
          "fit: the output is f32 [32,2] where the loss cross_entropy wants f32 [32,3]"},
-        {MODEL(.params = wide.ps, .net = &wide, .output = output), TG_EDTYPE, "fit: tests/"},
-        {MODEL(.params = mine.ps, .net = &mine, .output = typo), TG_ESHAPE,
-         "fit: tests/test_training.c:"},
+        {MODEL(.params = wide.ps, .net = &wide, .output = output), TG_EDTYPE, "test_training.c:"},
+        {MODEL(.params = mine.ps, .net = &mine, .output = typo), TG_ESHAPE, "test_training.c:"},
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         tg_model *m = tg_model_new(cases[k].o);
         cr_assert_eq(tg_fit(m, train, FIT(.epochs = 1)), cases[k].status, "%zu: %s", k,
                      tg_model_message(m));
-        cr_assert_eq(strncmp(tg_model_message(m), cases[k].message, strlen(cases[k].message)), 0,
-                     "%zu: %s", k, tg_model_message(m));
+        cr_assert_not_null(strstr(tg_model_message(m), cases[k].message), "%zu: %s", k,
+                           tg_model_message(m));
         float y[90];
         cr_assert_eq(tg_predict(m, test, y), cases[k].status);
         tg_model_free(m);
