@@ -259,12 +259,12 @@ static void finish(tg_conv_plan *p, int64_t table, int64_t part_elements)
     p->scratch = tg_plus(p->table, tg_times(p->parts, p->part_bytes));
 }
 
-/* A part's scratch ends with what its products need, of [m, k] and [k, n] each. */
-static void finish_products(tg_conv_plan *p, int64_t part_elements, int64_t m, int64_t n, int64_t k)
+/* A part's scratch ends with what its products need, of a and n columns each. */
+static void finish_products(tg_conv_plan *p, int64_t part_elements, const tg_matrix *a, int64_t n)
 {
     const int64_t element = (int64_t)tg_dtype_size(p->dtype);
     finish(p, 0, part_elements);
-    p->multiply = rounded(tg_gemm_scratch(m, n, k, element));
+    p->multiply = rounded(tg_gemm_scratch(a, n, element));
     p->part_bytes = tg_plus(p->part_bytes, p->multiply);
     p->scratch = tg_times(p->parts, p->part_bytes);
 }
@@ -295,8 +295,10 @@ static void prepare_correlation(tg_conv_plan *p, bool transposed)
     } else {
         p->strip = product_strip(p);
         const int64_t columns = p->strip * p->axis[1].out, taps = taps_of(p), o = p->o / p->groups;
-        finish_products(p, tg_times(taps, columns), transposed ? taps : o, columns,
-                        transposed ? o : taps);
+        finish_products(p, tg_times(taps, columns),
+                        transposed ? &(tg_matrix){NULL, taps, o, 1, taps}
+                                   : &(tg_matrix){NULL, o, taps, taps, 1},
+                        columns);
     }
 }
 
@@ -337,7 +339,10 @@ void tg_conv_weight_gradient_prepare(const tg_call *c, void *prepared)
         p->strip = product_strip(p);
         const int64_t columns = p->strip * p->axis[1].out;
         p->sums = tg_plus(tg_times(taps_of(p), columns), weights / p->groups);
-        finish_products(p, tg_plus(p->sums, weights), p->o / p->groups, taps_of(p), columns);
+        finish_products(
+            p, tg_plus(p->sums, weights),
+            &(tg_matrix){NULL, p->o / p->groups, columns, p->axis[0].out * p->axis[1].out, 1},
+            taps_of(p));
     }
 }
 

@@ -123,10 +123,11 @@ static void prepare(const tg_call *c, void *prepared)
     if (p->batches > 1 && p->k > 0) fold_batch_into_rows(p);
     p->interleaved = tg_gemm_interleaved(p->m, p->n, p->k);
     cut(p);
-    if (!p->interleaved)
-        p->scratch = tg_gemm_scratch((p->m + p->row_cuts - 1) / p->row_cuts + EDGE,
-                                     (p->n + p->column_cuts - 1) / p->column_cuts + EDGE, p->k,
-                                     (int64_t)p->element);
+    if (p->interleaved) return;
+    tg_matrix part = p->a.matrix;
+    part.rows = (p->m + p->row_cuts - 1) / p->row_cuts + EDGE;
+    p->scratch = tg_gemm_scratch(&part, (p->n + p->column_cuts - 1) / p->column_cuts + EDGE,
+                                 (int64_t)p->element);
 }
 
 static int64_t scratch(const tg_call *c)

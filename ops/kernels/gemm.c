@@ -430,13 +430,10 @@ static void multiply_block(block *k, bool copied_b)
         }
 }
 
-/* Are strips of a copied? Rows are read in place, and so are columns unless they lie so far apart
- * that they meet in one place of the cache. */
+/* Are strips of a copied? Columns only when they are read often. */
 static bool wants_strips(const tg_matrix *a, int64_t columns)
 {
-    if (a->column == 1) return false;
-    return a->row != 1 ||
-           (a->column * (int64_t)sizeof(T) % 1024 == 0 && a->rows > ROWS && columns > 4 * WIDTH);
+    return tg_gemm_copies(a, sizeof(T)) && (a->row != 1 || (a->rows > ROWS && columns > 4 * WIDTH));
 }
 
 /* All of c that rows `at` of a meet, for `depth` of k from p on. */

@@ -27,13 +27,22 @@ TG_KERNELS(tg_gemm_fn, tg_gemm)
  * further apart than they are long, so as not to meet in one place of the cache. */
 enum { GEMM_DEPTH = 384, GEMM_PANELS = 8, GEMM_TALL = 516, GEMM_LINE = 64 };
 
-/* Bytes enough for every instruction set, whose panels have 128 bytes a row or less. */
-static inline int64_t tg_gemm_scratch(int64_t m, int64_t n, int64_t k, int64_t element)
+/* Whether strips of a may be copied: rows are read in place, and so are columns unless they lie so
+ * far apart that they meet in one place of the cache. */
+static inline bool tg_gemm_copies(const tg_matrix *a, int64_t element)
 {
-    const int64_t deep = k <= GEMM_DEPTH + GEMM_DEPTH / 2 ? k : GEMM_DEPTH,
-                  panels = (n * element + 127) / 128, tall = m < GEMM_TALL ? m : GEMM_TALL;
+    return a->column != 1 && (a->row != 1 || a->column * element % 1024 == 0);
+}
+
+/* Bytes enough for a times n columns and for every instruction set, whose panels have 128 bytes a
+ * row or less. */
+static inline int64_t tg_gemm_scratch(const tg_matrix *a, int64_t n, int64_t element)
+{
+    const int64_t k = a->columns, deep = k <= GEMM_DEPTH + GEMM_DEPTH / 2 ? k : GEMM_DEPTH,
+                  panels = (n * element + 127) / 128,
+                  tall = a->rows < GEMM_TALL ? a->rows : GEMM_TALL;
     return (panels < GEMM_PANELS ? panels : GEMM_PANELS) * (deep * 128 + 4 * GEMM_LINE) +
-           (tall + 14) * (deep * element + GEMM_LINE);
+           (tg_gemm_copies(a, element) ? (tall + 14) * (deep * element + GEMM_LINE) : 0);
 }
 
 #endif
