@@ -354,6 +354,35 @@ TG_API tg_tensor *tg_hvp_at(tg_tape *t, const char *where, tg_tensor *y, tg_tens
 TG_API tg_tensor *tg_substitute_at(tg_tape *t, const char *where, tg_tensor *y, int n,
                                    tg_tensor *const *x, tg_tensor *const *with);
 
+/* The body of a loop, recorded once however often it runs. */
+typedef struct tg_scan_body {
+    size_t size TG_ZERO; /* sizeof(tg_scan_body) */
+    /* Records one step on t, a tape of the body's own, from these tensors and
+     * constants alone: puts the next values into carry[], of the shapes and the
+     * dtype that they have, and what is to be stacked into y[]. Nothing has a
+     * value there. Random numbers differ from step to step. */
+    void (*step)(tg_tape *t, tg_tensor **carry, tg_tensor *const *x, tg_tensor *const *w,
+                 tg_tensor **y, void *user) TG_ZERO;
+    void *user TG_ZERO; /* used while tg_scan records, not later */
+    int n_carry TG_ZERO, n_x TG_ZERO, n_w TG_ZERO, n_y TG_ZERO;
+    bool reverse TG_ZERO; /* from the last slice of x to the first */
+    /* For gradients the carried values of every so many steps are kept, the
+     * others computed again; 0: all are kept. Where it is about the root of n,
+     * the memory is, too. */
+    int64_t checkpoint TG_ZERO;
+} tg_scan_body;
+
+/* A loop of n steps as one op, planned once whatever n is: step i reads
+ * carry[], of which there is at least one, x[k][i], and w[]. carry[k] becomes
+ * the value after the last step (n = 0: stays), y[k] is [n, what the body put
+ * there]. Carried values, y and the floats among x and w have one dtype, f32 or
+ * f64; x[k] has n slices along axis 0. All that the body reads is handed in:
+ * parameters, too, as w. A step's own values need no memory; the gradient
+ * computes them again. Any order of derivatives. y[] is all NULL on an error. */
+TG_API tg_status tg_scan_at(tg_tape *t, const char *where, const tg_scan_body *b, int64_t n,
+                            tg_tensor **carry, tg_tensor *const *x, tg_tensor *const *w,
+                            tg_tensor **y);
+
 /* Runs the last recording's tg_backward again, with the data that inputs have
  * now, the parameters' current values and the next random step. Nothing is
  * recorded. Values are read with tg_item and tg_data as before. TG_ESTATE
@@ -566,6 +595,8 @@ TG_API tg_tensor *tg_jvp(tg_tape *t, tg_tensor *y, int n, tg_tensor *const *x, t
 TG_API tg_tensor *tg_hvp(tg_tape *t, tg_tensor *y, tg_tensor *x, tg_tensor *v);
 TG_API tg_tensor *tg_substitute(tg_tape *t, tg_tensor *y, int n, tg_tensor *const *x,
                                 tg_tensor *const *with);
+TG_API tg_status tg_scan(tg_tape *t, const tg_scan_body *b, int64_t n, tg_tensor **carry,
+                         tg_tensor *const *x, tg_tensor *const *w, tg_tensor **y);
 TG_API tg_status tg_replay(tg_tape *t);
 TG_API tg_status tg_write_dot(tg_tape *t, const char *path, tg_tensor *loss);
 TG_API tg_status tg_export_c(tg_tape *t, const char *path, const tg_export_options *options);
@@ -601,6 +632,7 @@ TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, 
 #define tg_jvp(t, y, n, ...) tg_jvp_at(t, TG_HERE, y, n, __VA_ARGS__)
 #define tg_hvp(t, y, x, v) tg_hvp_at(t, TG_HERE, y, x, v)
 #define tg_substitute(t, y, n, ...) tg_substitute_at(t, TG_HERE, y, n, __VA_ARGS__)
+#define tg_scan(t, b, n, carry, x, ...) tg_scan_at(t, TG_HERE, b, n, carry, x, __VA_ARGS__)
 #define tg_replay(t) tg_replay_at(t, TG_HERE)
 #define tg_write_dot(t, path, loss) tg_write_dot_at(t, TG_HERE, path, loss)
 #define tg_export_c(t, path, ...) tg_export_c_at(t, TG_HERE, path, __VA_ARGS__)

@@ -59,6 +59,7 @@ void tg_tape_free(tg_tape *t)
 {
     if (!t) return;
     const tg_allocator a = t->allocator;
+    if (t->release_scans) t->release_scans(t);
     tg_plan_cache_free(t);
     for (size_t k = 0; k < t->n_chunks; k++)
         tg_release(&a, t->slots[k], TG_SLOTS * sizeof(tg_slot));
@@ -94,9 +95,9 @@ void tg_tape_free(tg_tape *t)
     tg_release(&a, t, sizeof *t);
 }
 
-/* Types are numbered for as long as plans live; a program whose shapes never repeat must not grow
- * the table for ever. */
-enum { MAX_TYPES = 1 << 16 };
+/* Types are numbered, and bodies of scans kept, for as long as plans live; a program whose shapes
+ * never repeat must not grow their tables for ever. */
+enum { MAX_TYPES = 1 << 16, MAX_SCANS = 128 };
 
 /* Generations begin anew: a careful tape leaves its slots to the handles that still point there. */
 static void retire_slots(tg_tape *t)
@@ -127,8 +128,9 @@ static void reset(tg_tape *t)
     t->n_keeps = 0;
     t->old = t->node_by_node ? 0 : t->n; /* a careful tape records each node through tg_enter */
     t->old_events = t->n_events;
-    if (t->n_types > MAX_TYPES) {
+    if (t->n_types > MAX_TYPES || t->n_scans > MAX_SCANS) {
         tg_plan_cache_clear(t);
+        if (t->release_scans) t->release_scans(t);
         t->n_types = 0;
         memset(t->type_bucket, 0, t->n_buckets * sizeof *t->type_bucket);
         t->old = 0;

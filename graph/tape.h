@@ -160,6 +160,12 @@ struct tg_tape {
     tg_plan_stats stats;
     void *slab, *registers;
     size_t slab_bytes, register_bytes;
+    /* bodies of scans, known to plans by their address, and a tape to record the next one on; of
+     * the tape of a body, the user's tape that has them, which is NULL there */
+    struct tg_scan_program *scans;
+    size_t n_scans;
+    void (*release_scans)(tg_tape *t);
+    tg_tape *spare, *root;
     tg_workers *workers; /* NULL until a run is worth them */
 };
 
