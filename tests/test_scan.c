@@ -154,7 +154,7 @@ Test(scan, draws_other_numbers_at_each_step_and_the_same_ones_backwards)
         memcpy(masks[k], mask, sizeof masks[k]);
         tg_grad(t, tg_sum_all(t, y[0]), NULL, 1, &x, &g, false);
         const double *gx = tg_data(t, g), *u = tg_data(t, y[1]);
-        for (int i = 0; i < 32; i++) cr_expect_eq(gx[i], mask[i] + mask[8 + i] + mask[16 + i]);
+        for (int i = 0; i < 32; i++) cr_expect_eq(gx[i], mask[i] + mask[32 + i] + mask[64 + i]);
         cr_expect(memcmp(u, u + 32, 32 * sizeof *u) != 0 &&
                   memcmp(mask, mask + 32, 32 * sizeof *u) != 0);
     }
