@@ -250,6 +250,12 @@ TG_API tg_tensor *tg_constant_like_at(tg_tape *t, const char *where, const tg_te
 TG_API tg_tensor *tg_fail_at(tg_tape *t, const char *where, tg_status status, const char *format,
                              ...) TG_PRINTF(4, 5);
 
+/* In a vjp: whether the gradient of operand k, 0 to n_in - 1, is asked for. When
+ * not, gx[k] may stay NULL, and nothing need be recorded for it. The answer
+ * follows from what was recorded and which parameters are trainable, never from
+ * data. */
+TG_API bool tg_wants(const tg_tape *t, int k);
+
 /* The ordinal of the next random op of this recording. A vjp does not call it:
  * it uses its own op's attrs[0] again. */
 TG_API int64_t tg_draw_ordinal(tg_tape *t);

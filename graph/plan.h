@@ -2,6 +2,7 @@
 #ifndef TG_PLAN_H
 #define TG_PLAN_H
 
+#include "shapes.h"
 #include "tape.h"
 
 /* The live part of a recording, renumbered from 0 in recording order. What decides about the plan
@@ -174,9 +175,6 @@ typedef struct tg_plan_request {
     const uint32_t *bound;   /* the tape nodes that leaves may refer to, ascending */
     tg_plan_output *outputs; /* one for each of the graph's targets */
 } tg_plan_request;
-
-/* value rounded to dtype, as the first bytes of *bits. */
-void tg_scalar_bits(tg_dtype dtype, double value, uint64_t *bits);
 
 tg_plan *tg_plan_new(const tg_plan_request *request); /* NULL: no memory */
 void tg_plan_free(tg_plan *plan);

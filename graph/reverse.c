@@ -150,6 +150,8 @@ static bool cut_at(pass *p, uint32_t node)
     return true;
 }
 
+bool tg_wants(const tg_tape *t, int k) { return !t->carried || t->carried[k]; }
+
 /* Hands the gradient of one node on to its inputs. */
 static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
 {

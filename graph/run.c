@@ -94,16 +94,6 @@ static void run_in_pieces(const tg_run *run, const tg_pieces *p)
 
 /* ---------------------------------------------------------------- binding */
 
-void tg_scalar_bits(tg_dtype dtype, double value, uint64_t *bits)
-{
-    const float f32 = (float)value;
-    *bits = 0;
-    if (dtype == TG_F32) memcpy(bits, &f32, sizeof f32);
-    else if (dtype == TG_F64) memcpy(bits, &value, sizeof value);
-    else if (dtype == TG_I64) *bits = (uint64_t)(int64_t)value;
-    else *(uint8_t *)bits = (uint8_t)value;
-}
-
 static tg_status stale(tg_tape *t, const char *where, const tg_leaf *leaf)
 {
     uint32_t reader = leaf->node;

@@ -180,3 +180,13 @@ bool tg_array_contiguous(const tg_array *a)
     }
     return true;
 }
+
+void tg_scalar_bits(tg_dtype dtype, double value, uint64_t *bits)
+{
+    const float f32 = (float)value;
+    *bits = 0;
+    if (dtype == TG_F32) memcpy(bits, &f32, sizeof f32);
+    else if (dtype == TG_F64) memcpy(bits, &value, sizeof value);
+    else if (dtype == TG_I64) *bits = (uint64_t)(int64_t)value;
+    else *(uint8_t *)bits = (uint8_t)value;
+}

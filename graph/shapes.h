@@ -1,4 +1,4 @@
-/* How large a tensor may be. Private. */
+/* How large a tensor may be, and numbers of its dtype. Private. */
 #ifndef TG_SHAPES_H
 #define TG_SHAPES_H
 
@@ -13,5 +13,8 @@
  * only too many elements; and what is wrong with it, as a part of a message. */
 bool tg_shape_too_large(tg_shape shape);
 tg_text tg_shape_refusal(tg_shape shape);
+
+/* value rounded to dtype, as the first bytes of *bits. */
+void tg_scalar_bits(tg_dtype dtype, double value, uint64_t *bits);
 
 #endif

@@ -10,7 +10,8 @@ INNER_1(sigmoid_slope, SIGMOID_SLOPE(EXP(-ABS(x))),
         gx[0] = tg_neg(t, tg_mul(t, gy, tg_mul(t, y, tg_tanh(t, tg_scale(t, x[0], 0.5))))))
 INNER_2(sigmoid_gradient, (1 - b) * b * a,
         gx[0] = tg_apply_2(t, where, &op_sigmoid_gradient, gy, x[1]);
-        gx[1] = tg_mul(t, tg_mul(t, gy, x[0]), tg_offset(t, tg_scale(t, x[1], -2), 1)))
+        if (tg_wants(t, 1))
+            gx[1] = tg_mul(t, tg_mul(t, gy, x[0]), tg_offset(t, tg_scale(t, x[1], -2), 1)))
 /* sigmoid, but exact in the tails at the second order in f32, too: there nothing is saved by
  * deriving it from its result. */
 INNER_1(softplus_slope, SIGMOID(x), gx[0] = tg_mul(t, gy, tg_sigmoid_slope(t, where, x[0])))
@@ -47,8 +48,8 @@ SAMPLES(softsign, EACH(softsign, "below", 0, REAL(-4, -0.1)),
 /* inf - inf is NaN */
 BINARY(logaddexp, ("y = ln(e^a + e^b)"),
        (a > b ? a : b) + LOG1P_UNIT(EXP(a == b ? 0 : -ABS(a - b))),
-       gx[0] = tg_mul(t, gy, softplus_slope(t, where, tg_sub(t, x[0], x[1])));
-       gx[1] = tg_mul(t, gy, softplus_slope(t, where, tg_sub(t, x[1], x[0]))),
+       if (tg_wants(t, 0)) gx[0] = tg_mul(t, gy, softplus_slope(t, where, tg_sub(t, x[0], x[1])));
+       if (tg_wants(t, 1)) gx[1] = tg_mul(t, gy, softplus_slope(t, where, tg_sub(t, x[1], x[0]))),
        (REAL(-3, 3), REAL(-3, 3)), log(exp(a) + exp(b)))
 
 /* ------------------------------------------- relu and its like: gates that pass gy or not, by y */

@@ -24,7 +24,8 @@ TG_SPANS(span_mul, "a * b", TG_BUILDS(mul_f32), TG_BUILDS(mul_f64), TG_BUILDS(mu
 TG_SPANS(span_neg, "-x", TG_BUILDS(neg_f32), TG_BUILDS(neg_f64), TG_BUILDS(neg_i64))
 
 OP(2, sub, NULL, gx[0] = gy; gx[1] = tg_neg(t, gy))
-OP(2, mul, NULL, gx[0] = tg_mul(t, gy, x[1]); gx[1] = tg_mul(t, gy, x[0]))
+OP(2, mul, NULL, if (tg_wants(t, 0)) gx[0] = tg_mul(t, gy, x[1]);
+   if (tg_wants(t, 1)) gx[1] = tg_mul(t, gy, x[0]))
 OP(1, neg, NULL, gx[0] = tg_neg(t, gy))
 
 TG_DEFINE_2(add, tg_op_add)
@@ -33,7 +34,8 @@ PUBLIC_2(sub, ("y = a - b"))
 PUBLIC_2(mul, ("y = a b"))
 PUBLIC_1(neg, ("y = -x"))
 BINARY(div, ("y = a / b", .domain = "b != 0"), a / b, gx[0] = tg_div(t, gy, x[1]);
-       gx[1] = tg_neg(t, tg_mul(t, gx[0], y)), (REAL(-2, 2), REAL(0.5, 2)), a / b)
+       if (tg_wants(t, 1)) gx[1] = tg_neg(t, tg_mul(t, gx[0], y)), (REAL(-2, 2), REAL(0.5, 2)),
+       a / b)
 
 #define SAMPLED_WITH_I64(name, ...)                            \
     CALL(name, tg_##name(t, x[0], x[1]))                       \
@@ -99,9 +101,9 @@ tg_tensor *tg_slope_over(tg_tape *t, const char *where, tg_tensor *a, tg_tensor 
 }
 #endif
 BINARY(hypot, ("y = (a^2 + b^2)^(1/2)", .kinks = "a = b = 0"), HYPOT(a, b),
-       gx[0] = tg_mul(t, gy, tg_slope_over(t, where, x[0], y));
-       gx[1] = tg_mul(t, gy, tg_slope_over(t, where, x[1], y)), (REAL(-2, 2), REAL(0.3, 2)),
-       hypot(a, b))
+       if (tg_wants(t, 0)) gx[0] = tg_mul(t, gy, tg_slope_over(t, where, x[0], y));
+       if (tg_wants(t, 1)) gx[1] = tg_mul(t, gy, tg_slope_over(t, where, x[1], y)),
+       (REAL(-2, 2), REAL(0.3, 2)), hypot(a, b))
 
 /* ---------------------------------------------------------------- pow
  *
@@ -152,8 +154,10 @@ static void term_derivatives(TG_VJP, int64_t m)
 INNER_3(pow_term, a == 0 ? 0 : a * POW(b, c), term_derivatives(TG_PULLED, 0))
 OP(3, pow_log_term, NULL, term_derivatives(TG_PULLED, attrs[0]))
 INNER_2(pow, POW(a, b),
-        gx[0] = tg_mul(t, gy, power(t, where, x[1], x[0], tg_offset(t, x[1], -1), 0));
-        gx[1] = tg_mul(t, gy, power(t, where, tg_constant_like(t, x[0], 1), x[0], x[1], 1)))
+        if (tg_wants(t, 0))
+            gx[0] = tg_mul(t, gy, power(t, where, x[1], x[0], tg_offset(t, x[1], -1), 0));
+        if (tg_wants(t, 1))
+            gx[1] = tg_mul(t, gy, power(t, where, tg_constant_like(t, x[0], 1), x[0], x[1], 1)))
 PUBLIC_2(pow, ("y = a^b", .domain = "a > 0, or b a whole number", .kinks = "a = 0"))
 
 CALL(pow, tg_pow(t, x[0], x[1]))
@@ -270,7 +274,7 @@ SAMPLED_1(tan, (REAL(-1.2, 1.2)), tan(x))
 INNER_1(tanh_slope, TANH_SLOPE(EXP(-2 * ABS(x))),
         gx[0] = tg_mul(t, gy, tg_scale(t, tg_mul(t, y, tg_tanh(t, x[0])), -2)))
 INNER_2(tanh_gradient, (1 - b * b) * a, gx[0] = tg_apply_2(t, where, &op_tanh_gradient, gy, x[1]);
-        gx[1] = tg_scale(t, tg_mul(t, tg_mul(t, gy, x[0]), x[1]), -2))
+        if (tg_wants(t, 1)) gx[1] = tg_scale(t, tg_mul(t, tg_mul(t, gy, x[0]), x[1]), -2))
 /* In f64 from x: 1 / cosh^2 x. In f32 from y, without another exponential: 1 - y^2 is off by up to
  * 1.2e-7, however small it is. */
 UNARY(tanh, ("y = (e^x - e^-x) / (e^x + e^-x)"), TANH(x),

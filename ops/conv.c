@@ -128,21 +128,21 @@ static tg_tensor *gradient(tg_tape *t, const char *where, const tg_op *op, tg_te
 
 static void conv_vjp(TG_VJP)
 {
-    gx[0] = gradient(t, where, &conv_input_gradient, gy, x[1], x[0], attrs);
-    gx[1] = gradient(t, where, &conv_weight_gradient, x[0], gy, x[1], attrs);
+    if (tg_wants(t, 0)) gx[0] = gradient(t, where, &conv_input_gradient, gy, x[1], x[0], attrs);
+    if (tg_wants(t, 1)) gx[1] = gradient(t, where, &conv_weight_gradient, x[0], gy, x[1], attrs);
     if (n_in > 2) gx[2] = tg_sum(t, gy, TG_AXES(0, 2, 3), false);
 }
 
 static void input_gradient_vjp(TG_VJP)
 {
-    gx[0] = convolve(t, where, gy, x[1], attrs);
-    gx[1] = gradient(t, where, &conv_weight_gradient, gy, x[0], x[1], attrs);
+    if (tg_wants(t, 0)) gx[0] = convolve(t, where, gy, x[1], attrs);
+    if (tg_wants(t, 1)) gx[1] = gradient(t, where, &conv_weight_gradient, gy, x[0], x[1], attrs);
 }
 
 static void weight_gradient_vjp(TG_VJP)
 {
-    gx[0] = gradient(t, where, &conv_input_gradient, x[1], gy, x[0], attrs);
-    gx[1] = convolve(t, where, x[0], gy, attrs);
+    if (tg_wants(t, 0)) gx[0] = gradient(t, where, &conv_input_gradient, x[1], gy, x[0], attrs);
+    if (tg_wants(t, 1)) gx[1] = convolve(t, where, x[0], gy, attrs);
 }
 
 /* The attributes of conv2d; false, with the tape in error, when a number is out of range. */

@@ -34,9 +34,11 @@ UNARY(atan, ("y with tan y = x"), atan_f64((double)x),
 /* (b, -a) / (a^2 + b^2), taken by the distance twice, which neither overflows nor vanishes */
 BINARY(atan2, ("y = the angle of the point (b, a)", .kinks = "b <= 0 with a = 0"),
        atan2_f64((double)a, (double)b), tg_tensor *far = tg_hypot(t, x[0], x[1]);
-       gx[0] = tg_slope_over(t, where, tg_mul(t, gy, tg_slope_over(t, where, x[1], far)), far);
-       gx[1] = tg_neg(t, tg_slope_over(t, where, tg_mul(t, gy, tg_slope_over(t, where, x[0], far)),
-                                       far)),
+       if (tg_wants(t, 0))
+           gx[0] = tg_slope_over(t, where, tg_mul(t, gy, tg_slope_over(t, where, x[1], far)), far);
+       if (tg_wants(t, 1))
+           gx[1] = tg_neg(t, tg_slope_over(t, where,
+                                           tg_mul(t, gy, tg_slope_over(t, where, x[0], far)), far)),
        (REAL(0.3, 2), REAL(-2, 2)), atan2(a, b))
 
 /* ---------------------------------------------------------------- hyperbolic */
@@ -70,5 +72,5 @@ INNER_3(xlogy_slope, b == 0 && c <= 0 ? 0 : a * LOG(c),
 BINARY(xlogy, ("y = a ln b, 0 where a = 0", .domain = "b > 0", .kinks = "b = 0"),
        a == 0 && b == b ? 0 : a * LOG(b),
        gx[0] = tg_apply_3(t, where, &op_xlogy_slope, gy, x[0], x[1]);
-       gx[1] = tg_mul(t, gy, tg_slope_over(t, where, x[0], x[1])), (REAL(-2, 2), REAL(0.3, 4)),
-       a *log(b))
+       if (tg_wants(t, 1)) gx[1] = tg_mul(t, gy, tg_slope_over(t, where, x[0], x[1])),
+       (REAL(-2, 2), REAL(0.3, 4)), a *log(b))

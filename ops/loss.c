@@ -136,7 +136,7 @@ static void bce_vjp(TG_VJP)
 {
     tg_tensor *p = x[0], *target = x[1];
     gx[0] = tg_mul(t, gy, tg_div(t, tg_sub(t, p, target), bounded_variance(t, TG_HERE, p)));
-    gx[1] = tg_mul(t, gy, tg_apply_1(t, TG_HERE, &bce_odds, p));
+    if (tg_wants(t, 1)) gx[1] = tg_mul(t, gy, tg_apply_1(t, TG_HERE, &bce_odds, p));
 }
 
 static const tg_op bce = {
@@ -188,8 +188,8 @@ TG_MAP_2(weighed_span, TG_BY_TYPE(a, weighed)(a, b, build))
 
 static void weighed_vjp(TG_VJP)
 {
-    gx[0] = tg_mul(t, gy, tg_mul(t, x[1], tg_sigmoid(t, x[0])));
-    gx[1] = tg_mul(t, gy, tg_softplus(t, x[0]));
+    if (tg_wants(t, 0)) gx[0] = tg_mul(t, gy, tg_mul(t, x[1], tg_sigmoid(t, x[0])));
+    if (tg_wants(t, 1)) gx[1] = tg_mul(t, gy, tg_softplus(t, x[0]));
 }
 
 static const tg_op weighed = {.size = sizeof(tg_op),
@@ -201,14 +201,14 @@ static const tg_op weighed = {.size = sizeof(tg_op),
 static const tg_op logits_slope;
 static void logits_vjp(TG_VJP)
 {
-    gx[0] = tg_mul(t, gy, tg_apply_2(t, TG_HERE, &logits_slope, x[0], x[1]));
-    gx[1] = tg_neg(t, tg_mul(t, gy, x[0]));
+    if (tg_wants(t, 0)) gx[0] = tg_mul(t, gy, tg_apply_2(t, TG_HERE, &logits_slope, x[0], x[1]));
+    if (tg_wants(t, 1)) gx[1] = tg_neg(t, tg_mul(t, gy, x[0]));
 }
 
 static void logits_slope_vjp(TG_VJP)
 {
     gx[0] = tg_mul(t, gy, tg_sigmoid_slope(t, TG_HERE, x[0]));
-    gx[1] = tg_neg(t, gy);
+    if (tg_wants(t, 1)) gx[1] = tg_neg(t, gy);
 }
 
 static void weighted_vjp(TG_VJP)
@@ -218,9 +218,10 @@ static void weighted_vjp(TG_VJP)
     tg_tensor *slope = tg_sub(t, tg_mul(t, rest, tg_sigmoid(t, z)),
                               tg_mul(t, tg_mul(t, w, target), tg_sigmoid(t, minus_z)));
     gx[0] = tg_mul(t, gy, slope);
-    gx[1] =
-        tg_mul(t, gy, tg_sub(t, tg_apply_2(t, TG_HERE, &weighed, minus_z, w), tg_softplus(t, z)));
-    gx[2] = tg_mul(t, gy, tg_apply_2(t, TG_HERE, &weighed, minus_z, target));
+    if (tg_wants(t, 1))
+        gx[1] = tg_mul(t, gy,
+                       tg_sub(t, tg_apply_2(t, TG_HERE, &weighed, minus_z, w), tg_softplus(t, z)));
+    if (tg_wants(t, 2)) gx[2] = tg_mul(t, gy, tg_apply_2(t, TG_HERE, &weighed, minus_z, target));
 }
 
 static const tg_op logits_slope = {.size = sizeof(tg_op),

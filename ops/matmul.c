@@ -282,8 +282,9 @@ static bool linear_rule(tg_rule *r)
 
 static void linear_vjp(TG_VJP)
 {
-    gx[0] = tg_matmul(t, gy, x[1]);
-    gx[1] = tg_matmul(t, turned(t, TG_HERE, flat(t, TG_HERE, gy)), flat(t, TG_HERE, x[0]));
+    if (tg_wants(t, 0)) gx[0] = tg_matmul(t, gy, x[1]);
+    if (tg_wants(t, 1))
+        gx[1] = tg_matmul(t, turned(t, TG_HERE, flat(t, TG_HERE, gy)), flat(t, TG_HERE, x[0]));
 }
 
 static const tg_op linear = {.size = sizeof(tg_op),
@@ -303,7 +304,8 @@ static const tg_op linear = {.size = sizeof(tg_op),
 static void vjp(TG_VJP)
 {
     tg_tensor *a = x[0], *b = x[1], *g = gy;
-    gx[0] = tg_matmul(t, gy, turned(t, TG_HERE, b));
+    if (tg_wants(t, 0)) gx[0] = tg_matmul(t, gy, turned(t, TG_HERE, b));
+    if (!tg_wants(t, 1)) return;
     if (tg_tensor_shape(b).ndim == 2 && tg_tensor_shape(a).ndim > 2) {
         a = flat(t, TG_HERE, a);
         g = flat(t, TG_HERE, gy);

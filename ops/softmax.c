@@ -222,9 +222,10 @@ static void log_softmax_vjp(TG_VJP) { gx[0] = tg_apply_2(t, where, &log_softmax_
 static void softmax_grad_vjp(TG_VJP)
 {
     tg_tensor *s = x[0], *g = x[1];
-    gx[0] = tg_sub(t, tg_mul(t, gy, tg_sub(t, g, row_sum(t, where, tg_mul(t, s, g)))),
-                   tg_mul(t, g, row_sum(t, where, tg_mul(t, gy, s))));
-    gx[1] = tg_apply_2(t, where, &softmax_grad, s, gy);
+    if (tg_wants(t, 0))
+        gx[0] = tg_sub(t, tg_mul(t, gy, tg_sub(t, g, row_sum(t, where, tg_mul(t, s, g)))),
+                       tg_mul(t, g, row_sum(t, where, tg_mul(t, gy, s))));
+    if (tg_wants(t, 1)) gx[1] = tg_apply_2(t, where, &softmax_grad, s, gy);
 }
 
 /* of g - e^l sum g, l = x[0] and g = x[1] */

@@ -341,3 +341,64 @@ Test(gradients, a_gradient_by_a_late_tensor_does_not_go_back_to_the_beginning)
     tg_tape_free(t);
     cr_expect_eq(atomic_load(&m.blocks), 0);
 }
+
+/* ---------------------------------------------------------------- what a rule is asked for */
+
+TG_MAP_2(product_span, a *b)
+static void product_vjp(TG_VJP)
+{
+    int *asked = *(int **)(uintptr_t)attrs;
+    for (int k = 0; k < 2; k++) {
+        asked[k] += tg_wants(t, k);
+        if (tg_wants(t, k)) gx[k] = tg_mul(t, gy, x[1 - k]);
+    }
+}
+static const tg_op product = {
+    .size = sizeof(tg_op), .name = "product", .n_in = 2, .span = &product_span, .vjp = product_vjp};
+
+static tg_tensor *times(tg_tape *t, tg_tensor *a, tg_tensor *b, int *asked)
+{
+    int64_t attr;
+    memcpy(&attr, &asked, sizeof asked);
+    asked[0] = asked[1] = 0;
+    return tg_apply(t, &product, 2, ((tg_tensor *[]){a, b}), 1, &attr);
+}
+
+Test(gradients, a_rule_is_asked_for_what_somebody_wants)
+{
+    const double three = 3;
+    int asked[2];
+    tg_params *ps = tg_params_new(NULL);
+    tg_tensor *p = constant_param(ps, "p", TG_SCALAR, 2),
+              *q = constant_param(ps, "q", TG_SCALAR, 5);
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *x = tg_input(t, TG_F64, TG_SCALAR, &three), *g;
+
+    tg_backward(t, times(t, x, p, asked));
+    cr_expect(asked[0] == 0 && asked[1] == 1, "data has no gradient: %d %d", asked[0], asked[1]);
+    cr_expect_eq(*gradient_of(p), 3);
+
+    tg_tensor *y = times(t, x, p, asked);
+    tg_grad(t, y, NULL, 1, &x, &g, false);
+    cr_expect(asked[0] == 1 && asked[1] == 0, "but when it is asked for: %d %d", asked[0],
+              asked[1]);
+    cr_expect_eq(tg_item(t, g), 2);
+
+    tg_param_set_trainable(p, false);
+    tg_tape_reset(t);
+    tg_backward(t, times(t, p, q, asked));
+    cr_expect(asked[0] == 0 && asked[1] == 1, "frozen: %d %d", asked[0], asked[1]);
+    cr_expect_eq(*gradient_of(q), 2);
+
+    /* A rule that is asked inside another's. */
+    tg_tape_reset(t);
+    tg_tensor *once, *twice;
+    y = times(t, q, times(t, q, tg_square(t, q), asked), asked);
+    tg_grad(t, y, NULL, 1, &q, &once, false);
+    tg_grad(t, once, NULL, 1, &q, &twice, false);
+    cr_expect_eq(tg_item(t, twice), 12 * 25);
+    expect_ok(t);
+    cr_expect(tg_wants(t, 0), "outside a rule everything is");
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
