@@ -22,7 +22,11 @@
  *     "net.c:42", which is not copied: it must last as long as the recording,
  *     as a literal does; NULL is none. The macros of the same name pass it;
  *     define TG_NO_MACROS to get only the plain functions (their messages then
- *     carry no position). Other languages may pass any text ("model.py:12"). */
+ *     carry no position). Other languages may pass any text ("model.py:12").
+ *
+ * Contents: status; dtypes and shapes; memory; objects; tape; tensors; values;
+ * gradients; parameters; checking gradients; the same without source
+ * positions, for other languages. */
 #ifndef TG_GRAPH_H
 #define TG_GRAPH_H
 

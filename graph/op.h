@@ -26,7 +26,11 @@
  *
  * Attributes are int64_t and belong to the structure: they say which graph it
  * is. A number that is data (a slope, a rate) is an operand, a 0-dim constant,
- * so that plans don't depend on it and derivative rules can compute with it. */
+ * so that plans don't depend on it and derivative rules can compute with it.
+ *
+ * Contents: shape rules; kernels; vjps; the op itself; functions in plain C,
+ * for tg_external; samples: what an op is checked and measured with; kernels
+ * from one expression. */
 #ifndef TG_OP_H
 #define TG_OP_H
 

@@ -14,7 +14,14 @@
  * TG_OP(name, (parameters after the tape), (the same as arguments)) declares
  * the function tg_<name>, its form tg_<name>_at with the source position as
  * second argument, and its place in the list of what is known of each op; the
- * tests of an op without samples do not link. */
+ * tests of an op without samples do not link.
+ *
+ * Contents: arithmetic; trigonometric and hyperbolic functions; activations;
+ * comparing and choosing; masks; gradients other than the value's; tensors
+ * made of a shape; reductions; shapes; products of matrices; images; indexing;
+ * finding and counting; in order along an axis; matrices of derivatives;
+ * linear algebra; dropout; random numbers; normalisation and attention;
+ * recurrent nets; losses. */
 #if !defined(TG_OPS_H) || defined(TG_OPS_AGAIN)
 #ifndef TG_OPS_H
 #define TG_OPS_H
@@ -476,7 +483,7 @@ TG_OP(straight_through, (tg_tensor *forward, tg_tensor *backward), (forward, bac
 TG_OP(scale_gradient, (tg_tensor *x, double factor), (x, factor))
 #define tg_scale_gradient(t, x, factor) TG_CALL(scale_gradient, t, x, factor)
 
-/* ---------------- made of a shape
+/* ---------------- tensors made of a shape
  *
  * Any dtype; not differentiable. */
 
@@ -578,7 +585,9 @@ TG_OP(log_softmax, (tg_tensor *x, int axis), (x, axis))
 TG_OP(softmin, (tg_tensor *x, int axis), (x, axis))
 #define tg_softmin(t, x, axis) TG_CALL(softmin, t, x, axis)
 
-/* ---------------- shape: views move no data. Any dtype */
+/* ---------------- shapes
+ *
+ * Of any dtype. Views move no data. */
 
 /* The same elements in row-major order under another shape of as many elements;
  * one size may be -1. A view where strides allow. */
@@ -685,7 +694,7 @@ TG_OP(cast, (tg_tensor *x, tg_dtype dtype), (x, dtype))
 TG_OP(one_hot, (tg_tensor *x, int64_t classes, tg_dtype dtype), (x, classes, dtype))
 #define tg_one_hot(t, x, classes, dtype) TG_CALL(one_hot, t, x, classes, dtype)
 
-/* ---------------- linear algebra */
+/* ---------------- products of matrices */
 
 /* [..., n, k] x [..., k, m] -> [..., n, m]; leading sizes broadcast; a 1-dim a
  * or b counts as a row or a column and that size is dropped. k = 0 gives zeros.
@@ -731,7 +740,9 @@ TG_OP(addmm, (tg_tensor *x, tg_tensor *a, tg_tensor *b, double beta, double alph
       (x, a, b, beta, alpha))
 #define tg_addmm(t, x, a, b, beta, alpha) TG_CALL(addmm, t, x, a, b, beta, alpha)
 
-/* ---------------- images: [n, c, h, w], f32 or f64 */
+/* ---------------- images
+ *
+ * [n, c, h, w], f32 or f64. */
 
 /* y[n,o,i,j] = b[o] + sum over c, p, q of x[n,c,i sh - ph + p dh,j sw - pw + q
  * dw] w[o,c,p,q], x being 0 outside: the convolution of x [n, c, h, w] with w

@@ -24,7 +24,11 @@
  * Errors stick to the optimizer as they do to a tape; an error of the parameter
  * set is taken over. Zero in an option means the default; where zero is a
  * meaningful choice too, a tiny number such as 1e-300 stands for it. Nothing
- * here prints, aborts or exits. */
+ * here prints, aborts or exits.
+ *
+ * Contents: the optimizers; what all optimizers share; state, for checkpoints;
+ * making your own; gradient clipping; learning-rate schedules; the same
+ * without source positions, for other languages. */
 #ifndef TG_OPTIM_H
 #define TG_OPTIM_H
 

@@ -8,7 +8,9 @@
  * the place in the data: "iris.csv:17: column 'sepal': not a number: 'abc'".
  * Option structs begin with their size; zero in a field means the default.
  * Nothing here prints, aborts or exits. An object is used by one thread at a
- * time. */
+ * time.
+ *
+ * Contents: data sets; scaling; arrays of NumPy; parameters of any program. */
 #ifndef TG_DATA_H
 #define TG_DATA_H
 

@@ -12,7 +12,10 @@
  *     tg_mlp_save(m, "iris.safetensors");
  *     if (tg_mlp_status(m) != TG_OK) puts(tg_mlp_message(m));
  *
- * Errors stick to the net, as they do to data sets (data.h). */
+ * Errors stick to the net, as they do to data sets (data.h).
+ *
+ * Contents: the multilayer net; checkpoints; the same without source
+ * positions, for other languages. */
 #ifndef TG_NETS_H
 #define TG_NETS_H
 
