@@ -59,6 +59,20 @@ typedef struct tg_cell {
     tg_tensor *w_x TG_ZERO, *w_h TG_ZERO, *b_x TG_ZERO, *b_h TG_ZERO;
 } tg_cell;
 
+/* A recurrent net over whole sequences. */
+typedef struct tg_recurrent {
+    /* layers of them, one behind the other, of both directions forwards first;
+     * a layer's x is the one before it's result */
+    const tg_cell *cell TG_ZERO;
+    int layers TG_ZERO;         /* 0: 1 */
+    bool bidirectional TG_ZERO; /* each layer backwards, too, beside it */
+    double dropout TG_ZERO;     /* between layers */
+    /* i64 [n]: how many times of each row there are, or NULL: what is beyond
+     * gives zeros and leaves the state as it is */
+    tg_tensor *lengths TG_ZERO;
+    int64_t checkpoint TG_ZERO; /* as in tg_scan_body */
+} tg_recurrent;
+
 /* For tg_slice: no bound. For losses: no ignored index. */
 #define TG_END INT64_MAX
 #define TG_NO_INDEX INT64_MIN
@@ -1176,6 +1190,18 @@ TG_OP(lstm_cell, (tg_tensor *x, tg_tensor *state, tg_cell cell), (x, state, cell
  * r, z, n, the last one's two parts kept apart. Cho et al. 2014. */
 TG_OP(gru_cell, (tg_tensor *x, tg_tensor *h, tg_cell cell), (x, h, cell))
 #define tg_gru_cell(t, x, h, ...) TG_CALL(gru_cell, t, x, h, __VA_ARGS__)
+
+/* These over whole sequences x [time, n, in] -> [time, n, h], or [time, n, 2h]
+ * when bidirectional, by tg_scan: recorded and planned once however long they
+ * are. *state, [layers directions, n, h], is the first state and becomes the
+ * last (of an LSTM state[0] is h and state[1] c); NULL in its place, or state
+ * itself NULL: zeros. Parameters as in PyTorch's modules of these names. */
+TG_OP(rnn, (tg_tensor *x, tg_tensor **state, tg_recurrent options), (x, state, options))
+#define tg_rnn(t, x, state, ...) TG_CALL(rnn, t, x, state, __VA_ARGS__)
+TG_OP(lstm, (tg_tensor *x, tg_tensor **state, tg_recurrent options), (x, state, options))
+#define tg_lstm(t, x, state, ...) TG_CALL(lstm, t, x, state, __VA_ARGS__)
+TG_OP(gru, (tg_tensor *x, tg_tensor **state, tg_recurrent options), (x, state, options))
+#define tg_gru(t, x, state, ...) TG_CALL(gru, t, x, state, __VA_ARGS__)
 
 /* ---------------- losses
  *

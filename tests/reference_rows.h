@@ -416,6 +416,34 @@ ROW("torch.cat(torch.lstm_cell(a, b.chunk(2, -1), c, d, e, f), -1)",
 ROW("torch.gru_cell(a, b, c, d, e, f)", "[2,3] [2,2] [6,3] [6,2] [6] [6]",
     tg_gru_cell(t, a, b, (tg_cell){c, d, e, f}))
 
+ROW("torch.rnn_tanh(a, b, [c, d, e, f], True, 1, 0., False, False, False)[0]",
+    "[3,2,2] [1,2,3] [3,2] [3,3] [3] [3];[1,1,1] [1,1,1] [1,1] [1,1] [1] [1]",
+    tg_rnn(t, a, ARRAY(b), (tg_recurrent){.cell = &(tg_cell){c, d, e, f}}))
+ROW("torch.lstm(a, (b, c), [d, e], False, 1, 0., False, False, False)[0]",
+    "[3,2,2] [1,2,2] [1,2,2] [8,2] [8,2];[5,1,1] [1,1,1] [1,1,1] [4,1] [4,1]",
+    tg_lstm(t, a, (ARRAY(b, c)), (tg_recurrent){.cell = &(tg_cell){d, e, NULL, NULL}}))
+ROW("torch.lstm(a, (b, b), [c, d, e, f], False, 1, 0., False, True, False)[0]",
+    "[3,2,2] [2,2,1] [4,2] [4,1] [4,2] [4,1]",
+    tg_lstm(t, a, (ARRAY(b, b)),
+            (tg_recurrent){.cell = (tg_cell[]){{c, d, NULL, NULL}, {e, f, NULL, NULL}},
+                           .bidirectional = true,
+                           .checkpoint = 2}))
+ROW("torch.gru(a, b, [c, d, e, f], True, 1, 0., False, False, False)[0]",
+    "[3,2,2] [1,2,2] [6,2] [6,2] [6] [6]",
+    tg_gru(t, a, ARRAY(b), (tg_recurrent){.cell = &(tg_cell){c, d, e, f}}))
+ROW("torch.gru(a, b, [c, d, e, f], False, 2, 0., False, False, False)[0]",
+    "[3,2,1] [2,2,2] [6,1] [6,2] [6,2] [6,2]",
+    tg_gru(t, a, ARRAY(b),
+           (tg_recurrent){.cell = (tg_cell[]){{c, d, NULL, NULL}, {e, f, NULL, NULL}},
+                          .layers = 2}))
+ROW("by_lengths(lambda x, h: torch.gru(x, h.contiguous(), [c, d, e, f], False, 1, 0., False, "
+    "True, False)[0], a, b, (2, 4))",
+    "[4,2,1] [2,2,2] [6,1] [6,2] [6,1] [6,2]",
+    tg_gru(t, a, ARRAY(b),
+           (tg_recurrent){.cell = (tg_cell[]){{c, d, NULL, NULL}, {e, f, NULL, NULL}},
+                          .bidirectional = true,
+                          .lengths = INTEGERS(2, 2, 4)}))
+
 /* losses */
 ROW("F.mse_loss(a, b)", TARGETS, tg_mse_loss(t, a, b, TG_REDUCE_MEAN))
 ROW("F.mse_loss(a, b, reduction='none')", TARGETS, tg_mse_loss(t, a, b, TG_REDUCE_NONE))

@@ -277,3 +277,47 @@ Test(scan, of_a_parameter_wants_it_handed_in)
     semantics_end(t);
     tg_params_free(ps);
 }
+
+/* ---------------------------------------------------------------- recurrent nets */
+
+Test(scan, lengths_hold_the_state_and_give_zeros)
+{
+    EACH_BUILD
+    {
+        tg_tensor *x = INPUT(TG_SHAPE(3, 2, 1), 1, 2, 3, 4, 5, 6), *one = INPUT(TG_SHAPE(1, 1), 1),
+                  *zero = INPUT(TG_SHAPE(1, 1), 0), *state[1] = {NULL}, *y;
+        const tg_cell cells[2] = {{one, zero, NULL, NULL}, {one, one, NULL, NULL}};
+        tg_recurrent o = {.cell = cells, .lengths = INDEX(TG_SHAPE(2), 2, 0)};
+        EXPECT(y = tg_rnn(t, x, state, o), tanh(1.), 0, tanh(3.), 0, 0, 0);
+        EXPECT(state[0], tanh(3.), 0);
+        EXPECT(tg_select(t, GRAD(y, x), 1, 1), 0, 0, 0);
+        o.bidirectional = true;
+        state[0] = NULL;
+        EXPECT(tg_select(t, tg_rnn(t, x, state, o), 2, 1), tanh(1 + tanh(3.)), 0, tanh(3.), 0, 0,
+               0);
+        EXPECT(state[0], tanh(3.), 0, tanh(1 + tanh(3.)), 0);
+    }
+}
+
+Test(scan, recurrent_nets_called_wrongly_say_so)
+{
+    EACH_BUILD
+    {
+        tg_tensor *x = tg_zeros(t, dtype, TG_SHAPE(3, 2, 1)),
+                  *w = tg_ones(t, dtype, TG_SHAPE(3, 1)),
+                  *state[2] = {tg_zeros(t, dtype, TG_SHAPE(1, 2, 2)), NULL};
+        const tg_cell cell[1] = {{w, w, NULL, NULL}}, no[1] = {{w, NULL, NULL, NULL}};
+        EXPECT_ERROR(tg_gru(t, x, state, (tg_recurrent){.cell = cell}), TG_ESHAPE,
+                     "gru: state [1,2,2] is not [1,2,1]");
+        EXPECT_ERROR(tg_lstm(t, x, NULL, (tg_recurrent){.cell = cell}), TG_ESHAPE,
+                     "are not [4h, 1], [4h, h] and [4h], h = 1");
+        EXPECT_ERROR(tg_gru(t, x, NULL, (tg_recurrent){.cell = no}), TG_ENULL, "gru");
+        EXPECT_ERROR(tg_gru(t, x, NULL, (tg_recurrent){.layers = 1}), TG_ENULL, "no cells");
+        EXPECT_ERROR(tg_gru(t, x, NULL, (tg_recurrent){.cell = cell, .dropout = 2}), TG_EVALUE,
+                     "out of range");
+        EXPECT_ERROR(tg_gru(t, w, NULL, (tg_recurrent){.cell = cell}), TG_ESHAPE,
+                     "x [3,1] is not [time, n, in]");
+        EXPECT_ERROR(tg_gru(t, x, NULL, (tg_recurrent){.cell = cell, .lengths = w}), TG_ESHAPE,
+                     "are not i64 [2]");
+    }
+}
