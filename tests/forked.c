@@ -1,11 +1,13 @@
-/* Runs Criterion's tests, each in a process forked from this one. Criterion itself shares memory
- * with its processes at an address where ThreadSanitizer allows none; so under that sanitizer this
- * main, and these functions that the tests' macros call, take the place of the library's.
+/* Runs Criterion's tests, each in a process forked from this one, with nothing but Criterion's
+ * headers: this main, and these functions that the tests' macros call, take the place of the
+ * library. Criterion itself shares memory with its processes at an address where ThreadSanitizer
+ * allows none, and it starts processes in a way that emulators don't know.
  * Arguments: parts of names ("suite/test"); with any, only tests whose name contains one of them
  * are run. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +44,36 @@ void criterion_internal_test_main(void (*function)(void))
 void criterion_abort_test(void) { longjmp(now.end, 1); }
 
 void criterion_continue_test(void) {}
+
+struct criterion_options criterion_options;
+
+void cri_asserts_passed_incr(void) {}
+
+/* A message of Criterion's own: the condition stands first. */
+char *cr_translate_assert_msg(int message, ...)
+{
+    va_list arguments;
+    va_start(arguments, message);
+    const char *condition = va_arg(arguments, const char *);
+    char *text = malloc(strlen(condition) + 1);
+    if (text) strcpy(text, condition);
+    va_end(arguments);
+    return text;
+}
+
+int cr_asprintf(char **text, const char *format, ...)
+{
+    char longest[4096];
+    va_list arguments;
+    va_start(arguments, format);
+    const int n = vsnprintf(longest, sizeof longest, format, arguments);
+    va_end(arguments);
+    *text = malloc(strlen(longest) + 1);
+    if (*text) strcpy(*text, longest);
+    return n;
+}
+
+void cr_asprintf_free(char *text) { free(text); }
 
 void criterion_send_assert(struct criterion_assert_stats *assertion)
 {

@@ -148,6 +148,12 @@ embedded() # builds the lean library as those who embed it do; it must stay smal
     [ "$size" -le 900000 ]
 }
 
+no_emulator()
+{
+    echo "no cross compiler, or no emulator"
+    return 77
+}
+
 hardened() # a library or program
 {
     readelf -dW "$1" | grep -q 'BIND_NOW' && readelf -lW "$1" | grep -q GNU_RELRO && nm -D "$1" | grep -q __stack_chk_fail
@@ -158,6 +164,10 @@ variant dev
 variant clang -DTG_TEST_JEMALLOC=ON
 variant tsan
 variant lean
+if [ -n "$TG_LONG" ]; then
+    if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null; then variant arm64
+    else check "arm64" no_emulator; fi
+fi
 
 check "the lean library needs libc and libm only, and has at most 900 KB" embedded
 check "the code is in the format of .clang-format" formatted
