@@ -171,8 +171,8 @@ TG_API void tg_philox(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t bl
  * It must be linear in gy, made of differentiable ops, and a function of the
  * recording's structure alone. gx[k] may have the shape that x[k] was broadcast
  * to: the reverse pass sums. A gx[k] left NULL means: not differentiable in
- * x[k]. It may differentiate what it recorded itself; one that evaluates is
- * TG_ESTATE. */
+ * x[k]. It may differentiate what it recorded itself; one that evaluates,
+ * or makes an input (as tg_arange does), is TG_ESTATE. */
 #if defined(__GNUC__)
 #define TG_MAYBE_UNUSED __attribute__((unused))
 #else

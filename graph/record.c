@@ -367,6 +367,9 @@ static tg_tensor *record_input(tg_tape *t, const char *where, tg_dtype dtype, tg
                                const void *data, bool borrow)
 {
     if (t->error.status) return NULL;
+    /* A plan that is found again is run without the vjps, and they must leave no data behind. */
+    if (t->deriving)
+        return tg_tape_fail(t, where, "input", TG_ESTATE, "a vjp can't make an input"), NULL;
     const recording at = {t, where, &tg_op_input};
     const tg_type type = {dtype, shape};
     const tg_node *before = &t->node[t->n];

@@ -1,6 +1,7 @@
 /* Tensors put together from others, or taken from them, by other ops. */
 #include "folds.h"
 #include <inttypes.h>
+#include <string.h>
 
 #ifndef TG_SAMPLES
 
@@ -84,25 +85,70 @@ tg_tensor *tg_select_at(tg_tape *t, const char *where, tg_tensor *x, int axis, i
     return tg_squeeze(t, tg_slice(t, x, k, at, at + 1, 1), k);
 }
 
-/* 1 where column - row >= low and <= high, of an n x m matrix. */
-static tg_tensor *band(tg_tape *t, const char *where, const char *name, int64_t n, int64_t m,
-                       int64_t low, int64_t high)
+/* x's matrices where column - row is attrs[0] to attrs[1], else 0. An op and no mask: derivative
+ * rules use it, and they can't make inputs. */
+static bool band_rule(tg_rule *r)
 {
-    const bool possible = m == 0 || n <= TG_MAX_COUNT / m;
-    uint8_t *mask = tg_base_memory(t, where, name, possible ? n * m : -1, sizeof *mask);
-    if (!mask) return NULL;
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < m; j++) mask[i * m + j] = j - i >= low && j - i <= high;
-    return tg_input_borrow(t, TG_U8, TG_SHAPE(n, m), mask);
+    r->y = r->x[0];
+    return true;
 }
+
+static int64_t clamped(int64_t x, int64_t low, int64_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+static void band_kernel(const tg_call *c)
+{
+    const tg_shape s = c->y->shape;
+    const int64_t n = s.dim[s.ndim - 2], m = s.dim[s.ndim - 1];
+    const int64_t rows = m ? tg_shape_count(s) / m : 0;
+    const size_t size = tg_dtype_size(c->y->dtype);
+    const char *x = c->x[0].data;
+    char *y = c->y->data;
+    for (int64_t row = 0; row < rows; row++) {
+        const int64_t i = row % n, first = clamped(i + c->attrs[0], 0, m),
+                      last = clamped(i + c->attrs[1] + 1, first, m);
+        const size_t at = (size_t)(row * m) * size, before = (size_t)first * size,
+                     kept = (size_t)(last - first) * size;
+        memset(y + at, 0, before);
+        memcpy(y + at + before, x + at + before, kept);
+        memset(y + at + before + kept, 0, (size_t)(m - last) * size);
+    }
+}
+
+static bool band_print(const tg_call *c, tg_source *s)
+{
+    const tg_shape shape = c->y->shape;
+    const int64_t n = shape.dim[shape.ndim - 2], m = shape.dim[shape.ndim - 1];
+    tg_source_print(s,
+                    "    for (ptrdiff_t i = 0; i < %" PRId64 "; i++) {\n"
+                    "        const ptrdiff_t off = i %% %" PRId64 " - i / %" PRId64 " %% %" PRId64
+                    ";\n"
+                    "        y[i] = off >= %" PRId64 " && off <= %" PRId64 " ? x0[i] : 0;\n"
+                    "    }\n",
+                    tg_shape_count(shape), m, m, n, c->attrs[0], c->attrs[1]);
+    return true;
+}
+
+static void band_vjp(TG_VJP);
+static const tg_op band = {.size = sizeof(tg_op),
+                           .name = "band",
+                           .n_in = 1,
+                           .rule = band_rule,
+                           .kernel = band_kernel,
+                           .vjp = band_vjp,
+                           .print = band_print};
+static void band_vjp(TG_VJP) { gx[0] = tg_apply(t, &band, 1, &gy, 2, attrs); }
 
 static tg_tensor *banded(tg_tape *t, const char *where, const char *name, tg_tensor *x, int64_t low,
                          int64_t high)
 {
     if (!is_matrix(t, where, name, x)) return NULL;
     const tg_shape s = tg_tensor_shape(x);
-    return tg_where(t, band(t, where, name, s.dim[s.ndim - 2], s.dim[s.ndim - 1], low, high), x,
-                    tg_constant_like(t, x, 0));
+    const int64_t n = s.dim[s.ndim - 2], m = s.dim[s.ndim - 1];
+    const int64_t attrs[] = {clamped(low, -n, m), clamped(high, -n, m)};
+    return tg_apply(t, &band, 1, &x, 2, attrs);
 }
 
 tg_tensor *tg_tril_at(tg_tape *t, const char *where, tg_tensor *x, int64_t diagonal)
@@ -143,9 +189,9 @@ tg_tensor *tg_diag_embed_at(tg_tape *t, const char *where, tg_tensor *x)
     if (s.ndim < 1 || s.ndim == TG_MAX_DIMS)
         return tg_fail_at(t, where, TG_ESHAPE, "diag_embed: %s has 1 to 7 dimensions",
                           tg_shape_text(s).text);
-    const int64_t n = s.dim[s.ndim - 1];
-    return tg_where(t, band(t, where, "diag_embed", n, n, 0, 0), tg_unsqueeze(t, x, -2),
-                    tg_constant_like(t, x, 0));
+    tg_shape matrices = s;
+    matrices.dim[matrices.ndim++] = s.dim[s.ndim - 1];
+    return banded(t, where, "diag_embed", tg_expand(t, tg_unsqueeze(t, x, -2), matrices), 0, 0);
 }
 
 tg_tensor *tg_trace_at(tg_tape *t, const char *where, tg_tensor *x)

@@ -360,3 +360,22 @@ Test(errors_graph, ops_that_are_put_together_wrongly_are_refused)
     tg_tape_free(t);
     tg_tape_free(other);
 }
+
+/* A plan that is found again is run without the vjps: data of theirs would be missing. */
+static void input_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_arange(t, TG_F64, 0, 3, 1)); }
+
+Test(errors_graph, a_vjp_that_makes_an_input_is_refused)
+{
+    const tg_op op = {.size = sizeof(tg_op),
+                      .name = "inputs",
+                      .n_in = 1,
+                      .rule = any_rule,
+                      .kernel = no_kernel,
+                      .vjp = input_vjp};
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *x = operand(t, TG_F64, TG_SHAPE(3)), *g;
+    tg_tensor *y = tg_sum_all(t, tg_apply(t, &op, 1, &x, 0, NULL));
+    cr_expect_eq(tg_grad(t, y, NULL, 1, &x, &g, false), TG_ESTATE);
+    cr_expect(strstr(tg_tape_message(t), "a vjp can't make an input"), "%s", tg_tape_message(t));
+    tg_tape_free(t);
+}

@@ -76,3 +76,39 @@ Test(semantics_linalg, large_systems_are_solved)
         semantics_end(t);
     }
 }
+
+/* tg_backward plans what vjps recorded; tg_grad leaves it on the tape. Twice: by a new plan, and by
+ * the one that is kept. */
+Test(semantics_linalg, parameters_get_the_gradients_that_tg_grad_gives)
+{
+    double m[36], seen[36];
+    for (int k = 0; k < 36; k++) m[k] = sin(k * k + 1.0) + (k % 7 ? 0 : 6);
+    tg_params *ps = tg_params_new(NULL);
+    tg_tensor *p = tg_param_new(ps, "p", TG_F64, TG_SHAPE(6, 6), (tg_init){.kind = TG_ZEROS});
+    tg_tape *t = tg_tape_new(NULL);
+    tg_param_write(p, m);
+    for (int k = 0; k < 10; k++) {
+        tg_tensor *x[] = {p, tg_input(t, TG_F64, TG_SHAPE(6, 6), m)}, *y[2] = {NULL, NULL}, *g;
+        for (int i = 0; i < 2; i++) {
+            tg_tensor *a = tg_matmul(t, x[i], tg_transpose(t, x[i], 0, 1)), *b = tg_square(t, x[i]);
+            switch (k / 2) {
+            case 0: y[i] = tg_cholesky(t, a); break;
+            case 1: y[i] = tg_solve_triangular(t, x[i], b, k % 2); break;
+            case 2: y[i] = tg_solve(t, x[i], b); break;
+            case 3: y[i] = tg_slogdet(t, a); break;
+            default: y[i] = tg_tril(t, tg_diag_embed(t, tg_diagonal(t, x[i], 0)), 0);
+            }
+            y[i] = tg_sum_all(t, tg_square(t, y[i]));
+        }
+        tg_backward(t, y[0]);
+        memcpy(seen, tg_param_grad(p), sizeof seen);
+        tg_params_drop_grads(ps);
+        tg_grad(t, y[1], NULL, 1, &x[1], &g, false);
+        const double *wanted = tg_data(t, g);
+        cr_assert_not_null(wanted, "%s", tg_tape_message(t));
+        for (int i = 0; i < 36; i++) cr_expect_eq(seen[i], wanted[i], "%d: %d", k, i);
+        tg_tape_reset(t);
+    }
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
