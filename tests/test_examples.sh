@@ -65,13 +65,13 @@ for name in "$@"; do
     source=models/examples/$name.c
     [ "$name" = demo ] && continue # models/demo.sh runs it
     [ "$(wc -l <"$source")" -le 120 ] || fail "more than 120 lines"
-    command=$(sed -n '/\*\//q; s/^ \*     \(cc .*\) && .*/\1/p' "$source")
-    run=$(sed -n '/\*\//q; s/^ \*     cc .* && //p' "$source")
+    comment=$(sed -n 's, *\*/$,,; p; /^[^/ ]/q' "$source")
+    command=$(echo "$comment" | sed -n 's/ && .*//; s/^ \*     \(cc .*\)/\1/p')
     word=
-    [ -n "${TG_LONG:-}" ] || word=$(sed -n '/\*\//q; s/.*[.]\/a[.]out \(short\)[ :].*/\1/p' "$source")
+    [ -n "${TG_LONG:-}" ] || word=$(echo "$comment" | sed -n 's/.*[.]\/a[.]out \(short\)[ :].*/\1/p')
     rm -f a.out
     sh -c "$command" || { fail "can't be built: $command" && continue; }
-    sh -c "$run $word" >printed 2>errors || fail "failed: $(tail -n 3 printed errors)"
+    ./a.out $word >printed 2>errors || fail "failed: $(tail -n 3 printed errors)"
     [ -s errors ] && fail "$(cat errors)"
     [ -n "$word" ] && [ -s printed ] && continue
     awk '/^\/\* It prints/ { n = 0; on = 1; next } on && /^ \*\// { on = 0 } on { line[++n] = substr($0, 8) }
