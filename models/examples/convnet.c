@@ -2,7 +2,7 @@
  *     cc -O2 models/examples/convnet.c $(pkg-config --cflags --libs tapegrad)
  *     ./a.out
  * ./a.out short: one epoch. ./a.out FOLDER: images in the format of MNIST, such as Debian's
- * /usr/share/datasets/fashion-mnist, where 10 epochs of 16 s each give an accuracy of @. */
+ * /usr/share/datasets/fashion-mnist, where 10 epochs give an accuracy of 0.915. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* Two members of a karate club fell out; a graph net tells which one each of the other 32 went
  * with: friendships are all it sees. Zachary 1977; Kipf and Welling 2017.
- *     cc -O2 models/examples/graph_net.c $(pkg-config --cflags --libs tapegrad) && ./a.out */
+ *     cc -O2 models/examples/graph_net.c $(pkg-config --cflags --libs tapegrad) -lm && ./a.out */
 #include <math.h>
 #include <stdio.h>
 
