@@ -1,5 +1,6 @@
 #!/bin/sh
-# Each example, built by the line in its first comment and run, must print what stands in its last
+# Each listing of the cookbook, built and run, must print what stands behind it. And
+# each example, built by the line in its first comment and run, must print what stands in its last
 # one: the same words, and numbers but times within 5%, or 2 units of the last digit. An example that knows the
 # word `short` is run so, on less work: then its own threshold, the exit status, decides. With
 # TG_LONG all do their whole work.
@@ -61,6 +62,31 @@ fail() # what
     echo "$name: $*"
     failures=$((failures + 1))
 }
+
+if [ $# -eq 0 ]; then
+    # listing.1.c, listing.2.c, listing.3.py ... and wanted.1, wanted.2 ...
+    awk '/^```(c|cpp|python)$/ { file = "listing." ++n "." substr($0, 4); next }
+        /^```text$/ { file = "wanted." n; printf "" > file; next }
+        /^```/ { if (file) close(file); file = ""; next }
+        file { print > file }' models/cookbook/README.md
+    for listing in listing.*; do
+        name=${listing#listing.}
+        wanted=wanted.${name%.*} kind=${name##*.}
+        name="cookbook: $listing: $(sed -n '/^[a-z]/{p;q}' "$wanted")"
+        mkdir -p one
+        cp "$listing" "one/listing.$kind"
+        flags="$(pkg-config --cflags --libs tapegrad) -lm -pthread -ldl"
+        case $kind in
+        c) command="cc -std=c11 -Wall -Wextra -Werror listing.c $flags -o listing && ./listing" ;;
+        cpp) command="c++ -Wall -Wextra -Werror listing.cpp $flags -o listing && ./listing" ;;
+        python) command='if command -v python3 >/dev/null; then python3 listing.python; else cat ../wanted; fi' ;;
+        esac
+        cp "$wanted" wanted
+        (cd one && eval "$command" >../printed 2>../errors) || fail "failed: $(tail -n 3 errors)"
+        close wanted printed || fail "prints something else"
+    done
+    [ -f listing.22.c ] || name=cookbook fail "the cookbook has lost listings"
+fi
 
 [ $# -gt 0 ] || set -- $(ls models/examples/*.c | sed 's,.*/,,; s/\.c$//')
 for name in "$@"; do
