@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs what the README shows: its commands, from the top of the checkout after a release build, and
-# its programs, which must print what stands behind them,
-# and the program of ops/README.md. The two commands at the README's top are left to whoever runs
+# its program, which must print what stands behind it, and the
+# program of ops/README.md. The two commands at the README's top are left to whoever runs
 # this (the second one does).
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -20,7 +20,6 @@ blocks() # file, prefix: its k-th block of a language goes to the file PREFIXlan
 blocks "$top/README.md" ''
 blocks "$top/ops/README.md" ops_
 mv "$folder/c.1" "$folder/net.c"
-mv "$folder/c.2" "$folder/cube.c"
 mv "$folder/ops_c.1" "$folder/cumsum.c"
 
 grep -q 'models/demo.sh' "$folder/sh.1" && grep -q 'tests/run.sh' "$folder/sh.1"
@@ -38,14 +37,13 @@ sed "s,build/release,$top/&,g" "$folder/sh.4" >"$folder/link.sh"
 cat >>"$folder/link.sh" <<'END'
 cc -std=c11 cumsum.c $(pkg-config --cflags --libs tapegrad) -o cumsum
 ./net | diff - text.1
-./cube | diff - text.2
 ./cumsum | diff - ops_text.1
 END
 (cd "$folder" && sh -e link.sh >link.log)
 
 # The message that the README promises, from the model with a wrong size in it.
 sed 's/TG_SHAPE(16, 2)/TG_SHAPE(16, 3)/' "$folder/net.c" >"$folder/wrong/net.c"
-sed 's/ net\.c/ wrong\/net.c/; s/-o net/-o wrong\/net/; /cube/d; /cumsum/d; /^\.\/net/d' "$folder/link.sh" >"$folder/wrong.sh"
+sed 's/ net\.c/ wrong\/net.c/; s/-o net/-o wrong\/net/; /cumsum/d; /^\.\/net/d' "$folder/link.sh" >"$folder/wrong.sh"
 message=$(sed -n 's/^(`\(net.c:.*\)`).*/\1/p' "$top/README.md")
 (cd "$folder" && sh -e wrong.sh >wrong.log && export LD_LIBRARY_PATH="$HOME/.local/lib" && ./wrong/net 2>&1) | grep -qF "$message"
 
