@@ -1,8 +1,6 @@
-#include <math.h>
+#include "rule.h"
 
-#include <tapegrad/optim.h>
-
-#include "../graph/memory.h"
+#include <string.h>
 
 enum { RATE, DECAY, SHRINK, BETA1, TAKE1, BETA2, TAKE2, EPS };
 _Static_assert((int)EPS < (int)TG_OPTIM_COEFFICIENTS, "Adam's coefficients must fit");
@@ -41,64 +39,60 @@ static void prepare(const void *options, double learning_rate, int64_t step, dou
             m[i] = mean;                                                                      \
             v[i] = square;                                                                    \
             if (AMSGRAD) largest[i] = w = largest[i] > square ? largest[i] : square;          \
-            p[i] = p[i] * shrink - rate * mean / (ROOT_##T(w) + eps);                         \
+            p[i] = p[i] * shrink - rate * mean / (TG_SQRT_##T(w) + eps);                      \
         }                                                                                     \
     }
-#define ROOT_float(x) sqrtf(x)
-#define ROOT_double(x) sqrt(x)
-
 TG_EACH_BUILD(ADAM, adam_f32, float, false)
 TG_EACH_BUILD(ADAM, adam_f64, double, false)
 TG_EACH_BUILD(ADAM, amsgrad_f32, float, true)
 TG_EACH_BUILD(ADAM, amsgrad_f64, double, true)
 
-static bool in_range(double x) { return isfinite(x) && x >= 0; }
-
-static const char *check(const void *options)
+static void variant(const void *options, tg_optim_rule *rule)
 {
-    const tg_adam_options *o = (const tg_adam_options *)options;
-    if (!o->size) return TG_UNSIZED(tg_adam_options);
-    if (!in_range(o->beta1) || o->beta1 >= 1) return "beta1 must be in [0, 1)";
-    if (!in_range(o->beta2) || o->beta2 >= 1) return "beta2 must be in [0, 1)";
-    if (!in_range(o->eps)) return "eps must be finite and >= 0";
-    if (!in_range(o->weight_decay)) return "the weight decay must be finite and >= 0";
-    return NULL;
+    const tg_update_fn with[][TG_BUILD_COUNT] = {TG_BUILDS(amsgrad_f32), TG_BUILDS(amsgrad_f64)};
+    if (!((const tg_adam_options *)options)->amsgrad) return;
+    rule->n_slots = 3;
+    memcpy(rule->update[TG_F32], with[0], sizeof with[0]);
+    memcpy(rule->update[TG_F64], with[1], sizeof with[1]);
 }
 
-static const tg_optim_rule adam = {
-    .size = sizeof(tg_optim_rule),
-    .name = "adam",
-    .options_size = sizeof(tg_adam_options),
-    .n_slots = 2,
-    .slot = {"mean", "square"},
-    .check = check,
-    .prepare = prepare,
-    .update = {[TG_F32] = TG_BUILDS(adam_f32), [TG_F64] = TG_BUILDS(adam_f64)}};
+/* clang-format off */
+#define BETAS \
+    TG_SETTING_RATE(tg_adam_options, 1e-3), \
+    TG_SETTING(tg_adam_options, beta1, 0.9, TG_RANGE_BELOW_ONE), \
+    TG_SETTING(tg_adam_options, beta2, 0.999, TG_RANGE_BELOW_ONE), \
+    TG_SETTING(tg_adam_options, eps, 1e-8, TG_RANGE_POSITIVE), \
+    TG_SETTING(tg_adam_options, amsgrad, 0, TG_RANGE_FLAG)
+#define RULE(kind) \
+    {.size = sizeof(tg_optim_rule), \
+     .name = kind, \
+     .options_size = sizeof(tg_adam_options), \
+     .n_slots = 2, \
+     .slot = {"mean", "square", "largest"}, \
+     .prepare = prepare, \
+     .update = {[TG_F32] = TG_BUILDS(adam_f32), [TG_F64] = TG_BUILDS(adam_f64)}}
+/* clang-format on */
 
-static const tg_optim_rule amsgrad = {
-    .size = sizeof(tg_optim_rule),
-    .name = "adam",
-    .options_size = sizeof(tg_adam_options),
-    .n_slots = 3,
-    .slot = {"mean", "square", "largest"},
-    .check = check,
-    .prepare = prepare,
-    .update = {[TG_F32] = TG_BUILDS(amsgrad_f32), [TG_F64] = TG_BUILDS(amsgrad_f64)}};
+static const tg_optim_setting settings[] = {
+    BETAS, TG_SETTING(tg_adam_options, weight_decay, 0, TG_RANGE_POSITIVE),
+    TG_SETTING(tg_adam_options, decoupled, 0, TG_RANGE_FLAG)};
 
-static double or_default(double x, double otherwise) { return x != 0 ? x : otherwise; }
+const tg_optim_kind tg_adam_kind = {
+    .info = {"adam", "running means of gradients and their squares", TG_SETTINGS(settings)},
+    .unsized = TG_UNSIZED(tg_adam_options),
+    .rule = RULE("adam"),
+    .variant = variant};
 
-tg_optim *tg_adam_new_at(tg_params *ps, const char *where, const tg_adam_options *options)
-{
-    tg_adam_options o;
-    if (tg_options_read(&o, sizeof o, options)) o.size = sizeof o;
-    o.beta1 = or_default(o.beta1, 0.9);
-    o.beta2 = or_default(o.beta2, 0.999);
-    o.eps = or_default(o.eps, 1e-8);
-    return tg_optim_new_at(ps, where, o.amsgrad ? &amsgrad : &adam,
-                           or_default(o.learning_rate, 1e-3), &o);
-}
+TG_OPTIMIZER(adam)
 
-tg_optim *(tg_adam_new)(tg_params *ps, const tg_adam_options *options)
-{
-    return tg_adam_new_at(ps, NULL, options);
-}
+static void decouple(void *options) { ((tg_adam_options *)options)->decoupled = true; }
+
+static const tg_optim_setting decoupled[] = {
+    BETAS, TG_SETTING(tg_adam_options, weight_decay, 1e-2, TG_RANGE_POSITIVE)};
+
+const tg_optim_kind tg_adamw_kind = {
+    .info = {"adamw", "Adam whose weight decay stays out of the means", TG_SETTINGS(decoupled)},
+    .unsized = TG_UNSIZED(tg_adam_options),
+    .preset = decouple,
+    .rule = RULE("adamw"),
+    .variant = variant};

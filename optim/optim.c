@@ -3,9 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include <tapegrad/optim.h>
-
 #include "../graph/params.h"
+#include "rule.h"
 
 /* What is remembered of a parameter; found by the parameter's index, which never changes. */
 typedef struct history {
@@ -56,20 +55,21 @@ static const char *rule_fault(const tg_optim_rule *rule)
 }
 
 static void set_up(tg_optim *o, const char *where, const tg_optim_rule *rule, double learning_rate,
-                   const void *options)
+                   const void *options, const char *fault)
 {
     const bool readable = rule && tg_options_read(&o->rule, sizeof o->rule, rule);
     const char *what = readable && o->rule.name ? o->rule.name : "optim_new";
-    const char *fault = readable ? rule_fault(&o->rule) : NULL;
+    const char *const malformed = readable ? rule_fault(&o->rule) : NULL;
     const size_t bytes = o->rule.options_size;
     if (!o->params) tg_error_set(&o->error, where, what, TG_ENULL, "the parameters are NULL");
     else if (!rule || (bytes && !options))
         tg_error_set(&o->error, where, what, TG_ENULL, "the %s NULL",
                      rule ? "options are" : "rule is");
-    else if (!readable || fault)
+    else if (!readable || malformed)
         tg_error_set(&o->error, where, what, TG_EVALUE, "%s",
-                     readable ? fault
+                     readable ? malformed
                               : "the rule's size is not set: .size = sizeof(tg_optim_rule)");
+    else if (fault) tg_error_set(&o->error, where, what, TG_EVALUE, "%s", fault);
     else if (!(isfinite(learning_rate) && learning_rate >= 0))
         tg_error_set(&o->error, where, what, TG_EVALUE,
                      "the learning rate %g is not finite and >= 0", learning_rate);
@@ -81,8 +81,8 @@ static void set_up(tg_optim *o, const char *where, const tg_optim_rule *rule, do
     o->unusable = o->error.status != TG_OK;
 }
 
-tg_optim *tg_optim_new_at(tg_params *ps, const char *where, const tg_optim_rule *rule,
-                          double learning_rate, const void *options)
+tg_optim *tg_optim_make(tg_params *ps, const char *where, const tg_optim_rule *rule,
+                        double learning_rate, const void *options, const char *fault)
 {
     const tg_allocator allocator = ps ? ps->allocator : tg_allocator_or_default(NULL);
     tg_optim *o = tg_allocate(&allocator, sizeof *o);
@@ -92,8 +92,14 @@ tg_optim *tg_optim_new_at(tg_params *ps, const char *where, const tg_optim_rule 
                     .learning_rate = learning_rate,
                     .threads = 1,
                     .build = tg_build_best()};
-    set_up(o, where, rule, learning_rate, options);
+    set_up(o, where, rule, learning_rate, options, fault);
     return o;
+}
+
+tg_optim *tg_optim_new_at(tg_params *ps, const char *where, const tg_optim_rule *rule,
+                          double learning_rate, const void *options)
+{
+    return tg_optim_make(ps, where, rule, learning_rate, options, NULL);
 }
 
 tg_optim *(tg_optim_new)(tg_params *ps, const tg_optim_rule *rule, double learning_rate,

@@ -113,7 +113,7 @@ TG_API tg_optim *tg_rmsprop_new_at(tg_params *ps, const char *where,
                                    const tg_rmsprop_options *options);
 
 /* Adagrad (Duchi, Hazan and Singer 2011). State: "sum". In a parameter's k-th
- * step:
+ * step, with s starting at initial_sum:
  *     s = s + d^2
  *     p = p - learning_rate / (1 + (k - 1) rate_decay) d / (sqrt(s) + eps) */
 typedef struct tg_adagrad_options {
@@ -122,6 +122,7 @@ typedef struct tg_adagrad_options {
     double rate_decay TG_ZERO;
     double eps TG_ZERO; /* 0: 1e-10 */
     double weight_decay TG_ZERO;
+    double initial_sum TG_ZERO;
 } tg_adagrad_options;
 TG_API tg_optim *tg_adagrad_new_at(tg_params *ps, const char *where,
                                    const tg_adagrad_options *options);
@@ -161,7 +162,8 @@ TG_API tg_optim *tg_adamax_new_at(tg_params *ps, const char *where,
  * Adam's without a denominator while r_k <= 5, and then, with eps beside
  * sqrt(v),
  *     learning_rate / (1 - beta1^k) m sqrt(1 - beta2^k) / (sqrt(v) + eps)
- *     sqrt((r_k - 4) (r_k - 2) r / ((r - 4) (r - 2) r_k)) */
+ *     sqrt((r_k - 4) (r_k - 2) r / ((r - 4) (r - 2) r_k))
+ * The weight decay is Adam's, decoupled if wanted. */
 typedef struct tg_radam_options {
     size_t size TG_ZERO;
     double learning_rate TG_ZERO; /* 0: 1e-3 */
@@ -169,8 +171,27 @@ typedef struct tg_radam_options {
     double beta2 TG_ZERO;         /* 0: 0.999 */
     double eps TG_ZERO;           /* 0: 1e-8 */
     double weight_decay TG_ZERO;
+    bool decoupled TG_ZERO;
 } tg_radam_options;
 TG_API tg_optim *tg_radam_new_at(tg_params *ps, const char *where, const tg_radam_options *options);
+
+/* NAdam (Dozat 2016). State: "mean", "square", as Adam's m and v. With
+ * b_k = beta1 (1 - 0.96^(k momentum_decay) / 2) and B_k = b_1 ... b_k the
+ * k-th step is
+ *     p = p - learning_rate / (sqrt(v) / sqrt(1 - beta2^k) + eps)
+ *             ((1 - b_k) / (1 - B_k) d + b_{k+1} / (1 - B_{k+1}) m)
+ * The weight decay is Adam's, decoupled if wanted. */
+typedef struct tg_nadam_options {
+    size_t size TG_ZERO;
+    double learning_rate TG_ZERO;  /* 0: 2e-3 */
+    double beta1 TG_ZERO;          /* 0: 0.9 */
+    double beta2 TG_ZERO;          /* 0: 0.999 */
+    double eps TG_ZERO;            /* 0: 1e-8 */
+    double momentum_decay TG_ZERO; /* 0: 4e-3 */
+    double weight_decay TG_ZERO;
+    bool decoupled TG_ZERO;
+} tg_nadam_options;
+TG_API tg_optim *tg_nadam_new_at(tg_params *ps, const char *where, const tg_nadam_options *options);
 
 /* Lion (Chen et al. 2023); the weight decay is decoupled. State: "mean".
  *     s = sign(beta1 m + (1 - beta1) g)
@@ -199,6 +220,41 @@ typedef struct tg_rprop_options {
     double largest TG_ZERO;       /* 0: 50 */
 } tg_rprop_options;
 TG_API tg_optim *tg_rprop_new_at(tg_params *ps, const char *where, const tg_rprop_options *options);
+
+/* ---------------------------------------------------------- optimizers by name
+ *
+ * Every optimizer above, for programs that let their users choose. */
+
+typedef enum tg_setting_range {
+    TG_RANGE_POSITIVE,  /* finite and >= 0 */
+    TG_RANGE_BELOW_ONE, /* in [0, 1) */
+    TG_RANGE_TO_ONE,    /* in [0, 1] */
+    TG_RANGE_FLAG       /* a bool: on or off */
+} tg_setting_range;
+
+/* "finite and >= 0" and so on; "?" for a number that is none */
+TG_API const char *tg_setting_range_text(tg_setting_range range);
+
+typedef struct tg_optim_setting {
+    const char *name; /* the options' field; "lr" for learning_rate */
+    size_t offset;    /* of the field */
+    double otherwise; /* what it is when it isn't given */
+    tg_setting_range range;
+} tg_optim_setting;
+
+typedef struct tg_optim_info {
+    const char *name, *about;
+    const tg_optim_setting *settings; /* lr first */
+    int n_settings;
+} tg_optim_info;
+
+/* All optimizers; *n gets their number. */
+TG_API const tg_optim_info *const *tg_optims_list(int *n);
+
+/* An optimizer from text: its name and settings, spaces or commas between, such
+ * as "adam lr=0.01 beta1=0.8 amsgrad". 0 means 0 here. "adamw" is Adam with a
+ * decoupled weight decay of 0.01. TG_EVALUE names what is not understood. */
+TG_API tg_optim *tg_optim_parse_at(tg_params *ps, const char *where, const char *text);
 
 /* ------------------------------------------------- what all optimizers share
  *
@@ -285,7 +341,7 @@ TG_API tg_status tg_optim_state_set(tg_optim *o, const tg_optim_state *state);
  *         .update = {[TG_F32] = {sign_f32}}};
  *     const sign_options options = {sizeof(sign_options), 0.9};
  *     o = tg_optim_new(ps, &sign, 0.01, &options); */
-enum { TG_OPTIM_SLOTS = 4, TG_OPTIM_COEFFICIENTS = 8 };
+enum { TG_OPTIM_SLOTS = 4, TG_OPTIM_COEFFICIENTS = 12 };
 
 /* A part of one parameter, n elements of each array. */
 typedef struct tg_update {
@@ -370,6 +426,8 @@ TG_API tg_optim *tg_adagrad_new(tg_params *ps, const tg_adagrad_options *options
 TG_API tg_optim *tg_adadelta_new(tg_params *ps, const tg_adadelta_options *options);
 TG_API tg_optim *tg_adamax_new(tg_params *ps, const tg_adamax_options *options);
 TG_API tg_optim *tg_radam_new(tg_params *ps, const tg_radam_options *options);
+TG_API tg_optim *tg_nadam_new(tg_params *ps, const tg_nadam_options *options);
+TG_API tg_optim *tg_optim_parse(tg_params *ps, const char *text);
 TG_API tg_optim *tg_lion_new(tg_params *ps, const tg_lion_options *options);
 TG_API tg_optim *tg_rprop_new(tg_params *ps, const tg_rprop_options *options);
 TG_API tg_optim *tg_optim_new(tg_params *ps, const tg_optim_rule *rule, double learning_rate,
@@ -388,6 +446,8 @@ TG_API tg_optim *tg_optim_new(tg_params *ps, const tg_optim_rule *rule, double l
 #define tg_adadelta_new(ps, ...) tg_adadelta_new_at(ps, TG_HERE, __VA_ARGS__)
 #define tg_adamax_new(ps, ...) tg_adamax_new_at(ps, TG_HERE, __VA_ARGS__)
 #define tg_radam_new(ps, ...) tg_radam_new_at(ps, TG_HERE, __VA_ARGS__)
+#define tg_nadam_new(ps, ...) tg_nadam_new_at(ps, TG_HERE, __VA_ARGS__)
+#define tg_optim_parse(ps, text) tg_optim_parse_at(ps, TG_HERE, text)
 #define tg_lion_new(ps, ...) tg_lion_new_at(ps, TG_HERE, __VA_ARGS__)
 #define tg_rprop_new(ps, ...) tg_rprop_new_at(ps, TG_HERE, __VA_ARGS__)
 #define tg_optim_new(ps, rule, learning_rate, ...) \

@@ -1,8 +1,6 @@
-#include <math.h>
+#include "rule.h"
 
-#include <tapegrad/optim.h>
-
-#include "../graph/memory.h"
+#include <string.h>
 
 enum { RATE, DECAY, MOMENTUM, TAKE, NESTEROV };
 
@@ -52,47 +50,40 @@ TG_EACH_BUILD(PLAIN, plain_f64, double)
 TG_EACH_BUILD(WITH_MOMENTUM, momentum_f32, float)
 TG_EACH_BUILD(WITH_MOMENTUM, momentum_f64, double)
 
-static bool in_range(double x) { return isfinite(x) && x >= 0; }
-
 static const char *check(const void *options)
 {
     const tg_sgd_options *o = (const tg_sgd_options *)options;
-    if (!o->size) return TG_UNSIZED(tg_sgd_options);
-    if (!in_range(o->momentum)) return "the momentum must be finite and >= 0";
-    if (!in_range(o->dampening) || o->dampening > 1) return "the dampening must be in 0..1";
-    if (!in_range(o->weight_decay)) return "the weight decay must be finite and >= 0";
-    if (o->nesterov && !(o->momentum > 0 && o->dampening <= 0))
-        return "nesterov wants a momentum and no dampening";
-    return NULL;
+    return o->nesterov && !(o->momentum > 0 && o->dampening <= 0)
+               ? "nesterov wants a momentum and no dampening"
+               : NULL;
 }
 
-static const tg_optim_rule plain = {
-    .size = sizeof(tg_optim_rule),
-    .name = "sgd",
-    .options_size = sizeof(tg_sgd_options),
-    .check = check,
-    .prepare = prepare,
-    .update = {[TG_F32] = TG_BUILDS(plain_f32), [TG_F64] = TG_BUILDS(plain_f64)}};
-
-static const tg_optim_rule with_momentum = {
-    .size = sizeof(tg_optim_rule),
-    .name = "sgd",
-    .options_size = sizeof(tg_sgd_options),
-    .n_slots = 1,
-    .slot = {"momentum"},
-    .check = check,
-    .prepare = prepare,
-    .update = {[TG_F32] = TG_BUILDS(momentum_f32), [TG_F64] = TG_BUILDS(momentum_f64)}};
-
-tg_optim *tg_sgd_new_at(tg_params *ps, const char *where, const tg_sgd_options *options)
+static void variant(const void *options, tg_optim_rule *rule)
 {
-    tg_sgd_options o;
-    if (tg_options_read(&o, sizeof o, options)) o.size = sizeof o;
-    const double learning_rate = o.learning_rate != 0 ? o.learning_rate : 1e-3;
-    return tg_optim_new_at(ps, where, o.momentum > 0 ? &with_momentum : &plain, learning_rate, &o);
+    const tg_update_fn heavy[][TG_BUILD_COUNT] = {TG_BUILDS(momentum_f32), TG_BUILDS(momentum_f64)};
+    if (!(((const tg_sgd_options *)options)->momentum > 0)) return;
+    rule->n_slots = 1;
+    memcpy(rule->update[TG_F32], heavy[0], sizeof heavy[0]);
+    memcpy(rule->update[TG_F64], heavy[1], sizeof heavy[1]);
 }
 
-tg_optim *(tg_sgd_new)(tg_params *ps, const tg_sgd_options *options)
-{
-    return tg_sgd_new_at(ps, NULL, options);
-}
+static const tg_optim_setting settings[] = {
+    TG_SETTING_RATE(tg_sgd_options, 1e-3),
+    TG_SETTING(tg_sgd_options, momentum, 0, TG_RANGE_POSITIVE),
+    TG_SETTING(tg_sgd_options, dampening, 0, TG_RANGE_TO_ONE),
+    TG_SETTING(tg_sgd_options, weight_decay, 0, TG_RANGE_POSITIVE),
+    TG_SETTING(tg_sgd_options, nesterov, 0, TG_RANGE_FLAG)};
+
+const tg_optim_kind tg_sgd_kind = {
+    .info = {"sgd", "gradient descent, with momentum if wanted", TG_SETTINGS(settings)},
+    .unsized = TG_UNSIZED(tg_sgd_options),
+    .check = check,
+    .rule = {.size = sizeof(tg_optim_rule),
+             .name = "sgd",
+             .options_size = sizeof(tg_sgd_options),
+             .slot = {"momentum"},
+             .prepare = prepare,
+             .update = {[TG_F32] = TG_BUILDS(plain_f32), [TG_F64] = TG_BUILDS(plain_f64)}},
+    .variant = variant};
+
+TG_OPTIMIZER(sgd)

@@ -1,4 +1,4 @@
-/* The optimizers of optim/adaptive.c against PyTorch's documentation, a scalar at a time. */
+/* The optimizers with a step size for each element against PyTorch's documentation, a scalar at a time. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -93,7 +93,7 @@ static void rmsprop(scalar *s, const tg_rmsprop_options *o, double g, int k, dou
 static void adagrad(scalar *s, const tg_adagrad_options *o, double g, int k, double rate)
 {
     g += o->weight_decay * s->p;
-    s->a += g * g;
+    s->a += g * g + (k == 1 ? o->initial_sum : 0);
     s->p -= rate / (1 + (k - 1) * o->rate_decay) * g / (sqrt(s->a) + or_default(o->eps, 1e-10));
 }
 
@@ -120,7 +120,8 @@ static void adamax(scalar *s, const tg_adamax_options *o, double g, int k, doubl
 static void radam(scalar *s, const tg_radam_options *o, double g, int k, double rate)
 {
     const double beta1 = or_default(o->beta1, 0.9), beta2 = or_default(o->beta2, 0.999);
-    g += o->weight_decay * s->p;
+    if (o->decoupled) s->p *= 1 - rate * o->weight_decay;
+    else g += o->weight_decay * s->p;
     s->a = beta1 * s->a + (1 - beta1) * g;
     s->b = beta2 * s->b + (1 - beta2) * g * g;
     const double corrected = s->a / (1 - pow(beta1, k)), rho_inf = 2 / (1 - beta2) - 1,
@@ -131,6 +132,24 @@ static void radam(scalar *s, const tg_radam_options *o, double g, int k, double 
                      adaptive = sqrt(1 - pow(beta2, k)) / (sqrt(s->b) + or_default(o->eps, 1e-8));
         s->p -= rate * corrected * adaptive * rect;
     } else s->p -= rate * corrected;
+}
+
+/* c is 1 less than the product of the momenta so far. */
+static void nadam(scalar *s, const tg_nadam_options *o, double g, int k, double rate)
+{
+    const double beta1 = or_default(o->beta1, 0.9), beta2 = or_default(o->beta2, 0.999),
+                 decay = or_default(o->momentum_decay, 4e-3);
+    if (o->decoupled) s->p *= 1 - rate * o->weight_decay;
+    else g += o->weight_decay * s->p;
+    const double mu = beta1 * (1 - 0.5 * pow(0.96, k * decay)),
+                 mu_next = beta1 * (1 - 0.5 * pow(0.96, (k + 1) * decay)),
+                 product = (s->c + 1) * mu;
+    s->c = product - 1;
+    s->a = beta1 * s->a + (1 - beta1) * g;
+    s->b = beta2 * s->b + (1 - beta2) * g * g;
+    const double root = sqrt(s->b / (1 - pow(beta2, k))) + or_default(o->eps, 1e-8);
+    s->p -= rate * (1 - mu) / (1 - product) * g / root;
+    s->p -= rate * mu_next / (1 - product * mu_next) * s->a / root;
 }
 
 static void lion(scalar *s, const tg_lion_options *o, double g, int k, double rate)
@@ -165,6 +184,7 @@ Test(adaptive, each_is_what_its_publication_says)
     FOLLOWS(tg_adagrad_new, tg_adagrad_options, adagrad, .eps = 1e-3);
     FOLLOWS(tg_adagrad_new, tg_adagrad_options, adagrad, .eps = 1e-3, .rate_decay = 0.1,
             .weight_decay = 0.2, .learning_rate = 0.5);
+    FOLLOWS(tg_adagrad_new, tg_adagrad_options, adagrad, .eps = 1e-3, .initial_sum = 0.1);
     FOLLOWS(tg_adadelta_new, tg_adadelta_options, adadelta, .rho = 0);
     FOLLOWS(tg_adadelta_new, tg_adadelta_options, adadelta, .rho = 0.7, .weight_decay = 0.1,
             .learning_rate = 0.5);
@@ -174,6 +194,13 @@ Test(adaptive, each_is_what_its_publication_says)
     FOLLOWS(tg_radam_new, tg_radam_options, radam, .eps = 1e-3);
     FOLLOWS(tg_radam_new, tg_radam_options, radam, .eps = 1e-3, .beta1 = 0.5, .beta2 = 0.8,
             .weight_decay = 0.1, .learning_rate = 0.1);
+    FOLLOWS(tg_radam_new, tg_radam_options, radam, .eps = 1e-3, .beta2 = 0.8, .weight_decay = 0.1,
+            .learning_rate = 0.1, .decoupled = true);
+    FOLLOWS(tg_nadam_new, tg_nadam_options, nadam, .eps = 1e-3);
+    FOLLOWS(tg_nadam_new, tg_nadam_options, nadam, .eps = 1e-3, .beta1 = 0.99, .beta2 = 0.7,
+            .momentum_decay = 2, .weight_decay = 0.1);
+    FOLLOWS(tg_nadam_new, tg_nadam_options, nadam, .eps = 1e-3, .weight_decay = 0.1,
+            .learning_rate = 0.1, .decoupled = true);
     FOLLOWS(tg_lion_new, tg_lion_options, lion, .learning_rate = 0.01);
     FOLLOWS(tg_lion_new, tg_lion_options, lion, .learning_rate = 0.01, .beta1 = 0.5, .beta2 = 0.6,
             .weight_decay = 0.1);
@@ -206,7 +233,9 @@ Test(adaptive, options_out_of_range_are_refused)
     REFUSED(tg_adadelta_new, tg_adadelta_options, "rho", SIZED(tg_adadelta_options), .rho = 2);
     REFUSED(tg_adamax_new, tg_adamax_options, "beta2", SIZED(tg_adamax_options), .beta2 = 1);
     REFUSED(tg_radam_new, tg_radam_options, "beta1", SIZED(tg_radam_options), .beta1 = -0.5);
-    REFUSED(tg_lion_new, tg_lion_options, "weight decay", SIZED(tg_lion_options),
+    REFUSED(tg_nadam_new, tg_nadam_options, "momentum_decay", SIZED(tg_nadam_options),
+            .momentum_decay = -1);
+    REFUSED(tg_lion_new, tg_lion_options, "weight_decay", SIZED(tg_lion_options),
             .weight_decay = INFINITY);
     REFUSED(tg_rprop_new, tg_rprop_options, "shrink", SIZED(tg_rprop_options), .shrink = 1);
     REFUSED(tg_rprop_new, tg_rprop_options, "grow", SIZED(tg_rprop_options), .grow = 1);
@@ -233,4 +262,83 @@ Test(adaptive, state_has_the_names_of_its_slots)
     cr_expect_eq(found, 3);
     tg_optim_free(y);
     tg_params_free(ps);
+}
+
+/* Two steps of an optimizer from text move a parameter to these bits. */
+static double after_two_steps(tg_params *ps, tg_optim *y)
+{
+    tg_tensor *w = tg_param_new(ps, "w", TG_F64, TG_SHAPE(N), (tg_init){TG_ONES, 0, 0});
+    for (int k = 1; k <= 2; k++) {
+        hand_in(w, k);
+        cr_assert_eq(tg_optim_step(y), TG_OK, "%s", tg_optim_message(y));
+    }
+    const double result = value(w, 1);
+    tg_optim_free(y);
+    tg_params_free(ps);
+    return result;
+}
+
+Test(adaptive, optimizers_are_read_from_text)
+{
+    tg_params *ps = tg_params_new(NULL), *same = tg_params_new(NULL);
+    const double read =
+        after_two_steps(ps, tg_optim_parse(ps, " adam  lr=0.01,beta1=0 amsgrad decoupled "
+                                               "weight_decay=0.1"));
+    const tg_adam_options o = {.size = sizeof o,
+                               .learning_rate = 0.01,
+                               .beta1 = 1e-300,
+                               .amsgrad = true,
+                               .decoupled = true,
+                               .weight_decay = 0.1};
+    cr_expect_eq(read, after_two_steps(same, tg_adam_new(same, &o)));
+    int n = 0;
+    const tg_optim_info *const *list = tg_optims_list(&n);
+    for (int k = 0; k < n; k++) {
+        ps = tg_params_new(NULL);
+        tg_optim *y = tg_optim_parse(ps, list[k]->name);
+        cr_expect_eq(tg_optim_status(y), TG_OK, "%s", tg_optim_message(y));
+        cr_expect_eq(tg_optim_learning_rate(y), list[k]->settings[0].otherwise);
+        tg_optim_free(y);
+        tg_params_free(ps);
+    }
+    cr_expect_geq(n, 11);
+    cr_expect_str_eq(tg_setting_range_text(TG_RANGE_BELOW_ONE), "in [0, 1)");
+    cr_expect_str_eq(tg_setting_range_text((tg_setting_range)9), "?");
+}
+
+Test(adaptive, adamw_is_adam_with_a_decoupled_decay)
+{
+    tg_params *ps = tg_params_new(NULL), *same = tg_params_new(NULL);
+    const tg_adam_options o = {.size = sizeof o, .decoupled = true, .weight_decay = 0.01};
+    cr_expect_eq(after_two_steps(ps, tg_optim_parse(ps, "adamw")),
+                 after_two_steps(same, tg_adam_new(same, &o)));
+}
+
+static void not_read(const char *text, const char *what)
+{
+    tg_params *ps = tg_params_new(NULL);
+    tg_optim *y = tg_optim_parse(ps, text);
+    cr_expect_eq(tg_optim_status(y), TG_EVALUE);
+    cr_expect(strstr(tg_optim_message(y), what) && strstr(tg_optim_message(y), "test_adaptive.c:"),
+              "'%s' instead of '%s'", tg_optim_message(y), what);
+    tg_optim_free(y);
+    tg_params_free(ps);
+}
+
+Test(adaptive, text_that_is_not_understood_is_refused)
+{
+    not_read(NULL, "'' is none of sgd, adam, adamw");
+    not_read("adamx", "'adamx' is none of");
+    not_read("ada", "'ada' is none of");
+    not_read("adam beta=1", "adam: no setting 'beta'; there are lr, beta1");
+    not_read("adam beta1=1", "beta1 must be a number that is in [0, 1)");
+    not_read("adam beta1", "beta1 must be a number");
+    not_read("adam beta1=", "beta1 must be a number");
+    not_read("adam beta1=0.5x", "beta1 must be a number");
+    not_read("adam lr=-1", "lr must be a number that is finite and >= 0");
+    not_read("adam lr=nan", "lr must be a number");
+    not_read("adam amsgrad=yes", "amsgrad must be a number that is on or off");
+    not_read("adam =1", "'=' without a setting");
+    not_read("sgd nesterov", "nesterov wants a momentum");
+    not_read("rprop grow=0.5", "grow must be");
 }

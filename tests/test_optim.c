@@ -511,7 +511,7 @@ Test(optim, options_out_of_range_are_refused)
     SGD_REFUSED("momentum", .momentum = -0.1);
     SGD_REFUSED("momentum", .momentum = NAN);
     SGD_REFUSED("dampening", .momentum = 0.9, .dampening = 1.5);
-    SGD_REFUSED("weight decay", .weight_decay = -1);
+    SGD_REFUSED("weight_decay", .weight_decay = -1);
     SGD_REFUSED("nesterov", .nesterov = true);
     SGD_REFUSED("nesterov", .nesterov = true, .momentum = 0.9, .dampening = 0.1);
     ADAM_REFUSED("learning rate", .learning_rate = -1);
