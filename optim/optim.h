@@ -1,4 +1,5 @@
-/* tapegrad: optimizers, learning-rate schedules, gradient clipping.
+/* tapegrad: optimizers, gradient clipping; learning-rate schedules are in
+ * schedule.h.
  *
  *     tg_optim *o = tg_sgd_new(ps, &(tg_sgd_options){
  *         .size = sizeof(tg_sgd_options),
@@ -33,6 +34,7 @@
 #define TG_OPTIM_H
 
 #include <tapegrad/op.h>
+#include <tapegrad/schedule.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -397,25 +399,6 @@ TG_API double tg_clip_grad_norm(tg_params *ps, double max);
 /* Limits every element of every gradient to [-limit, limit]; NaN stays. limit
  * must be >= 0. */
 TG_API tg_status tg_clip_grad_value(tg_params *ps, double limit);
-
-/* ---------------------------------------------------- learning-rate schedules
- *
- * Functions of the step (from 0), to be multiplied with a base learning rate.
- * NaN when an argument is out of its range, which tg_optim_set_learning_rate
- * refuses. */
-
-/* gamma^floor(step / every); every >= 1 */
-TG_API double tg_schedule_step(int64_t step, int64_t every, double gamma);
-/* gamma^step; gamma >= 0 in both */
-TG_API double tg_schedule_exponential(int64_t step, double gamma);
-
-/* floor + (1 - floor) (1 + cos(pi step / total)) / 2, and floor from `total`
- * on; total >= 1 (Loshchilov and Hutter 2017) */
-TG_API double tg_schedule_cosine(int64_t step, int64_t total, double floor);
-
-/* Up from 0 to 1 in `warmup` steps, then down to 0 at `total`: step / warmup,
- * (total - step) / (total - warmup), 0; 0 <= warmup < total. */
-TG_API double tg_schedule_warmup_linear(int64_t step, int64_t warmup, int64_t total);
 
 /* ------------------- the same without source positions, for other languages */
 

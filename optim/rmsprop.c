@@ -12,14 +12,14 @@ static void prepare(const void *options, double learning_rate, int64_t step, dou
     c[TG_OWN + 4] = o->centered;
 }
 
-#define FIXED(T)                                                        \
-    TG_COEFFICIENT(T, alpha, 0)                                         \
-    TG_COEFFICIENT(T, take, 1)                                          \
-    TG_COEFFICIENT(T, eps, 2)                                           \
-    TG_COEFFICIENT(T, momentum, 3)                                      \
-    TG_CONDITION(heavy, 3)                                              \
-    TG_CONDITION(centered, 4) TG_SLOT(T, square, 0) TG_SLOT(T, mean, 1) \
-        TG_SLOT(T, velocity, centered ? 2 : 1)
+#define FIXED(T)                   \
+    TG_COEFFICIENT(T, alpha, 0)    \
+    TG_COEFFICIENT(T, take, 1)     \
+    TG_COEFFICIENT(T, eps, 2)      \
+    TG_COEFFICIENT(T, momentum, 3) \
+    TG_CONDITION(heavy, 3)         \
+    TG_CONDITION(centered, 4)      \
+    TG_SLOT(T, square, 0) TG_SLOT(T, mean, 1) TG_SLOT(T, velocity, centered ? 2 : 1)
 #define EACH(T)                                                    \
     T variance = square[i] = alpha * square[i] + take * d * d;     \
     if (centered) {                                                \
