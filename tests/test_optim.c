@@ -520,7 +520,7 @@ Test(optim, options_out_of_range_are_refused)
     ADAM_REFUSED("beta2", .beta2 = 1);
     ADAM_REFUSED("beta2", .beta2 = NAN);
     ADAM_REFUSED("eps", .eps = -1);
-    ADAM_REFUSED("weight decay", .weight_decay = INFINITY);
+    ADAM_REFUSED("weight_decay", .weight_decay = INFINITY);
     options_refused(tg_sgd_new(ps, &(tg_sgd_options){.momentum = 0.9}), __LINE__, "size");
     options_refused(tg_adam_new(ps, &(tg_adam_options){.beta1 = 0.9}), __LINE__, "size");
     tg_params_free(ps);
