@@ -37,11 +37,30 @@ void tg_params_free(tg_params *ps)
 {
     if (!ps) return;
     const tg_allocator a = ps->allocator;
+    for (tg_mover *m = ps->movers; m; m = m->next) m->params = NULL;
     for (size_t k = 0; k < ps->count; k++) free_param(&a, ps->list[k]);
     tg_release(&a, ps->list, ps->capacity * sizeof *ps->list);
     tg_release(&a, ps->slots, ps->slot_count * sizeof *ps->slots);
     tg_workers_hold(&ps->workers, NULL);
     tg_release(&a, ps, sizeof *ps);
+}
+
+void tg_mover_enter(tg_mover *m, tg_params *ps)
+{
+    *m = (tg_mover){ps, ps->movers};
+    ps->movers = m;
+}
+
+void tg_mover_leave(tg_mover *m)
+{
+    tg_params *ps = m->params;
+    if (!ps) return;
+    tg_mover **link = &ps->movers;
+    while (*link != m) link = &(*link)->next;
+    *link = m->next;
+    for (size_t k = 0; k < ps->count; k++)
+        if (ps->list[k]->mover == m) ps->list[k]->mover = NULL;
+    m->params = NULL;
 }
 
 tg_status tg_params_status(const tg_params *ps) { return ps ? ps->error.status : TG_ENOMEM; }

@@ -32,6 +32,12 @@ static inline uint32_t tg_generation_of(const tg_tensor *x)
     return (uint32_t)((uintptr_t)x & (TG_GENERATIONS - 1));
 }
 
+/* What moves parameters of a set: an optimizer. Either may be freed first. */
+typedef struct tg_mover {
+    tg_params *params; /* NULL: none, or they are gone */
+    struct tg_mover *next;
+} tg_mover;
+
 typedef struct tg_param {
     tg_slot slot;
     tg_params *owner;
@@ -44,7 +50,8 @@ typedef struct tg_param {
     void *grad; /* allocated with the parameter's first gradient; holds one only while has_grad */
     bool has_grad;
     bool trainable;
-    uint64_t version; /* from 1 */
+    uint64_t version;      /* from 1 */
+    const tg_mover *mover; /* the only one that moves it; NULL: none so far */
 } tg_param;
 
 /* The parameter behind a handle, NULL when it is none. */
@@ -64,12 +71,16 @@ struct tg_params {
      * most half taken */
     uint32_t *slots;
     size_t slot_count;
+    tg_mover *movers;    /* of its parameters, a list */
     tg_workers *workers; /* that computed its gradients last: they are awake for the update */
 };
 
 /* p->grad, allocated now if need be (contents undefined, has_grad unchanged); NULL: no memory */
 void *tg_param_grad_buffer(tg_param *p);
 static inline void tg_param_changed(tg_param *p) { p->version++; }
+
+void tg_mover_enter(tg_mover *m, tg_params *ps);
+void tg_mover_leave(tg_mover *m);
 
 /* A set like `source` with every parameter converted to f64, for gradient checks; same names,
  * values, trainable flags. NULL: no memory. */

@@ -1,8 +1,6 @@
 #include <math.h>
 
-#include <tapegrad/optim.h>
-
-#include "../graph/params.h"
+#include "optimizer.h"
 
 enum { CHUNK = 1024, LANES = 16 };
 
@@ -86,65 +84,130 @@ static double total(const pairwise *sum)
     return result;
 }
 
+/* The next gradient of n groups from place `*k` of group `*group` on; NULL: there is none. */
+static const tg_param *next(size_t n, const tg_grads *g, size_t *group, size_t *k)
+{
+    for (; *group < n; ++*group, *k = 0)
+        while (*k < g[*group].params->count) {
+            const tg_param *p = g[*group].params->list[(*k)++];
+            if (tg_grads_has(&g[*group], p)) return p;
+        }
+    return NULL;
+}
+#define EACH_GRAD(p, n, g)         \
+    size_t group_ = 0, place_ = 0; \
+    for (const tg_param *p; (p = next(n, g, &group_, &place_));)
+
 /* The sum of the squares of all gradients, each times factor. */
-static double sum_of_squares(const tg_params *ps, int build, double factor)
+static double sum_of_squares(size_t n, const tg_grads *g, int build, double factor)
 {
     pairwise sum = {0, {0}};
-    for (size_t k = 0; k < ps->count; k++) {
-        const tg_param *p = ps->list[k];
+    EACH_GRAD(p, n, g)
+    {
         const size_t size = tg_dtype_size(p->dtype);
-        for (int64_t first = 0; p->has_grad && first < p->count; first += CHUNK) {
-            const int64_t n = p->count - first < CHUNK ? p->count - first : CHUNK;
+        for (int64_t first = 0; first < p->count; first += CHUNK) {
+            const int64_t left = p->count - first, part = left < CHUNK ? left : CHUNK;
             const char *data = (const char *)p->grad + (size_t)first * size;
-            add(&sum, squares[p->dtype][build](data, n, factor));
+            add(&sum, squares[p->dtype][build](data, part, factor));
         }
     }
     return total(&sum);
 }
 
-static double greatest(const tg_params *ps)
+static double element(const tg_param *p, int64_t i)
+{
+    return p->dtype == TG_F32 ? (double)((const float *)p->grad)[i] : ((const double *)p->grad)[i];
+}
+
+static double greatest(size_t n, const tg_grads *g)
 {
     double top = 0;
-    for (size_t k = 0; k < ps->count; k++) {
-        const tg_param *p = ps->list[k];
-        for (int64_t i = 0; p->has_grad && i < p->count; i++)
-            top = fmax(top, p->dtype == TG_F32 ? (double)fabsf(((const float *)p->grad)[i])
-                                               : fabs(((const double *)p->grad)[i]));
-    }
+    EACH_GRAD(p, n, g)
+    for (int64_t i = 0; i < p->count; i++) top = fmax(top, fabs(element(p, i)));
     return top;
+}
+
+const tg_param *tg_grads_nonfinite(size_t n, const tg_grads *g)
+{
+    EACH_GRAD(p, n, g)
+    for (int64_t i = 0; i < p->count; i++)
+        if (!isfinite(element(p, i))) return p;
+    return NULL;
 }
 
 /* Where squares overflow or vanish, the gradients are measured in the greatest element's power of
  * 2. */
-static double norm(const tg_params *ps, int build)
+double tg_grads_norm(size_t n, const tg_grads *g)
 {
-    const double sum = sum_of_squares(ps, build, 1);
+    const int build = tg_build_best();
+    const double sum = sum_of_squares(n, g, build, 1);
     if (isnan(sum) || (sum > 0x1p-900 && sum < INFINITY)) return sqrt(sum);
-    const double top = greatest(ps);
+    const double top = greatest(n, g);
     if (top == 0 || isinf(top)) return top;
     int exponent;
     frexp(top, &exponent);
     if (exponent < -1000) exponent = -1000;
-    return ldexp(sqrt(sum_of_squares(ps, build, ldexp(1, -exponent))), exponent);
+    return ldexp(sqrt(sum_of_squares(n, g, build, ldexp(1, -exponent))), exponent);
 }
 
-double tg_clip_grad_norm(tg_params *ps, double max)
+void tg_grads_scale(size_t n, const tg_grads *g, double factor)
 {
-    if (tg_params_status(ps) != TG_OK) return NAN;
-    if (!(isfinite(max) && max >= 0)) {
-        tg_error_set(&ps->error, NULL, "clip_grad_norm", TG_EVALUE,
-                     "the largest norm %g is not finite and >= 0", max);
-        return NAN;
-    }
     const int build = tg_build_best();
-    const double before = norm(ps, build), factor = max / (before + 1e-6);
-    if (!isfinite(before) || factor >= 1) return before;
-    for (size_t k = 0; k < ps->count; k++) {
-        const tg_param *p = ps->list[k];
-        if (p->has_grad) scale[p->dtype][build](p->grad, p->count, factor);
-    }
+    EACH_GRAD(p, n, g) scale[p->dtype][build](p->grad, p->count, factor);
+}
+
+void tg_grads_clamp(size_t n, const tg_grads *g, double limit)
+{
+    const int build = tg_build_best();
+    EACH_GRAD(p, n, g) clamp[p->dtype][build](p->grad, p->count, limit);
+}
+
+void tg_grads_drop(size_t n, const tg_grads *g)
+{
+    for (size_t k = 0; k < n; k++)
+        for (size_t i = 0; i < g[k].params->count; i++)
+            if (tg_grads_has(&g[k], g[k].params->list[i])) g[k].params->list[i]->has_grad = false;
+}
+
+/* ---------------------------------------------------------------- sets of parameters */
+
+static double clip_norm(size_t n, const tg_grads *g, double max)
+{
+    const double before = tg_grads_norm(n, g), factor = max / (before + 1e-6);
+    if (isfinite(before) && factor < 1) tg_grads_scale(n, g, factor);
     return before;
 }
+
+double tg_clip_grad_norms(int n, tg_params *const *sets, double max)
+{
+    enum { FEW = 16 };
+    tg_grads few[FEW], *g = few;
+    if (n < 1 || !sets || tg_params_status(sets[0]) != TG_OK) return NAN;
+    for (int k = 0; k < n; k++) {
+        const tg_error *theirs = sets[k] ? &sets[k]->error : NULL;
+        if (theirs && theirs->status == TG_OK) continue;
+        tg_error_set(&sets[0]->error, NULL, theirs ? NULL : "clip_grad_norms",
+                     theirs ? theirs->status : TG_ENULL, "%s",
+                     theirs ? theirs->message : "a set of parameters is NULL");
+        return NAN;
+    }
+    if (!(isfinite(max) && max >= 0)) {
+        tg_error_set(&sets[0]->error, NULL, n == 1 ? "clip_grad_norm" : "clip_grad_norms",
+                     TG_EVALUE, "the largest norm %g is not finite and >= 0", max);
+        return NAN;
+    }
+    const size_t count = (size_t)n, bytes = count * sizeof *g;
+    if (n > FEW && !(g = tg_allocate(&sets[0]->allocator, bytes))) {
+        tg_error_set(&sets[0]->error, NULL, "clip_grad_norms", TG_ENOMEM, "no memory");
+        return NAN;
+    }
+    for (size_t k = 0; k < count; k++) g[k] = (tg_grads){sets[k], NULL};
+    const double before = clip_norm(count, g, max);
+    if (g != few) tg_release(&sets[0]->allocator, g, bytes);
+    return before;
+}
+
+double tg_clip_grad_norm(tg_params *ps, double max) { return tg_clip_grad_norms(1, &ps, max); }
 
 tg_status tg_clip_grad_value(tg_params *ps, double limit)
 {
@@ -152,10 +215,79 @@ tg_status tg_clip_grad_value(tg_params *ps, double limit)
     if (!(limit >= 0))
         return tg_error_set(&ps->error, NULL, "clip_grad_value", TG_EVALUE,
                             "the limit %g is not >= 0", limit);
-    const int build = tg_build_best();
-    for (size_t k = 0; k < ps->count; k++) {
-        const tg_param *p = ps->list[k];
-        if (p->has_grad) clamp[p->dtype][build](p->grad, p->count, limit);
-    }
+    tg_grads_clamp(1, &(tg_grads){ps, NULL}, limit);
     return TG_OK;
+}
+
+tg_status tg_scale_grads(tg_params *ps, double factor)
+{
+    if (tg_params_status(ps) != TG_OK) return tg_params_status(ps);
+    if (!isfinite(factor))
+        return tg_error_set(&ps->error, NULL, "scale_grads", TG_EVALUE,
+                            "the factor %g is not finite", factor);
+    tg_grads_scale(1, &(tg_grads){ps, NULL}, factor);
+    return TG_OK;
+}
+
+/* ---------------------------------------------------------------- before a step */
+
+tg_status tg_optim_set_clip(tg_optim *o, const tg_clip_options *options)
+{
+    tg_clip_options c;
+    if (tg_optim_status(o) != TG_OK) return tg_optim_status(o);
+    const char *fault =
+        !tg_options_read(&c, sizeof c, options)      ? TG_UNSIZED(tg_clip_options)
+        : !(isfinite(c.norm) && c.norm >= 0)         ? "the largest norm is not finite and >= 0"
+        : !(isfinite(c.value) && c.value >= 0)       ? "the largest value is not finite and >= 0"
+        : (unsigned)c.nonfinite > TG_NONFINITE_ERROR ? "nonfinite is no such choice"
+                                                     : NULL;
+    if (fault) return tg_error_set(&o->error, NULL, o->rule.name, TG_EVALUE, "%s", fault);
+    o->clip = c;
+    return TG_OK;
+}
+
+tg_status tg_optim_set_accumulate(tg_optim *o, int64_t steps)
+{
+    if (tg_optim_status(o) != TG_OK) return tg_optim_status(o);
+    if (steps < 1)
+        return tg_error_set(&o->error, NULL, o->rule.name, TG_EVALUE,
+                            "gradients of %lld steps can't be accumulated", (long long)steps);
+    o->accumulate = steps;
+    return TG_OK;
+}
+
+double tg_optim_grad_norm(const tg_optim *o) { return o ? o->norm : NAN; }
+int64_t tg_optim_skipped(const tg_optim *o) { return o ? o->skipped : 0; }
+
+static tg_status nonfinite(tg_optim *o, size_t n, const tg_grads *g, bool *skip)
+{
+    if (o->clip.nonfinite == TG_NONFINITE_ERROR) {
+        const tg_param *p = tg_grads_nonfinite(n, g);
+        o->collected--;
+        return tg_error_set(&o->error, NULL, o->rule.name, TG_ENONFINITE,
+                            p ? "the gradient of \"%s\" is not finite"
+                              : "the norm of the gradients%.0s is not finite",
+                            p ? p->name : "");
+    }
+    *skip = o->clip.nonfinite == TG_NONFINITE_SKIP;
+    if (*skip) tg_grads_drop(n, g);
+    o->skipped += *skip;
+    return TG_OK;
+}
+
+tg_status tg_optim_treat(tg_optim *o, bool *skip)
+{
+    const size_t n = o->n_parts + 1;
+    const tg_clip_options *c = &o->clip;
+    tg_grads self, *g = o->n_parts ? o->groups : &self;
+    o->norm = NAN;
+    if (o->accumulate > 1 || c->norm > 0 || c->value > 0 || c->nonfinite != TG_NONFINITE_KEEP)
+        for (size_t k = 0; k < n; k++)
+            g[k] = (tg_grads){tg_optim_member(o, k)->params, &tg_optim_member(o, k)->mover};
+    if (o->accumulate > 1) tg_grads_scale(n, g, 1 / (double)o->accumulate);
+    if (c->value > 0) tg_grads_clamp(n, g, c->value);
+    if (c->norm > 0) o->norm = clip_norm(n, g, c->norm);
+    else if (c->nonfinite != TG_NONFINITE_KEEP) o->norm = tg_grads_norm(n, g);
+    return c->nonfinite == TG_NONFINITE_KEEP || isfinite(o->norm) ? TG_OK
+                                                                  : nonfinite(o, n, g, skip);
 }

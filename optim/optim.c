@@ -3,44 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "../graph/params.h"
+#include "optimizer.h"
 #include "rule.h"
-
-/* What is remembered of a parameter; found by the parameter's index, which never changes. */
-typedef struct history {
-    int64_t steps;
-    void *slots;  /* all of them in one block, each aligned; NULL until the first step */
-    size_t bytes; /* of the block */
-} history;
-
-/* A part of a parameter, updated by one call. */
-typedef struct piece {
-    uint32_t param;
-    uint32_t set; /* of coefficients */
-    int64_t first, n;
-} piece;
-
-typedef struct coefficients {
-    double c[TG_OPTIM_COEFFICIENTS];
-} coefficients;
-
-struct tg_optim {
-    tg_allocator allocator;
-    tg_error error;
-    bool unusable; /* the error is that of the creation */
-    tg_params *params;
-    tg_optim_rule rule;
-    void *options;
-    double learning_rate;
-    int threads, build;
-    history *histories;
-    size_t n_histories, history_capacity;
-    /* Rebuilt by each step, kept for their room. */
-    piece *pieces;
-    size_t n_pieces, piece_capacity;
-    coefficients *sets;
-    size_t n_sets, set_capacity;
-};
 
 /* ---------------------------------------------------------------- life and errors */
 
@@ -90,9 +54,13 @@ tg_optim *tg_optim_make(tg_params *ps, const char *where, const tg_optim_rule *r
     *o = (tg_optim){.allocator = allocator,
                     .params = ps,
                     .learning_rate = learning_rate,
+                    .factor = 1,
+                    .norm = NAN,
+                    .accumulate = 1,
                     .threads = 1,
                     .build = tg_build_best()};
     set_up(o, where, rule, learning_rate, options, fault);
+    if (ps) tg_mover_enter(&o->mover, ps);
     return o;
 }
 
@@ -112,6 +80,10 @@ void tg_optim_free(tg_optim *o)
 {
     if (!o) return;
     const tg_allocator a = o->allocator;
+    for (size_t k = 0; k < o->n_parts; k++) tg_optim_free(o->parts[k]);
+    tg_release(&a, o->parts, o->part_capacity * sizeof *o->parts);
+    tg_release(&a, o->groups, o->group_capacity * sizeof *o->groups);
+    tg_mover_leave(&o->mover);
     for (size_t k = 0; k < o->n_histories; k++)
         tg_release(&a, o->histories[k].slots, o->histories[k].bytes);
     tg_release(&a, o->histories, o->history_capacity * sizeof *o->histories);
@@ -155,7 +127,7 @@ tg_status tg_optim_set_threads(tg_optim *o, int threads)
     if (threads < 1 || threads > 1024)
         return tg_error_set(&o->error, NULL, o->rule.name, TG_EVALUE,
                             "%d threads are not 1 to 1024", threads);
-    o->threads = threads;
+    for (size_t k = 0; tg_optim_member(o, k); k++) tg_optim_member(o, k)->threads = threads;
     return TG_OK;
 }
 
@@ -165,7 +137,8 @@ tg_status tg_optim_set_isa(tg_optim *o, tg_isa isa)
     if ((int)isa < TG_ISA_AUTO || isa > TG_ISA_AVX512)
         return tg_error_set(&o->error, NULL, o->rule.name, TG_EVALUE, "unknown instruction set");
     const int best = tg_build_best(), wanted = (int)isa - (int)TG_ISA_BASE + TG_BUILD_BASE;
-    o->build = isa == TG_ISA_AUTO || wanted > best ? best : wanted;
+    for (size_t k = 0; tg_optim_member(o, k); k++)
+        tg_optim_member(o, k)->build = isa == TG_ISA_AUTO || wanted > best ? best : wanted;
     return TG_OK;
 }
 
@@ -176,7 +149,7 @@ static size_t slot_bytes(const tg_param *p)
     return (p->bytes + TG_ALIGN - 1) / TG_ALIGN * TG_ALIGN;
 }
 
-static void *slot_of(const tg_optim *o, const tg_param *p, int slot)
+void *tg_optim_slot(const tg_optim *o, const tg_param *p, int slot)
 {
     return (char *)o->histories[p->slot.id].slots + (size_t)slot * slot_bytes(p);
 }
@@ -189,20 +162,19 @@ static tg_update_fn update_of(const tg_optim *o, tg_dtype dtype)
     return update;
 }
 
-/* A place for the histories of all parameters that there are by now. */
-static bool cover_params(tg_optim *o)
+bool tg_optim_cover(tg_optim *o)
 {
     const size_t count = o->params->count;
     if (!tg_grow(&o->allocator, (void **)&o->histories, &o->history_capacity, count,
                  sizeof *o->histories))
         return false;
-    while (o->n_histories < count) o->histories[o->n_histories++] = (history){0, NULL, 0};
+    while (o->n_histories < count) o->histories[o->n_histories++] = (tg_history){0, NULL, 0};
     return true;
 }
 
-static bool remember(tg_optim *o, const tg_param *p)
+bool tg_optim_remember(tg_optim *o, const tg_param *p)
 {
-    history *h = &o->histories[p->slot.id];
+    tg_history *h = &o->histories[p->slot.id];
     if (h->slots || !o->rule.n_slots) return true;
     const size_t each = slot_bytes(p);
     if (each > (size_t)PTRDIFF_MAX / TG_OPTIM_SLOTS) return false;
@@ -212,7 +184,10 @@ static bool remember(tg_optim *o, const tg_param *p)
     return h->slots != NULL;
 }
 
-static bool moves(const tg_param *p) { return p->has_grad && p->trainable; }
+static bool moves(const tg_optim *o, const tg_param *p)
+{
+    return tg_grads_has(&(tg_grads){o->params, &o->mover}, p);
+}
 
 /* Cuts p into pieces: large enough to hide the call, small enough to share out. */
 static bool cut(tg_optim *o, const tg_param *p, uint32_t set)
@@ -223,42 +198,70 @@ static bool cut(tg_optim *o, const tg_param *p, uint32_t set)
         if (!tg_grow(&o->allocator, (void **)&o->pieces, &o->piece_capacity, o->n_pieces + 1,
                      sizeof *o->pieces))
             return false;
-        o->pieces[o->n_pieces++] = (piece){p->slot.id, set, first, n};
+        o->pieces[o->n_pieces++] = (tg_piece){p->slot.id, set, first, n};
         first += n;
     }
     return true;
 }
 
-/* The pieces of a step and their coefficients, which neighbours share when they have taken equally
- * many steps. */
-static tg_status plan_step(tg_optim *o)
+/* Everything that o would move is its own, and fits its rule. */
+static tg_status claim(tg_optim *o)
 {
-    int64_t step = 0;
-    o->n_pieces = o->n_sets = 0;
-    bool room = cover_params(o);
-    for (size_t k = 0; room && k < o->params->count; k++) {
-        const tg_param *p = o->params->list[k];
-        if (!moves(p)) continue;
-        if (!update_of(o, p->dtype))
+    for (size_t k = 0; k < o->params->count; k++) {
+        tg_param *p = o->params->list[k];
+        if (!p->trainable) continue;
+        const bool own = tg_optim_owns(o, p);
+        if (!own && tg_optim_rivals(o, p))
+            return tg_error_set(&o->error, NULL, o->rule.name, TG_ESTATE,
+                                "\"%s\" is moved by another optimizer (%s): free that first, or "
+                                "share the parameters out with tg_optim_take",
+                                p->name, tg_mover_name(p));
+        if (own && p->has_grad && !update_of(o, p->dtype))
             return tg_error_set(&o->error, NULL, o->rule.name, TG_EDTYPE,
                                 "\"%s\" is %s, for which the rule has no update", p->name,
                                 tg_dtype_name(p->dtype));
+    }
+    return TG_OK;
+}
+
+/* The pieces of a step and their coefficients, which neighbours share when they have taken equally
+ * many steps. */
+static tg_status plan_step(tg_optim *o, double factor)
+{
+    int64_t step = 0;
+    o->n_pieces = o->n_sets = 0;
+    if (claim(o) != TG_OK) return o->error.status;
+    bool room = tg_optim_cover(o);
+    for (size_t k = 0; room && k < o->params->count; k++) {
+        const tg_param *p = o->params->list[k];
+        if (!moves(o, p)) continue;
         if (step != o->histories[k].steps + 1) {
             step = o->histories[k].steps + 1;
             room = tg_grow(&o->allocator, (void **)&o->sets, &o->set_capacity, o->n_sets + 1,
                            sizeof *o->sets);
             if (!room) break;
-            coefficients *set = &o->sets[o->n_sets++];
+            tg_coefficients *set = &o->sets[o->n_sets++];
             memset(set, 0, sizeof *set);
-            if (o->rule.prepare) o->rule.prepare(o->options, o->learning_rate, step, set->c);
+            if (o->rule.prepare)
+                o->rule.prepare(o->options, o->learning_rate * factor, step, set->c);
         }
-        room = remember(o, p) && cut(o, p, (uint32_t)o->n_sets - 1);
+        room = tg_optim_remember(o, p) && cut(o, p, (uint32_t)o->n_sets - 1);
     }
     return room ? TG_OK
                 : tg_error_set(&o->error, NULL, o->rule.name, TG_ENOMEM, "no memory for a step");
 }
 
-static void run_piece(const tg_optim *o, const piece *k)
+static void negate(tg_dtype dtype, void *data, int64_t n)
+{
+    float *f32 = data;
+    double *f64 = data;
+    if (dtype == TG_F32)
+        for (int64_t i = 0; i < n; i++) f32[i] = -f32[i];
+    else
+        for (int64_t i = 0; i < n; i++) f64[i] = -f64[i];
+}
+
+static void run_piece(const tg_optim *o, const tg_piece *k)
 {
     const tg_param *p = o->params->list[k->param];
     const size_t offset = (size_t)k->first * tg_dtype_size(p->dtype);
@@ -267,7 +270,8 @@ static void run_piece(const tg_optim *o, const piece *k)
                    .grad = (char *)p->grad + offset,
                    .c = o->sets[k->set].c,
                    .options = o->options};
-    for (int s = 0; s < o->rule.n_slots; s++) u.slot[s] = (char *)slot_of(o, p, s) + offset;
+    for (int s = 0; s < o->rule.n_slots; s++) u.slot[s] = (char *)tg_optim_slot(o, p, s) + offset;
+    if (o->maximize) negate(p->dtype, (char *)p->grad + offset, k->n);
     update_of(o, p->dtype)(&u);
 }
 
@@ -301,94 +305,51 @@ static void run(const tg_optim *o)
     }
 }
 
-tg_status tg_optim_step(tg_optim *o)
+/* After a step: gradients are used up. */
+static void finish(tg_optim *o)
 {
-    if (tg_optim_status(o) != TG_OK) return tg_optim_status(o);
-    const tg_error *theirs = &o->params->error;
-    if (theirs->status != TG_OK)
-        return tg_error_set(&o->error, NULL, NULL, theirs->status, "%s", theirs->message);
-    if (plan_step(o) != TG_OK) return o->error.status;
-    run(o);
     for (size_t k = 0; k < o->params->count; k++) {
         tg_param *p = o->params->list[k];
-        if (!moves(p)) continue;
+        if (!moves(o, p)) continue;
         o->histories[k].steps++;
         p->has_grad = false;
         tg_param_changed(p);
     }
+}
+
+static tg_status take_over(tg_optim *o, const tg_error *theirs)
+{
+    return theirs->status == TG_OK || theirs == &o->error
+               ? theirs->status
+               : tg_error_set(&o->error, NULL, NULL, theirs->status, "%s", theirs->message);
+}
+
+static tg_status plan_all(tg_optim *o)
+{
+    tg_optim *member;
+    for (size_t k = 0; (member = tg_optim_member(o, k)) != NULL; k++) {
+        if (take_over(o, &member->error) != TG_OK || take_over(o, &member->params->error) != TG_OK)
+            return o->error.status;
+        plan_step(member, member == o ? o->factor : o->factor * member->factor);
+        if (take_over(o, &member->error) != TG_OK) return o->error.status;
+    }
     return TG_OK;
 }
 
-/* ---------------------------------------------------------------- state */
-
-static const char *const step_slot = "step";
-
-/* Rules compute with the number of steps in double, exact up to here; from here no process counts
- * on to where int64_t ends. */
-static const int64_t most_steps = (int64_t)1 << 53;
-
-int tg_optim_state_count(const tg_optim *o)
+tg_status tg_optim_step(tg_optim *o)
 {
-    return o && !o->unusable ? (int)o->n_histories * (o->rule.n_slots + 1) : 0;
-}
-
-bool tg_optim_state_get(const tg_optim *o, int index, tg_optim_state *out)
-{
-    if (!out || index < 0 || index >= tg_optim_state_count(o)) return false;
-    const int each = o->rule.n_slots + 1, slot = index % each;
-    const tg_param *p = o->params->list[index / each];
-    const history *h = &o->histories[index / each];
-    if (!h->steps) return false;
-    if (slot < o->rule.n_slots)
-        *out =
-            (tg_optim_state){p->name, o->rule.slot[slot], p->dtype, p->shape, slot_of(o, p, slot)};
-    else *out = (tg_optim_state){p->name, step_slot, TG_I64, TG_SCALAR, &h->steps};
-    return true;
-}
-
-static tg_status set_slot(tg_optim *o, const tg_param *p, int slot, const tg_optim_state *state)
-{
-    const bool is_step = slot == o->rule.n_slots;
-    const tg_dtype dtype = is_step ? TG_I64 : p->dtype;
-    const tg_shape shape = is_step ? TG_SCALAR : p->shape;
-    const char *what = o->rule.name;
-    int64_t steps = 0;
-    if (state->dtype != dtype)
-        return tg_error_set(&o->error, NULL, what, TG_EDTYPE,
-                            "state \"%s\" of \"%s\" is %s, not %s", state->slot, p->name,
-                            tg_dtype_name(dtype), tg_dtype_name(state->dtype));
-    if (!tg_shape_equal(state->shape, shape))
-        return tg_error_set(&o->error, NULL, what, TG_ESHAPE,
-                            "state \"%s\" of \"%s\" has shape %s, not %s", state->slot, p->name,
-                            tg_shape_text(shape).text, tg_shape_text(state->shape).text);
-    if (!state->data && tg_shape_count(shape))
-        return tg_error_set(&o->error, NULL, what, TG_ENULL,
-                            "the data of state \"%s\" of \"%s\" is NULL", state->slot, p->name);
-    if (is_step) memcpy(&steps, state->data, sizeof steps);
-    if (steps < 0 || steps > most_steps)
-        return tg_error_set(&o->error, NULL, what, TG_EVALUE,
-                            "state \"step\" of \"%s\" is %lld, not in 0 .. 2^53", p->name,
-                            (long long)steps);
-    if (!cover_params(o) || !remember(o, p))
-        return tg_error_set(&o->error, NULL, what, TG_ENOMEM, "no memory for the state of \"%s\"",
-                            p->name);
-    if (is_step) o->histories[p->slot.id].steps = steps;
-    else if (p->count) memmove(slot_of(o, p, slot), state->data, p->bytes);
-    return TG_OK;
-}
-
-tg_status tg_optim_state_set(tg_optim *o, const tg_optim_state *state)
-{
+    tg_optim *member;
     if (tg_optim_status(o) != TG_OK) return tg_optim_status(o);
-    const char *what = o->rule.name;
-    if (!state || !state->param || !state->slot)
-        return tg_error_set(&o->error, NULL, what, TG_ENULL, "the state, or a name in it, is NULL");
-    const tg_param *p = tg_param_of(tg_params_find(o->params, state->param));
-    if (!p)
-        return tg_error_set(&o->error, NULL, what, TG_EVALUE, "no parameter \"%s\" for a state",
-                            state->param);
-    for (int slot = 0; slot <= o->rule.n_slots; slot++)
-        if (strcmp(state->slot, slot < o->rule.n_slots ? o->rule.slot[slot] : step_slot) == 0)
-            return set_slot(o, p, slot, state);
-    return tg_error_set(&o->error, NULL, what, TG_EVALUE, "no state \"%s\"", state->slot);
+    if (o->whole)
+        return tg_error_set(&o->error, NULL, o->rule.name, TG_ESTATE,
+                            "it is a part of another optimizer, whose step is its own");
+    if (plan_all(o) != TG_OK) return o->error.status;
+    bool skip = ++o->collected < o->accumulate;
+    if (skip) return TG_OK;
+    if (tg_optim_treat(o, &skip) != TG_OK) return o->error.status;
+    o->collected = 0;
+    if (skip) return TG_OK;
+    for (size_t k = 0; (member = tg_optim_member(o, k)) != NULL; k++) run(member);
+    for (size_t k = 0; (member = tg_optim_member(o, k)) != NULL; k++) finish(member);
+    return TG_OK;
 }

@@ -9,8 +9,7 @@
  *         ... record a loss ...
  *         tg_backward(t, loss);
  *         tg_clip_grad_norm(ps, 1);
- *         const double part = tg_schedule_cosine(step, steps, 0);
- *         tg_optim_set_learning_rate(o, 0.1 * part);
+ *         tg_optim_set_factor(o, tg_schedule_cosine(step, steps, 0));
  *         tg_optim_step(o);
  *         tg_tape_reset(t);
  *     }
@@ -41,7 +40,8 @@ extern "C" {
 #endif
 
 /* An optimizer of one tg_params: a rule, its options, and what the rule
- * remembers of each parameter (its state). */
+ * remembers of each parameter (its state); and parts, optimizers that step with
+ * it. No parameter is moved by two. */
 typedef struct tg_optim tg_optim;
 
 /* ----------------------------------------------------------- the optimizers */
@@ -277,15 +277,90 @@ TG_API void tg_optim_clear_error(tg_optim *o);
  * changed. */
 TG_API tg_status tg_optim_step(tg_optim *o);
 
-/* Finite and >= 0. The getter gives NaN for NULL. */
+/* Finite and >= 0; of o alone, not of its parts. The getter gives NaN for NULL.
+ */
 TG_API tg_status tg_optim_set_learning_rate(tg_optim *o, double learning_rate);
 TG_API double tg_optim_learning_rate(const tg_optim *o);
+
+/* The learning rates of o and its parts are multiplied by it, until it is set
+ * anew: for schedules. 1 at first; finite and >= 0. */
+TG_API tg_status tg_optim_set_factor(tg_optim *o, double factor);
+
+/* Climbs instead of descending: every gradient of o changes its sign before the
+ * rule sees it. */
+TG_API tg_status tg_optim_set_maximize(tg_optim *o, bool maximize);
 TG_API tg_params *tg_optim_params(const tg_optim *o); /* those that it steps */
 
 /* How many threads share a step (1 at first, at most 1024), and which build of
  * the kernels runs. Neither changes a result. */
 TG_API tg_status tg_optim_set_threads(tg_optim *o, int threads);
 TG_API tg_status tg_optim_set_isa(tg_optim *o, tg_isa isa);
+
+/* ------------------------------------------------------------------- groups
+ *
+ * Parameters with settings of their own, or with a rule of their own: an
+ * optimizer moves every parameter of its set that no other one has taken by
+ * name. Biases without weight decay:
+ *
+ *     tg_optim *o = tg_adam_new(ps, &decaying);
+ *     tg_optim *biases = tg_adam_new(ps, &plain);
+ *     tg_optim_take_named(biases, "*.bias");
+ *     tg_optim_add(o, biases);
+ *
+ * Two optimizers that would move one parameter are TG_ESTATE, in the step of the
+ * second or where it takes the parameter; freeing the first gives its parameters
+ * free. */
+
+/* o moves this parameter, and from now on nothing but what it has taken. */
+TG_API tg_status tg_optim_take(tg_optim *o, tg_tensor *param);
+
+/* The same for all that there are now with names like the pattern, in which *
+ * is any text and ? any character. TG_EVALUE when there is none. */
+TG_API tg_status tg_optim_take_named(tg_optim *o, const char *pattern);
+
+/* A step of o is one of part too, of the same or of another tg_params: both or
+ * neither happen. part belongs to o from now on (it is freed with it, at once
+ * on an error of either), takes over its threads and instruction set, and its
+ * errors; it keeps its learning rate. What is said of state below means o and
+ * its parts. TG_ESTATE, which leaves part as it was, for one that is a part or
+ * has parts. */
+TG_API tg_status tg_optim_add(tg_optim *o, tg_optim *part);
+TG_API int tg_optim_parts(const tg_optim *o); /* how many */
+/* NULL out of range */
+TG_API tg_optim *tg_optim_part(const tg_optim *o, int k);
+
+/* -------------------------------------------- what happens to gradients first */
+
+/* What becomes of a step whose gradients hold NaN or infinity. */
+typedef enum tg_nonfinite {
+    TG_NONFINITE_KEEP, /* it is taken, without clipping by the norm */
+    TG_NONFINITE_SKIP, /* the gradients are dropped; tg_optim_skipped counts */
+    TG_NONFINITE_ERROR /* TG_ENONFINITE, which names the parameter */
+} tg_nonfinite;
+
+typedef struct tg_clip_options {
+    size_t size TG_ZERO;
+    /* Scale by min(1, norm / (norm before + 1e-6)); 0: don't. The norm is that
+     * of all gradients that o and its parts are about to use. */
+    double norm TG_ZERO;
+    /* before that, limit each element to [-value, value]; 0: don't */
+    double value TG_ZERO;
+    tg_nonfinite nonfinite TG_ZERO;
+} tg_clip_options;
+
+/* In each step from now on, before the rules see the gradients; NULL: nothing. */
+TG_API tg_status tg_optim_set_clip(tg_optim *o, const tg_clip_options *options);
+
+/* The norm of the last step's gradients before it was limited; NaN unless norm
+ * or nonfinite is set. */
+TG_API double tg_optim_grad_norm(const tg_optim *o);
+/* how many steps were dropped */
+TG_API int64_t tg_optim_skipped(const tg_optim *o);
+
+/* Micro-batches: only each steps-th tg_optim_step moves, by the mean of the
+ * gradients since the last move; those between return TG_OK and leave the
+ * gradients to be added to. 1 at first. */
+TG_API tg_status tg_optim_set_accumulate(tg_optim *o, int64_t steps);
 
 /* --------------------------------------------------- state, for checkpoints */
 
@@ -379,6 +454,8 @@ typedef struct tg_optim_rule {
      * one before it, and a dtype without any is TG_EDTYPE. Parts may be updated
      * in any order, on several threads. */
     tg_update_fn update[TG_F64 + 1][TG_BUILD_COUNT] TG_ZERO;
+    /* Which parameters it can move; others are left alone. NULL: all. */
+    bool (*fits)(tg_dtype dtype, tg_shape shape) TG_ZERO;
 } tg_optim_rule;
 
 /* The rule and the options are copied; the strings that the rule points to must
@@ -396,9 +473,17 @@ TG_API tg_optim *tg_optim_new_at(tg_params *ps, const char *where, const tg_opti
  * must be finite and >= 0. */
 TG_API double tg_clip_grad_norm(tg_params *ps, double max);
 
+/* The same for n sets of parameters with one norm over all of them. Errors
+ * stick to the first set. */
+TG_API double tg_clip_grad_norms(int n, tg_params *const *sets, double max);
+
 /* Limits every element of every gradient to [-limit, limit]; NaN stays. limit
  * must be >= 0. */
 TG_API tg_status tg_clip_grad_value(tg_params *ps, double limit);
+
+/* Multiplies all gradients by a finite factor: 1 / n gives the mean of n
+ * backward passes. */
+TG_API tg_status tg_scale_grads(tg_params *ps, double factor);
 
 /* ------------------- the same without source positions, for other languages */
 
