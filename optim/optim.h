@@ -26,9 +26,10 @@
  * meaningful choice too, a tiny number such as 1e-300 stands for it. Nothing
  * here prints, aborts or exits.
  *
- * Contents: the optimizers; what all optimizers share; state, for checkpoints;
- * making your own; gradient clipping; learning-rate schedules; the same
- * without source positions, for other languages. */
+ * Contents: the optimizers; optimizers by name; what all optimizers share;
+ * groups; what happens to gradients first; state, for checkpoints; making your
+ * own; gradient clipping; the same without source positions, for other
+ * languages. */
 #ifndef TG_OPTIM_H
 #define TG_OPTIM_H
 

@@ -1,4 +1,5 @@
-/* The optimizers with a step size for each element against PyTorch's documentation, a scalar at a time. */
+/* The optimizers with a step size for each element against their published formulas, a scalar at a
+ * time. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
