@@ -45,9 +45,9 @@ void tg_params_free(tg_params *ps)
     tg_release(&a, ps, sizeof *ps);
 }
 
-void tg_mover_enter(tg_mover *m, tg_params *ps)
+void tg_mover_enter(tg_mover *m, tg_params *ps, const char *name)
 {
-    *m = (tg_mover){ps, ps->movers};
+    *m = (tg_mover){.params = ps, .next = ps->movers, .name = name};
     ps->movers = m;
 }
 

@@ -36,6 +36,9 @@ static inline uint32_t tg_generation_of(const tg_tensor *x)
 typedef struct tg_mover {
     tg_params *params; /* NULL: none, or they are gone */
     struct tg_mover *next;
+    const char *name;             /* in messages */
+    bool choosy;                  /* moves what it has taken by name, not all that no other moves */
+    const struct tg_mover *whole; /* that it is a part of; NULL: none */
 } tg_mover;
 
 typedef struct tg_param {
@@ -79,7 +82,7 @@ struct tg_params {
 void *tg_param_grad_buffer(tg_param *p);
 static inline void tg_param_changed(tg_param *p) { p->version++; }
 
-void tg_mover_enter(tg_mover *m, tg_params *ps);
+void tg_mover_enter(tg_mover *m, tg_params *ps, const char *name);
 void tg_mover_leave(tg_mover *m);
 
 /* A set like `source` with every parameter converted to f64, for gradient checks; same names,

@@ -4,13 +4,6 @@
 
 #include "optimizer.h"
 
-static const tg_optim *optimizer_of(const tg_mover *m)
-{
-    return (const tg_optim *)(const void *)((const char *)m - offsetof(tg_optim, mover));
-}
-
-const char *tg_mover_name(const tg_param *p) { return optimizer_of(p->mover)->rule.name; }
-
 static bool fits(const tg_optim *o, const tg_param *p)
 {
     return !o->rule.fits || o->rule.fits(p->dtype, p->shape);
@@ -18,17 +11,16 @@ static bool fits(const tg_optim *o, const tg_param *p)
 
 bool tg_optim_owns(tg_optim *o, tg_param *p)
 {
-    if (!p->mover && !o->choosy && fits(o, p)) p->mover = &o->mover;
+    if (!p->mover && !o->mover.choosy && fits(o, p)) p->mover = &o->mover;
     return p->mover == &o->mover;
 }
 
-static const tg_optim *whole_of(const tg_optim *o) { return o->whole ? o->whole : o; }
+static const tg_mover *whole_of(const tg_mover *m) { return m->whole ? m->whole : m; }
 
 bool tg_optim_rivals(const tg_optim *o, const tg_param *p)
 {
-    if (!p->mover || o->choosy || !fits(o, p)) return false;
-    const tg_optim *theirs = optimizer_of(p->mover);
-    return !theirs->choosy && whole_of(theirs) != whole_of(o);
+    return p->mover && !o->mover.choosy && fits(o, p) && !p->mover->choosy &&
+           whole_of(p->mover) != whole_of(&o->mover);
 }
 
 static tg_status take(tg_optim *o, tg_param *p)
@@ -36,13 +28,13 @@ static tg_status take(tg_optim *o, tg_param *p)
     if (p->mover && p->mover != &o->mover)
         return tg_error_set(&o->error, NULL, o->rule.name, TG_ESTATE,
                             "\"%s\" is moved by another optimizer already (%s)", p->name,
-                            tg_mover_name(p));
+                            p->mover->name);
     if (!fits(o, p))
         return tg_error_set(&o->error, NULL, o->rule.name, TG_ESHAPE,
                             "\"%s\" %s of shape %s can't be moved by this rule", p->name,
                             tg_dtype_name(p->dtype), tg_shape_text(p->shape).text);
     p->mover = &o->mover;
-    o->choosy = true;
+    o->mover.choosy = true;
     return TG_OK;
 }
 
@@ -106,12 +98,12 @@ tg_status tg_optim_add(tg_optim *o, tg_optim *part)
         if (part != o) tg_optim_free(part);
         return tg_optim_status(o);
     }
-    if (part == o || part->whole || o->whole || part->n_parts)
+    if (part == o || part->mover.whole || o->mover.whole || part->n_parts)
         return tg_error_set(&o->error, NULL, o->rule.name, TG_ESTATE, "%s",
-                            part == o       ? "an optimizer can't be a part of itself"
-                            : part->whole   ? "the part is a part already"
-                            : part->n_parts ? "the part has parts itself"
-                                            : "a part can't have parts");
+                            part == o           ? "an optimizer can't be a part of itself"
+                            : part->mover.whole ? "the part is a part already"
+                            : part->n_parts     ? "the part has parts itself"
+                                                : "a part can't have parts");
     void *parts = o->parts, *groups = o->groups;
     bool room = tg_grow(&o->allocator, &parts, &o->part_capacity, o->n_parts + 1, sizeof *o->parts);
     o->parts = parts;
@@ -122,7 +114,7 @@ tg_status tg_optim_add(tg_optim *o, tg_optim *part)
         tg_optim_free(part);
         return tg_error_set(&o->error, NULL, o->rule.name, TG_ENOMEM, "no memory for a part");
     }
-    part->whole = o;
+    part->mover.whole = &o->mover;
     part->threads = o->threads;
     part->build = o->build;
     o->parts[o->n_parts++] = part;

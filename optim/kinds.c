@@ -8,7 +8,8 @@
 /* Every optimizer there is; another one is a file and a word here. */
 #define EACH_KIND(F) \
     F(sgd)           \
-    F(adam) F(adamw) F(nadam) F(radam) F(adamax) F(adagrad) F(adadelta) F(rmsprop) F(rprop) F(lion)
+    F(adam)          \
+    F(adamw) F(nadam) F(radam) F(adamax) F(adagrad) F(adadelta) F(rmsprop) F(rprop) F(lion) F(muon)
 
 #define DECLARE(name) extern const tg_optim_kind tg_##name##_kind;
 EACH_KIND(DECLARE)
@@ -84,7 +85,9 @@ tg_optim *tg_optim_of_kind(tg_params *ps, const char *where, const tg_optim_kind
     const char *fault = sized ? complete(kind, &o, text, sizeof text) : kind->unsized;
     if (!fault && kind->variant) kind->variant(&o, &rule);
     const double rate = fault ? 0 : get(&o, kind->info.settings);
-    return tg_optim_make(ps, where, &rule, rate, &o, fault);
+    tg_optim *y = tg_optim_make(ps, where, &rule, rate, &o, fault);
+    if (y && !fault && kind->rest && ps) tg_optim_add(y, kind->rest(ps, where, &o));
+    return y;
 }
 
 /* ---------------------------------------------------------------- text */

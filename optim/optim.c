@@ -10,7 +10,8 @@
 
 static const char *rule_fault(const tg_optim_rule *rule)
 {
-    if (!rule->name || rule->n_slots < 0 || rule->n_slots > TG_OPTIM_SLOTS)
+    if (!rule->name || rule->n_slots < 0 || rule->n_slots > TG_OPTIM_SLOTS || rule->n_scratch < 0 ||
+        rule->n_scratch > TG_OPTIM_SLOTS)
         return "the rule is malformed";
     for (int k = 0; k < rule->n_slots; k++)
         if (!rule->slot[k] || strcmp(rule->slot[k], "step") == 0)
@@ -60,7 +61,7 @@ tg_optim *tg_optim_make(tg_params *ps, const char *where, const tg_optim_rule *r
                     .threads = 1,
                     .build = tg_build_best()};
     set_up(o, where, rule, learning_rate, options, fault);
-    if (ps) tg_mover_enter(&o->mover, ps);
+    if (ps) tg_mover_enter(&o->mover, ps, o->rule.name ? o->rule.name : "optim_new");
     return o;
 }
 
@@ -175,10 +176,10 @@ bool tg_optim_cover(tg_optim *o)
 bool tg_optim_remember(tg_optim *o, const tg_param *p)
 {
     tg_history *h = &o->histories[p->slot.id];
-    if (h->slots || !o->rule.n_slots) return true;
-    const size_t each = slot_bytes(p);
-    if (each > (size_t)PTRDIFF_MAX / TG_OPTIM_SLOTS) return false;
-    h->bytes = (size_t)o->rule.n_slots * each;
+    const size_t each = slot_bytes(p), arrays = (size_t)(o->rule.n_slots + o->rule.n_scratch);
+    if (h->slots || !arrays) return true;
+    if (each > (size_t)PTRDIFF_MAX / (2 * TG_OPTIM_SLOTS)) return false;
+    h->bytes = arrays * each;
     h->slots = tg_allocate(&o->allocator, h->bytes);
     if (h->slots) memset(h->slots, 0, h->bytes);
     return h->slots != NULL;
@@ -215,7 +216,7 @@ static tg_status claim(tg_optim *o)
             return tg_error_set(&o->error, NULL, o->rule.name, TG_ESTATE,
                                 "\"%s\" is moved by another optimizer (%s): free that first, or "
                                 "share the parameters out with tg_optim_take",
-                                p->name, tg_mover_name(p));
+                                p->name, p->mover->name);
         if (own && p->has_grad && !update_of(o, p->dtype))
             return tg_error_set(&o->error, NULL, o->rule.name, TG_EDTYPE,
                                 "\"%s\" is %s, for which the rule has no update", p->name,
@@ -269,7 +270,10 @@ static void run_piece(const tg_optim *o, const tg_piece *k)
                    .value = (char *)p->value + offset,
                    .grad = (char *)p->grad + offset,
                    .c = o->sets[k->set].c,
-                   .options = o->options};
+                   .options = o->options,
+                   .shape = p->shape};
+    for (int s = 0; s < o->rule.n_scratch; s++)
+        u.scratch[s] = (char *)tg_optim_slot(o, p, o->rule.n_slots + s) + offset;
     for (int s = 0; s < o->rule.n_slots; s++) u.slot[s] = (char *)tg_optim_slot(o, p, s) + offset;
     if (o->maximize) negate(p->dtype, (char *)p->grad + offset, k->n);
     update_of(o, p->dtype)(&u);
@@ -340,7 +344,7 @@ tg_status tg_optim_step(tg_optim *o)
 {
     tg_optim *member;
     if (tg_optim_status(o) != TG_OK) return tg_optim_status(o);
-    if (o->whole)
+    if (o->mover.whole)
         return tg_error_set(&o->error, NULL, o->rule.name, TG_ESTATE,
                             "it is a part of another optimizer, whose step is its own");
     if (plan_all(o) != TG_OK) return o->error.status;

@@ -28,8 +28,8 @@
  *
  * Contents: the optimizers; optimizers by name; what all optimizers share;
  * groups; what happens to gradients first; state, for checkpoints; making your
- * own; gradient clipping; the same without source positions, for other
- * languages. */
+ * own; L-BFGS; averages of weights; gradient clipping; the same without source
+ * positions, for other languages. */
 #ifndef TG_OPTIM_H
 #define TG_OPTIM_H
 
@@ -208,6 +208,31 @@ typedef struct tg_lion_options {
     double weight_decay TG_ZERO;
 } tg_lion_options;
 TG_API tg_optim *tg_lion_new_at(tg_params *ps, const char *where, const tg_lion_options *options);
+
+/* Muon (Jordan et al. 2024), for matrices; the weight decay is decoupled. State:
+ * "momentum".
+ *     m = momentum m + (1 - momentum) g
+ *     s = g + momentum (m - g);  with no_nesterov: s = m
+ *     X = s / max(|s|, eps), lying on its longer side; `iterations` times:
+ *     X = 3.4445 X + (2.0315 X X^T X X^T - 4.7750 X X^T) X
+ *     p = p - learning_rate (sqrt(max(1, rows / columns)) X + weight_decay p);
+ *         with match_adam 0.2 sqrt(max(rows, columns)) X
+ * PyTorch rounds X to bfloat16; here it has the parameter's dtype. Parameters
+ * that are no matrices are moved by a part of it (tg_optim_part), AdamW with
+ * its defaults and rest_lr; PyTorch refuses them. Each matrix is one thread's
+ * work, and takes 5 times its own memory. */
+typedef struct tg_muon_options {
+    size_t size TG_ZERO;
+    double learning_rate TG_ZERO; /* 0: 1e-3 */
+    double momentum TG_ZERO;      /* 0: 0.95 */
+    double weight_decay TG_ZERO;  /* 0: 0.1 */
+    double eps TG_ZERO;           /* 0: 1e-7 */
+    double iterations TG_ZERO;    /* 0: 5; whole, to 100 */
+    double rest_lr TG_ZERO;       /* 0: 1e-3 */
+    bool no_nesterov TG_ZERO;
+    bool match_adam TG_ZERO;
+} tg_muon_options;
+TG_API tg_optim *tg_muon_new_at(tg_params *ps, const char *where, const tg_muon_options *options);
 
 /* Rprop (Riedmiller and Braun 1993), for whole batches. State: "before",
  * "size". Each element has a step size of its own, the learning rate at first:
@@ -430,6 +455,9 @@ typedef struct tg_update {
     void *slot[TG_OPTIM_SLOTS];
     const double *c; /* what prepare wrote */
     const void *options;
+    tg_shape shape; /* the parameter's */
+    /* arrays like value with undefined contents, for the rule's use */
+    void *scratch[TG_OPTIM_SLOTS];
 } tg_update;
 
 typedef void (*tg_update_fn)(const tg_update *u);
@@ -457,12 +485,105 @@ typedef struct tg_optim_rule {
     tg_update_fn update[TG_F64 + 1][TG_BUILD_COUNT] TG_ZERO;
     /* Which parameters it can move; others are left alone. NULL: all. */
     bool (*fits)(tg_dtype dtype, tg_shape shape) TG_ZERO;
+    int n_scratch TG_ZERO; /* how many arrays tg_update.scratch holds; at most 4 */
 } tg_optim_rule;
 
 /* The rule and the options are copied; the strings that the rule points to must
  * stay. */
 TG_API tg_optim *tg_optim_new_at(tg_params *ps, const char *where, const tg_optim_rule *rule,
                                  double learning_rate, const void *options);
+
+/* ------------------------------------------------------------------ L-BFGS
+ *
+ * Limited-memory BFGS (Nocedal 1980) with PyTorch's settings, for whole batches:
+ * it asks for loss and gradient several times a step, through a closure.
+ *
+ *     static double loss(void *user)
+ *     {
+ *         net *m = user;
+ *         tg_tensor *y = record the loss on m->t;
+ *         tg_backward(m->t, y);
+ *         const double value = tg_item(m->t, y);  (NaN when the tape is in error)
+ *         tg_tape_reset(m->t);
+ *         return value;
+ *     }
+ *     tg_lbfgs *l = tg_lbfgs_new(ps, NULL);
+ *     for (int k = 0; k < 100; k++) tg_lbfgs_step(l, loss, &m);
+ *
+ * An iteration goes t d: d = -H g, with H the inverse Hessian matrix as the last
+ * `history` steps s and gradient differences y show it, beginning with
+ * s.y / y.y (pairs with s.y <= 1e-10 are left out); t fulfils the strong Wolfe
+ * conditions with c1 = 1e-4 and c2 = 0.9 (at most 25 places are tried), or is the
+ * learning rate with fixed_step. In the first iteration the learning rate is
+ * times min(1, 1 / sum |g|). It computes in f64 and moves all trainable
+ * parameters, one without a gradient counting as flat; memory: (6 + 2 history)
+ * f64 an element. */
+typedef struct tg_lbfgs tg_lbfgs;
+
+/* The loss where the parameters are, its gradients handed in; NaN: it failed. */
+typedef double tg_closure_fn(void *user);
+
+typedef struct tg_lbfgs_options {
+    size_t size TG_ZERO;
+    double learning_rate TG_ZERO; /* 0: 1; where the line search begins */
+    int64_t iterations TG_ZERO;   /* of a step, at most; 0: 20 */
+    int64_t calls TG_ZERO;        /* of the closure after which none begins; 0: 5/4 iterations */
+    int64_t history TG_ZERO;      /* 0: 100 */
+    /* A step ends when no element of the gradient is larger (0: 1e-7), and when
+     * no parameter or not the loss changes by more (0: 1e-9). */
+    double gradient_tolerance TG_ZERO;
+    double change_tolerance TG_ZERO;
+    bool fixed_step TG_ZERO; /* no line search */
+} tg_lbfgs_options;
+
+/* Errors as with optimizers: NULL only when memory is short. */
+TG_API tg_lbfgs *tg_lbfgs_new_at(tg_params *ps, const char *where, const tg_lbfgs_options *options);
+TG_API void tg_lbfgs_free(tg_lbfgs *l); /* NULL allowed */
+TG_API tg_status tg_lbfgs_status(const tg_lbfgs *l);
+TG_API const char *tg_lbfgs_message(const tg_lbfgs *l);
+TG_API void tg_lbfgs_clear_error(tg_lbfgs *l);
+
+/* At most `iterations` iterations. On an error of the closure (TG_ENONFINITE) the
+ * parameters are where the last whole iteration left them. TG_ESTATE when another
+ * optimizer moves one of them. */
+TG_API tg_status tg_lbfgs_step(tg_lbfgs *l, tg_closure_fn *closure, void *user);
+/* where the last step ended; NaN before the first */
+TG_API double tg_lbfgs_loss(const tg_lbfgs *l);
+
+/* -------------------------------------------------------- averages of weights
+ *
+ * Beside the weights that are trained, their average over the steps: evaluated
+ * in their place. After the first update it is the weights, then
+ *     a = a + (p - a) / k  (stochastic weight averaging, Izmailov et al. 2018; k
+ *                           counts updates)
+ *     a = decay a + (1 - decay) p  (exponential moving average), with decay > 0
+ *
+ *     tg_average *a = tg_average_new(ps, 0.999);
+ *     ... after each step: tg_average_update(a);
+ *     tg_average_swap(a);  ... evaluate ...  tg_average_swap(a); */
+typedef struct tg_average tg_average;
+
+/* decay in [0, 1). Covers the parameters that ps has now, trainable or not; ps
+ * must outlive it. NULL only when memory is short. */
+TG_API tg_average *tg_average_new(tg_params *ps, double decay);
+TG_API void tg_average_free(tg_average *a); /* NULL allowed */
+TG_API tg_status tg_average_status(const tg_average *a);
+TG_API const char *tg_average_message(const tg_average *a);
+TG_API void tg_average_clear_error(tg_average *a);
+
+/* Takes the weights in. TG_ESTATE while they are swapped. */
+TG_API tg_status tg_average_update(tg_average *a);
+/* Exchanges weights and averages; again: back. Before an update TG_ESTATE. */
+TG_API tg_status tg_average_swap(tg_average *a);
+
+/* For checkpoints: the average of a parameter, of its dtype and shape, valid
+ * until a is freed (the weights while swapped), NULL for one that isn't covered;
+ * how many updates it holds; and setting both. */
+TG_API const void *tg_average_data(const tg_average *a, const tg_tensor *param);
+TG_API int64_t tg_average_count(const tg_average *a);
+TG_API tg_status tg_average_set(tg_average *a, const tg_tensor *param, const void *data);
+/* >= 0 */
+TG_API tg_status tg_average_set_count(tg_average *a, int64_t updates);
 
 /* -------------------------------------------------------- gradient clipping */
 
@@ -495,8 +616,10 @@ TG_API tg_optim *tg_adagrad_new(tg_params *ps, const tg_adagrad_options *options
 TG_API tg_optim *tg_adadelta_new(tg_params *ps, const tg_adadelta_options *options);
 TG_API tg_optim *tg_adamax_new(tg_params *ps, const tg_adamax_options *options);
 TG_API tg_optim *tg_radam_new(tg_params *ps, const tg_radam_options *options);
+TG_API tg_optim *tg_muon_new(tg_params *ps, const tg_muon_options *options);
 TG_API tg_optim *tg_nadam_new(tg_params *ps, const tg_nadam_options *options);
 TG_API tg_optim *tg_optim_parse(tg_params *ps, const char *text);
+TG_API tg_lbfgs *tg_lbfgs_new(tg_params *ps, const tg_lbfgs_options *options);
 TG_API tg_optim *tg_lion_new(tg_params *ps, const tg_lion_options *options);
 TG_API tg_optim *tg_rprop_new(tg_params *ps, const tg_rprop_options *options);
 TG_API tg_optim *tg_optim_new(tg_params *ps, const tg_optim_rule *rule, double learning_rate,
@@ -515,7 +638,9 @@ TG_API tg_optim *tg_optim_new(tg_params *ps, const tg_optim_rule *rule, double l
 #define tg_adadelta_new(ps, ...) tg_adadelta_new_at(ps, TG_HERE, __VA_ARGS__)
 #define tg_adamax_new(ps, ...) tg_adamax_new_at(ps, TG_HERE, __VA_ARGS__)
 #define tg_radam_new(ps, ...) tg_radam_new_at(ps, TG_HERE, __VA_ARGS__)
+#define tg_muon_new(ps, ...) tg_muon_new_at(ps, TG_HERE, __VA_ARGS__)
 #define tg_nadam_new(ps, ...) tg_nadam_new_at(ps, TG_HERE, __VA_ARGS__)
+#define tg_lbfgs_new(ps, ...) tg_lbfgs_new_at(ps, TG_HERE, __VA_ARGS__)
 #define tg_optim_parse(ps, text) tg_optim_parse_at(ps, TG_HERE, text)
 #define tg_lion_new(ps, ...) tg_lion_new_at(ps, TG_HERE, __VA_ARGS__)
 #define tg_rprop_new(ps, ...) tg_rprop_new_at(ps, TG_HERE, __VA_ARGS__)

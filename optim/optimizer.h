@@ -41,9 +41,7 @@ struct tg_optim {
     bool maximize;
     int threads, build;
     tg_mover mover;
-    bool choosy; /* moves what it was given by tg_optim_take, instead of all that no other does */
     /* Optimizers that step with it and belong to it, themselves without parts. */
-    tg_optim *whole; /* that this one is a part of; NULL: none */
     tg_optim **parts;
     size_t n_parts, part_capacity;
     tg_grads *groups; /* room for itself and the parts, when there are any */
@@ -72,9 +70,6 @@ bool tg_optim_owns(tg_optim *o, tg_param *p);
 
 /* Whether p, not o's own, would be moved twice. */
 bool tg_optim_rivals(const tg_optim *o, const tg_param *p);
-
-/* Who moves p, as a word for a message. */
-const char *tg_mover_name(const tg_param *p);
 
 /* Treats the gradients of a step as the settings want it; *skip: there is nothing to move. */
 tg_status tg_optim_treat(tg_optim *o, bool *skip);

@@ -16,6 +16,8 @@ typedef struct tg_optim_kind {
     const char *unsized;
     void (*preset)(void *options);             /* before defaults and ranges; may be NULL */
     const char *(*check)(const void *options); /* what no range says; may be NULL */
+    /* A part for the parameters that don't fit; may be NULL. */
+    tg_optim *(*rest)(tg_params *ps, const char *where, const void *options);
     tg_optim_rule rule;
     void (*variant)(const void *options, tg_optim_rule *rule); /* may be NULL */
 } tg_optim_kind;

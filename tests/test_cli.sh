@@ -41,16 +41,17 @@ out 'tapegrad train DATA.csv'
 silent err
 run 0 --version
 out '^tapegrad [0-9]*\.[0-9]*\.[0-9]*$'
-for command in train predict evaluate ops graph; do
+for command in train predict evaluate ops graph optimizers schedules; do
     run 0 $command --help
     out "^usage: tapegrad $command"
+    awk 'length > 80 { exit 1 }' "$scratch/out" || fail "tapegrad $words: more than 80 columns"
     silent err
     run 2 $command --no-such-option
     err "^tapegrad: unknown option '--no-such-option'"
     silent out
 done
 run 0 train --help
-for option in target task test split validation hidden activation dropout loss optimizer lr momentum weight-decay batch epochs seed threads no-standardize \
+for option in target task test split validation hidden activation dropout loss optimizer lr momentum weight-decay group schedule clip accumulate batch epochs seed threads no-standardize \
     save history json quiet delimiter decimal-comma comment header no-header skip categorical missing refuse-ids; do
     out "^  --$option "
 done
@@ -72,7 +73,20 @@ run 2 train x --activation rel
 err "'rel' is none of relu"
 run 2 train x --task both
 run 2 train x --loss hinge
-run 2 train x --optimizer lion
+run 2 train x --optimizer adamx
+err "'adamx' is none of sgd, adam, adamw"
+run 2 train x --optimizer 'adam beta3=0.1'
+err "no setting 'beta3'; there are lr, beta1"
+run 2 train x --schedule 'cosinus'
+err -- "--schedule: .*'cosinus' is none of constant"
+run 2 train x --schedule 'step'
+err 'step needs every='
+run 2 train x --group '*.bias'
+err "'\*.bias' is not PATTERN: settings"
+run 2 train x --group '*.bias: decay=1'
+err "no setting 'decay'"
+run 2 train x --clip -1
+run 2 train x --accumulate 0
 run 2 train x --dropout 1.1
 run 2 train x --validation 1
 run 2 train x --json=yes
@@ -80,7 +94,13 @@ err -- '--json takes no value'
 run 2 train x --split a --test b
 err 'only one of --test, --split and --validation'
 run 2 train x --momentum .9
-err -- '--momentum belongs to --optimizer sgd'
+err "adam: no setting 'momentum'"
+run 0 optimizers
+out '^sgd .*gradient descent'
+out '^  *lr=0.001 beta1=0.9 beta2=0.999'
+run 0 schedules
+out '^onecycle '
+out '^  *at=STEP:STEP:...\|gamma=0.1 at=STEP'
 
 # ---------------------------------------------------------------- train
 
@@ -132,6 +152,21 @@ run 0 train $data/breast_cancer.csv --test $data/breast_cancer.csv --epochs 5 --
     --hidden 8 --activation tanh --dropout .2 --batch 16 --no-standardize --task binary --loss cross_entropy
 out '"test":{.*"rows":569}'
 run 0 train --epochs=1 --quiet -- $data/wine.csv
+
+# Every optimizer and every schedule of the tables can be asked for; groups and schedules have an effect.
+run 0 optimizers
+for optimizer in $(grep -o '^[a-z]*' "$scratch/out"); do
+    run 0 train $data/iris.csv --epochs 2 --quiet --optimizer "$optimizer lr=0.003"
+done
+run 0 train $data/iris.csv --epochs 30 --quiet --json --optimizer 'adamw beta2=0.98' --lr .01 --schedule 'linear start=0.1 steps=10%; cosine' --clip 1 \
+    --accumulate 2 --group '*bias: weight_decay=0' --group 'layer1.weight: sgd lr=0.1 momentum=0.9'
+out '"accuracy":0.9'
+run 0 train $data/iris.csv --epochs 3 --quiet --json --schedule 'constant factor=0'
+out '"train":{"loss":1\.'
+run 1 train $data/iris.csv --epochs 1 --quiet --group 'none*: lr=1'
+err 'no parameter.s name is like "none\*"'
+run 1 train $data/iris.csv --epochs 1 --quiet --schedule 'linear steps=1000; cosine'
+err -- '--schedule: .*nothing is left behind linear'
 
 # ---------------------------------------------------------------- CSV as people have it, and what was made of it
 

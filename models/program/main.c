@@ -248,9 +248,13 @@ static const struct command {
     int (*parse)(int n, char **word, request *r, bool *helped);
     int (*run)(const request *r);
 } commands[] = {
-    {"train", parse_train, train},          {"predict", parse_predict, predict},
-    {"evaluate", parse_evaluate, evaluate}, {"ops", parse_nothing, ops},
+    {"train", parse_train, train},
+    {"predict", parse_predict, predict},
+    {"evaluate", parse_evaluate, evaluate},
+    {"ops", parse_ops, ops},
     {"graph", parse_graph, graph},
+    {"optimizers", parse_optimizers, optimizers},
+    {"schedules", parse_schedules, schedules},
 };
 
 /* A full disk shows when the last of the output is written. */
@@ -264,14 +268,17 @@ static int finish(int status)
 int main(int n, char **word)
 {
     request r = {.validation = -1,
+                 .optimizer = "adam",
                  .lr = -1,
                  .momentum = -1,
                  .weight_decay = -1,
                  .n_hidden = 2,
                  .hidden = {64, 32}};
     if (n < 2)
-        return complain(USAGE, "a command is missing: train, predict, evaluate, ops or graph; "
-                               "`tapegrad --help` says more");
+        return complain(
+            USAGE,
+            "a command is missing: train, predict, evaluate, graph, ops, optimizers or schedules; "
+            "`tapegrad --help` says more");
     if (!strcmp(word[1], "--help") || !strcmp(word[1], "-h") || !strcmp(word[1], "help")) {
         print_help();
         return finish(DONE);
@@ -287,8 +294,8 @@ int main(int n, char **word)
         const int status = commands[k].parse(n - 2, word + 2, &r, &helped);
         return finish(status == DONE && !helped ? commands[k].run(&r) : status);
     }
-    return complain(
-        USAGE,
-        "'%s' is no command: train, predict, evaluate, ops or graph; `tapegrad --help` says more",
-        word[1]);
+    return complain(USAGE,
+                    "'%s' is no command: train, predict, evaluate, graph, ops, optimizers or "
+                    "schedules; `tapegrad --help` says more",
+                    word[1]);
 }

@@ -14,7 +14,7 @@
 /* Exit statuses. */
 enum { DONE = 0, FAILED = 1, USAGE = 2 };
 
-enum { MOST_LAYERS = 100, MOST_COLUMNS = 200 };
+enum { MOST_LAYERS = 100, MOST_COLUMNS = 200, MOST_GROUPS = 16, OPTIMIZER_TEXT = 1024 };
 
 /* Everything that can be asked for on a command line. */
 typedef struct request {
@@ -28,7 +28,11 @@ typedef struct request {
     int64_t hidden[MOST_LAYERS];
     const char *activation;
     double dropout;
-    bool sgd;
+    const char *optimizer, *schedule; /* schedule NULL: a constant learning rate */
+    const char *group[MOST_GROUPS];
+    int n_groups;
+    double clip; /* 0: none */
+    int64_t accumulate;
     double lr, momentum, weight_decay; /* negative: not given */
     int64_t batch, epochs;             /* 0: not given */
     uint64_t seed;
@@ -45,7 +49,9 @@ int parse_train(int n, char **word, request *r, bool *helped);
 int parse_predict(int n, char **word, request *r, bool *helped);
 int parse_evaluate(int n, char **word, request *r, bool *helped);
 int parse_graph(int n, char **word, request *r, bool *helped);
-int parse_nothing(int n, char **word, request *r, bool *helped);
+int parse_ops(int n, char **word, request *r, bool *helped);
+int parse_optimizers(int n, char **word, request *r, bool *helped);
+int parse_schedules(int n, char **word, request *r, bool *helped);
 void print_help(void);
 
 /* data.c: reads a CSV file or a folder of images: `part` of it, for a model when a schema is
@@ -60,6 +66,14 @@ void history_header(char line[HISTORY_HEADER], const char *metric, const char *h
 
 /* outputs.c: whether --save and --history can be written, and may be. */
 int check_outputs(const request *r);
+
+/* lists.c: optimizers and schedules from text; the checks report a mistake on the command line. */
+tg_optim *make_optimizer(const request *r, tg_params *ps);
+tg_schedule *make_schedule(const request *r, int64_t total, int64_t epoch);
+int check_optimizer(const request *r);
+int check_schedule(const request *r);
+int optimizers(const request *r);
+int schedules(const request *r);
 
 /* train.c */
 int train(const request *r);

@@ -176,9 +176,25 @@ static bool set_loss(const char *name, const char *text, request *r)
 
 static bool set_optimizer(const char *name, const char *text, request *r)
 {
-    r->sgd = !strcmp(text, "sgd");
-    return r->sgd || !strcmp(text, "adam") ||
-           (complain(0, "%s: '%s' is none of sgd, adam", name, text), false);
+    return (void)name, r->optimizer = text, true;
+}
+static bool set_schedule(const char *name, const char *text, request *r)
+{
+    return (void)name, r->schedule = text, true;
+}
+static bool set_clip(const char *name, const char *text, request *r)
+{
+    return real_value(name, text, 0, 1e300, &r->clip);
+}
+static bool set_accumulate(const char *name, const char *text, request *r)
+{
+    return whole_value(name, text, 1, INT32_MAX, &r->accumulate);
+}
+static bool set_group(const char *name, const char *text, request *r)
+{
+    if (r->n_groups == MOST_GROUPS)
+        return complain(0, "%s: more than %d groups", name, MOST_GROUPS), false;
+    return r->group[r->n_groups++] = text, true;
 }
 
 static bool set_activation(const char *name, const char *text, request *r)
@@ -268,10 +284,14 @@ static bool set_categorical(const char *name, const char *text, request *r)
 }
 
 typedef struct option {
-    const char *name, *value; /* value NULL: the option stands alone */
+    const char *name, *value; /* value NULL: the option stands alone; name NULL: a heading */
     option_fn *set;
     const char *help;
 } option;
+#define HEADING(text)          \
+    {                          \
+        NULL, NULL, NULL, text \
+    }
 
 /* How a CSV file is written; predict and evaluate need to know too. */
 /* clang-format off */
@@ -284,8 +304,8 @@ typedef struct option {
 /* clang-format on */
 
 static const option train_options[] = {
+    HEADING("Data: tapegrad train wine.csv --target quality --test new.csv"),
     {"--target", "COLUMN", set_target, "name or number of the target; default: the last column"},
-    FORMAT_OPTIONS,
     {"--skip", "COLUMNS", set_skip, "leave these out: names or numbers, commas between"},
     {"--categorical", "COLUMNS", set_categorical, "each of their texts becomes a feature"},
     {"--missing", "WHAT", set_missing, "refuse (default), skip the row, mean, median or a number"},
@@ -295,21 +315,35 @@ static const option train_options[] = {
     {"--split", "FILE", set_split, "one line a row: 0 to train on it, 1 to test on it"},
     {"--validation", "FRACTION", set_validation,
      "hold rows out at random; default without a test set: 0.2; 0: none"},
+    {"--no-standardize", NULL, set_plain, "use features and target as they are"},
+    HEADING("How the CSV is written: --delimiter ';' --decimal-comma"),
+    FORMAT_OPTIONS,
+    HEADING("Net: --hidden 128,64 --activation gelu --dropout 0.1"),
     {"--hidden", "SIZES", set_hidden,
      "sizes of the hidden layers; default: 64,32; none: a linear model"},
     {"--activation", "NAME", set_activation,
      "relu (default), leaky_relu, elu, gelu, silu, sigmoid, tanh, ..."},
     {"--dropout", "P", set_dropout, "probability behind each hidden layer; default: 0"},
     {"--loss", "LOSS", set_loss, "auto (default), bce, mse or cross_entropy"},
-    {"--optimizer", "NAME", set_optimizer, "sgd or adam (default)"},
-    {"--lr", "RATE", set_lr, "learning rate; default: 0.001 for adam, 0.01 for sgd"},
-    {"--momentum", "M", set_momentum, "of sgd; default: 0"},
-    {"--weight-decay", "L", set_decay, "default: 0"},
+    HEADING("Training: --optimizer 'adamw beta2=0.98' --schedule 'linear steps=5%; cosine' "
+            "--clip 1 --group '*.bias: weight_decay=0'"),
+    {"--optimizer", "NAME", set_optimizer,
+     "adam (default), sgd, ...; settings may follow its name; `tapegrad optimizers` lists them"},
+    {"--lr", "RATE", set_lr, "learning rate; default: the optimizer's"},
+    {"--momentum", "M", set_momentum, "of the optimizer, when it has one"},
+    {"--weight-decay", "L", set_decay, "default: the optimizer's"},
+    {"--group", "PATTERN: SETTINGS", set_group,
+     "parameters with names like this have other settings, or another optimizer; again for more"},
+    {"--schedule", "NAME", set_schedule,
+     "of the learning rate, with settings; `tapegrad schedules` lists them. Steps: 100, "
+     "10epochs or 5% of all; one after the other with ; between"},
+    {"--clip", "NORM", set_clip, "limit the norm of all gradients"},
+    {"--accumulate", "N", set_accumulate, "step with the mean gradient of N batches; default: 1"},
     {"--batch", "ROWS", set_batch, "rows a step; default: 32, for images 64"},
     {"--epochs", "N", set_epochs, "passes over the data; default: 100, for images 5"},
     {"--seed", "N", set_seed, "of initial values, dropout, order and --validation; default: 0"},
     {"--threads", "N", set_threads, "default: all cores; never changes a result"},
-    {"--no-standardize", NULL, set_plain, "use features and target as they are"},
+    HEADING("Results: --save wine.safetensors --history wine-epochs.csv --quiet"),
     {"--save", "MODEL", set_save, "write the model to this file (safetensors)"},
     {"--history", "FILE.csv", set_history, "write loss and scores of each epoch"},
     {"--json", NULL, set_json, "print one JSON object, on one line, last"},
@@ -334,23 +368,43 @@ static const option predict_options[] = {
 /* ---------------------------------------------------------------- commands */
 
 static const char common_text[] =
-    "DATA.csv has a header line, numbers, and a target: labels or numbers. IDX-FOLDER holds "
-    "train-images-idx3-ubyte,\n"
-    "train-labels-idx1-ubyte and the t10k pair, plain or .gz; the t10k pair is the test set.\n";
+    "DATA.csv has a header line, numbers, and a target: labels or numbers.\n"
+    "IDX-FOLDER holds train-images-idx3-ubyte, train-labels-idx1-ubyte and the\n"
+    "t10k pair, plain or .gz; the t10k pair is the test set.\n";
 
 void print_help(void)
 {
     printf("Trains and uses multilayer nets.\n\n"
-           "    tapegrad train DATA.csv|IDX-FOLDER [options]   train a net, test it, save it\n"
-           "    tapegrad predict MODEL DATA.csv                predictions as CSV\n"
-           "    tapegrad evaluate MODEL DATA.csv [--json]      loss and scores\n"
-           "    tapegrad ops                                   every op: formula, shapes, how "
-           "often it can be differentiated\n"
-           "    tapegrad graph MODEL                           the training step as Graphviz text\n"
-           "    tapegrad --version\n\n"
-           "%s\n`tapegrad COMMAND --help` says more. Exit status: 0 done, 1 it failed, 2 the "
+           "  tapegrad train DATA.csv|IDX-FOLDER [options]  train a net, test it, save it\n"
+           "  tapegrad predict MODEL DATA.csv               predictions as CSV\n"
+           "  tapegrad evaluate MODEL DATA.csv [--json]     loss and scores\n"
+           "  tapegrad graph MODEL                          a training step for Graphviz\n"
+           "  tapegrad ops                                  every op with its formula\n"
+           "  tapegrad optimizers                           what --optimizer can be\n"
+           "  tapegrad schedules                            what --schedule can be\n"
+           "  tapegrad --version\n\n"
+           "%s\n`tapegrad COMMAND --help` says more. Exit status: 0 done, 1 it failed, 2 the\n"
            "command line is wrong.\n",
            common_text);
+}
+
+/* Words from `column` on to column 80, further lines indented. */
+static void print_wrapped(const char *text, int column, int indent)
+{
+    const int first = column;
+    while (*text) {
+        const int n = (int)strcspn(text, " ");
+        if (column + n > 80) {
+            printf("\n%*s", indent, "");
+            column = indent;
+        } else if (column > first) {
+            putchar(' ');
+        }
+        printf("%.*s", n, text);
+        column += n + 1;
+        text += n + (text[n] == ' ');
+    }
+    putchar('\n');
 }
 
 static void print_usage(const char *usage, const char *about, const option *options, int n)
@@ -358,10 +412,17 @@ static void print_usage(const char *usage, const char *about, const option *opti
     printf("usage: tapegrad %s\n\n%s", usage, about);
     if (n) printf("\n");
     for (int k = 0; k < n; k++) {
-        char left[64];
-        snprintf(left, sizeof left, "%s%s%s", options[k].name, options[k].value ? " " : "",
-                 options[k].value ? options[k].value : "");
-        printf("  %-23s %s\n", left, options[k].help);
+        const option *o = &options[k];
+        enum { INDENT = 25 };
+        if (!o->name) {
+            if (k) putchar('\n');
+            print_wrapped(o->help, 0, 4);
+            continue;
+        }
+        int length = printf("  %s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+        if (length >= INDENT) putchar('\n'), length = 0;
+        printf("%*s", INDENT - length, "");
+        print_wrapped(o->help, INDENT, INDENT);
     }
 }
 
@@ -372,7 +433,8 @@ static const option *find(const option *options, int n, const char *word, const 
     const size_t length = equals ? (size_t)(equals - word) : strlen(word);
     *value = equals ? equals + 1 : NULL;
     for (int k = 0; k < n; k++)
-        if (strlen(options[k].name) == length && !memcmp(options[k].name, word, length))
+        if (options[k].name && strlen(options[k].name) == length &&
+            !memcmp(options[k].name, word, length))
             return &options[k];
     return NULL;
 }
@@ -420,9 +482,8 @@ int parse_train(int n, char **word, request *r, bool *helped)
         return complain(USAGE, "only one of --test, --split and --validation can be used");
     if (r->csv.header && r->csv.no_header)
         return complain(USAGE, "--header and --no-header are opposites");
-    if (r->momentum >= 0 && !r->sgd)
-        return complain(USAGE, "--momentum belongs to --optimizer sgd");
-    return DONE;
+    const int optimizer = check_optimizer(r);
+    return optimizer == DONE ? check_schedule(r) : optimizer;
 }
 
 int parse_predict(int n, char **word, request *r, bool *helped)
@@ -430,9 +491,9 @@ int parse_predict(int n, char **word, request *r, bool *helped)
     const char **place[2] = {&r->model, &r->data};
     r->csv.no_target = true;
     return parse("predict MODEL DATA.csv|IDX-FOLDER [options]",
-                 "Prints a CSV file: for classes the predicted label and the probability of each, "
-                 "for a regression the number.\n"
-                 "Columns are found by name; those that the model doesn't know are skipped.\n",
+                 "Prints a CSV file: for classes the predicted label and the probability of\n"
+                 "each, for a regression the number. Columns are found by name; those that the\n"
+                 "model doesn't know are skipped.\n",
                  OPTIONS(predict_options), n, word, place, r, helped);
 }
 
@@ -448,15 +509,38 @@ int parse_graph(int n, char **word, request *r, bool *helped)
 {
     const char **place[2] = {&r->model, NULL};
     return parse("graph MODEL",
-                 "Prints the training step, forward and backward, as Graphviz text: tapegrad graph "
-                 "MODEL | dot -Tsvg > step.svg\n",
+                 "Prints the training step, forward and backward, as Graphviz text:\n"
+                 "tapegrad graph MODEL | dot -Tsvg > step.svg\n",
                  NULL, 0, n, word, place, r, helped);
 }
 
-int parse_nothing(int n, char **word, request *r, bool *helped)
+static int parse_list(const char *name, const char *about, int n, char **word, request *r,
+                      bool *helped)
 {
     const char **place[2] = {NULL, NULL};
-    return parse("ops",
-                 "Prints every op: its formula, its shapes, how often it can be differentiated.\n",
-                 NULL, 0, n, word, place, r, helped);
+    return parse(name, about, NULL, 0, n, word, place, r, helped);
+}
+
+int parse_ops(int n, char **word, request *r, bool *helped)
+{
+    return parse_list("ops",
+                      "Prints every op: its formula, its shapes, how often it can be\n"
+                      "differentiated.\n",
+                      n, word, r, helped);
+}
+
+int parse_optimizers(int n, char **word, request *r, bool *helped)
+{
+    return parse_list("optimizers",
+                      "Prints every optimizer with its settings and their defaults, as\n"
+                      "`tapegrad train --optimizer 'NAME setting=value ...'` takes them.\n",
+                      n, word, r, helped);
+}
+
+int parse_schedules(int n, char **word, request *r, bool *helped)
+{
+    return parse_list("schedules",
+                      "Prints every schedule with its settings and their defaults, as\n"
+                      "`tapegrad train --schedule 'NAME setting=value ...'` takes them.\n",
+                      n, word, r, helped);
 }

@@ -37,9 +37,11 @@ typedef struct display {
     bool terminal; /* a bar that is drawn over and over, instead of lines */
     bool regression;
     const char *held; /* what the held-out rows are called */
-    int64_t epochs;
-    double drawn;     /* when the bar was drawn last */
-    tg_file *history; /* NULL: none is wanted */
+    int64_t epochs, batch;
+    double drawn; /* when the bar was drawn last */
+    tg_optim *optimizer;
+    tg_schedule *schedule; /* NULL: none */
+    tg_file *history;      /* NULL: none is wanted */
 } display;
 
 static double score(const display *d, const tg_metrics *m)
@@ -52,6 +54,9 @@ static bool on_batch(const tg_progress *p, void *user)
     enum { WIDTH = 30 };
     display *d = user;
     const double now = seconds();
+    if (d->schedule)
+        tg_optim_set_factor(
+            d->optimizer, tg_schedule_factor(d->schedule, (p->epoch - 1) * p->batches + p->batch));
     if (!d->terminal || now - d->drawn < 0.05) return true;
     d->drawn = now;
     const int full = (int)(WIDTH * p->batch / p->batches);
@@ -214,24 +219,6 @@ static void print_results(const display *d, tg_mlp *m, const tg_metrics *trained
 
 /* ---------------------------------------------------------------- training */
 
-static tg_optim *make_optimizer(const request *r, tg_mlp *m)
-{
-    const double decay = r->weight_decay > 0 ? r->weight_decay : 0, usual = r->sgd ? 0.01 : 0.001;
-    const double rate = r->lr < 0   ? usual
-                        : r->lr > 0 ? r->lr
-                                    : 1e-300; /* 0 would mean the optimizer's own default */
-    const tg_sgd_options sgd = {.size = sizeof sgd,
-                                .learning_rate = rate,
-                                .momentum = r->momentum > 0 ? r->momentum : 0,
-                                .weight_decay = decay};
-    const tg_adam_options adam = {
-        .size = sizeof adam, .learning_rate = rate, .weight_decay = decay};
-    tg_optim *y =
-        r->sgd ? tg_sgd_new(tg_mlp_params(m), &sgd) : tg_adam_new(tg_mlp_params(m), &adam);
-    tg_optim_set_threads(y, threads_of(r));
-    return y;
-}
-
 void history_header(char line[HISTORY_HEADER], const char *metric, const char *held)
 {
     snprintf(line, HISTORY_HEADER, "epoch,train_loss,train_%s,%s_loss,%s_%s,seconds\n", metric,
@@ -260,23 +247,18 @@ static int close_history(const request *r, const display *d, int status)
 
 static int fit(const request *r, tg_mlp *m, const parts *p, display *d)
 {
-    tg_optim *optimizer = make_optimizer(r, m);
     const tg_fit_options o = {.size = sizeof o,
-                              .optimizer = optimizer,
+                              .optimizer = d->optimizer,
                               .epochs = d->epochs,
-                              .batch = r->batch             ? r->batch
-                                       : is_folder(r->data) ? 64
-                                                            : 32,
+                              .batch = d->batch,
                               .validation = p->held,
                               .on_epoch = on_epoch,
-                              .on_batch = r->quiet ? NULL : on_batch,
+                              .on_batch = on_batch,
                               .user = d};
-    if (!optimizer) return complain(FAILED, "no memory for an optimizer");
     const double start = seconds();
     tg_metrics trained = {0}, held = {0};
     tg_fit(tg_mlp_model(m), p->train, &o);
     const double took = seconds() - start;
-    tg_optim_free(optimizer);
     if (tg_mlp_status(m) == TG_OK) tg_evaluate(tg_mlp_model(m), p->train, &trained, NULL);
     if (tg_mlp_status(m) == TG_OK && p->held) tg_evaluate(tg_mlp_model(m), p->held, &held, NULL);
     if (tg_mlp_status(m) == TG_OK && r->save) tg_mlp_save(m, r->save);
@@ -284,6 +266,26 @@ static int fit(const request *r, tg_mlp *m, const parts *p, display *d)
     if (tg_mlp_status(m) != TG_OK) return complain(FAILED, "%s", tg_mlp_message(m));
     print_results(d, m, &trained, &held, took);
     return DONE;
+}
+
+/* Trains with what --optimizer and --schedule say. */
+static int optimize(const request *r, tg_mlp *m, const parts *p, display *d)
+{
+    const int64_t rows = tg_dataset_rows(p->train), steps = (rows + d->batch - 1) / d->batch;
+    int status = DONE;
+    d->optimizer = make_optimizer(r, tg_mlp_params(m));
+    if (r->schedule) {
+        d->schedule = make_schedule(r, steps * d->epochs, steps);
+        if (tg_schedule_status(d->schedule) != TG_OK)
+            status = complain(FAILED, "--schedule: %s", tg_schedule_message(d->schedule));
+        else tg_optim_set_factor(d->optimizer, tg_schedule_factor(d->schedule, 0));
+    }
+    if (status == DONE && tg_optim_status(d->optimizer) != TG_OK)
+        status = complain(FAILED, "%s", tg_optim_message(d->optimizer));
+    if (status == DONE) status = fit(r, m, p, d);
+    tg_schedule_free(d->schedule);
+    tg_optim_free(d->optimizer);
+    return status;
 }
 
 static void describe(const request *r, tg_mlp *m, const parts *p, const display *d)
@@ -311,14 +313,17 @@ static int with_model(const request *r, tg_mlp *m, parts *p)
                  .held = p->held_name,
                  .epochs = r->epochs            ? r->epochs
                            : is_folder(r->data) ? 5
-                                                : 100};
+                                                : 100,
+                 .batch = r->batch             ? r->batch
+                          : is_folder(r->data) ? 64
+                                               : 32};
     /* What was decided without being asked is no progress: it is told in any case. */
     for (int64_t k = 0; k < tg_dataset_notes(p->all); k++)
         fprintf(stderr, "%s: %s\n", r->data, tg_dataset_note(p->all, k));
     if (!r->quiet) describe(r, m, p, &d);
     tg_file history;
     status = open_history(r, &d, &history);
-    if (status == DONE) status = fit(r, m, p, &d);
+    if (status == DONE) status = optimize(r, m, p, &d);
     return close_history(r, &d, status);
 }
 
