@@ -56,3 +56,14 @@ for page in "$pages"/man1/* "$pages"/man7/* $(grep -L '^\.so' "$pages"/man3/*); 
     mandoc -T lint "$page" | grep -vE 'STYLE: (referenced manual not found|operating system explicitly specified)' || :
 done >"$scratch/lint"
 [ ! -s "$scratch/lint" ] || { head "$scratch/lint" && exit 1; }
+
+# The same as a site: what its pages lead to is there.
+[ -n "${TG_LONG:-}" ] && command -v cmark-gfm >/dev/null || exit 0
+sh models/man/site.sh "$build" "$scratch/site"
+cd "$scratch/site"
+find . -name '*.html' | while read -r page; do
+    grep -oE "(href|src)=[\"'][^\"':#]+" "$page" | sed 's/^[a-z]*=.//' | while read -r to; do
+        [ -e "$(dirname "$page")/$to" ] || echo "$page leads to $to, which is not there"
+    done
+done >"$scratch/dead"
+[ ! -s "$scratch/dead" ] || { head "$scratch/dead" && exit 1; }

@@ -104,6 +104,6 @@ int main(int n, char **word)
 }
 
 /* It prints
- *     before: error 4.52, after five steps 4.20
- *     learnt to learn: error 2.77, after five steps 0.49
+ *     at random: error 4.16, after five steps 4.52
+ *     learnt to learn: error 3.41, after five steps 0.41
  */
