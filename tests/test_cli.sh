@@ -51,7 +51,7 @@ for command in train predict evaluate ops graph optimizers schedules; do
     silent out
 done
 run 0 train --help
-for option in target task test split validation hidden activation dropout loss optimizer lr momentum weight-decay group schedule clip accumulate batch epochs seed threads no-standardize \
+for option in target task test split validation cross-validate hidden activation dropout loss optimizer lr momentum weight-decay group schedule clip accumulate batch epochs seed threads no-standardize \
     save history json quiet delimiter decimal-comma comment header no-header skip categorical missing refuse-ids; do
     out "^  --$option "
 done
@@ -152,6 +152,18 @@ run 0 train $data/breast_cancer.csv --test $data/breast_cancer.csv --epochs 5 --
     --hidden 8 --activation tanh --dropout .2 --batch 16 --no-standardize --task binary --loss cross_entropy
 out '"test":{.*"rows":569}'
 run 0 train --epochs=1 --quiet -- $data/wine.csv
+
+# Five nets, each tested on the rows that it has not seen.
+run 2 train $data/iris.csv --cross-validate 5 --validation 0.2
+err -- '--cross-validate holds rows out itself'
+run 2 train $data/iris.csv --cross-validate 1
+run 0 train $data/iris.csv --cross-validate 5 --epochs 30
+out '^5 folds: loss 0\.[0-9]* +- 0\.[0-9]*  accuracy 0\.9[0-9]* +- 0\.[0-9]*  (mean and deviation; 150 rows)$'
+err '^fold 5/5  loss .*(30 rows held out)$'
+run 0 train $data/diabetes.csv --cross-validate 3 --epochs 5 --quiet --json --hidden none
+out '^{"loss":{"mean":[0-9.]*,"deviation":[0-9.]*,"folds":\[[0-9.]*,[0-9.]*,[0-9.]*\]},"r2":{"mean":[-0-9.]*,.*"rows":442}$'
+run 1 train "$scratch/none.csv" --cross-validate 3
+err 'No such file'
 
 # Every optimizer and every schedule of the tables can be asked for; groups and schedules have an effect.
 run 0 optimizers

@@ -155,6 +155,44 @@ TG_API tg_status tg_dataset_split_file(tg_dataset *d, const char *path, tg_datas
 TG_API tg_status tg_dataset_split_random(tg_dataset *d, double fraction, uint64_t seed,
                                          tg_dataset **train, tg_dataset **test);
 
+/* Divides d at random in n parts: training, validation, test and so on. Each has
+ * its fraction of every class (stratified) and of all rows, to within a row each
+ * class. The fractions, in (0, 1), add up to 1; TG_ESHAPE when a part would be
+ * empty. The first part tells what takes the place of missing numbers. parts gets
+ * n new data sets, or NULLs on an error. */
+TG_API tg_status tg_dataset_split(tg_dataset *d, int n, const double *fractions, uint64_t seed,
+                                  tg_dataset **parts);
+
+/* Cross-validation: one of `folds` equal parts, stratified like those of
+ * tg_dataset_split, is held out, and *train is all others. Over all folds, from 0,
+ * with one seed each row is held out once. */
+TG_API tg_status tg_dataset_fold(tg_dataset *d, int folds, int fold, uint64_t seed,
+                                 tg_dataset **train, tg_dataset **held);
+
+/* Weights [classes] that make all classes count the same: rows / (classes * rows
+ * of the class), 0 for a class without rows. TG_ESTATE for a regression. */
+TG_API tg_status tg_dataset_class_weights(tg_dataset *d, double *weights);
+
+/* A new data set of n rows of d, drawn with repetition, each row as likely as
+ * its class's weight says; NULL: those of tg_dataset_class_weights. Another round
+ * draws others: one for each epoch. NULL on an error, which sticks to d. */
+TG_API tg_dataset *tg_dataset_sample(tg_dataset *d, int64_t n, const double *weights, uint64_t seed,
+                                     uint64_t round);
+
+/* Rows of one's own: how many there are, and a function that writes one row's
+ * features and its target, as tg_dataset_fill takes them; false: it can't be
+ * read. */
+typedef struct tg_row_source {
+    int64_t features;
+    int64_t (*length)(void *user);
+    bool (*get)(int64_t row, float *x, float *target, void *user);
+    void *user;
+} tg_row_source;
+
+/* Asks for every row once, in order, and keeps them. TG_EIO names the row that
+ * can't be read. */
+TG_API tg_status tg_dataset_read_source(tg_dataset *d, tg_task task, const tg_row_source *source);
+
 /* Accessors: 0 or NULL for NULL, for a data set in error, and out of range.
  * Pointers stay valid until d is freed. */
 TG_API tg_task tg_dataset_task(const tg_dataset *d);

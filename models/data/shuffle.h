@@ -9,6 +9,7 @@
 #define TG_STREAM_ORDER (UINT64_C(1) << 40)
 #define TG_STREAM_SPLIT (UINT64_C(2) << 40)
 #define TG_STREAM_DROPOUT (UINT64_C(3) << 40)
+#define TG_STREAM_SAMPLE (UINT64_C(4) << 40)
 
 /* A random order of 0..n-1, every one equally likely: the same for the same key and round. */
 void tg_shuffle(uint64_t key, uint64_t round, int64_t n, int64_t *order);

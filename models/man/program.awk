@@ -31,8 +31,17 @@ function end_paragraph()
     if (paragraph != "") { prose(paragraph); paragraph = "" }
 }
 
+function end_option()
+{
+    if (option == "") return
+    print ".It Li \"" escaped(option) "\""
+    prose(text)
+    option = ""
+}
+
 function end_list()
 {
+    end_option()
     if (in_list) print ".El"
     in_list = 0
 }
@@ -54,7 +63,8 @@ page == 1 && /^    tapegrad / {
 }
 page == 1 && /^Trains/ { next }
 page == 1 && !described && NF && !/^    / { print ".Sh DESCRIPTION"; described = 1 }
-page == 1 && /^`tapegrad COMMAND/ { sub(/^[^.]*\. /, "") ; status = $0; next }
+page == 1 && /^`tapegrad COMMAND/ { sub(/^[^.]*\. /, ""); status = $0; next }
+page == 1 && status != "" { status = status " " $0; next }
 
 # a command
 /^usage: / {
@@ -70,18 +80,18 @@ page == 1 && /^`tapegrad COMMAND/ { sub(/^[^.]*\. /, "") ; status = $0; next }
 }
 /^  --/ {
     end_paragraph()
-    option = $0
+    end_option()
+    option = text = $0
     sub(/^  /, "", option)
-    text = option
     sub(/  .*/, "", option)
-    sub(/^[^ ]+( [^ ]+)? +/, "", text)
-    if (index($0, "  " text) == 0) text = substr($0, 27)
+    text = substr(text, length(option) + 3)
     if (!in_list) print ".Bl -tag -width 22n"
     in_list = 1
-    print ".It Li \"" escaped(option) "\""
-    prose(text)
     next
 }
+option != "" && substr($0, 1, 20) ~ /^ +$/ { text = text " " $0; next }
+NF == 0 { end_option() }
+NF && in_list { end_list(); print ".Pp" }
 NF == 0 { if (paragraph != "") { end_paragraph(); gap = 1 }; next }
 {
     if (gap && paragraph == "") print ".Pp"

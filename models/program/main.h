@@ -14,7 +14,13 @@
 /* Exit statuses. */
 enum { DONE = 0, FAILED = 1, USAGE = 2 };
 
-enum { MOST_LAYERS = 100, MOST_COLUMNS = 200, MOST_GROUPS = 16, OPTIMIZER_TEXT = 1024 };
+enum {
+    MOST_LAYERS = 100,
+    MOST_COLUMNS = 200,
+    MOST_GROUPS = 16,
+    MOST_FOLDS = 1000,
+    OPTIMIZER_TEXT = 1024
+};
 
 /* Everything that can be asked for on a command line. */
 typedef struct request {
@@ -22,7 +28,8 @@ typedef struct request {
     const char *test, *split, *save, *history;
     tg_csv_options csv; /* how CSV files are read; its lists are these */
     const char *skip[MOST_COLUMNS], *categorical[MOST_COLUMNS];
-    double validation; /* negative: not given */
+    double validation;      /* negative: not given */
+    int64_t cross_validate; /* folds; 0: no */
     tg_head loss;
     int n_hidden;
     int64_t hidden[MOST_LAYERS];

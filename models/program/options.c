@@ -143,6 +143,11 @@ static bool set_validation(const char *name, const char *text, request *r)
            (complain(0, "%s: nothing would be left for training", name), false);
 }
 
+static bool set_folds(const char *name, const char *text, request *r)
+{
+    return whole_value(name, text, 2, MOST_FOLDS, &r->cross_validate);
+}
+
 static bool set_seed(const char *name, const char *text, request *r)
 {
     int64_t seed;
@@ -315,6 +320,9 @@ static const option train_options[] = {
     {"--split", "FILE", set_split, "one line a row: 0 to train on it, 1 to test on it"},
     {"--validation", "FRACTION", set_validation,
      "hold rows out at random; default without a test set: 0.2; 0: none"},
+    {"--cross-validate", "K", set_folds,
+     "train K nets, each on all rows but a K-th, which it is tested on; mean and deviation of "
+     "their scores"},
     {"--no-standardize", NULL, set_plain, "use features and target as they are"},
     HEADING("How the CSV is written: --delimiter ';' --decimal-comma"),
     FORMAT_OPTIONS,
@@ -375,14 +383,14 @@ static const char common_text[] =
 void print_help(void)
 {
     printf("Trains and uses multilayer nets.\n\n"
-           "  tapegrad train DATA.csv|IDX-FOLDER [options]  train a net, test it, save it\n"
-           "  tapegrad predict MODEL DATA.csv               predictions as CSV\n"
-           "  tapegrad evaluate MODEL DATA.csv [--json]     loss and scores\n"
-           "  tapegrad graph MODEL                          a training step for Graphviz\n"
-           "  tapegrad ops                                  every op with its formula\n"
-           "  tapegrad optimizers                           what --optimizer can be\n"
-           "  tapegrad schedules                            what --schedule can be\n"
-           "  tapegrad --version\n\n"
+           "    tapegrad train DATA.csv|IDX-FOLDER [options]   train a net, test it, save it\n"
+           "    tapegrad predict MODEL DATA.csv                predictions as CSV\n"
+           "    tapegrad evaluate MODEL DATA.csv [--json]      loss and scores\n"
+           "    tapegrad graph MODEL                           a training step for Graphviz\n"
+           "    tapegrad ops                                   every op with its formula\n"
+           "    tapegrad optimizers                            what --optimizer can be\n"
+           "    tapegrad schedules                             what --schedule can be\n"
+           "    tapegrad --version\n\n"
            "%s\n`tapegrad COMMAND --help` says more. Exit status: 0 done, 1 it failed, 2 the\n"
            "command line is wrong.\n",
            common_text);
@@ -480,6 +488,10 @@ int parse_train(int n, char **word, request *r, bool *helped)
     if (status != DONE || *helped) return status;
     if ((r->test != NULL) + (r->split != NULL) + (r->validation >= 0) > 1)
         return complain(USAGE, "only one of --test, --split and --validation can be used");
+    if (r->cross_validate && (r->test || r->split || r->validation >= 0 || r->save || r->history))
+        return complain(USAGE,
+                        "--cross-validate holds rows out itself and keeps no net: no --test, "
+                        "--split, --validation, --save or --history");
     if (r->csv.header && r->csv.no_header)
         return complain(USAGE, "--header and --no-header are opposites");
     const int optimizer = check_optimizer(r);

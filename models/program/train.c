@@ -39,6 +39,8 @@ typedef struct display {
     const char *held; /* what the held-out rows are called */
     int64_t epochs, batch;
     double drawn; /* when the bar was drawn last */
+    tg_metrics trained, tested;
+    double took; /* seconds */
     tg_optim *optimizer;
     tg_schedule *schedule; /* NULL: none */
     tg_file *history;      /* NULL: none is wanted */
@@ -191,9 +193,10 @@ static void print_metrics(const display *d, const char *name, const tg_metrics *
     printf(",\"rows\":%lld}", (long long)m->rows);
 }
 
-static void print_results(const display *d, tg_mlp *m, const tg_metrics *trained,
-                          const tg_metrics *held, double took)
+static void print_results(const display *d, tg_mlp *m)
 {
+    const tg_metrics *trained = &d->trained, *held = &d->tested;
+    const double took = d->took;
     const long long parameters = (long long)tg_params_elements(tg_mlp_params(m));
     if (d->r->json) {
         putchar('{');
@@ -256,16 +259,14 @@ static int fit(const request *r, tg_mlp *m, const parts *p, display *d)
                               .on_batch = on_batch,
                               .user = d};
     const double start = seconds();
-    tg_metrics trained = {0}, held = {0};
-    tg_fit(tg_mlp_model(m), p->train, &o);
-    const double took = seconds() - start;
-    if (tg_mlp_status(m) == TG_OK) tg_evaluate(tg_mlp_model(m), p->train, &trained, NULL);
-    if (tg_mlp_status(m) == TG_OK && p->held) tg_evaluate(tg_mlp_model(m), p->held, &held, NULL);
+    tg_model *model = tg_mlp_model(m);
+    tg_fit(model, p->train, &o);
+    d->took = seconds() - start;
+    if (tg_mlp_status(m) == TG_OK) tg_evaluate(model, p->train, &d->trained, NULL);
+    if (tg_mlp_status(m) == TG_OK && p->held) tg_evaluate(model, p->held, &d->tested, NULL);
     if (tg_mlp_status(m) == TG_OK && r->save) tg_mlp_save(m, r->save);
     if (d->terminal && tg_mlp_status(m) != TG_OK) fputc('\n', stderr);
-    if (tg_mlp_status(m) != TG_OK) return complain(FAILED, "%s", tg_mlp_message(m));
-    print_results(d, m, &trained, &held, took);
-    return DONE;
+    return tg_mlp_status(m) == TG_OK ? DONE : complain(FAILED, "%s", tg_mlp_message(m));
 }
 
 /* Trains with what --optimizer and --schedule say. */
@@ -302,21 +303,27 @@ static void describe(const request *r, tg_mlp *m, const parts *p, const display 
     fprintf(stderr, "-%lld\n", (long long)tg_mlp_outputs(m));
 }
 
+static display new_display(const request *r, tg_mlp *m, const parts *p)
+{
+    const bool images = is_folder(r->data);
+    return (display){.r = r,
+                     .terminal = isatty(STDERR_FILENO) && !r->quiet,
+                     .regression = tg_model_task(tg_mlp_model(m)) == TG_TASK_REGRESSION,
+                     .held = p->held_name,
+                     .epochs = r->epochs ? r->epochs
+                               : images  ? 5
+                                         : 100,
+                     .batch = r->batch ? r->batch
+                              : images ? 64
+                                       : 32};
+}
+
 static int with_model(const request *r, tg_mlp *m, parts *p)
 {
     if (tg_mlp_status(m) != TG_OK) return complain(FAILED, "%s", tg_mlp_message(m));
     int status = read_test(r, m, p);
     if (status != DONE) return status;
-    display d = {.r = r,
-                 .terminal = isatty(STDERR_FILENO) && !r->quiet,
-                 .regression = tg_model_task(tg_mlp_model(m)) == TG_TASK_REGRESSION,
-                 .held = p->held_name,
-                 .epochs = r->epochs            ? r->epochs
-                           : is_folder(r->data) ? 5
-                                                : 100,
-                 .batch = r->batch             ? r->batch
-                          : is_folder(r->data) ? 64
-                                               : 32};
+    display d = new_display(r, m, p);
     /* What was decided without being asked is no progress: it is told in any case. */
     for (int64_t k = 0; k < tg_dataset_notes(p->all); k++)
         fprintf(stderr, "%s: %s\n", r->data, tg_dataset_note(p->all, k));
@@ -324,26 +331,116 @@ static int with_model(const request *r, tg_mlp *m, parts *p)
     tg_file history;
     status = open_history(r, &d, &history);
     if (status == DONE) status = optimize(r, m, p, &d);
+    if (status == DONE) print_results(&d, m);
     return close_history(r, &d, status);
+}
+
+static tg_mlp *make_net(const request *r, const tg_dataset *rows)
+{
+    const tg_mlp_options o = {.size = sizeof o,
+                              .allocator = program_allocator(),
+                              .n_hidden = r->n_hidden,
+                              .hidden = r->hidden,
+                              .activation = r->activation,
+                              .dropout = r->dropout,
+                              .head = r->loss,
+                              .no_standardize = r->no_standardize,
+                              .seed = r->seed,
+                              .threads = threads_of(r)};
+    return tg_mlp_new(rows, &o);
+}
+
+/* ---------------------------------------------------------------- cross-validation */
+
+typedef struct spread {
+    double mean, deviation; /* of the folds; n - 1 */
+} spread;
+
+static spread spread_of(int n, const double *x)
+{
+    spread y = {0, 0};
+    for (int k = 0; k < n; k++) y.mean += x[k] / n;
+    for (int k = 0; k < n; k++) y.deviation += (x[k] - y.mean) * (x[k] - y.mean) / (n - 1);
+    y.deviation = sqrt(y.deviation);
+    return y;
+}
+
+static void print_spread(const char *name, int n, const double *x)
+{
+    const spread y = spread_of(n, x);
+    printf("\"%s\":{\"mean\":", name);
+    print_number(y.mean);
+    printf(",\"deviation\":");
+    print_number(y.deviation);
+    printf(",\"folds\":[");
+    for (int k = 0; k < n; k++) {
+        if (k) putchar(',');
+        print_number(x[k]);
+    }
+    printf("]}");
+}
+
+/* A new net for each fold, trained on all others. */
+static int run_fold(const request *r, tg_dataset *all, int k, double *loss, double *scored,
+                    const char **name)
+{
+    parts p = {.all = all, .held_name = "validation"};
+    if (tg_dataset_fold(all, (int)r->cross_validate, k, r->seed, &p.train, &p.held) != TG_OK)
+        return data_failed(all);
+    tg_mlp *m = make_net(r, p.train);
+    int status = tg_mlp_status(m) == TG_OK ? DONE : complain(FAILED, "%s", tg_mlp_message(m));
+    if (status == DONE) {
+        request quiet = *r;
+        quiet.quiet = true;
+        display d = new_display(&quiet, m, &p);
+        status = optimize(&quiet, m, &p, &d);
+        *loss = d.tested.loss;
+        *scored = score(&d, &d.tested);
+        *name = d.regression ? "r2" : "accuracy";
+        if (status == DONE && !r->quiet)
+            fprintf(stderr, "fold %d/%lld  loss %.4f  %s %.4f  (%lld rows held out)\n", k + 1,
+                    (long long)r->cross_validate, *loss, d.regression ? "R2" : "accuracy", *scored,
+                    (long long)d.tested.rows);
+    }
+    tg_mlp_free(m);
+    tg_dataset_free(p.train);
+    tg_dataset_free(p.held);
+    return status;
+}
+
+static int cross_validate(const request *r)
+{
+    double loss[MOST_FOLDS], scored[MOST_FOLDS];
+    const int n = (int)r->cross_validate;
+    const char *name = "";
+    tg_dataset *all = tg_dataset_new(program_allocator());
+    read_data(r, all, r->data, "train", NULL);
+    int status = tg_dataset_status(all) == TG_OK ? DONE : data_failed(all);
+    for (int k = 0; k < n && status == DONE; k++)
+        status = run_fold(r, all, k, &loss[k], &scored[k], &name);
+    if (status == DONE && r->json) {
+        putchar('{');
+        print_spread("loss", n, loss);
+        putchar(',');
+        print_spread(name, n, scored);
+        printf(",\"rows\":%lld}\n", (long long)tg_dataset_rows(all));
+    } else if (status == DONE) {
+        const spread a = spread_of(n, loss), b = spread_of(n, scored);
+        printf("%d folds: loss %.4f +- %.4f  %s %.4f +- %.4f  (mean and deviation; %lld rows)\n", n,
+               a.mean, a.deviation, name, b.mean, b.deviation, (long long)tg_dataset_rows(all));
+    }
+    tg_dataset_free(all);
+    return status;
 }
 
 int train(const request *r)
 {
+    if (r->cross_validate) return cross_validate(r);
     parts p = {0};
     int status = check_outputs(r);
     if (status == DONE) status = read_parts(r, &p);
     if (status == DONE) {
-        const tg_mlp_options o = {.size = sizeof o,
-                                  .allocator = program_allocator(),
-                                  .n_hidden = r->n_hidden,
-                                  .hidden = r->hidden,
-                                  .activation = r->activation,
-                                  .dropout = r->dropout,
-                                  .head = r->loss,
-                                  .no_standardize = r->no_standardize,
-                                  .seed = r->seed,
-                                  .threads = threads_of(r)};
-        tg_mlp *m = tg_mlp_new(p.train, &o);
+        tg_mlp *m = make_net(r, p.train);
         status = with_model(r, m, &p);
         tg_mlp_free(m);
     }
