@@ -45,7 +45,7 @@ if command -v bash >/dev/null; then
             "$scratch/prefix/share/bash-completion/completions/tapegrad" "$build/tapegrad" "$@"
     }
     [ "$(complete e)" = evaluate ] || complain "e is not completed"
-    [ "$(complete train --no-)" = '--no-standardize --no-header' ] || complain "--no- is not completed"
+    [ "$(complete train --deci)" = --decimal-comma ] || complain "--deci is not completed"
     [ "$(complete evaluate models/samples/iris.c)" = models/samples/iris.csv ] || complain "a file is not completed"
 fi
 

@@ -3,7 +3,7 @@ _tapegrad()
 {
     local word=${COMP_WORDS[COMP_CWORD]} words=
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="$("$1" --help 2>/dev/null | sed -n 's/^    tapegrad \([-a-z]*\).*/\1/p') --help"
+        words="$("$1" --help 2>/dev/null | sed -n 's/^ *tapegrad \([-a-z]*\).*/\1/p') --help"
     elif [ "${word#-}" != "$word" ]; then
         words="$("$1" "${COMP_WORDS[1]}" --help 2>/dev/null | sed -n 's/^  \(--[-a-z]*\).*/\1/p') --help"
     fi

@@ -7,7 +7,7 @@ shift 4
 rm -rf "$folder"
 mkdir -p "$folder/man1" "$folder/man3" "$folder/man7"
 "$program" --help >"$folder/help"
-for command in $(sed -n 's/^    tapegrad \([a-z]*\) .*/\1/p' "$folder/help"); do
+for command in $(sed -n 's/^ *tapegrad \([a-z][a-z-]*\) .*/\1/p' "$folder/help"); do
     "$program" "$command" --help >"$folder/help.$command"
     set -- "$@" "$folder/help.$command"
 done

@@ -46,6 +46,12 @@ function end_list()
     in_list = 0
 }
 
+function end_example()
+{
+    if (example != "") print ".Dl \"" escaped(example) "\""
+    example = ""
+}
+
 BEGIN {
     printf ".Dd %s\n.Dt TAPEGRAD 1\n.Os tapegrad %s\n.Sh NAME\n.Nm tapegrad\n", date, version
     print ".Nd train and use multilayer nets\n.Sh SYNOPSIS"
@@ -54,17 +60,19 @@ BEGIN {
 FNR == 1 { end_paragraph(); end_list(); page++; gap = 0 }
 
 # the overview
-page == 1 && /^    tapegrad / {
-    line = substr($0, 14)
+page == 1 && /^ +tapegrad / {
+    line = $0
+    sub(/^ +tapegrad /, "", line)
     sub(/   .*/, "", line)
+    sub(/  .*/, "", line)
     print ".Nm tapegrad"
-    print ".Li " "\"" escaped(line) "\""
+    print ".Li \"" escaped(line) "\""
     next
 }
 page == 1 && /^Trains/ { next }
-page == 1 && !described && NF && !/^    / { print ".Sh DESCRIPTION"; described = 1 }
-page == 1 && /^`tapegrad COMMAND/ { sub(/^[^.]*\. /, ""); status = $0; next }
-page == 1 && status != "" { status = status " " $0; next }
+page == 1 && /Exit status: / { sub(/.*Exit status: /, ""); status = $0; in_status = 1; next }
+page == 1 && in_status { if (NF == 0) in_status = 0; else { status = status " " $0; next } }
+page == 1 && !described && NF { print ".Sh DESCRIPTION"; described = 1 }
 
 # a command
 /^usage: / {
@@ -73,25 +81,36 @@ page == 1 && status != "" { status = status " " $0; next }
     command = usage
     sub(/^tapegrad /, "", command)
     sub(/ .*/, "", command)
+    end_list()
     print ".Ss tapegrad " command
     print ".Dl \"" escaped(usage) "\"\n.Pp"
     gap = 0
     next
 }
-/^  --/ {
-    end_paragraph()
-    end_option()
-    option = text = $0
-    sub(/^  /, "", option)
-    sub(/  .*/, "", option)
-    text = substr(text, length(option) + 3)
-    if (!in_list) print ".Bl -tag -width 22n"
-    in_list = 1
+# a group of options: its name, and an example of them
+page > 1 && paragraph == "" && /^[A-Z][A-Za-z ]*: .*--/ {
+    end_list()
+    print ".Pp\n" escaped(substr($0, 1, index($0, ":")))
+    example = substr($0, index($0, ": ") + 2)
     next
 }
-option != "" && substr($0, 1, 20) ~ /^ +$/ { text = text " " $0; next }
-NF == 0 { end_option() }
-NF && in_list { end_list(); print ".Pp" }
+example != "" && /^    --/ { example = example " " substr($0, 5); next }
+# an option, and how what is said of it goes on
+/^  --/ {
+    end_paragraph()
+    end_example()
+    if (!in_list) print ".Bl -tag -width 22n"
+    in_list = 1
+    end_option()
+    option = substr($0, 3)
+    text = ""
+    if (match(option, /  +/)) {
+        text = substr(option, RSTART + RLENGTH)
+        option = substr(option, 1, RSTART - 1)
+    }
+    next
+}
+in_list && /^        / { text = text " " $0; next }
 NF == 0 { if (paragraph != "") { end_paragraph(); gap = 1 }; next }
 {
     if (gap && paragraph == "") print ".Pp"
@@ -103,7 +122,6 @@ END {
     end_paragraph()
     end_list()
     print ".Sh EXIT STATUS"
-    sub(/^Exit status: /, "", status)
     prose(toupper(substr(status, 1, 1)) substr(status, 2))
     print ".Sh SEE ALSO\n.Xr tapegrad 7"
 }
