@@ -85,7 +85,7 @@ if [ $# -eq 0 ]; then
         (cd one && eval "$command" >../printed 2>../errors) || fail "failed: $(tail -n 3 errors)"
         close wanted printed || fail "prints something else"
     done
-    [ -f listing.22.c ] || name=cookbook fail "the cookbook has lost listings"
+    [ -f listing.23.c ] || name=cookbook fail "the cookbook has lost listings"
 fi
 
 [ $# -gt 0 ] || set -- $(ls models/examples/*.c | sed 's,.*/,,; s/\.c$//')
