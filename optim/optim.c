@@ -205,24 +205,23 @@ static bool cut(tg_optim *o, const tg_param *p, uint32_t set)
     return true;
 }
 
-/* Everything that o would move is its own, and fits its rule. */
-static tg_status claim(tg_optim *o)
+/* Whether p moves in this step. What o would move is its own, and fits its rule: else an error. */
+static bool admits(tg_optim *o, tg_param *p)
 {
-    for (size_t k = 0; k < o->params->count; k++) {
-        tg_param *p = o->params->list[k];
-        if (!p->trainable) continue;
-        const bool own = tg_optim_owns(o, p);
-        if (!own && tg_optim_rivals(o, p))
-            return tg_error_set(&o->error, NULL, o->rule.name, TG_ESTATE,
-                                "\"%s\" is moved by another optimizer (%s): free that first, or "
-                                "share the parameters out with tg_optim_take",
-                                p->name, p->mover->name);
-        if (own && p->has_grad && !update_of(o, p->dtype))
-            return tg_error_set(&o->error, NULL, o->rule.name, TG_EDTYPE,
-                                "\"%s\" is %s, for which the rule has no update", p->name,
-                                tg_dtype_name(p->dtype));
+    if (!p->trainable) return false;
+    if (p->mover != &o->mover && !tg_optim_owns(o, p)) {
+        if (tg_optim_rivals(o, p))
+            tg_error_set(&o->error, NULL, o->rule.name, TG_ESTATE,
+                         "\"%s\" is moved by another optimizer (%s): free that first, or share "
+                         "the parameters out with tg_optim_take",
+                         p->name, p->mover->name);
+        return false;
     }
-    return TG_OK;
+    if (p->has_grad && !update_of(o, p->dtype))
+        tg_error_set(&o->error, NULL, o->rule.name, TG_EDTYPE,
+                     "\"%s\" is %s, for which the rule has no update", p->name,
+                     tg_dtype_name(p->dtype));
+    return p->has_grad;
 }
 
 /* The pieces of a step and their coefficients, which neighbours share when they have taken equally
@@ -231,11 +230,10 @@ static tg_status plan_step(tg_optim *o, double factor)
 {
     int64_t step = 0;
     o->n_pieces = o->n_sets = 0;
-    if (claim(o) != TG_OK) return o->error.status;
     bool room = tg_optim_cover(o);
     for (size_t k = 0; room && k < o->params->count; k++) {
-        const tg_param *p = o->params->list[k];
-        if (!moves(o, p)) continue;
+        tg_param *p = o->params->list[k];
+        if (!admits(o, p)) continue;
         if (step != o->histories[k].steps + 1) {
             step = o->histories[k].steps + 1;
             room = tg_grow(&o->allocator, (void **)&o->sets, &o->set_capacity, o->n_sets + 1,
@@ -248,8 +246,8 @@ static tg_status plan_step(tg_optim *o, double factor)
         }
         room = tg_optim_remember(o, p) && cut(o, p, (uint32_t)o->n_sets - 1);
     }
-    return room ? TG_OK
-                : tg_error_set(&o->error, NULL, o->rule.name, TG_ENOMEM, "no memory for a step");
+    if (!room) tg_error_set(&o->error, NULL, o->rule.name, TG_ENOMEM, "no memory for a step");
+    return o->error.status;
 }
 
 static void negate(tg_dtype dtype, void *data, int64_t n)
