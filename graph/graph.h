@@ -288,8 +288,9 @@ TG_API tg_tensor *tg_constant_at(tg_tape *t, const char *where, tg_dtype dtype, 
 
 /* New data for an input of the current recording, to be used by tg_replay, or
  * by the next evaluation, which computes anew what had a value (until then
- * tg_item and tg_data of a result give the old one); a borrowed input takes the
- * pointer, a copied one the contents. */
+ * tg_item and tg_data of a result give the old one), in memory that stays taken
+ * until the tape is reset; a borrowed input takes the pointer, a copied one the
+ * contents. */
 TG_API tg_status tg_input_set_at(tg_tape *t, const char *where, tg_tensor *x, const void *data);
 
 /* The same values, with no gradient passing back. */
