@@ -421,3 +421,65 @@ tg_status tg_lbfgs_step(tg_lbfgs *l, tg_closure_fn *closure, void *user)
         if (!iterate(&s, &done)) return l->error.status;
     return TG_OK;
 }
+
+/* ---------------------------------------------------------------- state */
+
+enum { ELEMENTS, STEPS, PAIRS, SCALE, LOSS, HEADER };
+
+int64_t tg_lbfgs_state_count(const tg_lbfgs *l)
+{
+    return l && !l->unusable && l->steps ? HEADER + l->n_pairs * (2 * l->n + 1) : 0;
+}
+
+tg_status tg_lbfgs_state_get(tg_lbfgs *l, double *out)
+{
+    if (tg_lbfgs_status(l) != TG_OK) return tg_lbfgs_status(l);
+    if (!tg_lbfgs_state_count(l)) return fail(l, TG_ESTATE, "there is no state before a step");
+    if (!out) return fail(l, TG_ENULL, "no place for the state");
+    out[ELEMENTS] = (double)l->n;
+    out[STEPS] = (double)l->steps;
+    out[PAIRS] = (double)l->n_pairs;
+    out[SCALE] = l->scale;
+    out[LOSS] = l->loss;
+    out += HEADER;
+    for (int64_t k = 0; k < l->n_pairs; k++) {
+        *out++ = l->pairs[k].curvature;
+        memcpy(out, l->pairs[k].s, 2 * (size_t)l->n * sizeof *out);
+        out += 2 * l->n;
+    }
+    return TG_OK;
+}
+
+/* A whole number from 0 to most; -1 for any other. */
+static int64_t whole(double x, double most)
+{
+    return x >= 0 && x <= most && floor(x) == x ? (int64_t)x : -1;
+}
+
+tg_status tg_lbfgs_state_set(tg_lbfgs *l, int64_t count, const double *state)
+{
+    if (tg_lbfgs_status(l) != TG_OK) return tg_lbfgs_status(l);
+    if (!state) return fail(l, TG_ENULL, "the state is NULL");
+    if (claim(l) != TG_OK) return l->error.status;
+    const int64_t steps = count >= HEADER ? whole(state[STEPS], 0x1p53) : -1,
+                  pairs = count >= HEADER ? whole(state[PAIRS], (double)l->o.history) : -1;
+    if (steps < 1 || pairs < 0 || whole(state[ELEMENTS], 0x1p53) != l->n ||
+        count != HEADER + pairs * (2 * l->n + 1))
+        return fail(l, TG_EVALUE, "the state is none of such parameters and options");
+    for (int64_t k = 0; k < count; k++)
+        if (!isfinite(state[k])) return fail(l, TG_EVALUE, "the state is not finite");
+    drop_pairs(l);
+    l->steps = steps;
+    l->scale = state[SCALE];
+    l->loss = state[LOSS];
+    const size_t bytes = 2 * (size_t)l->n * sizeof *state;
+    for (state += HEADER; l->n_pairs < pairs; l->n_pairs++, state += 1 + 2 * l->n) {
+        pair *p = &l->pairs[l->n_pairs];
+        p->s = tg_allocate(&l->allocator, bytes);
+        if (!p->s) return fail(l, TG_ENOMEM, "no memory for the history");
+        p->y = p->s + l->n;
+        p->curvature = state[0];
+        memcpy(p->s, state + 1, bytes);
+    }
+    return TG_OK;
+}

@@ -550,6 +550,13 @@ TG_API tg_status tg_lbfgs_step(tg_lbfgs *l, tg_closure_fn *closure, void *user);
 /* where the last step ended; NaN before the first */
 TG_API double tg_lbfgs_loss(const tg_lbfgs *l);
 
+/* For checkpoints: what is remembered between steps, as so many f64; 0 before the
+ * first step, and in error. Setting it in a new one of the same options and
+ * parameters, both take the same steps. TG_EVALUE for numbers that fit neither. */
+TG_API int64_t tg_lbfgs_state_count(const tg_lbfgs *l);
+TG_API tg_status tg_lbfgs_state_get(tg_lbfgs *l, double *out);
+TG_API tg_status tg_lbfgs_state_set(tg_lbfgs *l, int64_t count, const double *state);
+
 /* -------------------------------------------------------- averages of weights
  *
  * Beside the weights that are trained, their average over the steps: evaluated

@@ -493,3 +493,37 @@ Test(csv, a_field_of_megabytes_is_read_at_once, .timeout = 60)
     tg_dataset_free(d);
     free(text);
 }
+
+/* Every part and fold has the mean of what its training part knows, in each hole. */
+Test(csv, parts_are_filled_from_what_is_trained_on)
+{
+    char text[2000] = "a,y\n";
+    for (int i = 0; i < 60; i++) {
+        const size_t n = strlen(text);
+        if (i % 4 == 0) snprintf(text + n, sizeof text - n, "NA,%s\n", i % 3 ? "u" : "v");
+        else snprintf(text + n, sizeof text - n, "%d.5,%s\n", i, i % 3 ? "u" : "v");
+    }
+    tg_dataset *d = read_text(text, OPTIONS(.missing = TG_MISSING_MEAN)), *y[5] = {NULL};
+    const double fraction[] = {0.5, 0.25, 0.25};
+    cr_assert_eq(tg_dataset_split(d, 3, fraction, 1, y), TG_OK, "%s", tg_dataset_message(d));
+    cr_assert_eq(tg_dataset_fold(d, 4, 2, 1, &y[3], &y[4]), TG_OK);
+    for (int first = 0, end = 3; first < 5; first = end, end = 5) {
+        double sum = 0;
+        int known = 0, holes = 0;
+        float fill = NAN;
+        for (int k = first; k < end; k++)
+            for (int64_t i = 0; i < tg_dataset_rows(y[k]); i++) {
+                const float x = tg_dataset_x(y[k])[i];
+                const bool given = fmodf(x, 1) == 0.5F; /* as no mean is here */
+                if (given && k == first) sum += (double)x, known++;
+                if (given) continue;
+                holes++;
+                cr_expect(isnan(fill) || x == fill, "%g and %g", (double)x, (double)fill);
+                fill = x;
+            }
+        cr_expect_eq(holes, 15);
+        cr_expect_float_eq(fill, sum / known, 1e-5);
+    }
+    for (int k = 0; k < 5; k++) tg_dataset_free(y[k]);
+    tg_dataset_free(d);
+}

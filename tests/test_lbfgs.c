@@ -282,6 +282,60 @@ Test(lbfgs, errors_leave_the_last_good_place)
     tg_lbfgs_free(l);
 }
 
+Test(lbfgs, goes_on_from_a_saved_state)
+{
+    double end[2][N], state[400];
+    for (int way = 0; way < 2; way++) {
+        tg_params *ps = tg_params_new(NULL);
+        task t = {.w = start(ps), .loss = valley};
+        tg_lbfgs *l = single(ps, false, 1, 7);
+        cr_expect_eq(tg_lbfgs_state_count(l), 0);
+        for (int k = 0; k < 10; k++) cr_assert_eq(tg_lbfgs_step(l, closure, &t), TG_OK);
+        if (way == 1) {
+            const int64_t count = tg_lbfgs_state_count(l);
+            cr_assert_eq(count, 5 + 7 * (2 * N + 1));
+            cr_assert_eq(tg_lbfgs_state_get(l, state), TG_OK);
+            tg_lbfgs_free(l);
+            l = single(ps, false, 1, 7);
+            cr_assert_eq(tg_lbfgs_state_set(l, count, state), TG_OK, "%s", tg_lbfgs_message(l));
+            cr_expect_eq(tg_lbfgs_loss(l), valley(tg_param_data(t.w), end[0]));
+        }
+        for (int k = 0; k < 3; k++) cr_assert_eq(tg_lbfgs_step(l, closure, &t), TG_OK);
+        memcpy(end[way], tg_param_data(t.w), sizeof end[way]);
+        if (way == 0) memcpy(state + 200, end[0], sizeof end[0]);
+        tg_lbfgs_free(l);
+        tg_params_free(ps);
+    }
+    cr_expect_arr_eq(state + 200, end[1], sizeof end[1]);
+}
+
+Test(lbfgs, wrong_states_are_refused)
+{
+    tg_params *ps = tg_params_new(NULL);
+    start(ps);
+    tg_lbfgs *l = single(ps, false, 1, 7);
+    double state[30] = {N, 3, 1, 1, 1};
+    tg_lbfgs_state_get(l, state), refused(l, TG_ESTATE, "before a step");
+    tg_lbfgs_state_set(l, 4, state), refused(l, TG_EVALUE, "none of such parameters");
+    tg_lbfgs_state_set(l, 5, state), refused(l, TG_EVALUE, "none of such parameters");
+    tg_lbfgs_state_set(l, 18, NULL), refused(l, TG_ENULL, "state is NULL");
+    state[7] = NAN;
+    tg_lbfgs_state_set(l, 18, state), refused(l, TG_EVALUE, "not finite");
+    state[7] = 0;
+    cr_expect_eq(tg_lbfgs_state_set(l, 18, state), TG_OK);
+    tg_lbfgs_state_get(l, NULL), refused(l, TG_ENULL, "no place");
+    const double wrong[][3] = {{N + 1, 3, 1}, {N, 0, 1}, {N, 3, 8}, {N, 3, 0.5}, {N, NAN, 1}};
+    for (int k = 0; k < 5; k++) {
+        memcpy(state, wrong[k], sizeof wrong[k]);
+        tg_lbfgs_state_set(l, 18, state), refused(l, TG_EVALUE, "none of such parameters");
+    }
+    tg_lbfgs_free(l);
+    tg_params_free(ps);
+    cr_expect_eq(tg_lbfgs_state_count(NULL), 0);
+    cr_expect_eq(tg_lbfgs_state_get(NULL, state), TG_ENOMEM);
+    cr_expect_eq(tg_lbfgs_state_set(NULL, 18, state), TG_ENOMEM);
+}
+
 Test(lbfgs, options_out_of_range_are_refused)
 {
     const tg_lbfgs_options size = {.history = 1},
