@@ -502,6 +502,60 @@ static void check_bits(const tg_samples *of, const tg_sample *s, tg_dtype dtype,
     release(&c);
 }
 
+/* tg_backward plans what the vjps recorded without leaving it on the tape: parameters must get what
+ * tg_grad gives, by a new plan and by the one that is kept. */
+static void check_parameters(const tg_samples *of, const tg_sample *s, tg_dtype dtype,
+                             const shapes *shape)
+{
+    if (of->op->order == 0 || s->flags & TG_NOT_SMOOTH) return;
+    sampled c;
+    draw(&c, s, dtype, shape);
+    present_all(&c, PLAIN);
+    tg_params *ps = tg_params_new(NULL);
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *p[TG_SAMPLE_INPUTS] = {NULL}, *x[TG_SAMPLE_INPUTS], *gx[TG_SAMPLE_INPUTS];
+    static const char *const name[TG_SAMPLE_INPUTS] = {"0", "1", "2", "3", "4", "5"};
+    for (int run = 0; run < 3; run++) { /* tg_grad, tg_backward, again */
+        for (int k = 0; k < s->n_in; k++) {
+            x[k] = input(t, &c, k);
+            if (!is_float(c.type[k].dtype)) continue;
+            const tg_init zeros = {.kind = TG_ZEROS};
+            if (!p[k]) p[k] = tg_param_new(ps, name[k], dtype, c.stored_shape[k], zeros);
+            if (run == 0) tg_param_write(p[k], tg_data(t, x[k]));
+            x[k] = p[k];
+        }
+        tg_tape_set_step(t, 0);
+        tg_tensor *y = s->record(t, x);
+        if (!is_float(tg_tensor_dtype(y))) break;
+        y = tg_sum_all(t, tg_mul(t, y, tg_detach(t, tg_cos(t, y))));
+        if (run == 0) {
+            for (int k = 0; k < s->n_in; k++) {
+                if (!p[k]) continue;
+                tg_grad(t, y, NULL, 1, &p[k], &gx[k], true);
+                const void *data = gx[k] ? tg_data(t, gx[k]) : NULL;
+                const size_t bytes = (size_t)tg_tensor_count(p[k]) * tg_dtype_size(dtype);
+                if (data) memcpy(c.plain[k], data, bytes);
+                else c.plain[k] = (free(c.plain[k]), NULL);
+            }
+        } else if (tg_backward(t, y) == TG_OK) {
+            for (int k = 0; k < s->n_in; k++) {
+                if (!p[k] || !tg_param_grad(p[k]) || !c.plain[k]) continue;
+                const size_t bytes = (size_t)tg_tensor_count(p[k]) * tg_dtype_size(dtype);
+                cr_expect(memcmp(tg_param_grad(p[k]), c.plain[k], bytes) == 0,
+                          "%s: operand %d has another gradient as a parameter", name_of(of, &c), k);
+            }
+        }
+        cr_expect(tg_tape_status(t) == TG_OK || tg_tape_status(t) == TG_ENOGRAD, "%s: %s",
+                  name_of(of, &c), tg_tape_message(t));
+        tg_params_drop_grads(ps);
+        tg_tape_clear_error(t);
+        tg_tape_reset(t);
+    }
+    tg_tape_free(t);
+    tg_params_free(ps);
+    release(&c);
+}
+
 static void visit_bits(const tg_samples *of, const tg_sample *s, const shapes *shape)
 {
     /* long enough to be cut into parts */
@@ -509,6 +563,7 @@ static void visit_bits(const tg_samples *of, const tg_sample *s, const shapes *s
                  broad = {{S(37, 331), S(331), S(37, 1), TG_SCALAR}};
     for (tg_dtype dtype = TG_F32; dtype <= TG_F64; dtype++) {
         check_bits(of, s, dtype, shape, PLAIN);
+        check_parameters(of, s, dtype, shape);
         check_bits(of, s, dtype, shape, TRANSPOSED);
         if (!shape || shape->x[0].ndim != 1 || shape->x[0].dim[0] != 1025) continue;
         check_bits(of, s, dtype, &large, SLICED);
