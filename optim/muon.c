@@ -71,13 +71,12 @@ TG_EACH_BUILD(APPLY, apply_f64, double)
         const int build = tg_build_best();                                                        \
         const double *const c = u->c;                                                             \
         const T momentum = (T)c[MOMENTUM], shrink = (T)c[TG_SHRINK];                              \
-        const int64_t rows = u->shape.dim[0], columns = u->shape.dim[1];                          \
+        const int64_t rows = u->shape->dim[0], columns = u->shape->dim[1];                        \
         const bool tall = rows > columns;                                                         \
         const int64_t m = tall ? columns : rows, n = tall ? rows : columns;                       \
         const T *const g = u->grad;                                                               \
         T *const p = u->value, *const v = u->slot[0];                                             \
-        T *x = u->scratch[0],                                                                     \
-          *y = u->scratch[1], *const s = u->scratch[2], *const h = u->scratch[3];                 \
+        T *x = u->scratch, *y = x + u->n, *const s = y + u->n, *const h = s + u->n;               \
         double squares = 0;                                                                       \
         for (int64_t i = 0; i < u->n; i++) {                                                      \
             const T w = v[i] = v[i] + (1 - momentum) * (g[i] - v[i]);                             \

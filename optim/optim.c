@@ -269,9 +269,8 @@ static void run_piece(const tg_optim *o, const tg_piece *k)
                    .grad = (char *)p->grad + offset,
                    .c = o->sets[k->set].c,
                    .options = o->options,
-                   .shape = p->shape};
-    for (int s = 0; s < o->rule.n_scratch; s++)
-        u.scratch[s] = (char *)tg_optim_slot(o, p, o->rule.n_slots + s) + offset;
+                   .shape = &p->shape};
+    if (o->rule.n_scratch) u.scratch = tg_optim_slot(o, p, o->rule.n_slots);
     for (int s = 0; s < o->rule.n_slots; s++) u.slot[s] = (char *)tg_optim_slot(o, p, s) + offset;
     if (o->maximize) negate(p->dtype, (char *)p->grad + offset, k->n);
     update_of(o, p->dtype)(&u);

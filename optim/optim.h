@@ -455,9 +455,10 @@ typedef struct tg_update {
     void *slot[TG_OPTIM_SLOTS];
     const double *c; /* what prepare wrote */
     const void *options;
-    tg_shape shape; /* the parameter's */
-    /* arrays like value with undefined contents, for the rule's use */
-    void *scratch[TG_OPTIM_SLOTS];
+    const tg_shape *shape; /* the parameter's */
+    /* n_scratch arrays like value, one behind the other, with undefined contents;
+     * for the rule's use */
+    void *scratch;
 } tg_update;
 
 typedef void (*tg_update_fn)(const tg_update *u);
@@ -485,7 +486,7 @@ typedef struct tg_optim_rule {
     tg_update_fn update[TG_F64 + 1][TG_BUILD_COUNT] TG_ZERO;
     /* Which parameters it can move; others are left alone. NULL: all. */
     bool (*fits)(tg_dtype dtype, tg_shape shape) TG_ZERO;
-    int n_scratch TG_ZERO; /* how many arrays tg_update.scratch holds; at most 4 */
+    int n_scratch TG_ZERO; /* for whole rules; at most 4 */
 } tg_optim_rule;
 
 /* The rule and the options are copied; the strings that the rule points to must

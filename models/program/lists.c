@@ -50,7 +50,8 @@ tg_optim *make_optimizer(const request *r, tg_params *ps)
     optimizer_text(r, text, "");
     tg_optim *o = tg_optim_parse(ps, text);
     for (int k = 0; k < r->n_groups; k++) add_group(r, ps, o, r->group[k]);
-    const tg_clip_options clip = {.size = sizeof clip, .norm = r->clip};
+    const tg_clip_options clip = {
+        .size = sizeof clip, .norm = r->clip, .nonfinite = TG_NONFINITE_ERROR};
     if (r->clip > 0) tg_optim_set_clip(o, &clip);
     if (r->accumulate) tg_optim_set_accumulate(o, r->accumulate);
     tg_optim_set_threads(o, threads_of(r));

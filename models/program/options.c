@@ -345,7 +345,8 @@ static const option train_options[] = {
     {"--schedule", "NAME", set_schedule,
      "of the learning rate, with settings; `tapegrad schedules` lists them. Steps: 100, "
      "10epochs or 5% of all; one after the other with ; between"},
-    {"--clip", "NORM", set_clip, "limit the norm of all gradients"},
+    {"--clip", "NORM", set_clip,
+     "limit the norm of all gradients; one that is not finite ends the training"},
     {"--accumulate", "N", set_accumulate, "step with the mean gradient of N batches; default: 1"},
     {"--batch", "ROWS", set_batch, "rows a step; default: 32, for images 64"},
     {"--epochs", "N", set_epochs, "passes over the data; default: 100, for images 5"},
