@@ -231,6 +231,14 @@ tg_status tg_scale_grads(tg_params *ps, double factor)
 
 /* ---------------------------------------------------------------- before a step */
 
+/* Whether gradients are looked at before a step. */
+static void decide(tg_optim *o)
+{
+    const tg_clip_options *c = &o->clip;
+    o->treats =
+        o->accumulate > 1 || c->norm > 0 || c->value > 0 || c->nonfinite != TG_NONFINITE_KEEP;
+}
+
 tg_status tg_optim_set_clip(tg_optim *o, const tg_clip_options *options)
 {
     tg_clip_options c;
@@ -243,6 +251,8 @@ tg_status tg_optim_set_clip(tg_optim *o, const tg_clip_options *options)
                                                      : NULL;
     if (fault) return tg_error_set(&o->error, NULL, o->rule.name, TG_EVALUE, "%s", fault);
     o->clip = c;
+    o->norm = NAN;
+    decide(o);
     return TG_OK;
 }
 
@@ -253,6 +263,7 @@ tg_status tg_optim_set_accumulate(tg_optim *o, int64_t steps)
         return tg_error_set(&o->error, NULL, o->rule.name, TG_EVALUE,
                             "gradients of %lld steps can't be accumulated", (long long)steps);
     o->accumulate = steps;
+    decide(o);
     return TG_OK;
 }
 
@@ -281,9 +292,8 @@ tg_status tg_optim_treat(tg_optim *o, bool *skip)
     const tg_clip_options *c = &o->clip;
     tg_grads self, *g = o->n_parts ? o->groups : &self;
     o->norm = NAN;
-    if (o->accumulate > 1 || c->norm > 0 || c->value > 0 || c->nonfinite != TG_NONFINITE_KEEP)
-        for (size_t k = 0; k < n; k++)
-            g[k] = (tg_grads){tg_optim_member(o, k)->params, &tg_optim_member(o, k)->mover};
+    for (size_t k = 0; k < n; k++)
+        g[k] = (tg_grads){tg_optim_member(o, k)->params, &tg_optim_member(o, k)->mover};
     if (o->accumulate > 1) tg_grads_scale(n, g, 1 / (double)o->accumulate);
     if (c->value > 0) tg_grads_clamp(n, g, c->value);
     if (c->norm > 0) o->norm = clip_norm(n, g, c->norm);

@@ -347,7 +347,7 @@ tg_status tg_optim_step(tg_optim *o)
     if (plan_all(o) != TG_OK) return o->error.status;
     bool skip = ++o->collected < o->accumulate;
     if (skip) return TG_OK;
-    if (tg_optim_treat(o, &skip) != TG_OK) return o->error.status;
+    if (o->treats && tg_optim_treat(o, &skip) != TG_OK) return o->error.status;
     o->collected = 0;
     if (skip) return TG_OK;
     for (size_t k = 0; (member = tg_optim_member(o, k)) != NULL; k++) run(member);

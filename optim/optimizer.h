@@ -47,6 +47,7 @@ struct tg_optim {
     tg_grads *groups; /* room for itself and the parts, when there are any */
     size_t group_capacity;
     /* What happens to gradients before a step. */
+    bool treats; /* does anything at all happen to them? */
     tg_clip_options clip;
     double norm;                            /* before clipping; NaN: not computed */
     int64_t skipped, accumulate, collected; /* steps */
