@@ -3,32 +3,16 @@
 #include <math.h>
 #include <string.h>
 
-#include "folds.h"
+#include "matrices.h"
 
 #ifndef TG_SAMPLES
 
 /* ---------------------------------------------------------------- matrices in double */
 
-static int64_t size_of(const tg_array *a) { return a->shape.dim[a->shape.ndim - 1]; }
-
 /* How many matrices of `elements` there are. */
 static int64_t matrices(const tg_array *a, int64_t elements)
 {
     return elements ? tg_shape_count(a->shape) / elements : 0;
-}
-
-static void load(const tg_array *a, int64_t first, int64_t count, double *to)
-{
-    for (int64_t i = 0; i < count; i++)
-        to[i] = a->dtype == TG_F32 ? (double)((const float *)a->data)[first + i]
-                                   : ((const double *)a->data)[first + i];
-}
-
-static void store(const tg_array *a, int64_t first, int64_t count, const double *from)
-{
-    for (int64_t i = 0; i < count; i++)
-        if (a->dtype == TG_F32) ((float *)a->data)[first + i] = (float)from[i];
-        else ((double *)a->data)[first + i] = from[i];
 }
 
 static void swap(double *a, double *b, int64_t n, int64_t stride)
@@ -51,10 +35,7 @@ static int64_t pivot_place(const double *a, int64_t n, int64_t k, bool columns_t
     return best;
 }
 
-/* P a Q = L U in place, L with ones on its diagonal. row[k] and column[k] say with what k changed
- * places in step k; column is NULL for Q = 1. The sign of the permutations; *rank: the pivots
- * before the first that is 0. */
-static double factorise(double *a, int64_t n, double *row, double *column, int64_t *rank)
+double tg_matrix_factorise(double *a, int64_t n, double *row, double *column, int64_t *rank)
 {
     double sign = 1;
     *rank = n;
@@ -78,8 +59,7 @@ static double factorise(double *a, int64_t n, double *row, double *column, int64
     return sign;
 }
 
-/* b [n, m] becomes the solution of a triangular system, by its `upper` part or the lower one. */
-static void substitute(const double *a, int64_t n, bool upper, bool ones, double *b, int64_t m)
+void tg_matrix_substitute(const double *a, int64_t n, bool upper, bool ones, double *b, int64_t m)
 {
     for (int64_t step = 0; step < n; step++) {
         const int64_t i = upper ? n - 1 - step : step, first = upper ? i + 1 : 0,
@@ -88,6 +68,14 @@ static void substitute(const double *a, int64_t n, bool upper, bool ones, double
             for (int64_t j = 0; j < m; j++) b[i * m + j] -= a[i * n + k] * b[k * m + j];
         for (int64_t j = 0; j < m && !ones; j++) b[i * m + j] /= a[i * n + i];
     }
+}
+
+void tg_matrix_solve(const double *a, int64_t n, const double *row, double *b, int64_t m)
+{
+    for (int64_t i = 0; i < n; i++)
+        if ((int64_t)row[i] != i) swap(b + i * m, b + (int64_t)row[i] * m, m, 1);
+    tg_matrix_substitute(a, n, false, true, b, m);
+    tg_matrix_substitute(a, n, true, false, b, m);
 }
 
 static bool square_rule(tg_rule *r)
@@ -105,7 +93,7 @@ static bool square_rule(tg_rule *r)
 
 static int64_t square_scratch(const tg_call *c)
 {
-    const int64_t n = size_of(&c->x[0]);
+    const int64_t n = tg_matrix_size(&c->x[0]);
     return (2 * n * n + 2 * n) * (int64_t)sizeof(double);
 }
 
@@ -130,19 +118,19 @@ static bool system_rule(tg_rule *r)
 
 static int64_t system_scratch(const tg_call *c)
 {
-    const int64_t n = size_of(&c->x[0]), m = size_of(&c->x[1]);
+    const int64_t n = tg_matrix_size(&c->x[0]), m = tg_matrix_size(&c->x[1]);
     return (n * n + n * m + n) * (int64_t)sizeof(double);
 }
 
 static void triangular_kernel(const tg_call *c)
 {
-    const int64_t n = size_of(&c->x[0]), m = size_of(&c->x[1]);
+    const int64_t n = tg_matrix_size(&c->x[0]), m = tg_matrix_size(&c->x[1]);
     double *a = c->scratch, *b = a + n * n;
     for (int64_t k = 0; k < matrices(c->y, n * m); k++) {
-        load(&c->x[0], k * n * n, n * n, a);
-        load(&c->x[1], k * n * m, n * m, b);
-        substitute(a, n, c->attrs[0] != 0, false, b, m);
-        store(c->y, k * n * m, n * m, b);
+        tg_matrix_load(&c->x[0], k * n * n, n * n, a);
+        tg_matrix_load(&c->x[1], k * n * m, n * m, b);
+        tg_matrix_substitute(a, n, c->attrs[0] != 0, false, b, m);
+        tg_matrix_store(c->y, k * n * m, n * m, b);
     }
 }
 
@@ -178,22 +166,19 @@ static void triangular_vjp(TG_VJP)
 
 static void solve_kernel(const tg_call *c)
 {
-    const int64_t n = size_of(&c->x[0]), m = size_of(&c->x[1]);
+    const int64_t n = tg_matrix_size(&c->x[0]), m = tg_matrix_size(&c->x[1]);
     double *a = c->scratch, *b = a + n * n, *row = b + n * m;
     for (int64_t k = 0; k < matrices(c->y, n * m); k++) {
         int64_t rank;
-        load(&c->x[0], k * n * n, n * n, a);
-        load(&c->x[1], k * n * m, n * m, b);
-        factorise(a, n, row, NULL, &rank);
+        tg_matrix_load(&c->x[0], k * n * n, n * n, a);
+        tg_matrix_load(&c->x[1], k * n * m, n * m, b);
+        tg_matrix_factorise(a, n, row, NULL, &rank);
         if (rank < n) {
             tg_call_fail(c, k, TG_EVALUE, "matrix %lld is singular", (long long)k);
             return;
         }
-        for (int64_t i = 0; i < n; i++)
-            if ((int64_t)row[i] != i) swap(b + i * m, b + (int64_t)row[i] * m, m, 1);
-        substitute(a, n, false, true, b, m);
-        substitute(a, n, true, false, b, m);
-        store(c->y, k * n * m, n * m, b);
+        tg_matrix_solve(a, n, row, b, m);
+        tg_matrix_store(c->y, k * n * m, n * m, b);
     }
 }
 
@@ -298,10 +283,10 @@ tg_tensor *tg_inv_at(tg_tape *t, const char *where, tg_tensor *x)
 
 static void cholesky_kernel(const tg_call *c)
 {
-    const int64_t n = size_of(&c->x[0]);
+    const int64_t n = tg_matrix_size(&c->x[0]);
     double *a = c->scratch;
     for (int64_t k = 0; k < matrices(c->y, n * n); k++) {
-        load(&c->x[0], k * n * n, n * n, a);
+        tg_matrix_load(&c->x[0], k * n * n, n * n, a);
         for (int64_t i = 0; i < n; i++)
             for (int64_t j = 0; j <= i; j++) {
                 double sum = (a[i * n + j] + a[j * n + i]) / 2;
@@ -316,7 +301,7 @@ static void cholesky_kernel(const tg_call *c)
             }
         for (int64_t i = 0; i < n; i++)
             for (int64_t j = i + 1; j < n; j++) a[i * n + j] = 0;
-        store(c->y, k * n * n, n * n, a);
+        tg_matrix_store(c->y, k * n * n, n * n, a);
     }
 }
 
@@ -344,12 +329,12 @@ TG_DEFINE_1(cholesky, cholesky)
 
 static void cofactor_kernel(const tg_call *c)
 {
-    const int64_t n = size_of(&c->x[0]);
+    const int64_t n = tg_matrix_size(&c->x[0]);
     double *a = c->scratch, *z = a + n * n, *row = z + n * n, *column = row + n;
     for (int64_t k = 0; k < matrices(c->y, n * n); k++) {
         int64_t rank;
-        load(&c->x[0], k * n * n, n * n, a);
-        double scale = factorise(a, n, row, column, &rank);
+        tg_matrix_load(&c->x[0], k * n * n, n * n, a);
+        double scale = tg_matrix_factorise(a, n, row, column, &rank);
         const double last = a[n * n - 1];
         for (int64_t i = 0; i + 1 < n; i++) scale *= a[i * n + i];
         /* adj(a) = det(U) Q U^-1 L^-1 P, without a division by the last pivot: with U' and U'^-1
@@ -357,16 +342,16 @@ static void cofactor_kernel(const tg_call *c)
         for (int64_t i = 0; i < n * n; i++) z[i] = i / n == i % n;
         for (int64_t i = 0; i < n; i++)
             if ((int64_t)row[i] != i) swap(z + i * n, z + (int64_t)row[i] * n, n, 1);
-        substitute(a, n, false, true, z, n);
+        tg_matrix_substitute(a, n, false, true, z, n);
         for (int64_t i = 0; i + 1 < n; i++)
             for (int64_t j = 0; j < n; j++) z[i * n + j] *= last;
         a[n * n - 1] = 1;
-        substitute(a, n, true, false, z, n);
+        tg_matrix_substitute(a, n, true, false, z, n);
         for (int64_t i = n; i-- > 0;)
             if ((int64_t)column[i] != i) swap(z + i * n, z + (int64_t)column[i] * n, n, 1);
         for (int64_t i = 0; i < n; i++)
             for (int64_t j = 0; j < n; j++) a[j * n + i] = rank < n - 1 ? 0 : scale * z[i * n + j];
-        store(c->y, k * n * n, n * n, a);
+        tg_matrix_store(c->y, k * n * n, n * n, a);
     }
 }
 
@@ -400,19 +385,19 @@ static bool det_rule(tg_rule *r)
 /* The determinants; with an attribute their signs, and the logarithms of their sizes. */
 static void det_kernel(const tg_call *c)
 {
-    const int64_t n = size_of(&c->x[0]), of = c->n_attrs ? 2 : 1;
+    const int64_t n = tg_matrix_size(&c->x[0]), of = c->n_attrs ? 2 : 1;
     double *a = c->scratch, *row = a + n * n;
     for (int64_t k = 0; k < tg_shape_count(c->y->shape) / of; k++) {
         int64_t rank;
-        load(&c->x[0], k * n * n, n * n, a);
-        const double sign = factorise(a, n, row, NULL, &rank);
+        tg_matrix_load(&c->x[0], k * n * n, n * n, a);
+        const double sign = tg_matrix_factorise(a, n, row, NULL, &rank);
         double pair[2] = {sign, 0};
         for (int64_t i = 0; i < n; i++) {
             const double pivot = a[i * n + i];
             pair[0] *= of == 1 || pivot == 0 || isnan(pivot) ? pivot : pivot < 0 ? -1 : 1;
             pair[1] += of == 1 ? 0 : log(fabs(pivot));
         }
-        store(c->y, k * of, of, pair);
+        tg_matrix_store(c->y, k * of, of, pair);
     }
 }
 

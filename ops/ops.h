@@ -1022,6 +1022,33 @@ TG_OP(det, (tg_tensor *x), (x))
 TG_OP(slogdet, (tg_tensor *x), (x))
 #define tg_slogdet(t, x) TG_CALL(slogdet, t, x)
 
+/* q [..., m, k] with orthonormal columns, k = min(m, n), and *r [..., k, n], upper
+ * triangular, with q r = x [..., m, n]; LAPACK's signs. r may be NULL. For m < n
+ * and m >= n differentiable where the first k columns are independent. */
+TG_OP(qr, (tg_tensor *x, tg_tensor **r), (x, r))
+#define tg_qr(t, x, r) TG_CALL(qr, t, x, r)
+/* The eigenvalues y [..., n] of symmetric matrices in ascending order, and their
+ * vectors, the columns of *vectors [..., n, n], which may be NULL; of x the
+ * symmetric part is read. By Jacobi's rotations: exact for small matrices, slow
+ * above some hundred rows. Vectors of equal eigenvalues are not determined: where
+ * they are used, gradients are inf or NaN; those of the values are right. */
+TG_OP(eigh, (tg_tensor *x, tg_tensor **vectors), (x, vectors))
+#define tg_eigh(t, x, vectors) TG_CALL(eigh, t, x, vectors)
+/* The singular values y [..., k] in descending order, k = min(m, n), with *u
+ * [..., m, k] and *vh [..., k, n], either of which may be NULL: x = u diag(y) vh.
+ * By Jacobi's rotations; gradients as for tg_eigh, and those of u and vh inf or
+ * NaN at a singular value of 0, too. */
+TG_OP(svd, (tg_tensor *x, tg_tensor **u, tg_tensor **vh), (x, u, vh))
+#define tg_svd(t, x, u, vh) TG_CALL(svd, t, x, u, vh)
+/* The y for which |a y - b| is least, or, for fewer rows than columns, the
+ * shortest y with a y = b; by tg_qr, so the rows, or columns, of a that are fewer
+ * must be independent (else inf or NaN). b [..., m, c], or [m]. */
+TG_OP(lstsq, (tg_tensor *a, tg_tensor *b), (a, b))
+#define tg_lstsq(t, a, b) TG_CALL(lstsq, t, a, b)
+/* 1 + x + x x / 2 + x x x / 6 + ..., of matrices; Higham 2005 */
+TG_OP(matrix_exp, (tg_tensor *x), (x))
+#define tg_matrix_exp(t, x) TG_CALL(matrix_exp, t, x)
+
 /* dy/dx of shape [y's sizes, x's sizes], at most 8 dimensions together. What y
  * does not depend on is 0. One reverse pass a row, or, when y has more than
  * twice as many elements as x, one and then one a column. */

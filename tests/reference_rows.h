@@ -276,6 +276,15 @@ ROW("torch.linalg.inv(a)", "[3,3];[2,2,2];[1,1]", tg_inv(t, a))
 ROW("torch.linalg.det(a)", "[3,3];[2,2,2];[1,1]", tg_det(t, a))
 ROW("torch.stack(torch.linalg.slogdet(a), -1)", "[3,3];[2,2,2];[1,1]", tg_slogdet(t, a))
 
+ROW("torch.linalg.qr(a)[0]", "[3,2];[3,3];[2,4,2];[1,1]", tg_qr(t, a, NULL))
+ROW("torch.linalg.qr(a)[1]", "[3,2];[3,3];[2,3];[2,2,4]", upper_of(t, a))
+ROW("torch.linalg.eigvalsh(a + a.mT)", "[3,3];[2,2,2];[1,1];[4,4]",
+    tg_eigh(t, tg_add(t, a, tg_transpose(t, a, -1, -2)), NULL))
+ROW("torch.linalg.svdvals(a)", "[3,3];[2,3];[3,2];[2,2,3]", tg_svd(t, a, NULL, NULL))
+ROW("torch.linalg.lstsq(a, b)[0]", "[3,2] [3,2];[3,3] [3,1];[4,2] [4,1]", tg_lstsq(t, a, b))
+ROW("torch.linalg.pinv(a) @ b", "[2,3] [2,1];[2,4] [2,2]", tg_lstsq(t, a, b))
+ROW("torch.linalg.matrix_exp(a)", "[3,3];[2,2,2];[1,1];-9:9[2,2]", tg_matrix_exp(t, a))
+
 /* convolutions, pooling, resampling */
 ROW("F.conv2d(a, b, c)", "[1,2,3,4] [2,2,2,2] [2];[2,1,3,3] [1,1,3,3] [1]",
     tg_conv2d(t, a, b, c, (tg_conv){.groups = 1}))

@@ -16,6 +16,13 @@ enum { OPERANDS = 6, ELEMENTS = 256, LINE = 16384 };
 #define INTEGERS(n, ...) tg_input(t, TG_I64, TG_SHAPE(n), ((const int64_t[]){__VA_ARGS__}))
 #define INTEGER_ROWS(...) tg_input(t, TG_I64, TG_SHAPE(2, 2), ((const int64_t[]){__VA_ARGS__}))
 
+static tg_tensor *upper_of(tg_tape *t, tg_tensor *x)
+{
+    tg_tensor *r = NULL;
+    tg_qr(t, x, &r);
+    return r;
+}
+
 typedef tg_tensor *(*recorder)(tg_tape *t, tg_tensor *a, tg_tensor *b, tg_tensor *c, tg_tensor *d,
                                tg_tensor *e, tg_tensor *f);
 
