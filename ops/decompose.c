@@ -48,7 +48,7 @@ static tg_tensor *transposed(tg_tape *t, const char *where, tg_tensor *x)
     return tg_transpose(t, x, -1, -2);
 }
 
-/* Numbers first .. of each row of what is packed, as rows x columns, or, for rows of 0, a vector. */
+/* Numbers first .. of each row of what is packed as rows x columns; VECTOR rows: without rows. */
 static tg_tensor *unpacked(tg_tape *t, const char *where, tg_tensor *x, int64_t first, int64_t rows,
                            int64_t columns)
 {
