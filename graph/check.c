@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "locate.h"
 #include "params.h"
 #include "shapes.h"
 #include "tape.h"
@@ -293,6 +294,50 @@ static bool check_columns(check *c, bool full)
     return true;
 }
 
+/* After a random direction has failed: which element is to blame. The half whose direction fails
+ * more is halved again. */
+static bool narrow(check *c, const double *analytic)
+{
+    int64_t first = 0, last = c->columns;
+    double v[PROBES], numeric = NAN;
+    while (last - first > 1) {
+        const int64_t middle = first + (last - first) / 2;
+        double worst = -1;
+        int64_t low = first, high = last;
+        for (int half = 0; half < 2; half++) {
+            const int64_t from = half ? middle : first, to = half ? last : middle;
+            double slope = 0;
+            memset(c->direction, 0, (size_t)c->columns * sizeof *c->direction);
+            draw(c, to - from, c->direction + from);
+            for (int64_t j = from; j < to; j++) {
+                c->direction[j] *= length_at(c, j);
+                slope += analytic[j] * c->direction[j];
+            }
+            if (!probe_sides(c)) return false;
+            weigh(c, c->weights, v);
+            const double error = fabs(slope - (v[PLUS] - v[MINUS]) / (2 * c->o.step));
+            if (!(error <= worst)) worst = error, low = from, high = to;
+        }
+        first = low;
+        last = high;
+    }
+    memset(c->direction, 0, (size_t)c->columns * sizeof *c->direction);
+    c->direction[first] = length_at(c, first);
+    if (!probe_sides(c)) return false;
+    weigh(c, c->weights, v);
+    numeric = (v[PLUS] - v[MINUS]) / (2 * c->o.step * length_at(c, first));
+    for (int k = 0; k < c->n_var; k++) {
+        const variable *var = &c->var[k];
+        if (var->first < 0 || first < var->first || first >= var->first + var->count) continue;
+        c->r.input = var->input;
+        c->r.element = first - var->first;
+    }
+    c->r.analytic = analytic[first];
+    c->r.numeric = numeric;
+    c->r.error = fabs(analytic[first] - numeric);
+    return true;
+}
+
 /* Random directions under random weights. */
 static bool check_directions(check *c)
 {
@@ -306,8 +351,26 @@ static bool check_directions(check *c)
         for (int64_t j = 0; j < c->columns; j++) slope += analytic[j] * c->direction[j];
         const double size = weigh(c, c->weights, v);
         compare(c, (place){-1, -1, -1}, slope, v, size, 1);
+        if (c->r.worst > 1) return narrow(c, analytic);
     }
     return analytic != NULL;
+}
+
+/* The op whose derivative is wrong, when that can be told. */
+static void locate(check *c)
+{
+    if (!record(c)) return;
+    draw(c, c->rows, c->weights);
+    const tg_locate at = {.n_out = c->n_out,
+                          .out = c->out,
+                          .weights = c->weights,
+                          .n_active = c->n_active,
+                          .active = c->active,
+                          .relative = c->o.relative,
+                          .absolute = c->o.absolute,
+                          .step = c->o.step,
+                          .seed = c->o.seed};
+    if (!tg_locate_fault(c->tape, &at, c->r.fault)) c->r.fault[0] = 0;
 }
 
 static bool check_order(check *c, int order)
@@ -331,9 +394,10 @@ static bool check_order(check *c, int order)
                 "gradcheck: the function or its gradient is not finite at the given inputs");
     if (c->columns == 0) return true;
     const bool full = c->rows > 0 && c->columns <= c->o.full_jacobian / c->rows;
-    return (full || c->columns <= c->o.full_jacobian ? check_columns(c, full)
-                                                     : check_directions(c)) &&
-           c->r.worst <= 1;
+    const bool checked =
+        full || c->columns <= c->o.full_jacobian ? check_columns(c, full) : check_directions(c);
+    if (checked && c->r.worst > 1) locate(c);
+    return checked && c->r.worst <= 1;
 }
 
 /* ---------------------------------------------------------------- setting up */
@@ -450,7 +514,7 @@ static bool add_upstream(check *c)
 static void describe(check *c)
 {
     tg_gradcheck_report *r = &c->r;
-    char input[48] = "random direction", output[48] = "random upstream gradient";
+    char input[256] = "random direction", output[48] = "random upstream gradient";
     if (r->status != TG_OK) return;
     if (2 * r->kinks > r->kinks + r->compared - c->zeros && r->worst <= 1) {
         r->status = TG_ECHECK;
@@ -460,7 +524,11 @@ static void describe(check *c)
         return;
     }
     r->status = r->worst <= 1 ? TG_OK : TG_ECHECK;
-    if (r->input >= 0)
+    const tg_tensor *p = tg_params_get(c->copy, r->input - c->n);
+    if (r->input >= c->n && p)
+        snprintf(input, sizeof input, "\"%.200s\", element %lld", tg_param_name(p),
+                 (long long)r->element);
+    else if (r->input >= 0)
         snprintf(input, sizeof input, "input %d, element %lld", r->input, (long long)r->element);
     else if (r->element >= 0)
         snprintf(input, sizeof input, "upstream gradient, element %lld", (long long)r->element);
@@ -470,6 +538,9 @@ static void describe(check *c)
              "tolerance; %lld compared, %lld kinks",
              r->op, r->order, input, output, r->analytic, r->numeric, r->error, r->worst,
              (long long)r->compared, (long long)r->kinks);
+    const size_t used = strlen(r->message);
+    if (r->fault[0])
+        snprintf(r->message + used, sizeof r->message - used, "; at fault: %.200s", r->fault);
 }
 
 tg_status tg_gradcheck(tg_function f, int n, const tg_check_input *inputs, tg_params *params,
@@ -484,6 +555,41 @@ tg_status tg_gradcheck(tg_function f, int n, const tg_check_input *inputs, tg_pa
     describe(&c);
     tg_tape_free(c.tape);
     tg_params_free(c.copy);
+    tg_arena_free(&c.memory);
+    if (report) *report = c.r;
+    return c.r.status;
+}
+
+/* ---------------------------------------------------------------- gradients in plain C */
+
+tg_status tg_check_numeric(tg_scalar_function f, int64_t n, const double *x, const double *gradient,
+                           void *user, const tg_gradcheck_options *options,
+                           tg_gradcheck_report *report)
+{
+    const tg_allocator allocator = tg_allocator_or_default(NULL);
+    check c = {.r = {.order = 1, .op = "function"}, .columns = n};
+    tg_arena_init(&c.memory, &allocator);
+    bool ok = read_options(&c, options);
+    if (ok && (!f || n < 0 || (n && (!x || !gradient))))
+        ok = fail(&c, n < 0 ? TG_EVALUE : TG_ENULL,
+                  n < 0 ? "check_numeric: n is negative" : "check_numeric: a pointer is NULL");
+    ok = ok && (c.point = take(&c, n, sizeof *c.point)) != NULL;
+    if (ok && n) memcpy(c.point, x, (size_t)n * sizeof *x);
+    c.base = c.point;
+    for (int64_t j = 0; ok && j < n; j++) {
+        double v[PROBES], size = 0;
+        const double length = fmax(1, fabs(x[j]));
+        for (int p = 0; p < PROBES; p++) {
+            c.point[j] = x[j] + offset_of[p] * c.o.step * length;
+            v[p] = f(c.point, n, user);
+            size = fmax(size, fabs(v[p]));
+        }
+        c.point[j] = x[j];
+        if (!isfinite(v[MIDDLE]))
+            ok = fail(&c, TG_ECHECK, "check_numeric: the function is not finite at x");
+        else compare(&c, (place){0, j, 0}, gradient[j], v, size, length);
+    }
+    describe(&c);
     tg_arena_free(&c.memory);
     if (report) *report = c.r;
     return c.r.status;

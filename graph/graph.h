@@ -394,6 +394,16 @@ TG_API tg_status tg_scan_at(tg_tape *t, const char *where, const tg_scan_body *b
  * unless the recording was evaluated by exactly one tg_backward. */
 TG_API tg_status tg_replay_at(tg_tape *t, const char *where);
 
+/* A buffer is a parameter that is not trained, such as a running mean.
+ * tg_buffer_set records that p is to become x, which has its shape and dtype; x
+ * is kept (tg_keep). tg_buffer_get gives what p is to become on this recording,
+ * or p. tg_buffers_update writes all that was set: after tg_backward, before
+ * values that read the buffers are asked for again. Resetting the tape forgets
+ * what was set. */
+TG_API tg_status tg_buffer_set_at(tg_tape *t, const char *where, tg_tensor *p, tg_tensor *x);
+TG_API tg_tensor *tg_buffer_get(tg_tape *t, tg_tensor *p);
+TG_API tg_status tg_buffers_update_at(tg_tape *t, const char *where);
+
 /* Writes the recording as Graphviz text to `path` (through a temporary file).
  * loss may be NULL; given, its backward pass is drawn too. */
 TG_API tg_status tg_write_dot_at(tg_tape *t, const char *where, const char *path, tg_tensor *loss);
@@ -569,6 +579,10 @@ typedef struct tg_gradcheck_report {
      * disagree: the function is not smooth there */
     int64_t kinks;
     char op[64];       /* the op that made the result */
+    /* After a failure: the op whose derivative is wrong, with the position
+     * where it was recorded, "net.c:42: matmul"; "" when that can't be told
+     * (more than 1000 nodes, say). */
+    char fault[256];
     char message[512]; /* one sentence for a person */
 } tg_gradcheck_report;
 
@@ -581,6 +595,16 @@ typedef struct tg_gradcheck_report {
 TG_API tg_status tg_gradcheck(tg_function f, int n, const tg_check_input *inputs, tg_params *params,
                               void *user, const tg_gradcheck_options *options,
                               tg_gradcheck_report *report);
+
+/* A function of n numbers, in plain C. */
+typedef double (*tg_scalar_function)(const double *x, int64_t n, void *user);
+
+/* Compares a gradient that was computed by hand, df/dx[0..n) at x, with central
+ * differences of f: no tape is needed. Tolerances, step and report as for
+ * tg_gradcheck, all elements one by one. */
+TG_API tg_status tg_check_numeric(tg_scalar_function f, int64_t n, const double *x,
+                                  const double *gradient, void *user,
+                                  const tg_gradcheck_options *options, tg_gradcheck_report *report);
 
 /* ------------------- the same without source positions, for other languages */
 
@@ -603,6 +627,8 @@ TG_API tg_tensor *tg_substitute(tg_tape *t, tg_tensor *y, int n, tg_tensor *cons
 TG_API tg_status tg_scan(tg_tape *t, const tg_scan_body *b, int64_t n, tg_tensor **carry,
                          tg_tensor *const *x, tg_tensor *const *w, tg_tensor **y);
 TG_API tg_status tg_replay(tg_tape *t);
+TG_API tg_status tg_buffer_set(tg_tape *t, tg_tensor *p, tg_tensor *x);
+TG_API tg_status tg_buffers_update(tg_tape *t);
 TG_API tg_status tg_write_dot(tg_tape *t, const char *path, tg_tensor *loss);
 TG_API tg_status tg_export_c(tg_tape *t, const char *path, const tg_export_options *options);
 TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, tg_shape shape,
@@ -639,6 +665,8 @@ TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, 
 #define tg_substitute(t, y, n, ...) tg_substitute_at(t, TG_HERE, y, n, __VA_ARGS__)
 #define tg_scan(t, b, n, carry, x, ...) tg_scan_at(t, TG_HERE, b, n, carry, x, __VA_ARGS__)
 #define tg_replay(t) tg_replay_at(t, TG_HERE)
+#define tg_buffer_set(t, p, x) tg_buffer_set_at(t, TG_HERE, p, x)
+#define tg_buffers_update(t) tg_buffers_update_at(t, TG_HERE)
 #define tg_write_dot(t, path, loss) tg_write_dot_at(t, TG_HERE, path, loss)
 #define tg_export_c(t, path, ...) tg_export_c_at(t, TG_HERE, path, __VA_ARGS__)
 #define tg_param_new(ps, name, dtype, ...) tg_param_new_at(ps, TG_HERE, name, dtype, __VA_ARGS__)

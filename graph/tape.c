@@ -77,6 +77,7 @@ void tg_tape_free(tg_tape *t)
     tg_release(&a, t->type_bucket, t->n_buckets * sizeof *t->type_bucket);
     tg_release(&a, t->value, t->value_capacity * sizeof *t->value);
     tg_release(&a, t->keep, t->keep_capacity * sizeof *t->keep);
+    tg_release(&a, t->assignment, t->assignment_capacity * sizeof *t->assignment);
     tg_release(&a, t->event, t->event_capacity * sizeof *t->event);
     tg_release(&a, t->event_ids, t->event_id_capacity * sizeof *t->event_ids);
     tg_release(&a, t->live, t->live_capacity * sizeof *t->live);
@@ -125,6 +126,7 @@ static void reset(tg_tape *t)
     for (size_t k = 0; k < t->n_values; k++) tg_node_slot(t, t->value[k].node)->value = 0;
     t->n_values = 0;
     t->n_keeps = 0;
+    t->n_assignments = 0;
     t->old = t->node_by_node ? 0 : t->n; /* a careful tape records each node through tg_enter */
     t->old_events = t->n_events;
     if (t->n_types > MAX_TYPES || t->n_scans > MAX_SCANS) {

@@ -88,6 +88,12 @@ typedef struct tg_widened {
 
 enum { TG_SLOTS = 4096 }; /* slots in one chunk */
 
+/* What a buffer is to become: tg_buffer_set. */
+typedef struct tg_assignment {
+    tg_param *to;
+    tg_tensor *x;
+} tg_assignment;
+
 struct tg_tape {
     tg_allocator allocator;
 
@@ -142,6 +148,8 @@ struct tg_tape {
     size_t n_values, value_capacity;
     uint32_t *keep;
     size_t n_keeps, keep_capacity;
+    tg_assignment *assignment;
+    size_t n_assignments, assignment_capacity;
 
     tg_event *event;
     size_t n_events, old_events, event_capacity;

@@ -120,6 +120,55 @@ Test(training, a_net_may_compute_in_f64)
     tg_dataset_free(test);
 }
 
+/* ---------------------------------------------------------------- images */
+
+typedef struct images {
+    tg_conv2d_layer conv;
+    tg_batch_norm_layer norm;
+    tg_linear_layer last;
+} images;
+
+static images images_new(tg_params *ps)
+{
+    const tg_scope root = tg_scope_root(ps);
+    const tg_conv same = {.padding = {1, 1}};
+    return (images){tg_conv2d_layer_new(tg_scope_in(root, "conv"), 1, 8, 3, 3, false, same),
+                    tg_batch_norm_layer_new(tg_scope_in(root, "norm"), 8),
+                    tg_linear_layer_new(tg_scope_in(root, "last"), 8 * 4 * 4, 10, true)};
+}
+
+static tg_tensor *classify(tg_tape *t, void *user, const tg_batch *b)
+{
+    const images *m = user;
+    tg_tensor *x = tg_reshape(t, b->x, TG_SHAPE(b->rows, 1, 8, 8));
+    x = tg_batch_norm_layer_apply(t, &m->norm, tg_conv2d_layer_apply(t, &m->conv, x));
+    x = tg_max_pool2d(t, tg_relu(t, x), (tg_pool){.kernel = {2, 2}});
+    return tg_linear_layer_apply(t, &m->last, tg_reshape(t, x, TG_SHAPE(b->rows, 8 * 4 * 4)));
+}
+
+Test(training, a_net_with_running_statistics_reads_digits)
+{
+    tg_dataset *train, *test;
+    read_sample("digits", &train, &test);
+    tg_params *ps[2];
+    for (int k = 0; k < 2; k++) {
+        ps[k] = tg_params_new(NULL);
+        images mine = images_new(ps[k]);
+        tg_model *m = tg_model_new(
+            MODEL(.params = ps[k], .net = &mine, .output = classify, .threads = k + 1));
+        tg_metrics y;
+        tg_fit(m, train, FIT(.epochs = 8));
+        cr_assert_eq(tg_evaluate(m, test, &y, NULL), TG_OK, "%s", tg_model_message(m));
+        cr_assert_gt(y.accuracy, 0.94, "%g", y.accuracy);
+        cr_assert_neq(((const float *)tg_param_data(mine.norm.running_mean))[0], 0);
+        tg_model_free(m);
+    }
+    same_bits(ps[0], ps[1]);
+    for (int k = 0; k < 2; k++) tg_params_free(ps[k]);
+    tg_dataset_free(train);
+    tg_dataset_free(test);
+}
+
 /* ---------------------------------------------------------------- a loss of one's own */
 
 static tg_tensor *weighted(tg_tape *t, void *user, tg_tensor *y, const tg_batch *b)
@@ -159,6 +208,121 @@ Test(training, a_loss_of_ones_own_is_the_one_that_is_trained)
     const tg_batch b = {30, tg_input(t, TG_F32, TG_SHAPE(30, 4), tg_dataset_x(test)), NULL};
     cr_assert_arr_eq(tg_data(t, output(t, &mine, &b)), y, sizeof y);
     tg_tape_free(t);
+    tg_model_free(m);
+    tg_params_free(mine.ps);
+    tg_dataset_free(train);
+    tg_dataset_free(test);
+}
+
+/* ---------------------------------------------------------------- derivatives */
+
+/* An op of the user's own with a wrong derivative. */
+TG_MAP_1(cube_span, x *x *x)
+static void cube_vjp(TG_VJP) { gx[0] = tg_mul(t, gy, tg_scale(t, tg_square(t, x[0]), 2.9)); }
+static const tg_op cube = {
+    .size = sizeof(tg_op), .name = "cube", .n_in = 1, .span = &cube_span, .vjp = cube_vjp};
+/* Its derivative is right, but for the derivative's own. */
+static void detached_vjp(TG_VJP)
+{
+    gx[0] = tg_mul(t, gy, tg_scale(t, tg_square(t, tg_detach(t, x[0])), 3));
+}
+static const tg_op detached = {.size = sizeof(tg_op),
+                               .name = "detached_cube",
+                               .n_in = 1,
+                               .span = &cube_span,
+                               .vjp = detached_vjp};
+
+typedef struct suspect {
+    net base;
+    const tg_op *op;
+    int line;
+} suspect;
+
+static tg_tensor *suspicious(tg_tape *t, void *user, const tg_batch *b)
+{
+    suspect *m = user;
+    tg_tensor *h = tg_tanh(t, tg_linear_layer_apply(t, &m->base.layer[0], b->x));
+    m->line = __LINE__ + 1;
+    if (m->op) h = tg_apply(t, m->op, 1, &h, 0, NULL);
+    return tg_linear_layer_apply(t, &m->base.layer[1], h);
+}
+
+Test(training, a_wrong_derivative_is_found_with_its_line)
+{
+    tg_dataset *train, *test;
+    read_sample("iris", &train, &test);
+    const tg_op *const ops[] = {NULL, &cube, &detached};
+    for (int k = 0; k < 6; k++) {
+        suspect mine = {.base = net_new(TG_F32, 4, 3, 1), .op = ops[k / 2]};
+        tg_model *m =
+            tg_model_new(MODEL(.params = mine.base.ps, .net = &mine, .output = suspicious));
+        tg_gradcheck_report r;
+        char fault[100];
+        /* one by one, and in random directions */
+        const tg_gradcheck_options o = {.size = sizeof o, .full_jacobian = k % 2 ? 1 : 0};
+        const tg_status status = tg_model_check(m, train, &o, &r);
+        cr_assert_eq(status, r.status);
+        cr_assert_eq(status, mine.op ? TG_ECHECK : TG_OK, "%d: %s", k, r.message);
+        cr_assert_eq(tg_model_status(m), TG_OK);
+        if (mine.op) {
+            /* the line of the op, or, of a derivative's derivative, its own */
+            if (mine.op == &cube) snprintf(fault, sizeof fault, "test_training.c:%d: ", mine.line);
+            else snprintf(fault, sizeof fault, "gradient of detached_cube");
+            cr_assert_not_null(strstr(r.fault, fault), "%d: %s", k, r.message);
+            cr_assert_not_null(strstr(r.fault, "cube"), "%d: %s", k, r.message);
+            cr_assert_not_null(strstr(r.message, r.fault), "%d: %s", k, r.message);
+            cr_assert_eq(r.order, mine.op == &cube ? 1 : 2);
+            cr_assert(r.input >= 0 && r.input < 4, "%d: %s", k, r.message);
+            cr_assert_not_null(
+                strstr(r.message, tg_param_name(tg_params_get(mine.base.ps, r.input))), "%d: %s", k,
+                r.message);
+            cr_assert_gt(fabs(r.analytic - r.numeric), 1e-6, "%d: %s", k, r.message);
+        } else {
+            cr_assert_gt(r.compared, 0);
+        }
+        tg_model_free(m);
+        tg_params_free(mine.base.ps);
+    }
+    tg_dataset_free(train);
+    tg_dataset_free(test);
+}
+
+Test(training, models_are_checked_as_they_are_trained)
+{
+    static const char *const names[] = {"iris", "breast_cancer", "diabetes"};
+    for (int k = 0; k < 3; k++) {
+        tg_dataset *train, *test;
+        tg_gradcheck_report r;
+        read_sample(names[k], &train, &test);
+        tg_mlp *m = tg_mlp_new(train, &(tg_mlp_options){.size = sizeof(tg_mlp_options),
+                                                        .n_hidden = 1,
+                                                        .hidden = hidden,
+                                                        .activation = "tanh",
+                                                        .dropout = 0.3});
+        tg_fit(tg_mlp_model(m), train, FIT(.epochs = 1));
+        tg_model_check(tg_mlp_model(m), test, NULL, &r);
+        cr_assert_eq(r.status, TG_OK, "%s: %s", names[k], r.message);
+        cr_assert_gt(r.compared, 100);
+        tg_mlp_free(m);
+        tg_dataset_free(train);
+        tg_dataset_free(test);
+    }
+}
+
+Test(training, checks_that_can_not_be_made_say_why)
+{
+    tg_dataset *train, *test;
+    tg_gradcheck_report r;
+    read_sample("iris", &train, &test);
+    net mine = net_new(TG_F32, 4, 3, 1);
+    tg_model *m =
+        tg_model_new(MODEL(.params = mine.ps, .net = &mine, .output = output, .loss = weighted));
+    cr_assert_eq(tg_model_check(m, train, NULL, &r), TG_EDTYPE); /* its weights are f32 */
+    cr_assert_not_null(strstr(r.message, "test_training.c:"), "%s", r.message);
+    cr_assert_eq(tg_model_check(m, NULL, NULL, &r), TG_ENULL);
+    cr_assert_eq(r.status, TG_ENULL);
+    cr_assert_str_eq(tg_model_message(m), "check: the data set is NULL");
+    cr_assert_eq(tg_model_check(NULL, train, NULL, NULL), TG_ENOMEM);
     tg_model_free(m);
     tg_params_free(mine.ps);
     tg_dataset_free(train);

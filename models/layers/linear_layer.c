@@ -1,6 +1,6 @@
-/* y = x w^T + b */
+/* Linear layers, and embeddings, which are linear in one-hot rows. */
 #define TG_HERE where
-#include <tapegrad/layers.h>
+#include "layer.h"
 
 tg_linear_layer tg_linear_layer_new(tg_scope s, int64_t in, int64_t out, bool bias)
 {
@@ -11,13 +11,15 @@ tg_linear_layer tg_linear_layer_new(tg_scope s, int64_t in, int64_t out, bool bi
     };
 }
 
-tg_tensor *tg_linear_layer_apply_at(tg_tape *t, const char *where, const tg_linear_layer *layer,
-                                    tg_tensor *x)
+TG_LAYER_APPLY(linear)
 {
-    return tg_linear(t, x, layer ? layer->weight : NULL, layer ? layer->bias : NULL);
+    return layer ? tg_linear(t, x, layer->weight, layer->bias) : TG_LAYER_IS_NULL;
 }
 
-tg_tensor *(tg_linear_layer_apply)(tg_tape *t, const tg_linear_layer *layer, tg_tensor *x)
+tg_embedding_layer tg_embedding_layer_new(tg_scope s, int64_t rows, int64_t width)
 {
-    return tg_linear_layer_apply_at(t, NULL, layer, x);
+    const tg_init normal = {TG_NORMAL, 0, 1};
+    return (tg_embedding_layer){tg_scope_param(s, "weight", TG_SHAPE(rows, width), normal)};
 }
+
+TG_LAYER_APPLY(embedding) { return layer ? tg_embedding(t, layer->weight, x) : TG_LAYER_IS_NULL; }

@@ -102,6 +102,7 @@ static tg_status step(trainer *r, int64_t first, int64_t n, tg_scores *scores)
                             "the loss became %s in epoch %lld; a smaller learning rate may help",
                             isnan(value) ? "NaN" : "infinite", (long long)m->epochs + 1);
     }
+    tg_buffers_update(t);
     tg_optim_step(r->optimizer);
     if (tg_optim_status(r->optimizer) != TG_OK)
         return fail(m, tg_optim_status(r->optimizer), tg_optim_message(r->optimizer));

@@ -12,7 +12,9 @@
  *     if (tg_model_status(m) != TG_OK) puts(tg_model_message(m));
  *     tg_model_free(m);
  *
- * Errors stick to the model, as they do to data sets (data.h). */
+ * Errors stick to the model, as they do to data sets (data.h).
+ *
+ * Contents: a model; training; measures; checking it. */
 #ifndef TG_TRAINING_H
 #define TG_TRAINING_H
 
@@ -187,6 +189,76 @@ TG_API int64_t tg_model_prediction_width(const tg_model *m);
 /* The probability of each class, or the number in the target's own units: y is
  * [rows, prediction width]. */
 TG_API tg_status tg_predict(tg_model *m, const tg_dataset *data, float *y);
+/* ---------------------------------------------------------------- measures
+ *
+ * Functions of all predictions at once, in a table to which programs add their
+ * own by handing over other entries. */
+
+typedef struct tg_scored {
+    int64_t rows;
+    int64_t classes; /* 0 for a regression */
+    int64_t width;   /* of prediction: the classes, or 1 */
+    /* [rows, width]: probabilities, or numbers in the target's units */
+    const float *prediction;
+    const int64_t *class_number; /* [rows], or NULL */
+    const float *number;         /* [rows], or NULL */
+} tg_scored;
+
+typedef struct tg_measure {
+    const char *name;
+    double (*score)(const tg_scored *s, const struct tg_measure *self);
+    bool classes; /* for classes, else for numbers */
+    bool less_is_better;
+    int64_t k; /* for the function's own use */
+} tg_measure;
+
+/* Those of the library, a static table; *n gets their number.
+ *     accuracy            share of the rows whose most probable class is right
+ *     balanced_accuracy   mean over the classes that occur of their recall
+ *     top_5               share of the rows whose class is among the k = 5 most
+ *                         probable ones (ties: the smaller class number first)
+ *     precision, recall   of class 1 of two, else the mean over all classes; a
+ *                         share of no rows counts as 0
+ *     f1                  2 precision recall / (precision + recall) of each
+ *                         class, 0 for 0/0; of class 1 of two, else their mean
+ *     auc                 the chance that a row of a class gets a higher
+ *                         probability of it than a row of others, ties half;
+ *                         of class 1 of two, else the mean over the classes
+ *                         that have rows of both kinds
+ *     log_loss            mean of -ln p(class), p at least 2^-24
+ *     calibration_error   sum over 15 equal ranges of the highest probability
+ *                         of the share of rows in it times |accuracy - mean
+ *                         probability| (Guo et al. 2017)
+ *     r2, mae, rmse       1 - residual / deviation; mean |residual|; root of
+ *                         the mean square of the residuals
+ * NaN where there is no such number (r2 of equal targets). */
+TG_API const tg_measure *tg_measures(int *n);
+/* one of them; NULL: there is none of that name */
+TG_API const tg_measure *tg_measure_find(const char *name);
+
+/* Predicts data, and puts the score of each of n measures into value[0..n). A
+ * measure for classes on numbers, or the reverse, is TG_EVALUE. */
+TG_API tg_status tg_score(tg_model *m, const tg_dataset *data, int n, const tg_measure *measure,
+                          double *value);
+
+/* ---------------------------------------------------------------- checking it
+ *
+ * Compares the derivatives of m's loss with central differences on four rows of
+ * data, in f64 (parameters are copied), first and second order: for a program's
+ * own tests, in three lines.
+ *
+ *     tg_gradcheck_report r;
+ *     tg_model_check(m, data, NULL, &r);
+ *     cr_assert_eq(r.status, TG_OK, "%s", r.message);
+ *
+ * The report names the parameter, the element, both numbers, and the op whose
+ * derivative is wrong with its line. On a tape in training mode, dropout
+ * replaying its mask. The functions of m must take their dtype from the batch
+ * (tg_tensor_dtype(batch->x)): an f32 tensor is TG_EDTYPE in the report. Data
+ * that does not fit is m's error. Options and report may be NULL. */
+TG_API tg_status tg_model_check(tg_model *m, const tg_dataset *data,
+                                const tg_gradcheck_options *options, tg_gradcheck_report *report);
+
 #ifdef __cplusplus
 }
 #endif
