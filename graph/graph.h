@@ -578,7 +578,7 @@ typedef struct tg_gradcheck_report {
     /* pairs left out because the numeric derivatives of two step sizes
      * disagree: the function is not smooth there */
     int64_t kinks;
-    char op[64];       /* the op that made the result */
+    char op[64]; /* the op that made the result */
     /* After a failure: the op whose derivative is wrong, with the position
      * where it was recorded, "net.c:42: matmul"; "" when that can't be told
      * (more than 1000 nodes, say). */
