@@ -381,10 +381,20 @@ static void select_part(const tg_call *c, void *user, int64_t part)
     }
 }
 
+/* Where slices have no elements, nothing else looks at the index. */
+static void check_index(const tg_call *c, const slices *s)
+{
+    const int64_t *index = c->x[1].data;
+    for (int64_t i = 0; i < s->n; i++) in_range(c, index[i], i, (int)c->attrs[0], s->size);
+}
+
 static void select_kernel(const tg_call *c)
 {
     slices s = slices_of(c->y, &c->x[0], (int)c->attrs[0]);
-    if (tg_shape_count(c->y->shape) == 0) return;
+    if (tg_shape_count(c->y->shape) == 0) {
+        check_index(c, &s);
+        return;
+    }
     s.parts = parts_of(s.outer * s.n * s.inner, s.outer * s.n);
     tg_parallel(c, s.parts, select_part, &s);
 }

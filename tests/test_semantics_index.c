@@ -257,3 +257,13 @@ Test(semantics_index, shapes_and_dtypes_that_do_not_fit)
         EXPECT_ERROR(tg_scatter_add(t, x, 0, list, list), TG_EDTYPE, "f32 and i64");
     }
 }
+
+Test(semantics_index, an_index_out_of_range_is_named_where_slices_are_empty)
+{
+    EACH_BUILD
+    {
+        tg_tensor *x = tg_zeros(t, dtype, TG_SHAPE(3, 0)), *i = INDEX(TG_SHAPE(2), 0, 9);
+        EXPECT_ERROR(tg_index_select(t, x, 0, i), TG_EINDEX, "index 9 at position 1");
+        EXPECT_ERROR(tg_embedding(t, x, i), TG_EINDEX, "index 9 at position 1");
+    }
+}
