@@ -409,9 +409,9 @@ typedef struct tg_op_info {
     TG_ON_AVX(DEFINE(name##_avx2, TG_TARGET_AVX2, TG_BUILD_AVX2, __VA_ARGS__)) \
     TG_ON_AVX512(DEFINE(name##_avx512, TG_TARGET_AVX512, TG_BUILD_AVX512, __VA_ARGS__))
 
-/* Of expressions in f64, a lean library has the base build alone: the others
- * would be 6% of all its code. (exp takes 3 times as long as on AVX2, tanh 1.6
- * times; sums and products are bound by memory.) */
+/* Of f64, a lean library has the base build alone: the others would be a tenth
+ * of all its code. (exp takes 3 times as long as on AVX2, tanh 1.6 times; sums
+ * and products of elements are bound by memory.) */
 #if defined(TG_NO_AVX512)
 #define TG_EACH_BUILD_F64(DEFINE, name, ...) \
     DEFINE(name##_base, TG_TARGET_BASE, TG_BUILD_BASE, __VA_ARGS__)

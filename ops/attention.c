@@ -168,13 +168,13 @@
     FORWARD(name, TARGET, BUILD, T)   \
     GRADIENT(name, TARGET, BUILD, T)
 TG_EACH_BUILD(ALL, f32, float)
-TG_EACH_BUILD(ALL, f64, double)
+TG_EACH_BUILD_F64(ALL, f64, double)
 
 typedef void (*unit_fn)(const tg_call *c, const problem *p, const block *b, int64_t unit);
 static const unit_fn forward_of[][TG_BUILD_COUNT] = {
-    [TG_F32] = TG_BUILDS(forward_f32), [TG_F64] = TG_BUILDS(forward_f64)};
+    [TG_F32] = TG_BUILDS(forward_f32), [TG_F64] = TG_BUILDS_F64(forward_f64)};
 static const unit_fn gradient_of[][TG_BUILD_COUNT] = {
-    [TG_F32] = TG_BUILDS(gradient_f32), [TG_F64] = TG_BUILDS(gradient_f64)};
+    [TG_F32] = TG_BUILDS(gradient_f32), [TG_F64] = TG_BUILDS_F64(gradient_f64)};
 
 /* ---------------------------------------------------------------- running */
 

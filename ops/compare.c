@@ -77,20 +77,20 @@ static bool comparison_rule(tg_rule *r)
 #define COMPARE(name_of)
 #endif
 
-#define COMPARISON(name, sign_text, ...)                                              \
-    TG_EACH_BUILD(TG_SPAN_2, name##_f32, uint8_t, float, __VA_ARGS__)                 \
-    TG_EACH_BUILD(TG_SPAN_2, name##_f64, uint8_t, double, __VA_ARGS__)                \
-    TG_EACH_BUILD(TG_SPAN_2, name##_i64, uint8_t, int64_t, __VA_ARGS__)               \
-    TG_EACH_BUILD(TG_SPAN_2, name##_u8, uint8_t, uint8_t, __VA_ARGS__)                \
-    TG_SPANS(span_##name, #__VA_ARGS__, TG_BUILDS(name##_f32), TG_BUILDS(name##_f64), \
-             TG_BUILDS(name##_i64), TG_BUILDS(name##_u8))                             \
-    COMPARE(name)                                                                     \
-    TG_DEFINE_2(name, op_##name)                                                      \
-    KNOWN(name, "any, broadcast", 0, ("y = 1 where a " sign_text " b, else 0"))       \
-    CALL(name, tg_##name(t, x[0], x[1]))                                              \
-    EXPECT_EACH(name, __VA_ARGS__)                                                    \
-    SAMPLES(name, EACH(name, "", 0, REAL(-2, 2), REAL(-2, 2)),                        \
-            EACH(name, "i64", 0, INTEGER(-2, 2), INTEGER(-2, 2)),                     \
+#define COMPARISON(name, sign_text, ...)                                                  \
+    TG_EACH_BUILD(TG_SPAN_2, name##_f32, uint8_t, float, __VA_ARGS__)                     \
+    TG_EACH_BUILD_F64(TG_SPAN_2, name##_f64, uint8_t, double, __VA_ARGS__)                \
+    TG_EACH_BUILD(TG_SPAN_2, name##_i64, uint8_t, int64_t, __VA_ARGS__)                   \
+    TG_EACH_BUILD(TG_SPAN_2, name##_u8, uint8_t, uint8_t, __VA_ARGS__)                    \
+    TG_SPANS(span_##name, #__VA_ARGS__, TG_BUILDS(name##_f32), TG_BUILDS_F64(name##_f64), \
+             TG_BUILDS(name##_i64), TG_BUILDS(name##_u8))                                 \
+    COMPARE(name)                                                                         \
+    TG_DEFINE_2(name, op_##name)                                                          \
+    KNOWN(name, "any, broadcast", 0, ("y = 1 where a " sign_text " b, else 0"))           \
+    CALL(name, tg_##name(t, x[0], x[1]))                                                  \
+    EXPECT_EACH(name, __VA_ARGS__)                                                        \
+    SAMPLES(name, EACH(name, "", 0, REAL(-2, 2), REAL(-2, 2)),                            \
+            EACH(name, "i64", 0, INTEGER(-2, 2), INTEGER(-2, 2)),                         \
             EACH(name, "u8", 0, BYTE(0, 1), BYTE(0, 1)))
 
 COMPARISON(equal, "==", a == b)
@@ -116,12 +116,12 @@ static bool where_rule(tg_rule *r)
 #endif
 
 TG_EACH_BUILD(TG_SPAN_3, where_f32, float, uint8_t, float, a ? b : c)
-TG_EACH_BUILD(TG_SPAN_3, where_f64, double, uint8_t, double, a ? b : c)
+TG_EACH_BUILD_F64(TG_SPAN_3, where_f64, double, uint8_t, double, a ? b : c)
 TG_EACH_BUILD(TG_SPAN_3, where_i64, int64_t, uint8_t, int64_t, a ? b : c)
 TG_EACH_BUILD(TG_SPAN_3, where_u8, uint8_t, uint8_t, uint8_t, a ? b : c)
-TG_SPANS(span_where, "a ? b : c", TG_BUILDS(where_f32), TG_BUILDS(where_f64), TG_BUILDS(where_i64),
-         TG_BUILDS(where_u8))
-TG_SPANS(span_safe_where, "a ? b : c", TG_BUILDS(where_f32), TG_BUILDS(where_f64),
+TG_SPANS(span_where, "a ? b : c", TG_BUILDS(where_f32), TG_BUILDS_F64(where_f64),
+         TG_BUILDS(where_i64), TG_BUILDS(where_u8))
+TG_SPANS(span_safe_where, "a ? b : c", TG_BUILDS(where_f32), TG_BUILDS_F64(where_f64),
          TG_BUILDS(where_i64), TG_BUILDS(where_u8))
 
 OP(3, where, where_rule, tg_tensor *zero = tg_constant_like(t, gy, 0);

@@ -51,7 +51,7 @@ static bool kept(const table *r, int64_t row)
     } while (0)
 
 TG_EACH_BUILD(TG_ROW_FOLDS, statistics_f32, float)
-TG_EACH_BUILD(TG_ROW_FOLDS, statistics_f64, double)
+TG_EACH_BUILD_F64(TG_ROW_FOLDS, statistics_f64, double)
 
 /* Short rows share one call of the vectorised e^x: as many as fit 1024 elements. Of a long row each
  * chunk is read once from afar: its terms are relative to the maximum so far, and when that rises,
@@ -209,9 +209,9 @@ TG_EACH_BUILD(TG_ROW_FOLDS, statistics_f64, double)
 
 #define KERNELS(name, DEFINE)                              \
     TG_EACH_BUILD(DEFINE, name##_f32, float)               \
-    TG_EACH_BUILD(DEFINE, name##_f64, double)              \
+    TG_EACH_BUILD_F64(DEFINE, name##_f64, double)          \
     static const rows_fn name##_rows[][TG_BUILD_COUNT] = { \
-        [TG_F32] = TG_BUILDS(name##_f32), [TG_F64] = TG_BUILDS(name##_f64)};
+        [TG_F32] = TG_BUILDS(name##_f32), [TG_F64] = TG_BUILDS_F64(name##_f64)};
 KERNELS(statistics, STATISTICS)
 KERNELS(losses, LOSSES)
 KERNELS(gradients, GRADIENTS)

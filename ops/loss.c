@@ -110,8 +110,8 @@ tg_tensor *tg_poisson_nll_loss_at(tg_tape *t, const char *where, tg_tensor *x, t
         }                                                                                       \
     }
 TG_EACH_BUILD(BCE, bce_f32, float)
-TG_EACH_BUILD(BCE, bce_f64, double)
-TG_SPANS(bce_span, NULL, TG_BUILDS(bce_f32), TG_BUILDS(bce_f64))
+TG_EACH_BUILD_F64(BCE, bce_f64, double)
+TG_SPANS(bce_span, NULL, TG_BUILDS(bce_f32), TG_BUILDS_F64(bce_f64))
 
 /* ln(1 - p) - ln p, the derivative by the target; its own derivative is, as that of the other
  * gradient by the target, -1 / max(p (1 - p), 1e-12). */

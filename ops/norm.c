@@ -159,9 +159,9 @@ typedef void (*join_fn)(const table *r, int64_t part);
 
 #define KERNELS(type, name, DEFINE)                   \
     TG_EACH_BUILD(DEFINE, name##_f32, float)          \
-    TG_EACH_BUILD(DEFINE, name##_f64, double)         \
+    TG_EACH_BUILD_F64(DEFINE, name##_f64, double)     \
     static const type name##_of[][TG_BUILD_COUNT] = { \
-        [TG_F32] = TG_BUILDS(name##_f32), [TG_F64] = TG_BUILDS(name##_f64)};
+        [TG_F32] = TG_BUILDS(name##_f32), [TG_F64] = TG_BUILDS_F64(name##_f64)};
 KERNELS(rows_fn, forward, FORWARD)
 KERNELS(rows_fn, gradient, GRADIENT)
 KERNELS(join_fn, join, JOIN)

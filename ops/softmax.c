@@ -124,14 +124,14 @@ static void end_sum(const rows *r, tg_staircase *stairs, void *sum)
 
 #define ROW_KERNELS(name, DEFINE)                         \
     TG_EACH_BUILD(DEFINE, name##_row_f32, float)          \
-    TG_EACH_BUILD(DEFINE, name##_row_f64, double)         \
+    TG_EACH_BUILD_F64(DEFINE, name##_row_f64, double)     \
     static const row_fn name##_rows[][TG_BUILD_COUNT] = { \
-        [TG_F32] = TG_BUILDS(name##_row_f32), [TG_F64] = TG_BUILDS(name##_row_f64)};
+        [TG_F32] = TG_BUILDS(name##_row_f32), [TG_F64] = TG_BUILDS_F64(name##_row_f64)};
 
 TG_EACH_BUILD(TG_ROW_FOLDS, softmax_row_f32, float)
-TG_EACH_BUILD(TG_ROW_FOLDS, softmax_row_f64, double)
+TG_EACH_BUILD_F64(TG_ROW_FOLDS, softmax_row_f64, double)
 TG_EACH_BUILD(TG_ROW_FOLDS, log_softmax_row_f32, float)
-TG_EACH_BUILD(TG_ROW_FOLDS, log_softmax_row_f64, double)
+TG_EACH_BUILD_F64(TG_ROW_FOLDS, log_softmax_row_f64, double)
 ROW_KERNELS(softmax, SOFTMAX)
 ROW_KERNELS(log_softmax, LOG_SOFTMAX)
 ROW_KERNELS(softmax_grad, SOFTMAX_GRAD)
