@@ -200,6 +200,7 @@ TG_API tg_tensor *tg_activation_at(tg_tape *t, const char *where, const char *na
 
 /* All names, separated by ", ". */
 TG_API const char *tg_activation_names(void);
+
 /* ------------------- the same without source positions, for other languages */
 
 TG_API tg_tensor *tg_recurrent_layer_step(tg_tape *t, const tg_recurrent_layer *layer, tg_tensor *x,

@@ -245,6 +245,16 @@ function op_page(entry, text, name, parameters, body_of_op, n, k, parameter)
     fresh = 0
 }
 
+# ---------------------------------------------------------------- layers
+
+code == "" && /^TG_LAYER\(/ {
+    layer = $0
+    gsub(/^TG_LAYER\(|\)$/, "", layer)
+    declaration("TG_API tg_tensor *tg_" layer "_layer_apply(tg_tape *t, const tg_" layer \
+                "_layer *layer, tg_tensor *x);")
+    next
+}
+
 # ---------------------------------------------------------------- other declarations
 
 code != "" || NF > 0 {
