@@ -36,6 +36,7 @@ static void place_kernel(const tg_call *c)
                  bytes = (size_t)tg_shape_count(c->x[0].shape) * size,
                  all = (size_t)c->attrs[TOTAL] * size;
     char *y = c->y->data;
+    if (all == 0) return;
     memset(y, 0, before);
     if (bytes) memcpy(y + before, c->x[0].data, bytes);
     memset(y + before + bytes, 0, all - before - bytes);
@@ -202,8 +203,10 @@ static void scan_kernel(const tg_call *c)
     scan s = {c, p, tg_dtype_size(c->y->dtype), c->y->data, c->scratch};
     const size_t sum_bytes = (size_t)sum_count(p) * s.size;
     char *total = s.y + (size_t)offset_of(p, n, stacked(p)) * s.size;
-    memset(total, 0, sum_bytes);
-    memset(s.sums, 0, sum_bytes);
+    if (sum_bytes) {
+        memset(total, 0, sum_bytes);
+        memset(s.sums, 0, sum_bytes);
+    }
     t->threads = c->threads;
     t->key = c->key ^ ((uint64_t)c->attrs[ORDINAL] + 1) * 0x9E3779B97F4A7C15u;
     for (int k = p->n_carry + p->n_x; k < inputs(p); k++) bind_input(p, (uint32_t)k, c->x[k].data);
@@ -221,7 +224,7 @@ static void scan_kernel(const tg_call *c)
         before = i;
         if ((k + 1) % TOGETHER && k + 1 < n) continue;
         add_to(c->y->dtype, total, s.sums, sum_count(p));
-        memset(s.sums, 0, sum_bytes);
+        if (sum_bytes) memset(s.sums, 0, sum_bytes);
     }
 }
 
