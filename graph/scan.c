@@ -294,7 +294,7 @@ static tg_tensor *copy_node(tg_tape *t, const tg_scan_program *p, uint32_t v,
                    : tg_input_at(t, where, type.dtype, type.shape, leaf->data ? leaf->data : "");
     }
     tg_tensor **x = tg_arena_take(&t->storage, node->n_in * sizeof *x);
-    if (!x) return NULL;
+    if (!x) return scan_no_memory(t, where), NULL;
     for (uint32_t k = 0; k < node->n_in; k++) x[k] = copy[tg_node_inputs(from, node)[k]];
     return tg_apply_at(t, where, node->op, (int)node->n_in, x, tg_node_n_attrs(from, node),
                        tg_node_attrs(from, node));
@@ -306,11 +306,11 @@ static void record_backward(tg_tape *t, const char *where, const tg_scan_program
 {
     const backward b = backward_of(p);
     const int n = outputs(p), m = inputs(p);
-    tg_tensor **in = tg_base_memory(t, where, "scan", b.n + (int)p->nodes + n + m, sizeof *in),
-              **copy = in + b.n, **seed = copy + p->nodes, **g = seed + n;
-    uint32_t *y = tg_base_memory(t, where, "scan", n + 2 * m, sizeof *y), *by = y + n,
-             *cut = by + m;
+    tg_tensor **in = tg_base_memory(t, where, "scan", b.n + (int)p->nodes + n + m, sizeof *in);
+    uint32_t *y = tg_base_memory(t, where, "scan", n + 2 * m, sizeof *y);
     if (!in || !y) return;
+    tg_tensor **copy = in + b.n, **seed = copy + p->nodes, **g = seed + n;
+    uint32_t *by = y + n, *cut = by + m;
     uint32_t n_by = 0;
     for (int k = 0; k < b.n; k++)
         in[k] = input_like(t, p,

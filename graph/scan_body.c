@@ -187,8 +187,9 @@ static bool record_body(tg_tape *t, const char *where, const tg_scan_body *b, tg
 {
     tg_tape *body = p->tape;
     const int n = inputs(p);
-    tg_tensor **in = tg_base_memory(t, where, "scan", n + stacked(p), sizeof *in), **out = in + n;
+    tg_tensor **in = tg_base_memory(t, where, "scan", n + stacked(p), sizeof *in);
     if (!in) return false;
+    tg_tensor **out = in + n;
     for (int k = 0; k < n; k++) {
         in[k] = body_input(body, where, t, x[k], k >= p->n_carry && k < p->n_carry + p->n_x);
         if (k < p->n_carry) out[k] = in[k];

@@ -1,4 +1,5 @@
 /* Loops as one op: the values and derivatives of the same steps recorded one by one. */
+#include "allocator.h"
 #include "semantics.h"
 
 /* h' = tanh(w h + x), its square stacked */
@@ -319,5 +320,43 @@ Test(scan, recurrent_nets_called_wrongly_say_so)
                      "x [3,1] is not [time, n, in]");
         EXPECT_ERROR(tg_gru(t, x, NULL, (tg_recurrent){.cell = cell, .lengths = w}), TG_ESHAPE,
                      "are not i64 [2]");
+    }
+}
+
+/* ---------------------------------------------------------------- no memory */
+
+/* Two orders of derivatives, by tg_grad and tg_backward. */
+static tg_status all_of(test_memory *m)
+{
+    const tg_allocator a = test_allocator(m);
+    double at[STEPS * WIDTH + WIDTH + WIDTH * WIDTH];
+    fill(at, STEPS * WIDTH + WIDTH + WIDTH * WIDTH, 5);
+    tg_tape *t = tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .allocator = &a});
+    loop l = loop_of(false, 3);
+    tg_tensor *in[3] = {tg_input(t, TG_F64, TG_SHAPE(WIDTH), at),
+                        tg_input(t, TG_F64, TG_SHAPE(STEPS, WIDTH), at + WIDTH),
+                        tg_input(t, TG_F64, TG_SHAPE(WIDTH, WIDTH), at + WIDTH + STEPS * WIDTH)};
+    tg_tensor *y = run(t, in, 3, &l), *g[3] = {NULL}, *second[3] = {NULL};
+    tg_grad(t, y, NULL, 3, in, g, false);
+    tg_grad(t, tg_sum_all(t, tg_square(t, g[2])), NULL, 3, in, second, false);
+    const double value = tg_item(t, tg_sum_all(t, second[2]));
+    const tg_status status = tg_tape_status(t);
+    cr_expect(status == TG_OK ? isfinite(value) : isnan(value));
+    if (status) cr_expect_eq(status, TG_ENOMEM, "%s", tg_tape_message(t));
+    tg_tape_free(t);
+    return status;
+}
+
+Test(scan, short_memory_is_reported_and_nothing_leaks)
+{
+    test_memory m = {0};
+    cr_assert_eq(all_of(&m), TG_OK);
+    const long long requests = m.requests;
+    cr_expect_gt(requests, 50);
+    for (long long k = 1; k <= requests; k++) {
+        m = (test_memory){.fail_at = k};
+        cr_expect_neq(all_of(&m), TG_OK, "request %lld", k);
+        cr_expect_eq(m.blocks, 0, "request %lld: %lld blocks left", k, (long long)m.blocks);
+        cr_expect_eq(m.wrong, 0, "request %lld", k);
     }
 }
