@@ -2,6 +2,7 @@
 # The numbers in TESTED.md: each is at most what its command prints, and not much less.
 set -eu
 build=$1
+grep -q '^TG_SANITIZE:STRING=.' "$build/CMakeCache.txt" && echo "a build with sanitizers" && exit 77
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 sed -n 's/^| *\([0-9]*\) | \(.*\) | `\(.*\)` |$/\1\t\2\t\3/p' tests/TESTED.md | sed 's/\\|/|/g' >"$scratch/rows"
