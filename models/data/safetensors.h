@@ -1,5 +1,5 @@
 /* Reading safetensors files by the published rules, whoever wrote them. Private. The only file that
- * knows the format's header but for the models' own (checkpoint.c). */
+ * knows the format's header but for the models' own (nets/mlp_file.c). */
 #ifndef TG_SAFETENSORS_H
 #define TG_SAFETENSORS_H
 
