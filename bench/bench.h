@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <tapegrad.h>
 
+#include "../graph/limits.h"
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 typedef struct bench_options {
@@ -63,18 +65,11 @@ bool figures_write(const char *path);
 
 /* ---------------------------------------------------------------- limits.c */
 
-/* Bandwidth is known for footprints of 16 KiB, 32 KiB, ... 256 MiB. */
-enum { FOOTPRINTS = 15 };
-
-/* What the machine can do with 1 thread ([0]) and with 2 ([1]): FLOP a second with the widest
- * kernels, bytes a second by footprint. */
+/* What the machine can do with 1 thread ([0]) and with 2 ([1]). */
 typedef struct machine_limits {
-    double fma_f32[2], fma_f64[2];
-    double bandwidth[2][FOOTPRINTS];
+    tg_limits threads[2];
 } machine_limits;
 
-int machine_build(void); /* the widest of TG_BUILD_... that the processor has */
-double footprint_bytes(int index);
 const machine_limits *limits_get(void); /* from --limits FILE, or measured at the first call */
 bool limits_measured(void);
 void limits_show(void);

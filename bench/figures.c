@@ -64,14 +64,14 @@ static json_t *limits_json(void)
     json_t *all = json_array();
     for (int k = 0; k < 2; k++) {
         json_t *bandwidth = json_array();
-        for (int i = 0; i < FOOTPRINTS; i++)
-            json_array_append_new(bandwidth,
-                                  json_pack("{s:f, s:f}", "footprint_mb", footprint_bytes(i) / 1e6,
-                                            "GB/s", m->bandwidth[k][i] / 1e9));
+        for (int i = 0; i < TG_FOOTPRINTS; i++)
+            json_array_append_new(bandwidth, json_pack("{s:f, s:f}", "footprint_mb",
+                                                       tg_footprint_bytes(i) / 1e6, "GB/s",
+                                                       m->threads[k].bandwidth[i] / 1e9));
         json_array_append_new(all,
                               json_pack("{s:i, s:f, s:f, s:o}", "threads", k + 1, "fma_f32_gflops",
-                                        m->fma_f32[k] / 1e9, "fma_f64_gflops", m->fma_f64[k] / 1e9,
-                                        "triad", bandwidth));
+                                        m->threads[k].fma_f32 / 1e9, "fma_f64_gflops",
+                                        m->threads[k].fma_f64 / 1e9, "triad", bandwidth));
     }
     return all;
 }

@@ -142,7 +142,7 @@ TG_EACH_BUILD(SEED_STEP, seed_step, )
 void reference_seed_step_vector(seed_net *m, int n, const float *x, const float *y)
 {
     static void (*const steps[])(seed_net *, int, const float *, const float *) = BUILDS(seed_step);
-    steps[machine_build()](m, n, x, y);
+    steps[tg_build_best()](m, n, x, y);
 }
 
 /* ---------------------------------------------------------------- W4 */
@@ -172,7 +172,7 @@ float reference_tanh_sigmoid(int64_t n, const float *x, float a, float b, float 
     static float (*const passes[])(int64_t, const float *, float, float, float *, float) =
         BUILDS(tanh_sigmoid);
     const int64_t part = 16384;
-    const int build = machine_build();
+    const int build = tg_build_best();
     double sum = 0;
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : sum) if (threads > 1)
     for (int64_t first = 0; first < n; first += part)
