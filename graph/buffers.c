@@ -6,8 +6,8 @@
 
 static tg_assignment *find(tg_tape *t, const tg_param *p)
 {
-    for (size_t k = 0; k < t->n_assignments; k++)
-        if (t->assignment[k].to == p) return &t->assignment[k];
+    for (size_t k = 0; k < t->asked.n_assignments; k++)
+        if (t->asked.assignment[k].to == p) return &t->asked.assignment[k];
     return NULL;
 }
 
@@ -30,12 +30,12 @@ static tg_status set(tg_tape *t, const char *where, tg_tensor *p, tg_tensor *x)
                             tg_shape_text(shape).text);
     tg_assignment *a = find(t, to);
     if (!a) {
-        void *list = t->assignment;
-        const bool ok = tg_grow(&t->allocator, &list, &t->assignment_capacity, t->n_assignments + 1,
-                                sizeof *t->assignment);
-        t->assignment = list;
+        void *list = t->asked.assignment;
+        const bool ok = tg_grow(&t->allocator, &list, &t->asked.assignment_capacity,
+                                t->asked.n_assignments + 1, sizeof *t->asked.assignment);
+        t->asked.assignment = list;
         if (!ok) return tg_tape_fail(t, where, what, TG_ENOMEM, "no memory");
-        a = &t->assignment[t->n_assignments++];
+        a = &t->asked.assignment[t->asked.n_assignments++];
     }
     *a = (tg_assignment){to, tg_keep_at(t, where, x)};
     return t->error.status;
@@ -61,14 +61,14 @@ tg_tensor *tg_buffer_get(tg_tape *t, tg_tensor *p)
 tg_status tg_buffers_update_at(tg_tape *t, const char *where)
 {
     if (!t) return TG_ENOMEM;
-    for (size_t k = 0; k < t->n_assignments && !t->error.status; k++)
-        if (!tg_data_at(t, where, t->assignment[k].x)) return t->error.status;
-    for (size_t k = 0; k < t->n_assignments && !t->error.status; k++) {
-        tg_tensor *p = tg_param_handle(t->assignment[k].to);
-        const tg_status status = tg_param_write(p, tg_data_at(t, where, t->assignment[k].x));
+    for (size_t k = 0; k < t->asked.n_assignments && !t->error.status; k++)
+        if (!tg_data_at(t, where, t->asked.assignment[k].x)) return t->error.status;
+    for (size_t k = 0; k < t->asked.n_assignments && !t->error.status; k++) {
+        tg_tensor *p = tg_param_handle(t->asked.assignment[k].to);
+        const tg_status status = tg_param_write(p, tg_data_at(t, where, t->asked.assignment[k].x));
         if (status != TG_OK)
             return tg_tape_fail(t, where, "buffers_update", status, "\"%s\": %s", tg_param_name(p),
-                                tg_params_message(t->assignment[k].to->owner));
+                                tg_params_message(t->asked.assignment[k].to->owner));
     }
     return t->error.status;
 }

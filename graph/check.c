@@ -381,7 +381,7 @@ static bool check_order(check *c, int order)
     const tg_tensor *y = c->out[0];
     if (order == 1)
         snprintf(c->r.op, sizeof c->r.op, "%s",
-                 tg_param_of(y) ? "parameter" : c->tape->node[tg_slot_of(y)->id].op->name);
+                 tg_param_of(y) ? "parameter" : c->tape->recorded.node[tg_slot_of(y)->id].op->name);
     c->weights = take(c, c->rows, sizeof *c->weights);
     bool ok = c->weights != NULL;
     for (int p = 0; p < PROBES && ok; p++)

@@ -19,9 +19,9 @@ static void put_escaped(FILE *out, const char *text)
 
 static void put_node(FILE *out, const tg_tape *t, uint32_t node, bool backward, bool loss)
 {
-    const tg_node *v = &t->node[node];
+    const tg_node *v = &t->recorded.node[node];
     const tg_type *type = &tg_node_type(t, node)->type;
-    const tg_leaf *leaf = tg_is_leaf(v->op) ? &t->leaf[t->leaf_of[node]] : NULL;
+    const tg_leaf *leaf = tg_is_leaf(v->op) ? &t->recorded.leaf[t->recorded.leaf_of[node]] : NULL;
     fprintf(out, "    n%u [label=\"", (unsigned)node);
     if (leaf && leaf->param) put_escaped(out, leaf->param->name);
     else put_escaped(out, v->op->name);
@@ -54,7 +54,7 @@ static void put_tape(FILE *out, const tg_tape *t, uint32_t forward, uint32_t los
     fputs("digraph tape {\n    node [shape=box, style=\"filled,rounded\", fontname=\"sans-serif\", "
           "fontsize=11];\n    edge [arrowsize=0.7];\n",
           out);
-    for (uint32_t v = 0; v < t->n; v++)
+    for (uint32_t v = 0; v < t->recorded.n; v++)
         if (v < forward || tg_is_live(t, v)) put_node(out, t, v, v >= forward, v == loss);
     for (uint32_t k = 0; k < n; k++)
         if (gx[k])
@@ -90,14 +90,14 @@ static tg_status record_backward(tg_tape *t, const char *where, tg_arena *memory
                                  uint32_t *n, uint32_t **leaves, tg_tensor ***gx)
 {
     uint32_t low, high;
-    *leaves = tg_arena_take(memory, t->n_leaves * sizeof **leaves);
-    *gx = tg_arena_take(memory, t->n_leaves * sizeof **gx);
-    tg_tensor **x = tg_arena_take(memory, t->n_leaves * sizeof *x);
+    *leaves = tg_arena_take(memory, t->recorded.n_leaves * sizeof **leaves);
+    *gx = tg_arena_take(memory, t->recorded.n_leaves * sizeof **gx);
+    tg_tensor **x = tg_arena_take(memory, t->recorded.n_leaves * sizeof *x);
     if (!*leaves || !*gx || !x) return tg_tape_fail(t, where, "write_dot", TG_ENOMEM, "no memory");
     if (tg_mark_live(t, 1, &tg_slot_of(loss)->id, false, 0, &low, &high)) return tg_tape_status(t);
-    for (size_t k = 0; k < t->n_leaves; k++) {
-        const uint32_t node = t->leaf[k].node;
-        if (t->node[node].op != &tg_op_param || !tg_is_live(t, node)) continue;
+    for (size_t k = 0; k < t->recorded.n_leaves; k++) {
+        const uint32_t node = t->recorded.leaf[k].node;
+        if (t->recorded.node[node].op != &tg_op_param || !tg_is_live(t, node)) continue;
         (*leaves)[*n] = node;
         x[(*n)++] = tg_handle(t, node);
     }
@@ -111,7 +111,7 @@ static tg_status record_backward(tg_tape *t, const char *where, tg_arena *memory
 static tg_status draw(tg_tape *t, const char *where, tg_arena *memory, const char *path,
                       tg_tensor *loss)
 {
-    const uint32_t forward = t->n;
+    const uint32_t forward = t->recorded.n;
     uint32_t n = 0, *leaves = NULL, low = 1, high = 0;
     tg_tensor **gx = NULL;
     if (loss) {

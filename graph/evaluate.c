@@ -41,14 +41,14 @@ static void unlink_plan(tg_plan_cache *cache, tg_plan *plan)
 
 static void use_plan(tg_tape *t, tg_plan *plan)
 {
-    plan->epoch = t->epoch;
-    if (t->cache->newest != plan) {
-        unlink_plan(t->cache, plan);
-        link_newest(t->cache, plan);
+    plan->epoch = t->recorded.epoch;
+    if (t->planning.cache->newest != plan) {
+        unlink_plan(t->planning.cache, plan);
+        link_newest(t->planning.cache, plan);
     }
-    t->stats.nodes = plan->nodes;
-    t->stats.steps = plan->n_steps;
-    t->stats.slab_bytes = plan->slab_bytes;
+    t->planning.stats.nodes = plan->nodes;
+    t->planning.stats.steps = plan->n_steps;
+    t->planning.stats.slab_bytes = plan->slab_bytes;
 }
 
 static tg_plan **bucket_of(const tg_plan_cache *cache, uint64_t hash)
@@ -58,7 +58,7 @@ static tg_plan **bucket_of(const tg_plan_cache *cache, uint64_t hash)
 
 static bool grow_buckets(tg_tape *t)
 {
-    tg_plan_cache *cache = t->cache;
+    tg_plan_cache *cache = t->planning.cache;
     tg_plan_cache larger = *cache;
     larger.n_buckets = cache->n_buckets ? 4 * cache->n_buckets : 16;
     larger.bucket = tg_allocate(&t->allocator, larger.n_buckets * sizeof *larger.bucket);
@@ -76,33 +76,34 @@ static bool grow_buckets(tg_tape *t)
 
 static void drop_plan(tg_tape *t, tg_plan *plan)
 {
-    tg_plan **link = bucket_of(t->cache, plan->hash[0]);
+    tg_plan **link = bucket_of(t->planning.cache, plan->hash[0]);
     while (*link != plan) link = &(*link)->next;
     *link = plan->next;
-    unlink_plan(t->cache, plan);
-    t->cache->bytes -= (int64_t)plan->memory.bytes;
-    t->stats.plans--;
+    unlink_plan(t->planning.cache, plan);
+    t->planning.cache->bytes -= (int64_t)plan->memory.bytes;
+    t->planning.stats.plans--;
     tg_plan_free(plan);
 }
 
 void tg_plan_cache_clear(tg_tape *t)
 {
-    while (t->cache->newest) drop_plan(t, t->cache->newest);
-    t->n_events = t->old_events = 0;
+    while (t->planning.cache->newest) drop_plan(t, t->planning.cache->newest);
+    t->asked.n_events = t->asked.old_events = 0;
 }
 
 void tg_plan_cache_free(tg_tape *t)
 {
-    if (!t->cache) return;
+    if (!t->planning.cache) return;
     tg_plan_cache_clear(t);
-    tg_release(&t->allocator, t->cache->bucket, t->cache->n_buckets * sizeof *t->cache->bucket);
-    tg_release(&t->allocator, t->cache, sizeof *t->cache);
+    tg_release(&t->allocator, t->planning.cache->bucket,
+               t->planning.cache->n_buckets * sizeof *t->planning.cache->bucket);
+    tg_release(&t->allocator, t->planning.cache, sizeof *t->planning.cache);
 }
 
 static tg_plan *find_plan(const tg_tape *t, const tg_graph *g, XXH128_hash_t hash)
 {
-    if (!t->cache->n_buckets) return NULL;
-    for (tg_plan *plan = *bucket_of(t->cache, hash.low64); plan; plan = plan->next)
+    if (!t->planning.cache->n_buckets) return NULL;
+    for (tg_plan *plan = *bucket_of(t->planning.cache, hash.low64); plan; plan = plan->next)
         if (plan->hash[0] == hash.low64 && plan->hash[1] == hash.high64 &&
             plan->key_bytes == g->key_bytes && memcmp(plan->key, g->key, g->key_bytes) == 0)
             return plan;
@@ -113,20 +114,20 @@ static tg_plan *find_plan(const tg_tape *t, const tg_graph *g, XXH128_hash_t has
  * recording stay. The slab is given back when the plan that needed it goes. */
 static void make_room(tg_tape *t, int64_t room)
 {
-    tg_plan_cache *cache = t->cache;
+    tg_plan_cache *cache = t->planning.cache;
     bool shrink = false;
     for (tg_plan *plan = cache->oldest, *newer; plan && cache->bytes + room > cache->max_bytes;
          plan = newer) {
         newer = plan->newer;
-        if (plan->epoch == t->epoch) continue;
-        shrink = shrink || plan->slab_bytes >= t->slab_bytes;
+        if (plan->epoch == t->recorded.epoch) continue;
+        shrink = shrink || plan->slab_bytes >= t->running.slab_bytes;
         drop_plan(t, plan);
-        t->old_events = 0;
+        t->asked.old_events = 0;
     }
     if (shrink) {
-        tg_release(&t->allocator, t->slab, t->slab_bytes);
-        t->slab = NULL;
-        t->slab_bytes = 0;
+        tg_release(&t->allocator, t->running.slab, t->running.slab_bytes);
+        t->running.slab = NULL;
+        t->running.slab_bytes = 0;
     }
 }
 
@@ -134,18 +135,19 @@ static void make_room(tg_tape *t, int64_t room)
 static bool store_plan(tg_tape *t, tg_plan *plan, const tg_graph *g, XXH128_hash_t hash)
 {
     void *key = tg_arena_take(&plan->memory, g->key_bytes);
-    if (!key || (t->stats.plans >= t->cache->n_buckets && !grow_buckets(t))) return false;
+    if (!key || (t->planning.stats.plans >= t->planning.cache->n_buckets && !grow_buckets(t)))
+        return false;
     plan->key = memcpy(key, g->key, g->key_bytes);
     plan->key_bytes = g->key_bytes;
     plan->hash[0] = hash.low64;
     plan->hash[1] = hash.high64;
     make_room(t, (int64_t)plan->memory.bytes);
-    tg_plan **head = bucket_of(t->cache, hash.low64);
+    tg_plan **head = bucket_of(t->planning.cache, hash.low64);
     plan->next = *head;
     *head = plan;
-    link_newest(t->cache, plan);
-    t->cache->bytes += (int64_t)plan->memory.bytes;
-    t->stats.plans++;
+    link_newest(t->planning.cache, plan);
+    t->planning.cache->bytes += (int64_t)plan->memory.bytes;
+    t->planning.stats.plans++;
     return true;
 }
 
@@ -165,11 +167,13 @@ static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_target
     size_t n_attrs = 1, n_more = 0;
     if (tg_mark_live(t, n_targets, targets, stop, 0, &low, &high)) return false;
     for (uint32_t word = low / 64; word <= high / 64; word++)
-        for (uint64_t bits = t->live[word]; bits; bits &= bits - 1) {
+        for (uint64_t bits = t->planning.live[word]; bits; bits &= bits - 1) {
             uint32_t v = word * 64 + (uint32_t)__builtin_ctzll(bits);
-            t->local[v] = n++;
-            n_attrs += t->node[v].attrs ? 1 + (size_t)tg_node_n_attrs(t, &t->node[v]) : 0;
-            n_more += t->node[v].n_in > 3 ? t->node[v].n_in : 0;
+            t->planning.local[v] = n++;
+            n_attrs += t->recorded.node[v].attrs
+                           ? 1 + (size_t)tg_node_n_attrs(t, &t->recorded.node[v])
+                           : 0;
+            n_more += t->recorded.node[v].n_in > 3 ? t->recorded.node[v].n_in : 0;
         }
     const uint32_t header[8] = {request,
                                 n,
@@ -182,8 +186,8 @@ static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_target
            more_at = attrs_at + n_attrs * sizeof(int64_t);
     size_t targets_at = more_at + n_more * sizeof(uint32_t),
            valued_at = targets_at + n_targets * sizeof(uint32_t);
-    char *key = tg_arena_take(&t->planner, valued_at + n);
-    uint32_t *id = tg_arena_take(&t->planner, n * sizeof *id);
+    char *key = tg_arena_take(&t->planning.arena, valued_at + n);
+    uint32_t *id = tg_arena_take(&t->planning.arena, n * sizeof *id);
     if (!key || !id) {
         tg_clear_live(t, low, high);
         return tg_tape_fail(t, NULL, NULL, TG_ENOMEM, "no memory to plan") == TG_OK;
@@ -199,9 +203,9 @@ static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_target
     n_attrs = 1;
     n_more = 0;
     for (uint32_t word = low / 64; word <= high / 64; word++)
-        for (uint64_t bits = t->live[word]; bits; bits &= bits - 1) {
+        for (uint64_t bits = t->planning.live[word]; bits; bits &= bits - 1) {
             uint32_t v = word * 64 + (uint32_t)__builtin_ctzll(bits);
-            const tg_node *from = &t->node[v];
+            const tg_node *from = &t->recorded.node[v];
             tg_node *to = &node[n];
             *to = *from;
             valued[n] = tg_node_slot(t, v)->value != 0;
@@ -215,19 +219,19 @@ static bool extract(tg_tape *t, tg_request request, bool stop, uint32_t n_target
                                 .in = {(uint32_t)n_more}};
                 n_more += to->n_in;
             }
-            for (uint32_t k = 0; k < to->n_in; k++) out[k] = t->local[in[k]];
+            for (uint32_t k = 0; k < to->n_in; k++) out[k] = t->planning.local[in[k]];
             for (uint32_t k = to->n_in; k < 3; k++) to->in[k] = 0;
             to->attrs = 0;
             if (from->attrs) {
                 int count = tg_node_n_attrs(t, from);
                 to->attrs = (uint32_t)n_attrs;
-                memcpy(&attrs[n_attrs], &t->attrs[from->attrs],
+                memcpy(&attrs[n_attrs], &t->recorded.attrs[from->attrs],
                        (1 + (size_t)count) * sizeof *attrs);
                 n_attrs += 1 + (size_t)count;
             }
             id[n++] = v;
         }
-    for (uint32_t k = 0; k < n_targets; k++) local_targets[k] = t->local[targets[k]];
+    for (uint32_t k = 0; k < n_targets; k++) local_targets[k] = t->planning.local[targets[k]];
     tg_clear_live(t, low, high);
     *g = (tg_graph){n, n_targets, node, more, attrs, local_targets, valued, id, key, valued_at + n};
     return true;
@@ -260,16 +264,17 @@ static tg_plan *plan_backward(tg_tape *t, const char *where, tg_plan_request *re
                               uint32_t n_targets, const uint32_t *targets, const uint32_t **ids)
 {
     const tg_graph *forward = request->graph;
-    uint32_t n_params = 0, *param = tg_arena_take(&t->planner, (forward->n + 1) * sizeof *param),
+    uint32_t n_params = 0,
+             *param = tg_arena_take(&t->planning.arena, (forward->n + 1) * sizeof *param),
              n_wanted = 0;
     if (!param) return NULL;
     for (uint32_t v = 0; v < forward->n; v++)
         if (forward->node[v].op == &tg_op_param) param[n_params++] = forward->id[v];
     size_t room = (size_t)n_params + n_targets;
-    tg_tensor **g = tg_arena_take(&t->planner, (n_params + 1) * sizeof *g);
-    uint32_t *cut = tg_arena_take(&t->planner, (n_params + 1) * sizeof *cut);
-    uint32_t *wanted = tg_arena_take(&t->planner, room * sizeof *wanted);
-    request->outputs = tg_arena_take(&t->planner, room * sizeof *request->outputs);
+    tg_tensor **g = tg_arena_take(&t->planning.arena, (n_params + 1) * sizeof *g);
+    uint32_t *cut = tg_arena_take(&t->planning.arena, (n_params + 1) * sizeof *cut);
+    uint32_t *wanted = tg_arena_take(&t->planning.arena, room * sizeof *wanted);
+    request->outputs = tg_arena_take(&t->planning.arena, room * sizeof *request->outputs);
     if (!g || !cut || !wanted || !request->outputs) return NULL;
     tg_tensor *loss = tg_handle(t, targets[0]);
     if (tg_tensor_dtype(loss) != TG_F32 && tg_tensor_dtype(loss) != TG_F64) {
@@ -277,7 +282,7 @@ static tg_plan *plan_backward(tg_tape *t, const char *where, tg_plan_request *re
                      tg_dtype_name(tg_tensor_dtype(loss)));
         return NULL;
     }
-    request->first_literal = t->n;
+    request->first_literal = t->recorded.n;
     tg_tensor *seed = tg_base_expand(t, where, tg_constant_like(t, loss, 1), tg_tensor_shape(loss));
     if (!seed || tg_reverse(t, where, 1, targets, &seed, n_params, param, g, cut)) return NULL;
     for (uint32_t k = 0; k < n_params; k++) {
@@ -316,7 +321,7 @@ static tg_plan *plan_backward(tg_tape *t, const char *where, tg_plan_request *re
 static tg_plan *plan_values(tg_tape *t, tg_plan_request *request, uint32_t n_targets,
                             const uint32_t *targets, const uint32_t **ids)
 {
-    request->outputs = tg_arena_take(&t->planner, n_targets * sizeof *request->outputs);
+    request->outputs = tg_arena_take(&t->planning.arena, n_targets * sizeof *request->outputs);
     request->first_literal = UINT32_MAX;
     if (!request->outputs) return NULL;
     for (uint32_t k = 0; k < n_targets; k++)
@@ -329,24 +334,24 @@ static tg_plan *plan_values(tg_tape *t, tg_plan_request *request, uint32_t n_tar
 static tg_event *push_event(tg_tape *t, tg_request what, const tg_graph *g, uint32_t n_targets,
                             const uint32_t *targets)
 {
-    const tg_event *before = t->n_events ? &t->event[t->n_events - 1] : NULL;
+    const tg_event *before = t->asked.n_events ? &t->asked.event[t->asked.n_events - 1] : NULL;
     uint32_t top = before ? before->bound + before->n_bound : 0;
-    if (!tg_grow(&t->allocator, (void **)&t->event_ids, &t->event_id_capacity,
-                 (size_t)top + n_targets + g->n, sizeof *t->event_ids) ||
-        !tg_grow(&t->allocator, (void **)&t->event, &t->event_capacity, t->n_events + 1,
-                 sizeof *t->event))
+    if (!tg_grow(&t->allocator, (void **)&t->asked.event_ids, &t->asked.event_ids_capacity,
+                 (size_t)top + n_targets + g->n, sizeof *t->asked.event_ids) ||
+        !tg_grow(&t->allocator, (void **)&t->asked.event, &t->asked.event_capacity,
+                 t->asked.n_events + 1, sizeof *t->asked.event))
         return NULL;
-    tg_event *event = &t->event[t->n_events];
+    tg_event *event = &t->asked.event[t->asked.n_events];
     *event = (tg_event){.request = what,
                         .derived = is_derived(t, what, targets),
-                        .nodes = t->n,
+                        .nodes = t->recorded.n,
                         .targets = top,
                         .n_targets = n_targets,
                         .bound = top + n_targets};
-    memcpy(&t->event_ids[top], targets, n_targets * sizeof *targets);
+    memcpy(&t->asked.event_ids[top], targets, n_targets * sizeof *targets);
     for (uint32_t v = 0; v < g->n; v++)
-        if (bindable(g, v)) t->event_ids[event->bound + event->n_bound++] = g->id[v];
-    t->old_events = 0;
+        if (bindable(g, v)) t->asked.event_ids[event->bound + event->n_bound++] = g->id[v];
+    t->asked.old_events = 0;
     return event;
 }
 
@@ -357,8 +362,8 @@ static tg_plan *make_plan(tg_tape *t, const char *where, const tg_graph *g, cons
                                .graph = g,
                                .node_by_node = node_by_node,
                                .n_bound = event->n_bound,
-                               .bound = &t->event_ids[event->bound]};
-    const uint32_t *targets = &t->event_ids[event->targets];
+                               .bound = &t->asked.event_ids[event->bound]};
+    const uint32_t *targets = &t->asked.event_ids[event->targets];
     tg_plan *plan = event->request == TG_BACKWARD
                         ? plan_backward(t, where, &request, event->n_targets, targets, ids)
                         : plan_values(t, &request, event->n_targets, targets, ids);
@@ -382,10 +387,10 @@ static void exchange_values(tg_tape *t, uint32_t n, const uint32_t *node, uint32
 static tg_status run_carefully(tg_tape *t, const char *where, const tg_event *event, bool again)
 {
     tg_graph g;
-    tg_arena_rewind(&t->planner);
+    tg_arena_rewind(&t->planning.arena);
     const tg_mark mark = tg_tape_mark(t);
-    uint32_t n = again ? event->n_targets : 0, *targets = &t->event_ids[event->targets],
-             *value = tg_arena_take(&t->planner, (n + 1) * sizeof *value);
+    uint32_t n = again ? event->n_targets : 0, *targets = &t->asked.event_ids[event->targets],
+             *value = tg_arena_take(&t->planning.arena, (n + 1) * sizeof *value);
     if (!value) return out_of_memory(t, where);
     memset(value, 0, (n + 1) * sizeof *value);
     exchange_values(t, n, targets, value);
@@ -406,8 +411,9 @@ static tg_status run_carefully(tg_tape *t, const char *where, const tg_event *ev
 static void drop_aimed_gradients(tg_tape *t, const tg_event *event)
 {
     for (uint32_t k = 0; k < event->n_bound; k++) {
-        uint32_t node = t->event_ids[event->bound + k];
-        if (t->node[node].op == &tg_op_param) t->leaf[t->leaf_of[node]].param->has_grad = false;
+        uint32_t node = t->asked.event_ids[event->bound + k];
+        if (t->recorded.node[node].op == &tg_op_param)
+            t->recorded.leaf[t->recorded.leaf_of[node]].param->has_grad = false;
     }
 }
 
@@ -415,9 +421,10 @@ static void drop_aimed_gradients(tg_tape *t, const tg_event *event)
  * the recording has read. */
 static void drop_all_gradients(tg_tape *t)
 {
-    for (size_t k = 0; k < t->n_leaves; k++)
-        if (t->leaf[k].param && t->node[t->leaf[k].node].op == &tg_op_param)
-            t->leaf[k].param->has_grad = false;
+    for (size_t k = 0; k < t->recorded.n_leaves; k++)
+        if (t->recorded.leaf[k].param &&
+            t->recorded.node[t->recorded.leaf[k].node].op == &tg_op_param)
+            t->recorded.leaf[k].param->has_grad = false;
 }
 
 static tg_status run_event(tg_tape *t, const char *where, const tg_event *event, bool again)
@@ -435,21 +442,21 @@ static tg_status run_event(tg_tape *t, const char *where, const tg_event *event,
 
 tg_status tg_run_again(tg_tape *t, const char *where)
 {
-    const tg_event *event = &t->event[0];
+    const tg_event *event = &t->asked.event[0];
     const tg_status status = run_event(t, where, event, true);
     /* What had a value has one of other data: it is computed anew when it is asked for. */
     for (uint32_t k = 0; status && k < event->n_targets; k++)
-        tg_node_slot(t, t->event_ids[event->targets + k])->value = 0;
+        tg_node_slot(t, t->asked.event_ids[event->targets + k])->value = 0;
     return status;
 }
 
 static bool same_event(const tg_tape *t, tg_request what, uint32_t n, const uint32_t *targets)
 {
-    const tg_event *event = &t->event[t->n_events];
-    return t->n_events < t->old_events && t->old && event->request == what &&
-           event->nodes == t->n && event->n_targets == n &&
+    const tg_event *event = &t->asked.event[t->asked.n_events];
+    return t->asked.n_events < t->asked.old_events && t->recorded.old && event->request == what &&
+           event->nodes == t->recorded.n && event->n_targets == n &&
            event->derived == is_derived(t, what, targets) &&
-           memcmp(&t->event_ids[event->targets], targets, n * sizeof *targets) == 0;
+           memcmp(&t->asked.event_ids[event->targets], targets, n * sizeof *targets) == 0;
 }
 
 /* Leaves out what is computed already (but not a loss to be differentiated) and what is asked for
@@ -471,7 +478,7 @@ static tg_status evaluate_anew(tg_tape *t, const char *where, tg_request what, u
                                const uint32_t *targets)
 {
     tg_graph g;
-    tg_arena_rewind(&t->planner);
+    tg_arena_rewind(&t->planning.arena);
     tg_event *event = extract(t, what, what == TG_EVALUATE, n, targets, &g)
                           ? push_event(t, what, &g, n, targets)
                           : NULL;
@@ -482,11 +489,11 @@ static tg_status evaluate_anew(tg_tape *t, const char *where, tg_request what, u
     if (!t->trace_nonfinite) {
         XXH128_hash_t hash = XXH3_128bits(g.key, g.key_bytes);
         event->plan = find_plan(t, &g, hash);
-        t->stats.hits += event->plan != NULL;
+        t->planning.stats.hits += event->plan != NULL;
         if (!event->plan) {
             const tg_mark mark = tg_tape_mark(t);
             const uint32_t *ids;
-            t->stats.misses++;
+            t->planning.stats.misses++;
             tg_plan *plan = make_plan(t, where, &g, event, t->node_by_node, &ids);
             if (what == TG_BACKWARD) tg_tape_cut(t, mark);
             if (!plan || !store_plan(t, plan, &g, hash)) {
@@ -497,16 +504,17 @@ static tg_status evaluate_anew(tg_tape *t, const char *where, tg_request what, u
             event->plan = plan;
         }
     }
-    t->n_events++;
+    t->asked.n_events++;
     return TG_OK;
 }
 
 /* What was computed from other data than there is now is computed anew. */
 static void forget_values(tg_tape *t)
 {
-    for (size_t k = 0; k < t->n_values; k++) tg_node_slot(t, t->value[k].node)->value = 0;
-    t->n_values = 0;
-    t->old_events = 0;
+    for (size_t k = 0; k < t->asked.n_values; k++)
+        tg_node_slot(t, t->asked.value[k].node)->value = 0;
+    t->asked.n_values = 0;
+    t->asked.old_events = 0;
     t->renewed = false;
 }
 
@@ -523,19 +531,19 @@ tg_status tg_tape_evaluate(tg_tape *t, const char *where, tg_request what, uint3
     n = filter(t, what, n, targets, wanted);
     if (n == 0) return TG_OK;
     if (same_event(t, what, n, wanted)) {
-        t->n_events++;
-        t->stats.hits++;
+        t->asked.n_events++;
+        t->planning.stats.hits++;
     } else {
         tg_status status = evaluate_anew(t, where, what, n, wanted);
         if (status) return status;
     }
-    tg_event *event = &t->event[t->n_events - 1];
+    tg_event *event = &t->asked.event[t->asked.n_events - 1];
     const bool failed = event->failed;
     if (event->plan) use_plan(t, event->plan);
     const tg_status status = run_event(t, where, event, false);
-    event = &t->event[t->n_events - 1];
+    event = &t->asked.event[t->asked.n_events - 1];
     event->failed = status != TG_OK;
     /* What has a value now is not what had one then: the events that followed then are others. */
-    if (event->failed != failed) t->old_events = 0;
+    if (event->failed != failed) t->asked.old_events = 0;
     return status;
 }

@@ -197,7 +197,7 @@ static uint32_t function_of(exporter *e, function f)
 
 static tg_status add_leaf(exporter *e, uint32_t node)
 {
-    const tg_leaf *leaf = &e->t->leaf[e->t->leaf_of[node]];
+    const tg_leaf *leaf = &e->t->recorded.leaf[e->t->recorded.leaf_of[node]];
     buffer b = {.place = CONSTANT, .node = node};
     for (int k = 0; k < e->options.n_in; k++) {
         uint32_t given;
@@ -215,7 +215,7 @@ static tg_status add_leaf(exporter *e, uint32_t node)
 
 static tg_status add_view(exporter *e, uint32_t node)
 {
-    const tg_node *v = &e->t->node[node];
+    const tg_node *v = &e->t->recorded.node[node];
     const tg_type *type = &tg_node_type(e->t, node)->type;
     operand x = e->of[tg_node_inputs(e->t, v)[0] - e->low];
     operand y = {.array = {.dtype = type->dtype, .shape = type->shape}};
@@ -233,7 +233,7 @@ static tg_status add_view(exporter *e, uint32_t node)
 
 static tg_status add_elements(exporter *e, uint32_t node, uint32_t n_in, operand *x)
 {
-    const tg_spans *span = e->t->node[node].op->span;
+    const tg_spans *span = e->t->recorded.node[node].op->span;
     const tg_type *type = &tg_node_type(e->t, node)->type;
     if (!span->text || !tg_is_self_contained(span->text))
         return refuse(e, node, "it has no text in C");
@@ -251,7 +251,7 @@ typedef struct extent {
 } extent;
 static extent extent_of(const exporter *e, uint32_t node, const tg_shape *shape)
 {
-    const int64_t *attrs = tg_node_attrs(e->t, &e->t->node[node]);
+    const int64_t *attrs = tg_node_attrs(e->t, &e->t->recorded.node[node]);
     extent w = {1, 1, 1};
     for (int k = 0; k < shape->ndim; k++)
         *(k < attrs[0] ? &w.outer : k <= attrs[1] ? &w.reduced : &w.inner) *= shape->dim[k];
@@ -260,7 +260,7 @@ static extent extent_of(const exporter *e, uint32_t node, const tg_shape *shape)
 
 static tg_status add_fold(exporter *e, uint32_t node, operand *x)
 {
-    const tg_folds *folds = e->t->node[node].op->fold;
+    const tg_folds *folds = e->t->recorded.node[node].op->fold;
     const tg_type *type = &tg_node_type(e->t, node)->type;
     if (!folds->combine->text) return refuse(e, node, "it has no text in C");
     if (type->dtype == TG_I64) return refuse(e, node, "its result is i64");
@@ -277,7 +277,7 @@ static tg_status add_fold(exporter *e, uint32_t node, operand *x)
 
 static tg_status add_node(exporter *e, uint32_t node)
 {
-    const tg_node *v = &e->t->node[node];
+    const tg_node *v = &e->t->recorded.node[node];
     const tg_op *op = v->op;
     if (tg_is_leaf(op)) return add_leaf(e, node);
     if (op->view) return add_view(e, node);
@@ -508,7 +508,7 @@ static void print_fold_loops(exporter *e, const statement *s)
 
 static tg_status print_kernel(exporter *e, const statement *s)
 {
-    const tg_node *v = &e->t->node[s->node];
+    const tg_node *v = &e->t->recorded.node[s->node];
     tg_array *x = tg_arena_take(&e->memory, s->n_in * sizeof *x + 1);
     if (!x) return no_memory(e);
     for (uint32_t k = 0; k < s->n_in; k++) x[k] = s->x[k].array;
@@ -560,10 +560,10 @@ static tg_status print_statement(exporter *e, uint32_t number)
 static void print_constant(exporter *e, uint32_t number)
 {
     const buffer *b = &e->buffers[number];
-    const tg_leaf *leaf = &e->t->leaf[e->t->leaf_of[b->node]];
+    const tg_leaf *leaf = &e->t->recorded.leaf[e->t->recorded.leaf_of[b->node]];
     uint64_t bits;
     const void *data = leaf->param ? leaf->param->value : leaf->data;
-    if (e->t->node[b->node].op == &tg_op_constant) {
+    if (e->t->recorded.node[b->node].op == &tg_op_constant) {
         tg_scalar_bits(b->dtype, leaf->value, &bits);
         data = &bits;
     }
@@ -688,7 +688,7 @@ static tg_status collect(exporter *e)
     const tg_tape *t = e->t;
     size_t most = 1;
     for (uint32_t v = e->low; v <= e->high; v++)
-        if (tg_is_live(t, v)) most += 1 + t->node[v].n_in;
+        if (tg_is_live(t, v)) most += 1 + t->recorded.node[v].n_in;
     e->of = tg_arena_take(&e->memory, (e->high - e->low + 1) * sizeof *e->of);
     e->buffers = tg_arena_take(&e->memory, most * sizeof *e->buffers);
     e->statements = tg_arena_take(&e->memory, most * sizeof *e->statements);
@@ -711,7 +711,7 @@ static tg_status export(exporter *e, const char *path)
     if (!e->targets) return no_memory(e);
     for (int k = 0; k < o->n_in; k++) {
         if (!tg_resolve(t, e->where, "export_c", o->in[k].x, &node)) return tg_tape_status(t);
-        if (!tg_is_leaf(t->node[node].op) || t->node[node].op == &tg_op_constant)
+        if (!tg_is_leaf(t->recorded.node[node].op) || t->recorded.node[node].op == &tg_op_constant)
             return tg_tape_fail(t, e->where, "export_c", TG_EVALUE,
                                 "\"%s\" is neither an input nor a parameter", o->in[k].name);
     }

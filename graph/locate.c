@@ -82,8 +82,8 @@ static bool agrees(search *s, uint32_t u, const double *g, int n, tg_tensor *con
 
 static bool reads(const tg_tape *t, uint32_t v, uint32_t u)
 {
-    const uint32_t *in = tg_node_inputs(t, &t->node[v]);
-    for (uint32_t k = 0; k < t->node[v].n_in; k++)
+    const uint32_t *in = tg_node_inputs(t, &t->recorded.node[v]);
+    for (uint32_t k = 0; k < t->recorded.node[v].n_in; k++)
         if (in[k] == u) return true;
     return false;
 }
@@ -137,11 +137,12 @@ static void mark(const search *s, uint32_t n, bool *flows)
 {
     const tg_tape *t = s->t;
     for (uint32_t v = 0; v < n; v++) {
-        const uint32_t *in = tg_node_inputs(t, &t->node[v]);
+        const uint32_t *in = tg_node_inputs(t, &t->recorded.node[v]);
         const tg_tensor *x = tg_handle(t, v);
-        flows[v] = t->node[v].op == &tg_op_param || t->node[v].op == &tg_op_frozen_param;
+        flows[v] =
+            t->recorded.node[v].op == &tg_op_param || t->recorded.node[v].op == &tg_op_frozen_param;
         for (int k = 0; k < s->at->n_active; k++) flows[v] = flows[v] || s->at->active[k] == x;
-        for (uint32_t k = 0; k < t->node[v].n_in && t->node[v].op->vjp; k++)
+        for (uint32_t k = 0; k < t->recorded.node[v].n_in && t->recorded.node[v].op->vjp; k++)
             flows[v] = flows[v] || flows[in[k]];
         flows[v] = flows[v] && tg_tensor_dtype(x) == TG_F64;
     }
@@ -176,7 +177,7 @@ static bool find(search *s, uint32_t n, char text[TG_LOCATE_TEXT])
 
 bool tg_locate_fault(tg_tape *t, const tg_locate *at, char text[TG_LOCATE_TEXT])
 {
-    const uint32_t n = t->n;
+    const uint32_t n = t->recorded.n;
     int64_t largest = 1;
     if (n > MOST_NODES || at->n_out > MOST_OUT) return false;
     for (uint32_t v = 0; v < n; v++) {

@@ -288,7 +288,7 @@ static bool step_before(const planner *p, const planned_step *a, const planned_s
     if (a->level != b->level) return a->level < b->level;
     if (a->call != b->call) return a->call;
     if (!a->call && a->shape != b->shape) {
-        const tg_type_entry *x = &p->t->type[a->shape], *y = &p->t->type[b->shape];
+        const tg_type_entry *x = &p->t->types.entry[a->shape], *y = &p->t->types.entry[b->shape];
         if (runs_after(x, y) || runs_after(y, x)) return runs_after(y, x);
         return a->shape < b->shape;
     }

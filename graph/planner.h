@@ -68,7 +68,7 @@ typedef struct planner {
 
 static inline void *take(planner *p, size_t bytes)
 {
-    void *block = tg_arena_take(&p->t->planner, bytes);
+    void *block = tg_arena_take(&p->t->planning.arena, bytes);
     if (!block) p->failed = true;
     return block;
 }
@@ -96,7 +96,7 @@ static inline void *keep_copy(planner *p, const void *from, size_t bytes)
 
 static inline const tg_type_entry *type_of(const planner *p, uint32_t v)
 {
-    return &p->t->type[p->g->node[v].type];
+    return &p->t->types.entry[p->g->node[v].type];
 }
 static inline size_t bytes_of(const planner *p, uint32_t v)
 {
@@ -144,7 +144,7 @@ static inline void array_of(const planner *p, uint32_t v, tg_array *a)
 
 static inline double constant_value(const planner *p, uint32_t v)
 {
-    return p->t->leaf[p->t->leaf_of[p->g->id[v]]].value;
+    return p->t->recorded.leaf[p->t->recorded.leaf_of[p->g->id[v]]].value;
 }
 
 static inline tg_ref ref_of(const planner *p, uint32_t v)

@@ -25,27 +25,27 @@ static bool type_equal(const tg_type *a, const tg_type *b)
 
 static bool rehash_types(tg_tape *t)
 {
-    size_t n = t->n_buckets ? 2 * t->n_buckets : 64;
+    size_t n = t->types.bucket_capacity ? 2 * t->types.bucket_capacity : 64;
     uint32_t *bucket = tg_allocate(&t->allocator, n * sizeof *bucket);
     if (!bucket) return false;
     memset(bucket, 0, n * sizeof *bucket);
-    for (size_t k = 0; k < t->n_types; k++) {
-        uint32_t *head = &bucket[type_hash(&t->type[k].type) & (n - 1)];
-        t->type[k].next = *head;
+    for (size_t k = 0; k < t->types.n; k++) {
+        uint32_t *head = &bucket[type_hash(&t->types.entry[k].type) & (n - 1)];
+        t->types.entry[k].next = *head;
         *head = (uint32_t)k + 1;
     }
-    tg_release(&t->allocator, t->type_bucket, t->n_buckets * sizeof *bucket);
-    t->type_bucket = bucket;
-    t->n_buckets = n;
+    tg_release(&t->allocator, t->types.bucket, t->types.bucket_capacity * sizeof *bucket);
+    t->types.bucket = bucket;
+    t->types.bucket_capacity = n;
     return true;
 }
 
 static bool find_type(const tg_tape *t, const tg_type *type, uint32_t *index)
 {
-    if (!t->n_buckets) return false;
-    for (uint32_t k = t->type_bucket[type_hash(type) & (t->n_buckets - 1)]; k;
-         k = t->type[k - 1].next)
-        if (type_equal(&t->type[k - 1].type, type)) {
+    if (!t->types.bucket_capacity) return false;
+    for (uint32_t k = t->types.bucket[type_hash(type) & (t->types.bucket_capacity - 1)]; k;
+         k = t->types.entry[k - 1].next)
+        if (type_equal(&t->types.entry[k - 1].type, type)) {
             *index = k - 1;
             return true;
         }
@@ -57,23 +57,23 @@ static bool find_type(const tg_tape *t, const tg_type *type, uint32_t *index)
 static bool intern_type(tg_tape *t, const tg_type *type, uint32_t *index)
 {
     if (find_type(t, type, index)) return true;
-    if (t->n_types >= t->n_buckets && !rehash_types(t)) return false;
-    if (!tg_grow(&t->allocator, (void **)&t->type, &t->type_capacity, t->n_types + 1,
-                 sizeof *t->type))
+    if (t->types.n >= t->types.bucket_capacity && !rehash_types(t)) return false;
+    if (!tg_grow(&t->allocator, (void **)&t->types.entry, &t->types.entry_capacity, t->types.n + 1,
+                 sizeof *t->types.entry))
         return false;
-    uint32_t shape = (uint32_t)t->n_types;
+    uint32_t shape = (uint32_t)t->types.n;
     for (int d = 0; d < TG_DTYPE_COUNT; d++) {
         tg_type other = {(tg_dtype)d, type->shape};
         uint32_t k;
         if (find_type(t, &other, &k)) {
-            shape = t->type[k].shape;
+            shape = t->types.entry[k].shape;
             break;
         }
     }
-    uint32_t *head = &t->type_bucket[type_hash(type) & (t->n_buckets - 1)];
-    t->type[t->n_types] = (tg_type_entry){
+    uint32_t *head = &t->types.bucket[type_hash(type) & (t->types.bucket_capacity - 1)];
+    t->types.entry[t->types.n] = (tg_type_entry){
         .type = *type, .count = tg_shape_count(type->shape), .shape = shape, .next = *head};
-    *index = (uint32_t)t->n_types++;
+    *index = (uint32_t)t->types.n++;
     *head = *index + 1;
     return true;
 }
@@ -130,19 +130,20 @@ bool tg_enter_careful(tg_tape *t)
     const uintptr_t me =
         (uintptr_t)&errno; /* each thread has one of its own: it names the thread */
     uintptr_t nobody = 0;
-    if (atomic_load(&t->inside) != me && !atomic_compare_exchange_strong(&t->inside, &nobody, me)) {
-        atomic_store(&t->met, true);
+    if (atomic_load(&t->careful.inside) != me &&
+        !atomic_compare_exchange_strong(&t->careful.inside, &nobody, me)) {
+        atomic_store(&t->careful.met, true);
         return false;
     }
-    t->depth++;
-    if (!atomic_load(&t->met)) return true;
+    t->careful.depth++;
+    if (!atomic_load(&t->careful.met)) return true;
     tg_leave_careful(t);
     return false;
 }
 
 void tg_leave_careful(tg_tape *t)
 {
-    if (--t->depth == 0) atomic_store(&t->inside, 0);
+    if (--t->careful.depth == 0) atomic_store(&t->careful.inside, 0);
 }
 
 /* ---------------------------------------------------------------- appending */
@@ -150,19 +151,21 @@ void tg_leave_careful(tg_tape *t)
 static bool grow_tape(tg_tape *t)
 {
     const tg_allocator *a = &t->allocator;
-    if (t->n >= UINT32_MAX - 1 ||
-        !tg_grow(a, (void **)&t->node, &t->node_capacity, (size_t)t->n + 1, sizeof *t->node) ||
-        !tg_grow(a, (void **)&t->leaf_of, &t->leaf_of_capacity, (size_t)t->n + 1,
-                 sizeof *t->leaf_of))
+    if (t->recorded.n >= UINT32_MAX - 1 ||
+        !tg_grow(a, (void **)&t->recorded.node, &t->recorded.node_capacity,
+                 (size_t)t->recorded.n + 1, sizeof *t->recorded.node) ||
+        !tg_grow(a, (void **)&t->recorded.leaf_of, &t->recorded.leaf_of_capacity,
+                 (size_t)t->recorded.n + 1, sizeof *t->recorded.leaf_of))
         return false;
-    if (t->n / TG_SLOTS >= t->n_chunks) {
-        if (!tg_grow(a, (void **)&t->slots, &t->chunk_capacity, t->n_chunks + 1, sizeof *t->slots))
+    if (t->recorded.n / TG_SLOTS >= t->handles.n_chunks) {
+        if (!tg_grow(a, (void **)&t->handles.chunk, &t->handles.chunk_capacity,
+                     t->handles.n_chunks + 1, sizeof *t->handles.chunk))
             return false;
         tg_slot *chunk = tg_allocate(a, TG_SLOTS * sizeof *chunk);
         if (!chunk) return false;
         for (uint32_t k = 0; k < TG_SLOTS; k++)
-            chunk[k] = (tg_slot){.tape = t, .id = (uint32_t)t->n_chunks * TG_SLOTS + k};
-        t->slots[t->n_chunks++] = chunk;
+            chunk[k] = (tg_slot){.tape = t, .id = (uint32_t)t->handles.n_chunks * TG_SLOTS + k};
+        t->handles.chunk[t->handles.n_chunks++] = chunk;
     }
     return true;
 }
@@ -171,14 +174,14 @@ static bool store_attrs(tg_tape *t, int n, const int64_t *attrs, uint32_t *offse
 {
     *offset = 0;
     if (n == 0) return true;
-    size_t need = t->n_attrs + (size_t)n + 1;
-    if (need > UINT32_MAX ||
-        !tg_grow(&t->allocator, (void **)&t->attrs, &t->attrs_capacity, need, sizeof *t->attrs))
+    size_t need = t->recorded.n_attrs + (size_t)n + 1;
+    if (need > UINT32_MAX || !tg_grow(&t->allocator, (void **)&t->recorded.attrs,
+                                      &t->recorded.attrs_capacity, need, sizeof *t->recorded.attrs))
         return false;
-    *offset = (uint32_t)t->n_attrs;
-    t->attrs[t->n_attrs] = n;
-    memcpy(&t->attrs[t->n_attrs + 1], attrs, (size_t)n * sizeof *attrs);
-    t->n_attrs = need;
+    *offset = (uint32_t)t->recorded.n_attrs;
+    t->recorded.attrs[t->recorded.n_attrs] = n;
+    memcpy(&t->recorded.attrs[t->recorded.n_attrs + 1], attrs, (size_t)n * sizeof *attrs);
+    t->recorded.n_attrs = need;
     return true;
 }
 
@@ -189,32 +192,33 @@ static bool store_inputs(tg_tape *t, tg_node *v, uint32_t n, const uint32_t *in)
         for (uint32_t k = 0; k < n; k++) v->in[k] = in[k];
         return true;
     }
-    if (t->n_more + n > UINT32_MAX || !tg_grow(&t->allocator, (void **)&t->more, &t->more_capacity,
-                                               t->n_more + n, sizeof *t->more))
+    if (t->recorded.n_more + n > UINT32_MAX ||
+        !tg_grow(&t->allocator, (void **)&t->recorded.more, &t->recorded.more_capacity,
+                 t->recorded.n_more + n, sizeof *t->recorded.more))
         return false;
-    v->in[0] = (uint32_t)t->n_more;
-    memcpy(&t->more[t->n_more], in, n * sizeof *in);
-    t->n_more += n;
+    v->in[0] = (uint32_t)t->recorded.n_more;
+    memcpy(&t->recorded.more[t->recorded.n_more], in, n * sizeof *in);
+    t->recorded.n_more += n;
     return true;
 }
 
-/* Makes the node that stands at t->n part of the recording. */
+/* Makes the node that stands at t->recorded.n part of the recording. */
 static inline tg_tensor *take_node(tg_tape *t, const char *where)
 {
-    tg_node_slot(t, t->n)->where[t->epoch % 2] = where;
-    return tg_handle(t, t->n++);
+    tg_node_slot(t, t->recorded.n)->where[t->recorded.epoch % 2] = where;
+    return tg_handle(t, t->recorded.n++);
 }
 
 static tg_tensor *append_typed(const recording *at, uint32_t n_in, const uint32_t *in, int n_attrs,
                                const int64_t *attrs, uint32_t type)
 {
     tg_tape *t = at->t;
-    t->old = 0;
+    t->recorded.old = 0;
     tg_node v = {.op = at->op, .type = type};
     if (!grow_tape(t) || !store_attrs(t, n_attrs, attrs, &v.attrs) ||
         !store_inputs(t, &v, n_in, in))
         return out_of_memory(at);
-    t->node[t->n] = v;
+    t->recorded.node[t->recorded.n] = v;
     return take_node(t, at->where);
 }
 
@@ -249,34 +253,36 @@ static tg_param_use *find_use(tg_param_use *use, size_t capacity, const tg_param
 
 static bool grow_uses(tg_tape *t)
 {
-    size_t capacity = t->use_capacity ? 2 * t->use_capacity : 64;
+    size_t capacity = t->recorded.use_capacity ? 2 * t->recorded.use_capacity : 64;
     tg_param_use *use = tg_allocate(&t->allocator, capacity * sizeof *use);
     if (!use) return false;
     memset(use, 0, capacity * sizeof *use);
-    for (size_t k = 0; k < t->use_capacity; k++)
-        if (t->use[k].epoch == t->epoch)
-            *find_use(use, capacity, t->use[k].param, t->epoch) = t->use[k];
-    tg_release(&t->allocator, t->use, t->use_capacity * sizeof *use);
-    t->use = use;
-    t->use_capacity = capacity;
+    for (size_t k = 0; k < t->recorded.use_capacity; k++)
+        if (t->recorded.use[k].epoch == t->recorded.epoch)
+            *find_use(use, capacity, t->recorded.use[k].param, t->recorded.epoch) =
+                t->recorded.use[k];
+    tg_release(&t->allocator, t->recorded.use, t->recorded.use_capacity * sizeof *use);
+    t->recorded.use = use;
+    t->recorded.use_capacity = capacity;
     return true;
 }
 
 static tg_leaf *append_leaf(const recording *at, const tg_type *type, tg_tensor **handle)
 {
     tg_tape *t = at->t;
-    uint32_t node = t->n;
-    if (!tg_grow(&t->allocator, (void **)&t->leaf, &t->leaf_capacity, t->n_leaves + 1,
-                 sizeof *t->leaf)) {
+    uint32_t node = t->recorded.n;
+    if (!tg_grow(&t->allocator, (void **)&t->recorded.leaf, &t->recorded.leaf_capacity,
+                 t->recorded.n_leaves + 1, sizeof *t->recorded.leaf)) {
         out_of_memory(at);
         return NULL;
     }
-    const tg_node *v = &t->node[node];
-    if (node < t->old && v->op == at->op && type_equal(&t->type[v->type].type, type))
+    const tg_node *v = &t->recorded.node[node];
+    if (node < t->recorded.old && v->op == at->op &&
+        type_equal(&t->types.entry[v->type].type, type))
         *handle = take_node(t, at->where);
     else if (!(*handle = append(at, 0, NULL, 0, NULL, type))) return NULL;
-    t->leaf_of[node] = (uint32_t)t->n_leaves;
-    tg_leaf *leaf = &t->leaf[t->n_leaves++];
+    t->recorded.leaf_of[node] = (uint32_t)t->recorded.n_leaves;
+    tg_leaf *leaf = &t->recorded.leaf[t->recorded.n_leaves++];
     *leaf = (tg_leaf){.node = node};
     return leaf;
 }
@@ -298,21 +304,23 @@ tg_dtype tg_dtype_on(const tg_tape *t, const tg_tensor *x)
 bool tg_param_is_stale(const tg_tape *t, tg_param *p)
 {
     p = substituted(t, p);
-    if (t->reread || !t->use_capacity) return t->reread;
-    const tg_param_use *use = find_use(t->use, t->use_capacity, p, t->epoch);
-    return use->epoch == t->epoch && (use->version != p->version || use->trainable != p->trainable);
+    if (t->reread || !t->recorded.use_capacity) return t->reread;
+    const tg_param_use *use =
+        find_use(t->recorded.use, t->recorded.use_capacity, p, t->recorded.epoch);
+    return use->epoch == t->recorded.epoch &&
+           (use->version != p->version || use->trainable != p->trainable);
 }
 
 static bool resolve_param(tg_tape *t, const char *where, tg_param *p, uint32_t *node)
 {
     p = substituted(t, p);
     const recording at = {t, where, p->trainable ? &tg_op_param : &tg_op_frozen_param};
-    if (2 * (t->n_uses + 1) > t->use_capacity && !grow_uses(t)) {
+    if (2 * (t->recorded.n_uses + 1) > t->recorded.use_capacity && !grow_uses(t)) {
         out_of_memory(&at);
         return false;
     }
-    tg_param_use *use = find_use(t->use, t->use_capacity, p, t->epoch);
-    bool known = use->epoch == t->epoch;
+    tg_param_use *use = find_use(t->recorded.use, t->recorded.use_capacity, p, t->recorded.epoch);
+    bool known = use->epoch == t->recorded.epoch;
     if (known && use->version == p->version && use->trainable == p->trainable) {
         *node = use->node;
         return true;
@@ -324,15 +332,15 @@ static bool resolve_param(tg_tape *t, const char *where, tg_param *p, uint32_t *
     if (!leaf) return false;
     leaf->param = p;
     leaf->version = p->version;
-    t->n_uses += !known;
+    t->recorded.n_uses += !known;
     *node = tg_slot_of(handle)->id;
-    *use = (tg_param_use){p, p->version, t->epoch, *node, p->trainable};
+    *use = (tg_param_use){p, p->version, t->recorded.epoch, *node, p->trainable};
     return true;
 }
 
 static bool fail_stale(tg_tape *t, const char *where, const char *what, const tg_tensor *x)
 {
-    const uint64_t before = t->epoch - 1;
+    const uint64_t before = t->recorded.epoch - 1;
     const tg_slot *slot = tg_slot_of(x);
     const bool previous = slot->id != UINT32_MAX && tg_generation_of(x) == before % TG_GENERATIONS;
     const char *place = previous ? slot->where[before % 2] : NULL;
@@ -372,11 +380,11 @@ static tg_tensor *record_input(tg_tape *t, const char *where, tg_dtype dtype, tg
         return tg_tape_fail(t, where, "input", TG_ESTATE, "a vjp can't make an input"), NULL;
     const recording at = {t, where, &tg_op_input};
     const tg_type type = {dtype, shape};
-    const tg_node *before = &t->node[t->n];
-    bool same = t->n < t->old && before->op == &tg_op_input &&
-                type_equal(&t->type[before->type].type, &type);
+    const tg_node *before = &t->recorded.node[t->recorded.n];
+    bool same = t->recorded.n < t->recorded.old && before->op == &tg_op_input &&
+                type_equal(&t->types.entry[before->type].type, &type);
     size_t size = tg_dtype_size(dtype);
-    int64_t count = same ? t->type[before->type].count : tg_shape_count(shape);
+    int64_t count = same ? t->types.entry[before->type].count : tg_shape_count(shape);
     if (size == 0)
         return tg_tape_fail(t, where, "input", TG_EDTYPE, "no such dtype: %d", (int)dtype), NULL;
     if (count < 0)
@@ -450,11 +458,11 @@ static tg_status set_input(tg_tape *t, const char *where, tg_tensor *x, const vo
         return tg_tape_fail(t, where, what, TG_EVALUE, "parameter '%s' is not an input",
                             tg_param_of(x)->name);
     if (!tg_resolve(t, where, what, x, &node)) return t->error.status;
-    if (t->node[node].op != &tg_op_input)
+    if (t->recorded.node[node].op != &tg_op_input)
         return tg_tape_fail(t, where, what, TG_EVALUE, "the tensor is not an input");
-    tg_leaf *leaf = &t->leaf[t->leaf_of[node]];
+    tg_leaf *leaf = &t->recorded.leaf[t->recorded.leaf_of[node]];
     if (!data && leaf->bytes) return tg_tape_fail(t, where, what, TG_ENULL, "the data is NULL");
-    t->renewed = t->n_events > 0;
+    t->renewed = t->asked.n_events > 0;
     if (leaf->borrowed) leaf->data = data;
     else if (leaf->bytes) memmove((void *)(uintptr_t)leaf->data, data, leaf->bytes);
     return TG_OK;
@@ -508,11 +516,11 @@ static bool check(const recording *at, tg_rule *r)
 static bool has_operands_type(const recording *at, uint32_t n_in, const uint32_t *in)
 {
     const tg_tape *t = at->t;
-    const uint32_t type = t->node[in[0]].type;
+    const uint32_t type = t->recorded.node[in[0]].type;
     for (uint32_t k = 1; k < n_in; k++)
-        if (t->node[in[k]].type != type) return false;
+        if (t->recorded.node[in[k]].type != type) return false;
     return at->op->span && !at->op->rule &&
-           tg_span_of(at->op->span, t->type[type].type.dtype, TG_BUILD_BASE);
+           tg_span_of(at->op->span, t->types.entry[type].type.dtype, TG_BUILD_BASE);
 }
 
 static tg_tensor *record_new(const recording *at, uint32_t n_in, const uint32_t *in, int n_attrs,
@@ -520,7 +528,7 @@ static tg_tensor *record_new(const recording *at, uint32_t n_in, const uint32_t 
 {
     tg_tape *t = at->t;
     if (has_operands_type(at, n_in, in))
-        return append_typed(at, n_in, in, n_attrs, attrs, t->node[in[0]].type);
+        return append_typed(at, n_in, in, n_attrs, attrs, t->recorded.node[in[0]].type);
     tg_type few[4], *x = few;
     if (n_in > 4) {
         x = tg_arena_take(&t->storage, n_in * sizeof *x);
@@ -601,20 +609,22 @@ static inline bool is_node(const tg_tape *t, const tg_tensor *x, uint32_t v)
     const tg_slot *slot = tg_slot_of(x);
     if (slot->tape == t) return slot->id == v && tg_generation_of(x) == tg_generation(t);
     if (slot->tape || t->substitute_from ||
-        (t->node[v].op != &tg_op_param && t->node[v].op != &tg_op_frozen_param))
+        (t->recorded.node[v].op != &tg_op_param && t->recorded.node[v].op != &tg_op_frozen_param))
         return false;
     const tg_param *p = tg_param_of(x);
-    const tg_leaf *leaf = &t->leaf[t->leaf_of[v]];
-    return v < t->n && leaf->param == p && leaf->version == p->version &&
-           p->trainable == (t->node[v].op == &tg_op_param);
+    const tg_leaf *leaf = &t->recorded.leaf[t->recorded.leaf_of[v]];
+    return v < t->recorded.n && leaf->param == p && leaf->version == p->version &&
+           p->trainable == (t->recorded.node[v].op == &tg_op_param);
 }
 
 /* Whether the same call was recorded at this place the last time. */
 static inline bool is_repeated(const tg_tape *t, const tg_op *op, int n_in, tg_tensor *const *x,
                                int n_attrs, const int64_t *attrs)
 {
-    const tg_node *v = &t->node[t->n];
-    if (t->n >= t->old || v->op != op || v->n_in != (uint32_t)n_in || t->error.status) return false;
+    const tg_node *v = &t->recorded.node[t->recorded.n];
+    if (t->recorded.n >= t->recorded.old || v->op != op || v->n_in != (uint32_t)n_in ||
+        t->error.status)
+        return false;
     const uint32_t *in = tg_node_inputs(t, v);
     for (int k = 0; k < n_in; k++)
         if (!x[k] || !is_node(t, x[k], in[k])) return false;
@@ -623,9 +633,9 @@ static inline bool is_repeated(const tg_tape *t, const tg_op *op, int n_in, tg_t
 
 static tg_tensor *repeat(tg_tape *t, const char *where)
 {
-    const tg_node *v = &t->node[t->n];
-    if (v->attrs) t->n_attrs = v->attrs + 1 + (size_t)t->attrs[v->attrs];
-    if (v->n_in > 3) t->n_more = v->in[0] + v->n_in;
+    const tg_node *v = &t->recorded.node[t->recorded.n];
+    if (v->attrs) t->recorded.n_attrs = v->attrs + 1 + (size_t)t->recorded.attrs[v->attrs];
+    if (v->n_in > 3) t->recorded.n_more = v->in[0] + v->n_in;
     return take_node(t, where);
 }
 
@@ -640,15 +650,16 @@ static tg_tensor *apply(tg_tape *t, const char *where, const tg_op *op, int n_in
     if (!check_op(&at, n_in, x, n_attrs, attrs)) return NULL;
     uint32_t few[8], *in = few, n = (uint32_t)n_in;
     if (n > 8) {
-        if (!tg_grow(&t->allocator, (void **)&t->stack, &t->stack_capacity, n, sizeof *t->stack))
+        if (!tg_grow(&t->allocator, (void **)&t->planning.stack, &t->planning.stack_capacity, n,
+                     sizeof *t->planning.stack))
             return out_of_memory(&at);
-        in = t->stack;
+        in = t->planning.stack;
     }
     for (uint32_t k = 0; k < n; k++)
         if (!tg_resolve(t, where, op->name, x[k], &in[k])) return NULL;
-    const tg_node *v = &t->node[t->n];
-    if (t->n < t->old && v->op == op && v->n_in == n && same_inputs(t, v, n, in) &&
-        same_attrs(t, v, n_attrs, attrs))
+    const tg_node *v = &t->recorded.node[t->recorded.n];
+    if (t->recorded.n < t->recorded.old && v->op == op && v->n_in == n &&
+        same_inputs(t, v, n, in) && same_attrs(t, v, n_attrs, attrs))
         return repeat(t, where);
     return record_new(&at, n, in, n_attrs, attrs);
 }
@@ -664,8 +675,8 @@ tg_tensor *tg_apply_at(tg_tape *t, const char *where, const tg_op *op, int n_in,
  * are of one operand or two, whose comparison is spelt out. */
 static inline const tg_node *same_op(const tg_tape *t, const tg_op *op, uint32_t n_in)
 {
-    if (!t || t->n >= t->old) return NULL;
-    const tg_node *v = &t->node[t->n];
+    if (!t || t->recorded.n >= t->recorded.old) return NULL;
+    const tg_node *v = &t->recorded.node[t->recorded.n];
     return v->op == op && v->n_in == n_in && !v->attrs && !t->error.status ? v : NULL;
 }
 
@@ -690,32 +701,33 @@ tg_tensor *tg_apply_3(tg_tape *t, const char *where, const tg_op *op, tg_tensor 
     return tg_apply_at(t, where, op, 3, ((tg_tensor *[]){a, b, c}), 0, NULL);
 }
 
-int64_t tg_draw_ordinal(tg_tape *t) { return t ? t->draws++ : 0; }
+int64_t tg_draw_ordinal(tg_tape *t) { return t ? t->recorded.draws++ : 0; }
 
 /* ---------------------------------------------------------------- derivatives' nodes */
 
 uint32_t tg_derived_from(const tg_tape *t, uint32_t node)
 {
-    size_t low = 0, high = t->n_derivations;
+    size_t low = 0, high = t->recorded.n_derivations;
     while (low < high) {
         const size_t middle = (low + high) / 2;
-        if (t->derivation[middle].first <= node) low = middle + 1;
+        if (t->recorded.derivation[middle].first <= node) low = middle + 1;
         else high = middle;
     }
-    return low ? t->derivation[low - 1].of : 0;
+    return low ? t->recorded.derivation[low - 1].of : 0;
 }
 
 bool tg_derive(tg_tape *t, uint32_t of)
 {
-    tg_derivation *last = t->n_derivations ? &t->derivation[t->n_derivations - 1] : NULL;
-    if (last && last->first == t->n) {
+    tg_derivation *last =
+        t->recorded.n_derivations ? &t->recorded.derivation[t->recorded.n_derivations - 1] : NULL;
+    if (last && last->first == t->recorded.n) {
         last->of = of;
         return true;
     }
-    if (!tg_grow(&t->allocator, (void **)&t->derivation, &t->derivation_capacity,
-                 t->n_derivations + 1, sizeof *t->derivation))
+    if (!tg_grow(&t->allocator, (void **)&t->recorded.derivation, &t->recorded.derivation_capacity,
+                 t->recorded.n_derivations + 1, sizeof *t->recorded.derivation))
         return false;
-    t->derivation[t->n_derivations++] = (tg_derivation){t->n, of};
+    t->recorded.derivation[t->recorded.n_derivations++] = (tg_derivation){t->recorded.n, of};
     return true;
 }
 
@@ -725,7 +737,7 @@ tg_text tg_node_text(const tg_tape *t, uint32_t node)
     const char *of = "";
     for (uint32_t from; (from = tg_derived_from(t, node)) != 0; node = from - 1)
         of = "gradient of ";
-    snprintf(name.text, sizeof name.text, "%s%s", of, t->node[node].op->name);
+    snprintf(name.text, sizeof name.text, "%s%s", of, t->recorded.node[node].op->name);
     return name;
 }
 
@@ -733,18 +745,20 @@ tg_text tg_node_text(const tg_tape *t, uint32_t node)
 
 tg_mark tg_tape_mark(const tg_tape *t)
 {
-    return (tg_mark){t->n, t->n_more, t->n_attrs, t->n_leaves, t->n_derivations, t->draws};
+    return (tg_mark){t->recorded.n,        t->recorded.n_more,        t->recorded.n_attrs,
+                     t->recorded.n_leaves, t->recorded.n_derivations, t->recorded.draws};
 }
 
 void tg_tape_cut(tg_tape *t, tg_mark mark)
 {
-    t->n = mark.n;
-    t->n_more = mark.n_more;
-    t->n_attrs = mark.n_attrs;
-    t->n_leaves = mark.n_leaves;
-    t->n_derivations = mark.n_derivations;
-    if (t->n_derivations && t->derivation[t->n_derivations - 1].first == t->n)
-        t->derivation[t->n_derivations - 1].of = 0;
-    t->draws = mark.draws;
-    t->old = 0;
+    t->recorded.n = mark.n;
+    t->recorded.n_more = mark.n_more;
+    t->recorded.n_attrs = mark.n_attrs;
+    t->recorded.n_leaves = mark.n_leaves;
+    t->recorded.n_derivations = mark.n_derivations;
+    if (t->recorded.n_derivations &&
+        t->recorded.derivation[t->recorded.n_derivations - 1].first == t->recorded.n)
+        t->recorded.derivation[t->recorded.n_derivations - 1].of = 0;
+    t->recorded.draws = mark.draws;
+    t->recorded.old = 0;
 }

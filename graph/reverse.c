@@ -12,15 +12,16 @@
 
 static bool grow_live(tg_tape *t)
 {
-    size_t before = t->live_capacity;
-    if (!tg_grow(&t->allocator, (void **)&t->live, &t->live_capacity, (size_t)t->n / 64 + 1,
-                 sizeof *t->live))
+    size_t before = t->planning.live_capacity;
+    if (!tg_grow(&t->allocator, (void **)&t->planning.live, &t->planning.live_capacity,
+                 (size_t)t->recorded.n / 64 + 1, sizeof *t->planning.live))
         return false;
-    memset(t->live + before, 0, (t->live_capacity - before) * sizeof *t->live);
-    return tg_grow(&t->allocator, (void **)&t->stack, &t->stack_capacity, (size_t)t->n + 1,
-                   sizeof *t->stack) &&
-           tg_grow(&t->allocator, (void **)&t->local, &t->local_capacity, (size_t)t->n + 1,
-                   sizeof *t->local);
+    memset(t->planning.live + before, 0,
+           (t->planning.live_capacity - before) * sizeof *t->planning.live);
+    return tg_grow(&t->allocator, (void **)&t->planning.stack, &t->planning.stack_capacity,
+                   (size_t)t->recorded.n + 1, sizeof *t->planning.stack) &&
+           tg_grow(&t->allocator, (void **)&t->planning.local, &t->planning.local_capacity,
+                   (size_t)t->recorded.n + 1, sizeof *t->planning.local);
 }
 
 tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t floor,
@@ -32,18 +33,18 @@ tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool sto
     *high = 0;
     for (uint32_t k = 0; k < n; k++) {
         if (tg_is_live(t, targets[k])) continue;
-        t->live[targets[k] / 64] |= 1ull << targets[k] % 64;
-        t->stack[depth++] = targets[k];
+        t->planning.live[targets[k] / 64] |= 1ull << targets[k] % 64;
+        t->planning.stack[depth++] = targets[k];
         while (depth) {
-            uint32_t v = t->stack[--depth];
+            uint32_t v = t->planning.stack[--depth];
             *low = v < *low ? v : *low;
             *high = v > *high ? v : *high;
             if (stop && tg_node_slot(t, v)->value) continue;
-            const uint32_t *in = tg_node_inputs(t, &t->node[v]);
-            for (uint32_t i = 0; i < t->node[v].n_in; i++)
+            const uint32_t *in = tg_node_inputs(t, &t->recorded.node[v]);
+            for (uint32_t i = 0; i < t->recorded.node[v].n_in; i++)
                 if (in[i] >= floor && !tg_is_live(t, in[i])) {
-                    t->live[in[i] / 64] |= 1ull << in[i] % 64;
-                    t->stack[depth++] = in[i];
+                    t->planning.live[in[i] / 64] |= 1ull << in[i] % 64;
+                    t->planning.stack[depth++] = in[i];
                 }
         }
     }
@@ -52,7 +53,9 @@ tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool sto
 
 void tg_clear_live(tg_tape *t, uint32_t low, uint32_t high)
 {
-    if (low <= high) memset(t->live + low / 64, 0, (high / 64 - low / 64 + 1) * sizeof *t->live);
+    if (low <= high)
+        memset(t->planning.live + low / 64, 0,
+               (high / 64 - low / 64 + 1) * sizeof *t->planning.live);
 }
 
 /* ---------------------------------------------------------------- the pass */
@@ -142,7 +145,8 @@ static bool carries(const pass *p, uint32_t node)
 static bool cut_at(pass *p, uint32_t node)
 {
     const tg_tape *t = p->t;
-    const uint32_t *in = tg_node_inputs(t, &t->node[node]), n = t->node[node].n_in;
+    const uint32_t *in = tg_node_inputs(t, &t->recorded.node[node]),
+                   n = t->recorded.node[node].n_in;
     for (uint32_t k = 0; k < n; k++)
         if (carries(p, in[k]) && is_float(t, in[k])) return false;
     for (uint32_t k = 0; k < n; k++)
@@ -156,7 +160,7 @@ bool tg_wants(const tg_tape *t, int k) { return !t->carried || t->carried[k]; }
 static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
 {
     tg_tape *t = p->t;
-    const tg_node v = t->node[node];
+    const tg_node v = t->recorded.node[node];
     const char *where = tg_node_where(t, node);
     if (!v.op->vjp && cut_at(p, node)) return TG_OK;
     if (!v.op->vjp)
@@ -187,7 +191,8 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
         carried[k] = carries(p, in);
     }
     t->carried = carried;
-    const tg_pulled pulled = {t, where, v.op, t->n, (int)v.n_in, x, tg_handle(t, node), attrs, gy};
+    const tg_pulled pulled = {t,     where, v.op, t->recorded.n, (int)v.n_in, x, tg_handle(t, node),
+                              attrs, gy};
     if (!tg_derive(t, node + 1)) no_memory(p);
     else v.op->vjp(t, where, (int)v.n_in, x, tg_handle(t, node), attrs, gy, gx);
     for (uint32_t k = 0; k < v.n_in && !t->error.status; k++) {
@@ -201,7 +206,7 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
                          "the op is not differentiable in its operand %u", k);
         } else if (!tg_resolve(t, where, v.op->name, gx[k], &g)) {
             break;
-        } else if (t->node[g].type == t->node[in].type) {
+        } else if (t->recorded.node[g].type == t->recorded.node[in].type) {
             add_term(p, in, tg_handle(t, g));
         } else {
             const tg_type want = tg_node_type(t, in)->type;
@@ -230,9 +235,9 @@ static bool flag_paths(pass *p, uint32_t n, const uint32_t *x)
         if (x[k] >= p->low && x[k] <= p->high && tg_is_live(t, x[k]))
             p->flags[x[k] - p->low] |= WANTED | CARRIES;
     for (uint32_t v = p->low; v <= p->high; v++) {
-        if (!tg_is_live(t, v) || t->node[v].op == &tg_op_detach) continue;
-        const uint32_t *in = tg_node_inputs(t, &t->node[v]);
-        for (uint32_t k = 0; k < t->node[v].n_in; k++)
+        if (!tg_is_live(t, v) || t->recorded.node[v].op == &tg_op_detach) continue;
+        const uint32_t *in = tg_node_inputs(t, &t->recorded.node[v]);
+        for (uint32_t k = 0; k < t->recorded.node[v].n_in; k++)
             if (carries(p, in[k])) p->flags[v - p->low] |= CARRIES;
     }
     return true;
@@ -243,11 +248,11 @@ static bool flag_paths(pass *p, uint32_t n, const uint32_t *x)
 static void pass_cut(pass *p, uint32_t node)
 {
     const tg_tape *t = p->t;
-    const uint32_t *in = tg_node_inputs(t, &t->node[node]);
+    const uint32_t *in = tg_node_inputs(t, &t->recorded.node[node]);
     uint32_t cut = p->cut[node - p->low];
     if (!is_float(t, node) && !tg_derived_from(t, cut - 1)) cut = node + 1;
-    for (uint32_t k = 0; k < t->node[node].n_in; k++)
-        if (t->node[node].op != &tg_op_detach && carries(p, in[k])) set_cut(p, in[k], cut);
+    for (uint32_t k = 0; k < t->recorded.node[node].n_in; k++)
+        if (t->recorded.node[node].op != &tg_op_detach && carries(p, in[k])) set_cut(p, in[k], cut);
 }
 
 static tg_status walk_back(pass *p, uint32_t n, const uint32_t *x, tg_tensor **gx)
@@ -265,8 +270,8 @@ static tg_status walk_back(pass *p, uint32_t n, const uint32_t *x, tg_tensor **g
         if (!g) return t->error.status;
         for (uint32_t k = 0; flags & WANTED && k < n; k++)
             if (x[k] == v) gx[k] = g;
-        bool passes =
-            t->node[v].n_in && t->node[v].op != &tg_op_detach && !(p->partial && flags & WANTED);
+        bool passes = t->recorded.node[v].n_in && t->recorded.node[v].op != &tg_op_detach &&
+                      !(p->partial && flags & WANTED);
         if (passes && pull_back(p, v, g)) return t->error.status;
     }
     return TG_OK;
@@ -284,7 +289,7 @@ static tg_status reverse(tg_tape *t, const char *where, uint32_t n_y, const uint
                          uint32_t *cut, bool partial)
 {
     pass p = {.t = t, .where = where, .partial = partial};
-    const uint32_t of = tg_derived_from(t, t->n);
+    const uint32_t of = tg_derived_from(t, t->recorded.n);
     for (uint32_t k = 0; k < n; k++) gx[k] = NULL;
     for (uint32_t k = 0; cut && k < n; k++) cut[k] = 0;
     uint32_t lowest = UINT32_MAX;
@@ -349,7 +354,7 @@ tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t
 /* A constant spread to x's shape, as part of y's derivative. */
 static tg_tensor *filled_like(tg_tape *t, const char *where, uint32_t y, tg_tensor *x, double value)
 {
-    const uint32_t of = tg_derived_from(t, t->n);
+    const uint32_t of = tg_derived_from(t, t->recorded.n);
     if (!tg_derive(t, y + 1)) return tg_fail_at(t, where, TG_ENOMEM, "no memory for a derivative");
     tg_tensor *filled = tg_base_expand(t, where, tg_constant_like(t, x, value), tg_tensor_shape(x));
     return tg_derive(t, of) ? filled
@@ -400,11 +405,11 @@ static bool is_stale(tg_tape *t, const char *where, uint32_t y, const tg_tensor 
     bool stale = false;
     if (!p || !tg_param_is_stale(t, p)) return false;
     if (tg_mark_live(t, 1, &y, false, 0, &low, &high)) return true;
-    for (size_t k = 0; k < t->n_leaves; k++) {
-        const tg_leaf *leaf = &t->leaf[k];
+    for (size_t k = 0; k < t->recorded.n_leaves; k++) {
+        const tg_leaf *leaf = &t->recorded.leaf[k];
         const bool old =
             leaf->param == p && (leaf->version != p->version ||
-                                 (t->node[leaf->node].op == &tg_op_param) != p->trainable);
+                                 (t->recorded.node[leaf->node].op == &tg_op_param) != p->trainable);
         stale = stale || (old && tg_is_live(t, leaf->node));
     }
     tg_clear_live(t, low, high);

@@ -57,7 +57,7 @@ static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static void run_job(const tg_run *run, tg_job *job)
 {
     job->environment = &run->environment;
-    tg_workers_run(&run->t->workers, job);
+    tg_workers_run(&run->t->running.workers, job);
 }
 
 /* Less work than this gains nothing from threads, even while they are awake. */
@@ -97,13 +97,13 @@ static void run_in_pieces(const tg_run *run, const tg_pieces *p)
 static tg_status stale(tg_tape *t, const char *where, const tg_leaf *leaf)
 {
     uint32_t reader = leaf->node;
-    for (uint32_t v = leaf->node + 1; v < t->n && reader == leaf->node; v++)
-        for (uint32_t k = 0; k < t->node[v].n_in; k++)
-            if (tg_node_inputs(t, &t->node[v])[k] == leaf->node) reader = v;
+    for (uint32_t v = leaf->node + 1; v < t->recorded.n && reader == leaf->node; v++)
+        for (uint32_t k = 0; k < t->recorded.node[v].n_in; k++)
+            if (tg_node_inputs(t, &t->recorded.node[v])[k] == leaf->node) reader = v;
     char place[160] = "";
     if (tg_node_where(t, reader))
         snprintf(place, sizeof place, " recorded at %.128s", tg_node_where(t, reader));
-    return tg_tape_fail(t, where, t->node[reader].op->name, TG_ESTALE,
+    return tg_tape_fail(t, where, t->recorded.node[reader].op->name, TG_ESTALE,
                         "parameter '%s' changed after the op%s read it and before its value was "
                         "asked for; evaluate first, or tg_keep the value",
                         leaf->param->name, place);
@@ -113,7 +113,7 @@ static tg_status bind_leaves(tg_run *run, const char *where, const tg_event *eve
 {
     tg_tape *t = run->t;
     tg_plan *plan = run->plan;
-    const uint32_t *bound = &t->event_ids[event->bound];
+    const uint32_t *bound = &t->asked.event_ids[event->bound];
     for (uint32_t k = 0; k < plan->n_leaves; k++) {
         tg_plan_leaf *l = &plan->leaves[k];
         void **base = &plan->base[1 + k];
@@ -123,14 +123,14 @@ static tg_status bind_leaves(tg_run *run, const char *where, const tg_event *eve
         }
         uint32_t node = bound[l->bound];
         uint32_t value = tg_node_slot(t, node)->value;
-        const tg_op *op = t->node[node].op;
-        const tg_leaf *leaf = tg_is_leaf(op) ? &t->leaf[t->leaf_of[node]] : NULL;
+        const tg_op *op = t->recorded.node[node].op;
+        const tg_leaf *leaf = tg_is_leaf(op) ? &t->recorded.leaf[t->recorded.leaf_of[node]] : NULL;
         /* A leaf that was asked for has a copy of its data, which a replay must not take for the
          * data of now. */
         bool outdated =
             leaf && (op == &tg_op_input || (leaf->param && leaf->version == leaf->param->version));
         if (value && !outdated) {
-            *base = t->value[value - 1].data;
+            *base = t->asked.value[value - 1].data;
             continue;
         }
         if (event->request == TG_BACKWARD && leaf && leaf->param &&
@@ -168,7 +168,9 @@ static tg_status bind_outputs(tg_run *run, const char *where, const tg_event *ev
         const tg_plan_output *o = &plan->outputs[k];
         void **base = &plan->base[1 + plan->n_leaves + k];
         if (o->gradient) {
-            tg_param *p = t->leaf[t->leaf_of[t->event_ids[event->bound + o->index]]].param;
+            tg_param *p =
+                t->recorded.leaf[t->recorded.leaf_of[t->asked.event_ids[event->bound + o->index]]]
+                    .param;
             *base = tg_param_grad_buffer(p);
             bool taken = p->has_grad;
             for (uint32_t i = 0; i < k && !taken; i++)
@@ -176,8 +178,8 @@ static tg_status bind_outputs(tg_run *run, const char *where, const tg_event *ev
                         *base;
             if (taken) *base = tg_arena_take(&t->storage, o->bytes);
         } else {
-            uint32_t value = tg_node_slot(t, t->event_ids[event->targets + o->index])->value;
-            *base = value ? t->value[value - 1].data : tg_arena_take(&t->storage, o->bytes);
+            uint32_t value = tg_node_slot(t, t->asked.event_ids[event->targets + o->index])->value;
+            *base = value ? t->asked.value[value - 1].data : tg_arena_take(&t->storage, o->bytes);
         }
         if (!*base) return no_memory(t, where, o->bytes);
     }
@@ -211,22 +213,24 @@ static tg_status hand_out(tg_run *run, const char *where, const tg_event *event)
 {
     tg_tape *t = run->t;
     const tg_plan *plan = run->plan;
-    if (!tg_grow(&t->allocator, (void **)&t->value, &t->value_capacity,
-                 t->n_values + plan->n_outputs, sizeof *t->value))
-        return no_memory(t, where, (t->n_values + plan->n_outputs) * sizeof *t->value);
+    if (!tg_grow(&t->allocator, (void **)&t->asked.value, &t->asked.value_capacity,
+                 t->asked.n_values + plan->n_outputs, sizeof *t->asked.value))
+        return no_memory(t, where, (t->asked.n_values + plan->n_outputs) * sizeof *t->asked.value);
     for (uint32_t k = 0; k < plan->n_outputs; k++) {
         const tg_plan_output *o = &plan->outputs[k];
         void *data = plan->base[1 + plan->n_leaves + k];
         if (o->gradient) {
-            tg_param *p = t->leaf[t->leaf_of[t->event_ids[event->bound + o->index]]].param;
+            tg_param *p =
+                t->recorded.leaf[t->recorded.leaf_of[t->asked.event_ids[event->bound + o->index]]]
+                    .param;
             if (data != p->grad) accumulate(run, o, p->grad, data);
             p->has_grad = true;
-            if (t->workers) tg_workers_hold(&p->owner->workers, t->workers);
+            if (t->running.workers) tg_workers_hold(&p->owner->workers, t->running.workers);
         } else {
-            uint32_t node = t->event_ids[event->targets + o->index];
+            uint32_t node = t->asked.event_ids[event->targets + o->index];
             if (!tg_node_slot(t, node)->value) {
-                t->value[t->n_values++] = (tg_value){node, data};
-                tg_node_slot(t, node)->value = (uint32_t)t->n_values;
+                t->asked.value[t->asked.n_values++] = (tg_value){node, data};
+                tg_node_slot(t, node)->value = (uint32_t)t->asked.n_values;
             }
         }
     }
@@ -640,8 +644,8 @@ static void blame(const tg_run *run, uint32_t node, const tg_contents *c, const 
     const uint32_t id = run->ids[node];
     const tg_seen *seen = &run->plan->seen[node];
     const double value = element_at(seen->array.dtype, c->flat, c->bad);
-    const bool leaf = tg_is_leaf(t->node[id].op);
-    const tg_param *param = leaf ? t->leaf[t->leaf_of[id]].param : NULL;
+    const bool leaf = tg_is_leaf(t->recorded.node[id].op);
+    const tg_param *param = leaf ? t->recorded.leaf[t->recorded.leaf_of[id]].param : NULL;
     tg_tape_fail(t, tg_node_where(t, id), tg_node_text(t, id).text, TG_ENONFINITE,
                  "element %lld of %s%s %s is %s%s", (long long)c->bad,
                  param  ? "parameter "
@@ -718,12 +722,12 @@ tg_status tg_plan_run(tg_tape *t, const char *where, tg_plan *plan, const tg_eve
     if (!status) status = bind_outputs(&run, where, event);
     if (status) return status;
     size_t registers = plan->register_bytes * (size_t)t->threads;
-    if (!reserve(t, &t->slab, &t->slab_bytes, plan->slab_bytes))
+    if (!reserve(t, &t->running.slab, &t->running.slab_bytes, plan->slab_bytes))
         return no_memory(t, where, plan->slab_bytes);
-    if (!reserve(t, &t->registers, &t->register_bytes, registers))
+    if (!reserve(t, &t->running.registers, &t->running.register_bytes, registers))
         return no_memory(t, where, registers);
-    plan->base[0] = t->slab;
-    run.registers = t->registers;
+    plan->base[0] = t->running.slab;
+    run.registers = t->running.registers;
     status = run_steps(&run);
     return status ? status : hand_out(&run, where, event);
 }

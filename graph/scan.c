@@ -144,19 +144,20 @@ static void add_to(tg_dtype dtype, void *sum, const void *term, int64_t n)
 
 static void bind_input(const tg_scan_program *p, uint32_t node, const void *data)
 {
-    p->tape->leaf[p->tape->leaf_of[node]].data = data;
+    p->tape->recorded.leaf[p->tape->recorded.leaf_of[node]].data = data;
 }
 
 static const void *value_of(const tg_scan_program *p, uint32_t node)
 {
-    return p->tape->value[tg_node_slot(p->tape, node)->value - 1].data;
+    return p->tape->asked.value[tg_node_slot(p->tape, node)->value - 1].data;
 }
 
 static tg_status run_step(const tg_scan_program *p)
 {
     tg_tape *t = p->tape;
-    return t->n_events ? tg_run_again(t, NULL)
-                       : tg_tape_evaluate(t, NULL, TG_EVALUATE, (uint32_t)outputs(p), p->output);
+    return t->asked.n_events
+               ? tg_run_again(t, NULL)
+               : tg_tape_evaluate(t, NULL, TG_EVALUATE, (uint32_t)outputs(p), p->output);
 }
 
 /* What the steps of one run share. */
@@ -275,7 +276,7 @@ static tg_tensor *input_like(tg_tape *t, const tg_scan_program *p, uint32_t node
     const tg_type type = type_of(p, node)->type;
     const char *where = tg_node_where(p->tape, node);
     tg_tensor *x = tg_input_borrow_at(t, where, type.dtype, type.shape, "");
-    if (x) t->leaf[t->n_leaves - 1].data = NULL;
+    if (x) t->recorded.leaf[t->recorded.n_leaves - 1].data = NULL;
     return x;
 }
 
@@ -284,10 +285,10 @@ static tg_tensor *copy_node(tg_tape *t, const tg_scan_program *p, uint32_t v,
                             tg_tensor *const *copy)
 {
     const tg_tape *from = p->tape;
-    const tg_node *node = &from->node[v];
+    const tg_node *node = &from->recorded.node[v];
     const char *where = tg_node_where(from, v);
     if (tg_is_leaf(node->op)) {
-        const tg_leaf *leaf = &from->leaf[from->leaf_of[v]];
+        const tg_leaf *leaf = &from->recorded.leaf[from->recorded.leaf_of[v]];
         const tg_type type = tg_node_type(from, v)->type;
         return node->op == &tg_op_constant
                    ? tg_constant_at(t, where, type.dtype, leaf->value)
@@ -354,7 +355,7 @@ static const tg_scan_program *derivative(tg_tape *t, const char *where, const tg
     bool *wanted = tg_base_memory(t, where, "scan", n, sizeof *wanted);
     if (!wanted) return NULL;
     choose(t, p, wanted);
-    for (const tg_scan_program *q = p->root->scans; q; q = q->next)
+    for (const tg_scan_program *q = p->root->scans.program; q; q = q->next)
         if (q->source == p && memcmp(q->wanted, wanted, (size_t)n * sizeof *wanted) == 0) return q;
     const backward b = backward_of(p);
     tg_scan_program d = {.root = p->root,

@@ -66,9 +66,9 @@ static inline tg_shape with_steps(int64_t n, tg_shape shape)
 /* Takes down what has been recorded. */
 static inline void note_nodes(tg_scan_program *p)
 {
-    p->nodes = p->tape->n;
+    p->nodes = p->tape->recorded.n;
     for (uint32_t v = 0; v < p->nodes; v++)
-        p->draws = p->draws || p->tape->node[v].op->flags & TG_DRAWS;
+        p->draws = p->draws || p->tape->recorded.node[v].op->flags & TG_DRAWS;
 }
 
 static inline void scan_no_memory(tg_tape *t, const char *where)

@@ -14,14 +14,14 @@ static void free_program(tg_scan_program *p)
 
 static void free_programs(tg_tape *root)
 {
-    for (tg_scan_program *p = root->scans, *next; p; p = next) {
+    for (tg_scan_program *p = root->scans.program, *next; p; p = next) {
         next = p->next;
         free_program(p);
     }
-    root->scans = NULL;
-    root->n_scans = 0;
-    tg_tape_free(root->spare);
-    root->spare = NULL;
+    root->scans.program = NULL;
+    root->scans.n = 0;
+    tg_tape_free(root->scans.spare);
+    root->scans.spare = NULL;
 }
 
 tg_tape *tg_scan_tape(tg_tape *t)
@@ -35,7 +35,7 @@ tg_tape *tg_scan_tape(tg_tape *t)
     if (!body) return NULL;
     body->build = t->build;
     body->forbid_f32 = t->forbid_f32;
-    body->root = t->root ? t->root : t;
+    body->scans.root = t->scans.root ? t->scans.root : t;
     return body;
 }
 
@@ -49,18 +49,18 @@ tg_scan_program *tg_scan_keep(const tg_scan_program *like, int n_wanted, const b
     p->bytes = bytes;
     p->output = memcpy(p + 1, like->output, n * sizeof *like->output);
     p->wanted = n_wanted ? memcpy(p->output + n, wanted, (size_t)n_wanted * sizeof *wanted) : NULL;
-    p->next = p->root->scans;
-    p->root->scans = p;
-    p->root->n_scans++;
-    p->root->release_scans = free_programs;
+    p->next = p->root->scans.program;
+    p->root->scans.program = p;
+    p->root->scans.n++;
+    p->root->scans.release = free_programs;
     return p;
 }
 
 /* Positions outlive the recording that the caller's texts are for. */
 static bool keep_positions(tg_tape *t)
 {
-    for (uint32_t v = 0; v < t->n; v++) {
-        const char **where = &tg_node_slot(t, v)->where[t->epoch % 2];
+    for (uint32_t v = 0; v < t->recorded.n; v++) {
+        const char **where = &tg_node_slot(t, v)->where[t->recorded.epoch % 2];
         if (!*where) continue;
         char *copy = tg_arena_take(&t->storage, strlen(*where) + 1);
         if (!copy) return false;
@@ -73,7 +73,8 @@ static bool keep_positions(tg_tape *t)
 
 static bool same_leaf(const tg_tape *a, const tg_tape *b, uint32_t v, uint32_t n_inputs)
 {
-    const tg_leaf *x = &a->leaf[a->leaf_of[v]], *y = &b->leaf[b->leaf_of[v]];
+    const tg_leaf *x = &a->recorded.leaf[a->recorded.leaf_of[v]],
+                  *y = &b->recorded.leaf[b->recorded.leaf_of[v]];
     if (v < n_inputs) return true;
     return x->bytes == y->bytes && (x->data ? !memcmp(x->data, y->data, x->bytes)
                                             : !memcmp(&x->value, &y->value, sizeof x->value));
@@ -81,7 +82,7 @@ static bool same_leaf(const tg_tape *a, const tg_tape *b, uint32_t v, uint32_t n
 
 static bool same_node(const tg_tape *a, const tg_tape *b, uint32_t v, uint32_t n_inputs)
 {
-    const tg_node *x = &a->node[v], *y = &b->node[v];
+    const tg_node *x = &a->recorded.node[v], *y = &b->recorded.node[v];
     const tg_type *s = &tg_node_type(a, v)->type, *u = &tg_node_type(b, v)->type;
     const int n_attrs = tg_node_n_attrs(a, x);
     if (x->op != y->op || x->n_in != y->n_in || s->dtype != u->dtype ||
@@ -115,7 +116,7 @@ static tg_tensor *body_input(tg_tape *body, const char *where, const tg_tape *t,
         shape.dim[--shape.ndim] = 0;
     }
     tg_tensor *input = tg_input_borrow_at(body, where, tg_dtype_on(t, x), shape, "");
-    if (input) body->leaf[body->n_leaves - 1].data = NULL;
+    if (input) body->recorded.leaf[body->recorded.n_leaves - 1].data = NULL;
     return input;
 }
 
@@ -151,11 +152,11 @@ static bool note_outputs(tg_scan_program *p, const char *where, tg_tensor *const
 static bool check_body(tg_tape *t, const char *where, const tg_scan_program *p)
 {
     const tg_tape *body = p->tape;
-    for (size_t k = 0; k < body->n_leaves; k++)
-        if (body->leaf[k].param) {
+    for (size_t k = 0; k < body->recorded.n_leaves; k++)
+        if (body->recorded.leaf[k].param) {
             tg_tape_fail(t, where, "scan", TG_EVALUE,
                          "the body reads parameter '%s' by itself: give it as one of w",
-                         body->leaf[k].param->name);
+                         body->recorded.leaf[k].param->name);
             return false;
         }
     const tg_dtype dtype = dtype_of(p);
@@ -207,8 +208,8 @@ static bool record_body(tg_tape *t, const char *where, const tg_scan_body *b, tg
 /* A tape to record a body on: one that is left over, or a new one. */
 static tg_tape *take_body(tg_tape *t)
 {
-    tg_tape *root = t->root ? t->root : t, *body = root->spare;
-    root->spare = NULL;
+    tg_tape *root = t->scans.root ? t->scans.root : t, *body = root->scans.spare;
+    root->scans.spare = NULL;
     if (!body) return tg_scan_tape(t);
     tg_tape_clear_error(body);
     tg_tape_reset(body);
@@ -218,9 +219,9 @@ static tg_tape *take_body(tg_tape *t)
 
 static void leave_body(tg_tape *body)
 {
-    tg_tape_free(body->root->spare);
-    body->root->spare = body;
-    body->root->release_scans = free_programs;
+    tg_tape_free(body->scans.root->scans.spare);
+    body->scans.root->scans.spare = body;
+    body->scans.root->scans.release = free_programs;
 }
 
 /* The body as a program that its tape's root knows; NULL, with t in error, when it fails. */
@@ -232,10 +233,10 @@ static const tg_scan_program *find_program(tg_tape *t, const char *where, const 
     p.output = tg_base_memory(t, where, "scan", outputs(&p), sizeof *p.output);
     p.tape = p.output ? take_body(t) : NULL;
     if (!p.tape) return scan_no_memory(t, where), NULL;
-    p.root = p.tape->root;
+    p.root = p.tape->scans.root;
     if (record_body(t, where, b, &p, x, at)) {
         note_nodes(&p);
-        for (found = p.root->scans; found && !same_program(found, &p); found = found->next)
+        for (found = p.root->scans.program; found && !same_program(found, &p); found = found->next)
             continue;
         if (!found && keep_positions(p.tape) && (found = tg_scan_keep(&p, 0, NULL))) return found;
         if (!found) scan_no_memory(t, where);

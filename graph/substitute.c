@@ -40,8 +40,8 @@ static tg_status find_part(tg_tape *t, const char *where, const char *what, uint
     for (uint32_t k = 0; k < n; k++)
         if (x[k] <= y) p->copy[x[k] - low] = x[k];
     for (uint32_t v = live_low; v <= y; v++) {
-        const uint32_t *in = tg_node_inputs(t, &t->node[v]);
-        for (uint32_t k = 0; k < t->node[v].n_in && tg_is_live(t, v); k++)
+        const uint32_t *in = tg_node_inputs(t, &t->recorded.node[v]);
+        for (uint32_t k = 0; k < t->recorded.node[v].n_in && tg_is_live(t, v); k++)
             if (copy_of(p, v) == OUTSIDE && copy_of(p, in[k]) != OUTSIDE) p->copy[v - low] = INSIDE;
     }
     tg_clear_live(t, live_low, live_high);
@@ -51,7 +51,7 @@ static tg_status find_part(tg_tape *t, const char *where, const char *what, uint
 /* Records node v again, on what stands in the places of its operands. */
 static tg_tensor *record_again(tg_tape *t, const char *where, const part *p, uint32_t v)
 {
-    const tg_node node = t->node[v];
+    const tg_node node = t->recorded.node[v];
     const int n_attrs = tg_node_n_attrs(t, &node);
     tg_tensor **x = tg_arena_take(&t->storage, node.n_in * sizeof *x);
     int64_t *attrs = tg_arena_take(&t->storage, (size_t)n_attrs * sizeof *attrs);
@@ -82,7 +82,7 @@ static tg_tensor *substitute(tg_tape *t, const char *where, tg_tensor *y, int n,
             !tg_resolve(t, where, what, with[k], &to[k]))
             return NULL;
         const tg_type a = tg_node_type(t, from[k])->type, b = tg_node_type(t, to[k])->type;
-        if (t->node[from[k]].type != t->node[to[k]].type)
+        if (t->recorded.node[from[k]].type != t->recorded.node[to[k]].type)
             return tg_tape_fail(t, where, what, a.dtype == b.dtype ? TG_ESHAPE : TG_EDTYPE,
                                 "%s %s can't stand for %s %s", tg_dtype_name(b.dtype),
                                 tg_shape_text(b.shape).text, tg_dtype_name(a.dtype),
@@ -125,7 +125,7 @@ static bool is_float(const tg_tape *t, uint32_t node)
 
 tg_tensor *tg_base_source(const tg_tape *t, tg_tensor *x)
 {
-    return tg_handle(t, tg_node_inputs(t, &t->node[tg_slot_of(x)->id])[0]);
+    return tg_handle(t, tg_node_inputs(t, &t->recorded.node[tg_slot_of(x)->id])[0]);
 }
 
 /* Adds to edge[] the floats outside that node v reads, each once: they are marked as being their
@@ -133,8 +133,8 @@ tg_tensor *tg_base_source(const tg_tape *t, tg_tensor *x)
 static uint32_t find_edges(const tg_tape *t, part *p, bool *seen, uint32_t v, uint32_t n,
                            tg_tensor **edge)
 {
-    const uint32_t *in = tg_node_inputs(t, &t->node[v]);
-    for (uint32_t k = 0; k < t->node[v].n_in; k++) {
+    const uint32_t *in = tg_node_inputs(t, &t->recorded.node[v]);
+    for (uint32_t k = 0; k < t->recorded.node[v].n_in; k++) {
         if (copy_of(p, in[k]) != OUTSIDE || seen[in[k]] || !is_float(t, in[k])) continue;
         seen[in[k]] = true;
         edge[n++] = tg_handle(t, in[k]);
@@ -154,11 +154,11 @@ tg_tensor *tg_base_part(tg_tape *t, const char *where, const tg_op *op, tg_tenso
     if (find_part(t, where, op->name, y_node, (uint32_t)n, node, &p)) return NULL;
     size_t most = 2 + 2 * (size_t)n;
     for (uint32_t v = p.low; v <= y_node; v++)
-        if (copy_of(&p, v) == INSIDE) most += t->node[v].n_in;
+        if (copy_of(&p, v) == INSIDE) most += t->recorded.node[v].n_in;
     tg_tensor **in = tg_arena_take(&t->storage, most * sizeof *in);
-    bool *seen = tg_arena_take(&t->storage, t->n);
+    bool *seen = tg_arena_take(&t->storage, t->recorded.n);
     if (!in || !seen) return no_memory(t, where, op->name), NULL;
-    memset(seen, 0, t->n);
+    memset(seen, 0, t->recorded.n);
     uint32_t n_in = 2 + (uint32_t)n;
     for (int k = 0; k < n && through; k++) in[n_in++] = tg_handle(t, node[k]);
     for (uint32_t v = p.low; v <= y_node; v++)

@@ -40,13 +40,12 @@ tg_tape *tg_tape_new(const tg_tape_options *options)
                    .training = !o.evaluation,
                    .node_by_node = o.node_by_node || o.trace_nonfinite,
                    .trace_nonfinite = o.trace_nonfinite,
-                   .n_attrs = 1,
-                   .epoch = 1};
+                   .recorded = {.n_attrs = 1, .epoch = 1}};
     tg_arena_init(&t->storage, &t->allocator);
-    tg_arena_init(&t->planner, &t->allocator);
-    t->cache = tg_plan_cache_new(&t->allocator,
-                                 o.plan_cache_bytes ? o.plan_cache_bytes : INT64_C(1) << 29);
-    if (!t->cache) {
+    tg_arena_init(&t->planning.arena, &t->allocator);
+    t->planning.cache = tg_plan_cache_new(&t->allocator, o.plan_cache_bytes ? o.plan_cache_bytes
+                                                                            : INT64_C(1) << 29);
+    if (!t->planning.cache) {
         tg_tape_free(t);
         return NULL;
     }
@@ -58,40 +57,34 @@ void tg_tape_free(tg_tape *t)
 {
     if (!t) return;
     const tg_allocator a = t->allocator;
-    if (t->release_scans) t->release_scans(t);
+    if (t->scans.release) t->scans.release(t);
     tg_plan_cache_free(t);
-    for (size_t k = 0; k < t->n_chunks; k++)
-        tg_release(&a, t->slots[k], TG_SLOTS * sizeof(tg_slot));
-    for (size_t k = 0; k < t->n_retired; k++)
-        tg_release(&a, t->retired[k], TG_SLOTS * sizeof(tg_slot));
-    tg_release(&a, t->slots, t->chunk_capacity * sizeof *t->slots);
-    tg_release(&a, t->retired, t->retired_capacity * sizeof *t->retired);
-    tg_release(&a, t->derivation, t->derivation_capacity * sizeof *t->derivation);
-    tg_release(&a, t->node, t->node_capacity * sizeof *t->node);
-    tg_release(&a, t->leaf_of, t->leaf_of_capacity * sizeof *t->leaf_of);
-    tg_release(&a, t->more, t->more_capacity * sizeof *t->more);
-    tg_release(&a, t->attrs, t->attrs_capacity * sizeof *t->attrs);
-    tg_release(&a, t->leaf, t->leaf_capacity * sizeof *t->leaf);
-    tg_release(&a, t->use, t->use_capacity * sizeof *t->use);
-    tg_release(&a, t->type, t->type_capacity * sizeof *t->type);
-    tg_release(&a, t->type_bucket, t->n_buckets * sizeof *t->type_bucket);
-    tg_release(&a, t->value, t->value_capacity * sizeof *t->value);
-    tg_release(&a, t->keep, t->keep_capacity * sizeof *t->keep);
-    tg_release(&a, t->assignment, t->assignment_capacity * sizeof *t->assignment);
-    tg_release(&a, t->event, t->event_capacity * sizeof *t->event);
-    tg_release(&a, t->event_ids, t->event_id_capacity * sizeof *t->event_ids);
-    tg_release(&a, t->live, t->live_capacity * sizeof *t->live);
-    tg_release(&a, t->local, t->local_capacity * sizeof *t->local);
-    tg_release(&a, t->stack, t->stack_capacity * sizeof *t->stack);
-    tg_release(&a, t->slab, t->slab_bytes);
-    tg_release(&a, t->registers, t->register_bytes);
+    for (size_t k = 0; k < t->handles.n_chunks; k++)
+        tg_release(&a, t->handles.chunk[k], TG_SLOTS * sizeof(tg_slot));
+    for (size_t k = 0; k < t->handles.n_retired; k++)
+        tg_release(&a, t->handles.retired[k], TG_SLOTS * sizeof(tg_slot));
+#define RELEASE(type, name) tg_release(&a, part->name, part->name##_capacity * sizeof(type));
+#define RELEASE_PART(which, arrays)   \
+    do {                              \
+        tg_##which *part = &t->which; \
+        arrays(RELEASE)               \
+    } while (0)
+    RELEASE_PART(types, TG_TYPE_ARRAYS);
+    RELEASE_PART(recorded, TG_RECORDED_ARRAYS);
+    RELEASE_PART(handles, TG_HANDLE_ARRAYS);
+    RELEASE_PART(asked, TG_ASKED_ARRAYS);
+    RELEASE_PART(planning, TG_PLANNING_ARRAYS);
+#undef RELEASE_PART
+#undef RELEASE
+    tg_release(&a, t->running.slab, t->running.slab_bytes);
+    tg_release(&a, t->running.registers, t->running.register_bytes);
     for (tg_widened *next, *w = t->widened; w; w = next) {
         next = w->next;
         tg_release(&a, w, sizeof *w);
     }
     tg_arena_free(&t->storage);
-    tg_arena_free(&t->planner);
-    tg_workers_hold(&t->workers, NULL);
+    tg_arena_free(&t->planning.arena);
+    tg_workers_hold(&t->running.workers, NULL);
     tg_release(&a, t, sizeof *t);
 }
 
@@ -102,18 +95,18 @@ enum { MAX_TYPES = 1 << 16, MAX_SCANS = 128 };
 /* Generations begin anew: a careful tape leaves its slots to the handles that still point there. */
 static void retire_slots(tg_tape *t)
 {
-    if (!tg_grow(&t->allocator, (void **)&t->retired, &t->retired_capacity,
-                 t->n_retired + t->n_chunks, sizeof *t->retired)) {
+    if (!tg_grow(&t->allocator, (void **)&t->handles.retired, &t->handles.retired_capacity,
+                 t->handles.n_retired + t->handles.n_chunks, sizeof *t->handles.retired)) {
         tg_tape_fail(t, NULL, "tape_reset", TG_ENOMEM, "no memory to tell old tensors from new");
         return;
     }
-    for (size_t k = 0; k < t->n_chunks; k++) {
-        for (uint32_t i = 0; i < TG_SLOTS; i++) t->slots[k][i].id = UINT32_MAX;
-        t->retired[t->n_retired++] = t->slots[k];
+    for (size_t k = 0; k < t->handles.n_chunks; k++) {
+        for (uint32_t i = 0; i < TG_SLOTS; i++) t->handles.chunk[k][i].id = UINT32_MAX;
+        t->handles.retired[t->handles.n_retired++] = t->handles.chunk[k];
     }
-    t->n_chunks = 0;
-    t->old = 0;
-    t->old_events = 0;
+    t->handles.n_chunks = 0;
+    t->recorded.old = 0;
+    t->asked.old_events = 0;
 }
 
 static void reset(tg_tape *t)
@@ -123,29 +116,31 @@ static void reset(tg_tape *t)
         return;
     }
     t->renewed = t->reread = false;
-    for (size_t k = 0; k < t->n_values; k++) tg_node_slot(t, t->value[k].node)->value = 0;
-    t->n_values = 0;
-    t->n_keeps = 0;
-    t->n_assignments = 0;
-    t->old = t->node_by_node ? 0 : t->n; /* a careful tape records each node through tg_enter */
-    t->old_events = t->n_events;
-    if (t->n_types > MAX_TYPES || t->n_scans > MAX_SCANS) {
+    for (size_t k = 0; k < t->asked.n_values; k++)
+        tg_node_slot(t, t->asked.value[k].node)->value = 0;
+    t->asked.n_values = 0;
+    t->asked.n_keeps = 0;
+    t->asked.n_assignments = 0;
+    t->recorded.old =
+        t->node_by_node ? 0 : t->recorded.n; /* a careful tape records each node through tg_enter */
+    t->asked.old_events = t->asked.n_events;
+    if (t->types.n > MAX_TYPES || t->scans.n > MAX_SCANS) {
         tg_plan_cache_clear(t);
-        if (t->release_scans) t->release_scans(t);
-        t->n_types = 0;
-        memset(t->type_bucket, 0, t->n_buckets * sizeof *t->type_bucket);
-        t->old = 0;
-        t->old_events = 0;
+        if (t->scans.release) t->scans.release(t);
+        t->types.n = 0;
+        memset(t->types.bucket, 0, t->types.bucket_capacity * sizeof *t->types.bucket);
+        t->recorded.old = 0;
+        t->asked.old_events = 0;
     }
-    t->n = 0;
-    t->n_more = 0;
-    t->n_attrs = 1;
-    t->n_leaves = 0;
-    t->n_uses = 0;
-    t->n_events = 0;
-    t->n_derivations = 0;
-    t->draws = 0;
-    t->epoch++;
+    t->recorded.n = 0;
+    t->recorded.n_more = 0;
+    t->recorded.n_attrs = 1;
+    t->recorded.n_leaves = 0;
+    t->recorded.n_uses = 0;
+    t->asked.n_events = 0;
+    t->recorded.n_derivations = 0;
+    t->recorded.draws = 0;
+    t->recorded.epoch++;
     if (t->node_by_node && tg_generation(t) == 0) retire_slots(t);
     t->step++;
     tg_arena_rewind(&t->storage);
@@ -160,7 +155,10 @@ void tg_tape_reset(tg_tape *t)
 
 /* ---------------------------------------------------------------- state */
 
-static bool threads_met(const tg_tape *t) { return t->node_by_node && atomic_load(&t->met); }
+static bool threads_met(const tg_tape *t)
+{
+    return t->node_by_node && atomic_load(&t->careful.met);
+}
 
 tg_status tg_tape_status(const tg_tape *t)
 {
@@ -179,7 +177,7 @@ void tg_tape_clear_error(tg_tape *t)
 {
     if (!t) return;
     t->error = (tg_error){.status = TG_OK};
-    atomic_store(&t->met, false);
+    atomic_store(&t->careful.met, false);
 }
 
 void tg_tape_set_training(tg_tape *t, bool training)
@@ -192,7 +190,7 @@ bool tg_tape_training(const tg_tape *t) { return t && t->training; }
 void tg_tape_set_step(tg_tape *t, uint64_t step)
 {
     if (!t) return;
-    t->renewed = t->renewed || (t->n_events > 0 && t->step != step);
+    t->renewed = t->renewed || (t->asked.n_events > 0 && t->step != step);
     t->step = step;
 }
 
@@ -207,7 +205,10 @@ void tg_tape_set_threads(tg_tape *t, int threads)
     else t->threads = threads ? threads : 1;
 }
 
-tg_plan_stats tg_tape_plan_stats(const tg_tape *t) { return t ? t->stats : (tg_plan_stats){0}; }
+tg_plan_stats tg_tape_plan_stats(const tg_tape *t)
+{
+    return t ? t->planning.stats : (tg_plan_stats){0};
+}
 
 void tg_tape_substitute(tg_tape *t, const tg_params *from, tg_params *to)
 {
@@ -230,10 +231,10 @@ static tg_tensor *keep(tg_tape *t, const char *where, tg_tensor *x)
 {
     uint32_t node;
     if (!tensor_node(t, where, "keep", x, &node)) return NULL;
-    if (!tg_grow(&t->allocator, (void **)&t->keep, &t->keep_capacity, t->n_keeps + 1,
-                 sizeof *t->keep))
+    if (!tg_grow(&t->allocator, (void **)&t->asked.keep, &t->asked.keep_capacity,
+                 t->asked.n_keeps + 1, sizeof *t->asked.keep))
         return tg_tape_fail(t, where, "keep", TG_ENOMEM, "no memory"), NULL;
-    t->keep[t->n_keeps++] = node;
+    t->asked.keep[t->asked.n_keeps++] = node;
     return x;
 }
 
@@ -242,18 +243,18 @@ tg_tensor *tg_keep_at(tg_tape *t, const char *where, tg_tensor *x)
     TG_ALONE(tg_tensor *, t, NULL, NULL, keep(t, where, x));
 }
 
-/* Evaluates n targets in t->stack[0..n) and all that is kept. */
+/* Evaluates n targets in t->planning.stack[0..n) and all that is kept. */
 static tg_status evaluate_with_kept(tg_tape *t, const char *where, tg_request request, uint32_t n,
                                     const uint32_t *targets)
 {
     uint32_t few[16], *all = few;
-    size_t total = n + t->n_keeps;
+    size_t total = n + t->asked.n_keeps;
     if (total > 16) {
         all = tg_arena_take(&t->storage, total * sizeof *all);
         if (!all) return tg_tape_fail(t, where, NULL, TG_ENOMEM, "no memory");
     }
     memcpy(all, targets, n * sizeof *all);
-    if (t->n_keeps) memcpy(all + n, t->keep, t->n_keeps * sizeof *all);
+    if (t->asked.n_keeps) memcpy(all + n, t->asked.keep, t->asked.n_keeps * sizeof *all);
     return tg_tape_evaluate(t, where, request, (uint32_t)total, all);
 }
 
@@ -279,12 +280,13 @@ static const void *computed(tg_tape *t, const char *where, const char *what, tg_
 {
     uint32_t node;
     if (!tensor_node(t, where, what, x, &node)) return NULL;
-    const tg_leaf *leaf = tg_is_leaf(t->node[node].op) ? &t->leaf[t->leaf_of[node]] : NULL;
+    const tg_leaf *leaf =
+        tg_is_leaf(t->recorded.node[node].op) ? &t->recorded.leaf[t->recorded.leaf_of[node]] : NULL;
     if (leaf && leaf->param && leaf->param->version == leaf->version) return leaf->param->value;
     if (leaf && leaf->data) return leaf->data;
     const tg_slot *slot = tg_node_slot(t, node);
     if (!slot->value && tg_tape_evaluate(t, where, TG_EVALUATE, 1, &node) != TG_OK) return NULL;
-    return t->value[slot->value - 1].data;
+    return t->asked.value[slot->value - 1].data;
 }
 
 /* The storage of x's value, computing it when there is none. */
@@ -334,15 +336,16 @@ tg_status tg_backward_at(tg_tape *t, const char *where, tg_tensor *loss)
 static tg_status replay(tg_tape *t, const char *where)
 {
     if (t->error.status) return t->error.status;
-    if (t->n_events != 1 || t->event[0].request != TG_BACKWARD)
-        return tg_tape_fail(t, where, "replay", TG_ESTATE,
-                            "the recording must have been evaluated by exactly one tg_backward, "
-                            "not %zu evaluations%s%s",
-                            t->n_events, t->n_events == 1 ? " without gradients" : "",
-                            t->n_events > 1 ? ": tg_keep before tg_backward what is read later"
-                                            : "");
-    for (size_t k = 0; k < t->n_leaves; k++)
-        if (t->leaf[k].param) t->leaf[k].version = t->leaf[k].param->version;
+    if (t->asked.n_events != 1 || t->asked.event[0].request != TG_BACKWARD)
+        return tg_tape_fail(
+            t, where, "replay", TG_ESTATE,
+            "the recording must have been evaluated by exactly one tg_backward, "
+            "not %zu evaluations%s%s",
+            t->asked.n_events, t->asked.n_events == 1 ? " without gradients" : "",
+            t->asked.n_events > 1 ? ": tg_keep before tg_backward what is read later" : "");
+    for (size_t k = 0; k < t->recorded.n_leaves; k++)
+        if (t->recorded.leaf[k].param)
+            t->recorded.leaf[k].version = t->recorded.leaf[k].param->version;
     t->step++;
     t->renewed = false;
     return tg_run_again(t, where);

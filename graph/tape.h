@@ -94,87 +94,116 @@ typedef struct tg_assignment {
     tg_tensor *x;
 } tg_assignment;
 
-struct tg_tape {
-    tg_allocator allocator;
+/* The growing arrays of each part of a tape: type of an element, name, what it holds. Their fields,
+ * and what goes back when the tape is freed, follow from these lists. */
+#define TG_RECORDED_ARRAYS(X)                                          \
+    X(tg_node, node)                                                   \
+    X(uint32_t, leaf_of) /* a leaf's index in `leaf` */                \
+    X(uint32_t, more)    /* operands of nodes that have more than 3 */ \
+    X(int64_t, attrs)    /* attrs[0] is unused */                      \
+    X(tg_leaf, leaf)                                                   \
+    X(tg_derivation, derivation) /* ascending */                       \
+    X(tg_param_use, use)         /* open addressing */
+#define TG_HANDLE_ARRAYS(X) \
+    X(tg_slot *, chunk)     \
+    X(tg_slot *, retired) /* chunks that a careful tape does not use again */
+#define TG_TYPE_ARRAYS(X)   \
+    X(tg_type_entry, entry) \
+    X(uint32_t, bucket)
+#define TG_ASKED_ARRAYS(X)       \
+    X(tg_value, value)           \
+    X(uint32_t, keep)            \
+    X(tg_assignment, assignment) \
+    X(tg_event, event)           \
+    X(uint32_t, event_ids)
+#define TG_PLANNING_ARRAYS(X)                                         \
+    X(uint64_t, live)  /* bitmap over nodes, all zero between uses */ \
+    X(uint32_t, local) /* node -> its number in the live part */      \
+    X(uint32_t, stack)
 
-    /* of a careful tape: the thread inside a call, how deep, and whether another met it there */
+#define TG_ARRAY_FIELDS(type, name) \
+    type *name;                     \
+    size_t name##_capacity;
+
+/* The recording; beyond `n` and up to `old` the previous one, still in place to be compared with. */
+typedef struct tg_recorded {
+    uint32_t n, old;
+    size_t n_more, n_attrs, n_leaves, n_derivations, n_uses;
+    int64_t draws;
+    uint64_t epoch; /* the recording's number */
+    TG_RECORDED_ARRAYS(TG_ARRAY_FIELDS)
+} tg_recorded;
+
+/* What users hold of a recording's nodes. */
+typedef struct tg_handles {
+    size_t n_chunks, n_retired;
+    TG_HANDLE_ARRAYS(TG_ARRAY_FIELDS)
+} tg_handles;
+
+typedef struct tg_types {
+    size_t n;
+    TG_TYPE_ARRAYS(TG_ARRAY_FIELDS)
+} tg_types;
+
+/* What was asked of the recording, and what is known of its values. */
+typedef struct tg_asked {
+    size_t n_values, n_keeps, n_assignments, n_events, old_events;
+    TG_ASKED_ARRAYS(TG_ARRAY_FIELDS)
+} tg_asked;
+
+typedef struct tg_planning {
+    TG_PLANNING_ARRAYS(TG_ARRAY_FIELDS)
+    tg_arena arena;
+    struct tg_plan_cache *cache;
+    tg_plan_stats stats;
+} tg_planning;
+
+typedef struct tg_running {
+    void *slab, *registers;
+    size_t slab_bytes, register_bytes;
+    tg_workers *workers; /* NULL until a run is worth them */
+} tg_running;
+
+/* Bodies of scans, known to plans by their address, and a tape to record the next one on; of the
+ * tape of a body, the user's tape that has them, which is NULL there. */
+typedef struct tg_scans {
+    struct tg_scan_program *program;
+    size_t n;
+    void (*release)(tg_tape *t);
+    tg_tape *spare, *root;
+} tg_scans;
+
+/* Of a careful tape: the thread inside a call, how deep, and whether another met it there. */
+typedef struct tg_careful {
     atomic_uintptr_t inside;
     int depth;
     atomic_bool met;
+} tg_careful;
 
+struct tg_tape {
+    tg_allocator allocator;
     tg_error error, report; /* report: of bad data, by the kernels of the run at hand */
+    tg_careful careful;
+
     uint64_t key, step;
     int threads, build;
     bool training, node_by_node, trace_nonfinite, forbid_f32;
-    int deriving;        /* how deep inside tg_reverse */
-    const bool *carried; /* in a vjp: of which operands a gradient is wanted */
     bool renewed; /* inputs, or the random step, are others than those of the values computed */
     bool reread;  /* a parameter was read again after it had changed */
+    int deriving; /* how deep inside tg_reverse */
+    const bool *carried; /* in a vjp: of which operands a gradient is wanted */
     const tg_params *substitute_from;
     tg_params *substitute_to;
-
-    /* the recording; beyond `n` and up to `old` the previous one, still in place to be compared
-     * with */
-    uint32_t n, old;
-    tg_node *node;
-    uint32_t *leaf_of; /* a leaf's index in `leaf` */
-    size_t node_capacity, leaf_of_capacity;
-    uint32_t *more;
-    size_t n_more, more_capacity;
-    int64_t *attrs; /* attrs[0] is unused */
-    size_t n_attrs, attrs_capacity;
-    tg_leaf *leaf;
-    size_t n_leaves, leaf_capacity;
-    tg_slot **slots; /* chunks */
-    size_t n_chunks, chunk_capacity;
-    tg_slot **retired; /* chunks that a careful tape does not use again */
-    size_t n_retired, retired_capacity;
-    tg_derivation *derivation; /* ascending */
-    size_t n_derivations, derivation_capacity;
-    int64_t draws;
-    tg_param_use *use; /* open addressing */
-    size_t n_uses, use_capacity;
-    uint64_t epoch;   /* the recording's number */
+    struct tg_widened *widened;
     tg_arena storage; /* copied inputs and values handed out */
 
-    tg_type_entry *type;
-    size_t n_types, type_capacity;
-    uint32_t *type_bucket;
-    size_t n_buckets;
-
-    struct tg_widened *widened;
-
-    tg_value *value;
-    size_t n_values, value_capacity;
-    uint32_t *keep;
-    size_t n_keeps, keep_capacity;
-    tg_assignment *assignment;
-    size_t n_assignments, assignment_capacity;
-
-    tg_event *event;
-    size_t n_events, old_events, event_capacity;
-    uint32_t *event_ids;
-    size_t event_id_capacity;
-
-    /* planning and running */
-    uint64_t *live; /* bitmap over nodes, all zero between uses */
-    size_t live_capacity;
-    uint32_t *local; /* node -> its number in the live part */
-    size_t local_capacity;
-    uint32_t *stack;
-    size_t stack_capacity;
-    tg_arena planner;
-    struct tg_plan_cache *cache;
-    tg_plan_stats stats;
-    void *slab, *registers;
-    size_t slab_bytes, register_bytes;
-    /* bodies of scans, known to plans by their address, and a tape to record the next one on; of
-     * the tape of a body, the user's tape that has them, which is NULL there */
-    struct tg_scan_program *scans;
-    size_t n_scans;
-    void (*release_scans)(tg_tape *t);
-    tg_tape *spare, *root;
-    tg_workers *workers; /* NULL until a run is worth them */
+    tg_types types;
+    tg_recorded recorded;
+    tg_handles handles;
+    tg_asked asked;
+    tg_planning planning;
+    tg_running running;
+    tg_scans scans;
 };
 
 /* ---------------------------------------------------------------- tape.c, record.c */
@@ -185,32 +214,35 @@ tg_status tg_tape_fail(tg_tape *t, const char *where, const char *op, tg_status 
 
 static inline tg_slot *tg_node_slot(const tg_tape *t, uint32_t node)
 {
-    return &t->slots[node / TG_SLOTS][node % TG_SLOTS];
+    return &t->handles.chunk[node / TG_SLOTS][node % TG_SLOTS];
 }
-static inline uint32_t tg_generation(const tg_tape *t) { return t->epoch % TG_GENERATIONS; }
+static inline uint32_t tg_generation(const tg_tape *t)
+{
+    return t->recorded.epoch % TG_GENERATIONS;
+}
 static inline tg_tensor *tg_handle(const tg_tape *t, uint32_t node)
 {
     return (tg_tensor *)(void *)tg_node_slot(t, node) + tg_generation(t);
 }
 static inline const char *tg_node_where(const tg_tape *t, uint32_t node)
 {
-    return tg_node_slot(t, node)->where[t->epoch % 2];
+    return tg_node_slot(t, node)->where[t->recorded.epoch % 2];
 }
 static inline const tg_type_entry *tg_node_type(const tg_tape *t, uint32_t node)
 {
-    return &t->type[t->node[node].type];
+    return &t->types.entry[t->recorded.node[node].type];
 }
 static inline const uint32_t *tg_node_inputs(const tg_tape *t, const tg_node *v)
 {
-    return v->n_in > 3 ? &t->more[v->in[0]] : v->in;
+    return v->n_in > 3 ? &t->recorded.more[v->in[0]] : v->in;
 }
 static inline int tg_node_n_attrs(const tg_tape *t, const tg_node *v)
 {
-    return v->attrs ? (int)t->attrs[v->attrs] : 0;
+    return v->attrs ? (int)t->recorded.attrs[v->attrs] : 0;
 }
 static inline const int64_t *tg_node_attrs(const tg_tape *t, const tg_node *v)
 {
-    return v->attrs ? &t->attrs[v->attrs + 1] : NULL;
+    return v->attrs ? &t->recorded.attrs[v->attrs + 1] : NULL;
 }
 
 /* Around every call that records or evaluates: false when another thread is inside one of a careful
@@ -237,7 +269,7 @@ static inline void tg_leave(tg_tape *t)
 static inline bool tg_is_current(const tg_tape *t, const tg_tensor *x)
 {
     const tg_slot *slot = tg_slot_of(x);
-    return slot->tape == t && tg_generation_of(x) == tg_generation(t) && slot->id < t->n;
+    return slot->tape == t && tg_generation_of(x) == tg_generation(t) && slot->id < t->recorded.n;
 }
 
 /* 1 + the node whose derivative recorded a node; 0: the user did. */
@@ -283,14 +315,14 @@ tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t
 /* The error for an x[k] with cut[k]: names the op in the way. */
 tg_status tg_fail_cut(tg_tape *t, uint32_t cut);
 
-/* Marks in t->live what n targets depend on, themselves included, down to node `floor`; stops at
+/* Marks in t->planning.live what n targets depend on, themselves included, down to node `floor`; stops at
  * nodes that have a value if `stop`. The range of node numbers marked is [*low, *high]. Without
  * memory: TG_ENOMEM and nothing marked. */
 tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t floor,
                        uint32_t *low, uint32_t *high);
 static inline bool tg_is_live(const tg_tape *t, uint32_t node)
 {
-    return t->live[node / 64] >> (node % 64) & 1;
+    return t->planning.live[node / 64] >> (node % 64) & 1;
 }
 void tg_clear_live(tg_tape *t, uint32_t low, uint32_t high);
 

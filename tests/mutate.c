@@ -79,7 +79,10 @@ static int site_of(const tg_op *op, int k)
 
 static tg_tape *tape_of(const tg_tensor *x) { return tg_slot_of(x)->tape; }
 static uint32_t node_number(const tg_tensor *x) { return tg_slot_of(x)->id; }
-static const tg_node *node_of(const tg_tensor *x) { return &tape_of(x)->node[node_number(x)]; }
+static const tg_node *node_of(const tg_tensor *x)
+{
+    return &tape_of(x)->recorded.node[node_number(x)];
+}
 static tg_tensor *operand_of(const tg_tensor *x, uint32_t k)
 {
     return tg_handle(tape_of(x), tg_node_inputs(tape_of(x), node_of(x))[k]);
@@ -95,8 +98,8 @@ static bool same(const tg_tensor *a, const tg_tensor *b, uint32_t first)
         u->n_in != v->n_in)
         return false;
     if (u->op == &tg_op_constant)
-        return t->leaf[t->leaf_of[node_number(a)]].value ==
-               t->leaf[t->leaf_of[node_number(b)]].value;
+        return t->recorded.leaf[t->recorded.leaf_of[node_number(a)]].value ==
+               t->recorded.leaf[t->recorded.leaf_of[node_number(b)]].value;
     const int n = tg_node_n_attrs(t, u);
     if (n != tg_node_n_attrs(t, v) ||
         (n && memcmp(tg_node_attrs(t, u), tg_node_attrs(t, v), (size_t)n * sizeof(int64_t)) != 0))
@@ -114,7 +117,7 @@ static bool is_zero(const tg_tensor *x)
         v = node_of(x);
     }
     return v->op == &tg_op_constant &&
-           tape_of(x)->leaf[tape_of(x)->leaf_of[node_number(x)]].value == 0;
+           tape_of(x)->recorded.leaf[tape_of(x)->recorded.leaf_of[node_number(x)]].value == 0;
 }
 
 /* More than any op of a sample takes. */
