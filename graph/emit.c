@@ -110,20 +110,20 @@ static tg_span_fn copier(size_t size) { return size == 1 ? copy_1 : size == 4 ? 
 static uint32_t operand_register(planner *p, tg_group *group, registers *r, uint32_t stamp,
                                  uint32_t v, uint32_t u)
 {
-    if (p->reg_stamp[u] == stamp) return p->reg[u];
+    if (p->node[u].reg_stamp == stamp) return p->node[u].reg;
     tg_load load = {.from = ref_of(p, u)};
     tg_array a;
     array_of(p, u, &a);
     set_load(&load, &a, walked_type(p, v)->type.shape);
-    p->reg_stamp[u] = stamp;
+    p->node[u].reg_stamp = stamp;
     if (reads_in_place(&load, group->count)) {
-        p->reg[u] = POINTER + r->n_pointers++;
-        group->moves[group->n_moves++] = (tg_move){load.from, p->reg[u], load.size};
+        p->node[u].reg = POINTER + r->n_pointers++;
+        group->moves[group->n_moves++] = (tg_move){load.from, p->node[u].reg, load.size};
     } else {
-        p->reg[u] = load.reg = r->n_temps++;
+        p->node[u].reg = load.reg = r->n_temps++;
         group->loads[group->n_loads++] = load;
     }
-    return p->reg[u];
+    return p->node[u].reg;
 }
 
 /* Renumbers pointer registers behind the temps. */
@@ -162,7 +162,7 @@ static void size_registers(planner *p, tg_group *group, size_t element)
 
 static bool is_temp_of(const planner *p, uint32_t u, uint32_t step)
 {
-    return p->kind[u] == SPAN && p->step[u] == step && !p->stored[u];
+    return p->node[u].kind == SPAN && p->node[u].step == step && !p->node[u].stored;
 }
 
 /* Frees the temps that v reads last. Those with elements as wide as v's can become v's own; others
@@ -173,8 +173,8 @@ static void release_operands(planner *p, registers *r, uint32_t position, uint32
     for (uint32_t x = 0; x < p->g->node[v].n_in; x++) {
         uint32_t u = input(p, v, x);
         if (is_temp_of(p, u, position) &&
-            (tg_dtype_size(type_of(p, u)->type.dtype) == size) == as_wide && --p->uses[u] == 0)
-            r->free[r->n_free++] = p->reg[u];
+            (tg_dtype_size(type_of(p, u)->type.dtype) == size) == as_wide && --p->node[u].uses == 0)
+            r->free[r->n_free++] = p->node[u].reg;
     }
 }
 
@@ -188,7 +188,7 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
     uint32_t n_operands = 0, n_folds = 0;
     for (uint32_t k = 0; k < step->count; k++) {
         n_operands += g->node[member[k]].n_in;
-        n_folds += p->kind[member[k]] == FOLD;
+        n_folds += p->node[member[k]].kind == FOLD;
     }
     registers r = {.free = take(p, (step->count + 1) * sizeof *r.free)};
     if (p->failed) return NULL;
@@ -199,9 +199,9 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
     group->folds = keep(p, (n_folds + 1) * sizeof *group->folds);
     if (p->failed) return NULL;
     set_walk(p, group,
-             p->kind[member[0]] == COPY ? 0
-             : p->request->node_by_node ? (n_folds ? member[0] + 1 : 0)
-                                        : p->walk_of[step->first]);
+             p->node[member[0]].kind == COPY ? 0
+             : p->request->node_by_node      ? (n_folds ? member[0] + 1 : 0)
+                                             : p->node[step->first].walk_of);
     uint32_t stamp = position + 1;
     size_t element = 1;
     for (uint32_t k = 0; k < step->count; k++)
@@ -209,7 +209,7 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
             uint32_t u = input(p, member[k], i);
             size_t size = tg_dtype_size(type_of(p, u)->type.dtype);
             element = size > element ? size : element;
-            p->uses[u] += is_temp_of(p, u, position);
+            p->node[u].uses += is_temp_of(p, u, position);
         }
     for (uint32_t k = 0; k < step->count; k++) {
         uint32_t v = member[k];
@@ -217,14 +217,14 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
         tg_dtype dtype = type_of(p, input(p, v, node->n_in - 1))->type.dtype;
         size_t size = tg_dtype_size(type_of(p, v)->type.dtype);
         element = size > element ? size : element;
-        if (p->kind[v] == FOLD) {
+        if (p->node[v].kind == FOLD) {
             const tg_folds *folds = node->op->fold;
             tg_fold_part *part = &group->folds[group->n_folds++];
             *part = (tg_fold_part){.fold = tg_fold_of(folds, dtype, p->t->build),
                                    .combine = tg_span_of(folds->combine, dtype, p->t->build),
                                    .reg = operand_register(p, group, &r, stamp, v, input(p, v, 0)),
                                    .size = (uint32_t)size,
-                                   .y = p->place[v].at};
+                                   .y = p->node[v].at};
             int64_t partial = partial_count(group);
             if (partial)
                 part->partial =
@@ -232,24 +232,24 @@ static tg_group *emit_group(planner *p, uint32_t position, slab *s, hole *scratc
             continue;
         }
         tg_instruction *i = &group->instructions[group->n_instructions++];
-        *i = (tg_instruction){.run = p->kind[v] == COPY
+        *i = (tg_instruction){.run = p->node[v].kind == COPY
                                          ? copier(size)
                                          : tg_span_of(node->op->span, dtype, p->t->build)};
         int n_attrs = tg_graph_n_attrs(g, v);
-        if (n_attrs && p->kind[v] != COPY)
+        if (n_attrs && p->node[v].kind != COPY)
             i->attrs = keep_copy(p, tg_graph_attrs(g, v), (size_t)n_attrs * sizeof(int64_t));
         for (uint32_t x = 0; x < node->n_in; x++)
             i->x[x] = operand_register(p, group, &r, stamp, v, input(p, v, x));
         release_operands(p, &r, position, v, size, true);
-        if (p->stored[v]) {
+        if (p->node[v].stored) {
             i->y = POINTER + r.n_pointers++;
-            group->moves[group->n_moves++] = (tg_move){p->place[v].at, i->y, (uint32_t)size};
+            group->moves[group->n_moves++] = (tg_move){p->node[v].at, i->y, (uint32_t)size};
         } else {
             i->y = take_temp(&r);
         }
         release_operands(p, &r, position, v, size, false);
-        p->reg[v] = i->y;
-        p->reg_stamp[v] = stamp;
+        p->node[v].reg = i->y;
+        p->node[v].reg_stamp = stamp;
     }
     group->side_by_side = group->walk == TG_SHORT_ROWS && group->reduced > 1 &&
                           group->reduced < 32 && group->outer >= 8;
@@ -271,7 +271,7 @@ static tg_plan_call *emit_call(planner *p, uint32_t position, slab *s, hole *scr
     const tg_node *node = &p->g->node[v];
     tg_plan_call *c = keep(p, sizeof *c);
     if (!c) return NULL;
-    *c = (tg_plan_call){.op = node->op, .node = v, .y_at = p->place[v].at};
+    *c = (tg_plan_call){.op = node->op, .node = v, .y_at = p->node[v].at};
     int n_attrs = tg_graph_n_attrs(p->g, v);
     const int64_t *attrs = keep_copy(p, tg_graph_attrs(p->g, v), (size_t)n_attrs * sizeof *attrs);
     c->x = keep(p, (node->n_in + 1) * sizeof *c->x);
@@ -365,13 +365,14 @@ void tg_plan_emit(planner *p)
             if (p->steps[k].call) most = need > most ? need : most;
         }
     uint32_t n_folds = 0;
-    for (uint32_t v = 0; v < p->n; v++) n_folds += p->kind[v] == FOLD;
+    for (uint32_t v = 0; v < p->n; v++) n_folds += p->node[v].kind == FOLD;
     hole *scratch = take(p, (most + n_folds) * sizeof *scratch);
     if (p->failed) return;
     for (uint32_t k = 0; k < p->n_steps; k++) next[k] = NONE;
     for (uint32_t v = p->n; v-- > 0;)
-        if (p->stored[v] && computed(p, v) && !p->output[v] && p->last[v] < p->n_steps) {
-            uint32_t at = p->last[v] > p->step[v] ? p->last[v] : p->step[v];
+        if (p->node[v].stored && computed(p, v) && !p->node[v].output &&
+            p->node[v].last < p->n_steps) {
+            uint32_t at = p->node[v].last > p->node[v].step ? p->node[v].last : p->node[v].step;
             dying[v] = next[at];
             next[at] = v;
         }
@@ -386,12 +387,12 @@ void tg_plan_emit(planner *p)
         for (uint32_t i = 0; i < n_scratch; i++)
             tg_slab_give(&s, scratch[i].offset, scratch[i].bytes);
         for (uint32_t v = next[k]; v != NONE; v = dying[v])
-            if (!p->kept[v]) tg_slab_give(&s, p->place[v].at.offset, (int64_t)bytes_of(p, v));
+            if (!p->node[v].kept) tg_slab_give(&s, p->node[v].at.offset, (int64_t)bytes_of(p, v));
     }
     uint32_t at = p->n_steps;
     for (uint32_t k = 0; k < p->g->n_targets && !p->failed; k++) {
-        uint32_t v = p->rep[p->g->targets[k]], m = tg_plan_maker(p, v);
-        if (m == NONE || p->output[m] != k + 1)
+        uint32_t v = p->node[p->g->targets[k]].rep, m = tg_plan_maker(p, v);
+        if (m == NONE || p->node[m].output != k + 1)
             plan->steps[at++] = (tg_step){.group = emit_copy(p, v, k)};
     }
     plan->slab_bytes = (size_t)s.top;

@@ -13,7 +13,7 @@
 static bool merges(const planner *p, uint32_t v)
 {
     const tg_op *op = p->g->node[v].op;
-    return !p->request->node_by_node && p->kind[v] != LEAF && !(op->flags & TG_DRAWS) &&
+    return !p->request->node_by_node && p->node[v].kind != LEAF && !(op->flags & TG_DRAWS) &&
            p->g->node[v].n_in <= 3;
 }
 
@@ -96,16 +96,16 @@ static void look_through(planner *p, uint32_t v)
     array_of(p, u, &x);
     int n_attrs = tg_graph_n_attrs(p->g, v);
     const int64_t *attrs = tg_graph_attrs(p->g, v);
-    p->array_of[v] = p->n_arrays++;
+    p->node[v].array_of = p->n_arrays++;
     if (node->op->view(&x, &y, n_attrs, attrs)) {
-        p->root[v] = p->root[u];
-        if (is_same_view(&x, &y) && node->op != &tg_op_fence) p->rep[v] = u;
+        p->node[v].root = p->node[u].root;
+        if (is_same_view(&x, &y) && node->op != &tg_op_fence) p->node[v].rep = u;
     } else {
         contiguous_array(&type_of(p, u)->type, &x);
         if (!node->op->view(&x, &y, n_attrs, attrs)) p->failed = true;
-        p->kind[v] = COPY;
+        p->node[v].kind = COPY;
     }
-    p->array[p->array_of[v]] = y;
+    p->array[p->node[v].array_of] = y;
 }
 
 static void classify(planner *p)
@@ -120,15 +120,15 @@ static void classify(planner *p)
     if (p->failed) return;
     for (uint32_t v = 0; v < p->n && !p->failed; v++) {
         const tg_op *op = g->node[v].op;
-        p->root[v] = p->rep[v] = v;
-        p->kind[v] = (uint8_t)(g->valued[v] || tg_is_leaf(op) ? LEAF
-                               : op->span                     ? SPAN
-                               : op->fold                     ? FOLD
-                               : op->view                     ? VIEW
-                                                              : CALL);
+        p->node[v].root = p->node[v].rep = v;
+        p->node[v].kind = (uint8_t)(g->valued[v] || tg_is_leaf(op) ? LEAF
+                                    : op->span                     ? SPAN
+                                    : op->fold                     ? FOLD
+                                    : op->view                     ? VIEW
+                                                                   : CALL);
         uint32_t same = merge(p, table, size - 1, v);
-        if (same != v) p->rep[v] = p->rep[same];
-        else if (p->kind[v] == VIEW) look_through(p, v);
+        if (same != v) p->node[v].rep = p->node[same].rep;
+        else if (p->node[v].kind == VIEW) look_through(p, v);
     }
 }
 
@@ -143,13 +143,13 @@ static bool runs_after(const tg_type_entry *a, const tg_type_entry *b)
 /* Whether group member v reads node u in the same pass, block by block. */
 static bool reads_in_pass(const planner *p, uint32_t v, uint32_t u)
 {
-    return p->kind[u] == SPAN && type_of(p, u)->shape == walked_type(p, v)->shape;
+    return p->node[u].kind == SPAN && type_of(p, u)->shape == walked_type(p, v)->shape;
 }
 
 /* The level before which nothing reads a view, which is that of a fence behind it. */
 static uint32_t fenced(const planner *p, uint32_t v)
 {
-    return p->kind[v] == VIEW ? p->level[v] : 0;
+    return p->node[v].kind == VIEW ? p->node[v].level : 0;
 }
 
 /* For a view: that of its operand; a fence adds the level after which its second one is there. */
@@ -157,8 +157,9 @@ static uint32_t fence_level(const planner *p, uint32_t v)
 {
     uint32_t level = fenced(p, input(p, v, 0));
     if (p->g->node[v].op != &tg_op_fence) return level;
-    const uint32_t w = input(p, v, 1), r = p->root[w],
-                   after = p->kind[r] == LEAF ? 0 : p->level[r] + 1, before = fenced(p, w);
+    const uint32_t w = input(p, v, 1), r = p->node[w].root,
+                   after = p->node[r].kind == LEAF ? 0 : p->node[r].level + 1,
+                   before = fenced(p, w);
     level = after > level ? after : level;
     return before > level ? before : level;
 }
@@ -166,16 +167,16 @@ static uint32_t fence_level(const planner *p, uint32_t v)
 /* The earliest level at which v can run, given that it reads u's memory. */
 static uint32_t level_after_root(const planner *p, uint32_t v, uint32_t u)
 {
-    uint32_t r = p->root[u];
-    switch ((kind)p->kind[r]) {
+    uint32_t r = p->node[u].root;
+    switch ((kind)p->node[r].kind) {
     case LEAF: return 0;
-    case CALL: return p->level[r];
+    case CALL: return p->node[r].level;
     case SPAN:
         if (in_group(p, v) &&
             (reads_in_pass(p, v, u) || runs_after(walked_type(p, v), type_of(p, r))))
-            return p->level[r];
-        return p->level[r] + 1;
-    default: return p->level[r] + 1;
+            return p->node[r].level;
+        return p->node[r].level + 1;
+    default: return p->node[r].level + 1;
     }
 }
 
@@ -185,50 +186,57 @@ static uint32_t level_after(const planner *p, uint32_t v, uint32_t u)
     return level > least ? level : least;
 }
 
-static void find_levels(planner *p)
+static void find_earliest_levels(planner *p)
 {
     for (uint32_t v = 0; v < p->n; v++) {
-        p->level[v] = 0;
-        if (p->kind[v] == VIEW && p->rep[v] == v) p->level[v] = fence_level(p, v);
+        planned_node *node = &p->node[v];
+        if (node->kind == VIEW && node->rep == v) node->level = fence_level(p, v);
         if (!computed(p, v)) continue;
         for (uint32_t k = 0; k < p->g->node[v].n_in; k++) {
-            uint32_t level = level_after(p, v, input(p, v, k));
-            p->level[v] = level > p->level[v] ? level : p->level[v];
+            const uint32_t level = level_after(p, v, input(p, v, k));
+            if (level > node->level) node->level = level;
         }
     }
-    /* Sinking, consumers first: `latest` is the level by which a node's first consumer wants it. */
-    uint32_t *latest = p->last;
+}
+
+/* Elementwise nodes go to the level by which their first consumer wants them: consumers first. */
+static void sink(planner *p)
+{
+    uint32_t *latest = take(p, (p->n + 1) * sizeof *latest);
+    if (!latest) return;
     for (uint32_t v = 0; v < p->n; v++) latest[v] = NONE;
     for (uint32_t v = p->n; v-- > 0;) {
+        planned_node *node = &p->node[v];
         if (!computed(p, v)) continue;
-        if (p->kind[v] == SPAN && latest[v] != NONE && latest[v] > p->level[v])
-            p->level[v] = latest[v];
+        if (node->kind == SPAN && latest[v] != NONE && latest[v] > node->level)
+            node->level = latest[v];
         for (uint32_t k = 0; k < p->g->node[v].n_in; k++) {
-            uint32_t u = input(p, v, k), r = p->root[u];
-            if (p->kind[r] != SPAN) continue;
-            bool same = in_group(p, v) &&
-                        (reads_in_pass(p, v, u) || runs_after(walked_type(p, v), type_of(p, r)));
-            uint32_t level = same ? p->level[v] : p->level[v] - 1;
-            latest[r] = level < latest[r] ? level : latest[r];
+            const uint32_t u = input(p, v, k), r = p->node[u].root;
+            if (p->node[r].kind != SPAN) continue;
+            const bool same = in_group(p, v) && (reads_in_pass(p, v, u) ||
+                                                 runs_after(walked_type(p, v), type_of(p, r)));
+            const uint32_t level = same ? node->level : node->level - 1;
+            if (level < latest[r]) latest[r] = level;
         }
     }
 }
 
 /* ---------------------------------------------------------------- groups */
 
-static uint32_t find(uint32_t *parent, uint32_t v)
+static uint32_t find(const planner *p, uint32_t v)
 {
-    while (parent[v] != v) v = parent[v] = parent[parent[v]];
+    planned_node *node = p->node;
+    while (node[v].parent != v) v = node[v].parent = node[node[v].parent].parent;
     return v;
 }
 
 /* The smaller number wins, so that a component is named by its first member. */
-static void unite(uint32_t *parent, uint32_t a, uint32_t b)
+static void unite(const planner *p, uint32_t a, uint32_t b)
 {
-    a = find(parent, a);
-    b = find(parent, b);
-    if (a < b) parent[b] = a;
-    else parent[a] = b;
+    a = find(p, a);
+    b = find(p, b);
+    if (a < b) p->node[b].parent = a;
+    else p->node[a].parent = b;
 }
 
 static bool same_walk(walk_shape a, walk_shape b)
@@ -238,46 +246,48 @@ static bool same_walk(walk_shape a, walk_shape b)
 
 static bool same_pass(const planner *p, uint32_t a, uint32_t b)
 {
-    return p->level[a] == p->level[b] && walked_type(p, a)->shape == walked_type(p, b)->shape;
+    return p->node[a].level == p->node[b].level &&
+           walked_type(p, a)->shape == walked_type(p, b)->shape;
 }
 
 /* Joins a fold to the component of `other` if that walks the same way, or does not care. */
 static bool join_fold(planner *p, uint32_t v, uint32_t other)
 {
-    uint32_t c = find(p->parent, other);
-    if (p->walk_of[c] && !same_walk(walk_of_fold(p, p->walk_of[c] - 1), walk_of_fold(p, v)))
+    uint32_t c = find(p, other);
+    if (p->node[c].walk_of &&
+        !same_walk(walk_of_fold(p, p->node[c].walk_of - 1), walk_of_fold(p, v)))
         return false;
-    if (!p->walk_of[c]) p->walk_of[c] = v + 1;
-    p->parent[v] = c;
+    if (!p->node[c].walk_of) p->node[c].walk_of = v + 1;
+    p->node[v].parent = c;
     return true;
 }
 
 static void find_groups(planner *p)
 {
     for (uint32_t v = 0; v < p->n; v++) {
-        p->parent[v] = v;
-        p->last_user[v] = NONE;
-        p->walk_of[v] = 0;
+        p->node[v].parent = v;
+        p->node[v].last_user = NONE;
     }
     for (uint32_t v = 0; v < p->n; v++) {
-        if (!computed(p, v) || p->kind[v] != SPAN) continue;
+        if (!computed(p, v) || p->node[v].kind != SPAN) continue;
         for (uint32_t k = 0; k < p->g->node[v].n_in; k++) {
             uint32_t u = input(p, v, k);
-            if (reads_in_pass(p, v, u) && p->level[u] == p->level[v]) unite(p->parent, v, u);
+            if (reads_in_pass(p, v, u) && p->node[u].level == p->node[v].level) unite(p, v, u);
             if (type_of(p, u)->shape != type_of(p, v)->shape) continue;
-            if (p->last_user[u] != NONE && same_pass(p, v, p->last_user[u]))
-                unite(p->parent, v, p->last_user[u]);
-            p->last_user[u] = v;
+            if (p->node[u].last_user != NONE && same_pass(p, v, p->node[u].last_user))
+                unite(p, v, p->node[u].last_user);
+            p->node[u].last_user = v;
         }
     }
     for (uint32_t v = 0; v < p->n; v++) {
-        if (!computed(p, v) || p->kind[v] != FOLD) continue;
+        if (!computed(p, v) || p->node[v].kind != FOLD) continue;
         uint32_t u = input(p, v, 0);
-        bool joined = p->kind[u] == SPAN && p->level[u] == p->level[v] && join_fold(p, v, u);
-        if (!joined && p->last_user[u] != NONE && same_pass(p, v, p->last_user[u]))
-            joined = join_fold(p, v, p->last_user[u]);
-        if (!joined) p->walk_of[v] = v + 1;
-        if (p->kind[u] != SPAN) p->last_user[u] = v;
+        bool joined =
+            p->node[u].kind == SPAN && p->node[u].level == p->node[v].level && join_fold(p, v, u);
+        if (!joined && p->node[u].last_user != NONE && same_pass(p, v, p->node[u].last_user))
+            joined = join_fold(p, v, p->node[u].last_user);
+        if (!joined) p->node[v].walk_of = v + 1;
+        if (p->node[u].kind != SPAN) p->node[u].last_user = v;
     }
 }
 
@@ -324,23 +334,23 @@ static void form_steps(planner *p)
     p->order = take(p, (p->n + 1) * sizeof *p->order);
     p->member = take(p, (p->n + 1) * sizeof *p->member);
     if (p->failed) return;
-    for (uint32_t v = 0; v < p->n; v++) p->step[v] = NONE;
+    for (uint32_t v = 0; v < p->n; v++) p->node[v].step = NONE;
     for (uint32_t v = 0; v < p->n; v++) {
         if (!computed(p, v)) continue;
         bool call = !in_group(p, v);
-        uint32_t first = call || p->request->node_by_node ? v : find(p->parent, v);
-        if (p->step[first] == NONE) {
-            p->step[first] = p->n_steps;
+        uint32_t first = call || p->request->node_by_node ? v : find(p, v);
+        if (p->node[first].step == NONE) {
+            p->node[first].step = p->n_steps;
             p->order[p->n_steps] = p->n_steps;
             p->steps[p->n_steps++] =
-                (planned_step){.level = p->request->node_by_node ? v : p->level[v],
+                (planned_step){.level = p->request->node_by_node ? v : p->node[v].level,
                                .first = first,
                                .call = call,
-                               .fold_only = p->kind[first] == FOLD,
+                               .fold_only = p->node[first].kind == FOLD,
                                .shape = call ? 0 : walked_type(p, v)->shape};
         }
-        p->step[v] = p->step[first];
-        p->steps[p->step[v]].count++;
+        p->node[v].step = p->node[first].step;
+        p->steps[p->node[v].step].count++;
     }
     sort_steps(p);
     if (p->failed) return;
@@ -354,10 +364,10 @@ static void form_steps(planner *p)
         s->count = 0;
     }
     for (uint32_t v = 0; v < p->n; v++)
-        if (p->step[v] != NONE) {
-            planned_step *s = &p->steps[p->step[v]];
+        if (p->node[v].step != NONE) {
+            planned_step *s = &p->steps[p->node[v].step];
             p->member[s->members + s->count++] = v;
-            p->step[v] = position[p->step[v]];
+            p->node[v].step = position[p->node[v].step];
         }
 }
 
@@ -365,7 +375,9 @@ void tg_plan_order(planner *p)
 {
     classify(p);
     if (p->failed) return;
-    find_levels(p);
+    find_earliest_levels(p);
+    sink(p);
+    if (p->failed) return;
     find_groups(p);
     form_steps(p);
 }

@@ -8,42 +8,40 @@
  * order. NONE if there is none. */
 uint32_t tg_plan_maker(const planner *p, uint32_t v)
 {
-    uint32_t r = p->root[v];
+    uint32_t r = p->node[v].root;
     tg_array a;
     array_of(p, v, &a);
     bool whole = (char *)a.data == VIEW_ORIGIN && tg_array_contiguous(&a) &&
                  bytes_of(p, v) == bytes_of(p, r);
-    return computed(p, r) && p->kind[r] != COPY && whole ? r : NONE;
+    return computed(p, r) && p->node[r].kind != COPY && whole ? r : NONE;
 }
 
 /* Which values need memory, and until which step. */
 void tg_plan_lifetimes(planner *p)
 {
     const tg_graph *g = p->g;
-    for (uint32_t v = 0; v < p->n; v++) {
-        p->last[v] = 0;
-        p->stored[v] = computed(p, v) && p->kind[v] != SPAN;
-        p->output[v] = 0;
-    }
+    for (uint32_t v = 0; v < p->n; v++)
+        p->node[v].stored = computed(p, v) && p->node[v].kind != SPAN;
     for (uint32_t v = 0; v < p->n; v++) {
         if (!computed(p, v)) continue;
         for (uint32_t k = 0; k < g->node[v].n_in; k++) {
-            uint32_t u = input(p, v, k), r = p->root[u];
-            if (in_group(p, v) && p->kind[u] == SPAN && p->step[u] == p->step[v] && u == r)
+            uint32_t u = input(p, v, k), r = p->node[u].root;
+            if (in_group(p, v) && p->node[u].kind == SPAN && p->node[u].step == p->node[v].step &&
+                u == r)
                 continue;
-            p->stored[r] = true;
-            p->last[r] = p->step[v] > p->last[r] ? p->step[v] : p->last[r];
+            p->node[r].stored = true;
+            p->node[r].last = p->node[v].step > p->node[r].last ? p->node[v].step : p->node[r].last;
         }
     }
     for (uint32_t k = 0; k < g->n_targets; k++) {
-        uint32_t v = p->rep[g->targets[k]], m = tg_plan_maker(p, v);
-        if (m != NONE && !p->output[m]) {
-            p->output[m] = k + 1;
-            p->stored[m] = true;
+        uint32_t v = p->node[g->targets[k]].rep, m = tg_plan_maker(p, v);
+        if (m != NONE && !p->node[m].output) {
+            p->node[m].output = k + 1;
+            p->node[m].stored = true;
         } else {
             p->copies++;
-            p->stored[p->root[v]] = true;
-            p->last[p->root[v]] = NONE;
+            p->node[p->node[v].root].stored = true;
+            p->node[p->node[v].root].last = NONE;
         }
     }
 }
@@ -107,18 +105,24 @@ void tg_slab_give(slab *s, int64_t offset, int64_t bytes)
     }
 }
 
+static void put(planner *p, uint32_t v, tg_ref at)
+{
+    p->node[v].at = at;
+    p->node[v].placed = true;
+}
+
 void tg_plan_place_leaves(planner *p)
 {
     const tg_plan_request *r = p->request;
     uint32_t n = 0;
-    for (uint32_t v = 0; v < p->n; v++) n += p->rep[v] == v && p->kind[v] == LEAF;
+    for (uint32_t v = 0; v < p->n; v++) n += p->node[v].rep == v && p->node[v].kind == LEAF;
     p->plan->leaves = keep(p, (n + 1) * sizeof *p->plan->leaves);
     if (p->failed) return;
     for (uint32_t v = 0; v < p->n; v++) {
-        if (p->rep[v] != v || p->kind[v] != LEAF) continue;
+        if (p->node[v].rep != v || p->node[v].kind != LEAF) continue;
         tg_plan_leaf *leaf = &p->plan->leaves[p->plan->n_leaves++];
         *leaf = (tg_plan_leaf){.bound = TG_LITERAL, .dtype = type_of(p, v)->type.dtype};
-        p->place[v] = (place){{p->plan->n_leaves, 0}, true};
+        put(p, v, (tg_ref){p->plan->n_leaves, 0});
         uint32_t low = 0, high = r->n_bound, id = p->g->id[v];
         while (low < high) {
             uint32_t middle = (low + high) / 2;
@@ -135,8 +139,8 @@ void tg_plan_place_leaves(planner *p)
 /* Whether u's memory ends with step k, and is u's alone. */
 static bool dies_in(const planner *p, uint32_t u, uint32_t k)
 {
-    return computed(p, u) && p->stored[u] && !p->output[u] && p->last[u] == k && p->step[u] != k &&
-           p->kind[u] != COPY;
+    return computed(p, u) && p->node[u].stored && !p->node[u].output && p->node[u].last == k &&
+           p->node[u].step != k && p->node[u].kind != COPY;
 }
 
 /* A group's result can be computed into an operand's memory if the operand dies here and is read,
@@ -146,11 +150,11 @@ static void find_readers(planner *p, const planned_step *step, uint32_t k)
     for (uint32_t i = 0; i < step->count; i++) {
         uint32_t v = p->member[step->members + i];
         for (uint32_t x = 0; x < p->g->node[v].n_in; x++) {
-            uint32_t u = input(p, v, x), r = p->root[u];
+            uint32_t u = input(p, v, x), r = p->node[u].root;
             if (!dies_in(p, r, k)) continue;
             bool in_place =
-                u == r && p->kind[v] == SPAN && type_of(p, u)->shape == type_of(p, v)->shape;
-            p->reader[r] = in_place && p->reader[r] != NONE ? v + 1 : NONE;
+                u == r && p->node[v].kind == SPAN && type_of(p, u)->shape == type_of(p, v)->shape;
+            p->node[r].reader = in_place && p->node[r].reader != NONE ? v + 1 : NONE;
         }
     }
 }
@@ -163,10 +167,11 @@ static bool take_over(planner *p, const planned_step *step, uint32_t k, uint32_t
         uint32_t w = p->member[step->members + i];
         for (uint32_t x = 0; x < p->g->node[w].n_in; x++) {
             uint32_t u = input(p, w, x);
-            if (u == p->root[u] && dies_in(p, u, k) && !p->kept[u] && p->reader[u] != NONE &&
-                p->reader[u] && p->reader[u] - 1 <= v && bytes_of(p, u) == bytes_of(p, v)) {
-                p->kept[u] = true;
-                p->place[v] = p->place[u];
+            if (u == p->node[u].root && dies_in(p, u, k) && !p->node[u].kept &&
+                p->node[u].reader != NONE && p->node[u].reader && p->node[u].reader - 1 <= v &&
+                bytes_of(p, u) == bytes_of(p, v)) {
+                p->node[u].kept = true;
+                put(p, v, p->node[u].at);
                 return true;
             }
         }
@@ -181,9 +186,9 @@ void tg_plan_place_results(planner *p, slab *s, const planned_step *step, uint32
     if (group) find_readers(p, step, k);
     for (uint32_t i = 0; i < step->count; i++) {
         uint32_t v = p->member[step->members + i];
-        if (!p->stored[v]) continue;
-        if (p->output[v]) p->place[v] = (place){{output_base(p, p->output[v] - 1), 0}, true};
-        else if (!(group && p->kind[v] == SPAN && take_over(p, step, k, v)))
-            p->place[v] = (place){{0, tg_slab_take(s, (int64_t)bytes_of(p, v))}, true};
+        if (!p->node[v].stored) continue;
+        if (p->node[v].output) put(p, v, (tg_ref){output_base(p, p->node[v].output - 1), 0});
+        else if (!(group && p->node[v].kind == SPAN && take_over(p, step, k, v)))
+            put(p, v, (tg_ref){0, tg_slab_take(s, (int64_t)bytes_of(p, v))});
     }
 }

@@ -7,30 +7,14 @@ static void keep_seen(planner *p)
     plan->seen = keep(p, (p->n + 1) * sizeof *plan->seen);
     plan->seen_inputs = keep(p, (p->n + 1) * sizeof *plan->seen_inputs);
     for (uint32_t v = 0; v < p->n && !p->failed; v++) {
-        uint32_t r = p->rep[v], n = p->g->node[v].n_in, *in = keep(p, (n + 1) * sizeof *in);
+        uint32_t r = p->node[v].rep, n = p->g->node[v].n_in, *in = keep(p, (n + 1) * sizeof *in);
         for (uint32_t k = 0; in && k < n; k++) in[k] = input(p, v, k);
         plan->seen_inputs[v] = (tg_seen_inputs){n, in};
-        if (p->place[p->root[r]].placed) {
+        if (p->node[p->node[r].root].placed) {
             plan->seen[v].at = ref_of(p, r);
             array_of(p, r, &plan->seen[v].array);
         }
     }
-}
-
-static void allocate_tables(planner *p)
-{
-    size_t n = (size_t)p->n + 1;
-    uint32_t **tables[] = {&p->rep,  &p->root, &p->level,  &p->parent, &p->walk_of, &p->last_user,
-                           &p->step, &p->last, &p->output, &p->reg,    &p->array_of};
-    for (size_t k = 0; k < sizeof tables / sizeof tables[0]; k++)
-        *tables[k] = take(p, n * sizeof(uint32_t));
-    p->kept = take_zeroed(p, n);
-    p->reader = take_zeroed(p, n * sizeof(uint32_t));
-    p->reg_stamp = take_zeroed(p, n * sizeof(uint32_t));
-    p->uses = take_zeroed(p, n * sizeof(uint32_t));
-    p->kind = take(p, n);
-    p->stored = take(p, n);
-    p->place = take_zeroed(p, n * sizeof *p->place);
 }
 
 tg_plan *tg_plan_new(const tg_plan_request *request)
@@ -46,7 +30,7 @@ tg_plan *tg_plan_new(const tg_plan_request *request)
     *plan = (tg_plan){.memory = memory, .n_outputs = request->graph->n_targets};
     planner p = {
         .request = request, .t = t, .g = request->graph, .plan = plan, .n = request->graph->n};
-    allocate_tables(&p);
+    p.node = take_zeroed(&p, ((size_t)p.n + 1) * sizeof *p.node);
     if (!p.failed) tg_plan_order(&p);
     if (!p.failed) {
         tg_plan_lifetimes(&p);

@@ -16,12 +16,6 @@ typedef enum kind { LEAF, SPAN, FOLD, VIEW, CALL, COPY } kind;
 
 #define NONE UINT32_MAX
 
-/* Where a value lies, for the consumers that read it from memory. */
-typedef struct place {
-    tg_ref at;
-    bool placed;
-} place;
-
 typedef struct planned_step {
     uint32_t level, first, count; /* count: members, in planner.member from `members` on */
     uint32_t members;
@@ -29,33 +23,38 @@ typedef struct planned_step {
     uint32_t shape; /* number of the iteration shape */
 } planned_step;
 
+/* What is known of a node of the graph that is planned. */
+typedef struct planned_node {
+    uint8_t kind;
+    bool stored; /* it needs memory */
+    bool kept;   /* it dies in the step at hand, but something else has taken over its memory */
+    bool placed;
+    uint32_t rep;  /* the node that stands for this one after merging */
+    uint32_t root; /* of a view: the node whose memory it reads, else itself */
+    uint32_t level;
+    uint32_t parent;  /* union-find over the members of groups */
+    uint32_t walk_of; /* of a component's parent: 1 + the fold that fixes how it walks */
+    uint32_t last_user;
+    uint32_t step;   /* in which it is computed; NONE for leaves and views */
+    uint32_t last;   /* step in which its memory is read last */
+    uint32_t output; /* 1 + number of the output that is computed in place */
+    uint32_t reg, reg_stamp, uses;
+    /* of a value that dies in the step at hand: 1 + its last reader there; NONE when that is no
+     * reading in place */
+    uint32_t reader;
+    uint32_t array_of; /* index in the planner's arrays, for views and copies */
+    tg_ref at;         /* where its value lies, once it is placed */
+} planned_node;
+
 typedef struct planner {
     const tg_plan_request *request;
     tg_tape *t;
     const tg_graph *g;
     tg_plan *plan;
     uint32_t n;
-    uint8_t *kind;
-    uint32_t *rep;  /* the node that stands for this one after merging */
-    uint32_t *root; /* of a view: the node whose memory it reads, else itself */
-    uint32_t *level;
-    uint32_t *leaf;    /* number among the plan's leaves */
-    uint32_t *parent;  /* union-find over the members of groups */
-    uint32_t *walk_of; /* of a component's parent: 1 + the fold that fixes how it walks */
-    uint32_t *last_user;
-    uint32_t *step;   /* in which a node is computed; NONE for leaves and views */
-    uint32_t *last;   /* step in which its memory is read last */
-    uint32_t *output; /* 1 + number of the output that is computed in place */
-    uint32_t *reg, *reg_stamp, *uses;
-    uint8_t *stored; /* it needs memory */
-    uint8_t *kept;   /* it dies in the step at hand, but something else has taken over its memory */
-    /* of a value that dies in the step at hand: 1 + its last reader there; NONE when that is no
-     * reading in place */
-    uint32_t *reader;
-    place *place;
+    planned_node *node;
     tg_array
         *array; /* strides and byte offset (in data, from a fixed origin) of views and copies */
-    uint32_t *array_of; /* index in array, for views and copies */
     uint32_t n_arrays;
     planned_step *steps;
     uint32_t *order, *member, n_steps;
@@ -104,17 +103,17 @@ static inline size_t bytes_of(const planner *p, uint32_t v)
 }
 static inline uint32_t input(const planner *p, uint32_t v, uint32_t k)
 {
-    return p->rep[tg_graph_inputs(p->g, v)[k]];
+    return p->node[tg_graph_inputs(p->g, v)[k]].rep;
 }
 static inline bool in_group(const planner *p, uint32_t v)
 {
-    return p->kind[v] == SPAN || p->kind[v] == FOLD || p->kind[v] == COPY;
+    return p->node[v].kind == SPAN || p->node[v].kind == FOLD || p->node[v].kind == COPY;
 }
 
 /* The node whose shape a group member iterates over. */
 static inline uint32_t iterated(const planner *p, uint32_t v)
 {
-    return p->kind[v] == SPAN ? v : input(p, v, 0);
+    return p->node[v].kind == SPAN ? v : input(p, v, 0);
 }
 static inline const tg_type_entry *walked_type(const planner *p, uint32_t v)
 {
@@ -123,7 +122,7 @@ static inline const tg_type_entry *walked_type(const planner *p, uint32_t v)
 
 static inline bool computed(const planner *p, uint32_t v)
 {
-    return p->rep[v] == v && p->kind[v] != LEAF && p->kind[v] != VIEW;
+    return p->node[v].rep == v && p->node[v].kind != LEAF && p->node[v].kind != VIEW;
 }
 
 static inline void contiguous_array(const tg_type *type, tg_array *a)
@@ -138,7 +137,7 @@ static inline void contiguous_array(const tg_type *type, tg_array *a)
 
 static inline void array_of(const planner *p, uint32_t v, tg_array *a)
 {
-    if (p->kind[v] == VIEW || p->kind[v] == COPY) *a = p->array[p->array_of[v]];
+    if (p->node[v].kind == VIEW || p->node[v].kind == COPY) *a = p->array[p->node[v].array_of];
     else contiguous_array(&type_of(p, v)->type, a);
 }
 
@@ -151,7 +150,7 @@ static inline tg_ref ref_of(const planner *p, uint32_t v)
 {
     tg_array a;
     array_of(p, v, &a);
-    tg_ref at = p->place[p->root[v]].at;
+    tg_ref at = p->node[p->node[v].root].at;
     at.offset += (char *)a.data - VIEW_ORIGIN;
     return at;
 }

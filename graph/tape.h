@@ -125,7 +125,8 @@ typedef struct tg_assignment {
     type *name;                     \
     size_t name##_capacity;
 
-/* The recording; beyond `n` and up to `old` the previous one, still in place to be compared with. */
+/* The recording; beyond `n` and up to `old` the previous one, still in place to be compared
+ * with. */
 typedef struct tg_recorded {
     uint32_t n, old;
     size_t n_more, n_attrs, n_leaves, n_derivations, n_uses;
@@ -315,9 +316,9 @@ tg_status tg_reverse(tg_tape *t, const char *where, uint32_t n_y, const uint32_t
 /* The error for an x[k] with cut[k]: names the op in the way. */
 tg_status tg_fail_cut(tg_tape *t, uint32_t cut);
 
-/* Marks in t->planning.live what n targets depend on, themselves included, down to node `floor`; stops at
- * nodes that have a value if `stop`. The range of node numbers marked is [*low, *high]. Without
- * memory: TG_ENOMEM and nothing marked. */
+/* Marks in t->planning.live what n targets depend on, themselves included, down to node `floor`;
+ * stops at nodes that have a value if `stop`. The range of node numbers marked is [*low, *high].
+ * Without memory: TG_ENOMEM and nothing marked. */
 tg_status tg_mark_live(tg_tape *t, uint32_t n, const uint32_t *targets, bool stop, uint32_t floor,
                        uint32_t *low, uint32_t *high);
 static inline bool tg_is_live(const tg_tape *t, uint32_t node)
