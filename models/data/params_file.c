@@ -9,12 +9,11 @@
 #include "../../graph/file.h"
 #include "../../graph/params.h"
 #include "../../graph/text.h"
-#include "bytes.h"
 #include "json.h"
 #include "safetensors.h"
 #include "whole_file.h"
 
-enum { LENGTH_BYTES = 8, MOST_HEADER = 100000000, ALIGN = 8 };
+enum { MOST_HEADER = 100000000 };
 
 static tg_status fail(tg_params *ps, const char *path, tg_status status, const char *what)
 {
@@ -38,98 +37,38 @@ static const char *stored_name(const tg_params_file_options *o, const tg_param *
 
 /* ---------------------------------------------------------------- saving */
 
-static json_t *shape_list(tg_shape shape)
+/* What is stored of each parameter, under a name that lives in the arena; *n of them. NULL after an
+ * error. */
+static tg_written *written(tg_params *ps, const char *path, const tg_params_file_options *o,
+                           tg_arena *arena, size_t *n)
 {
-    json_t *list = json_array();
-    for (int k = 0; list && k < shape.ndim; k++) {
-        if (json_array_append_new(list, json_integer(shape.dim[k])) == 0) continue;
-        json_decref(list);
-        list = NULL;
+    tg_written *list = tg_arena_take(arena, ps->count * sizeof *list);
+    for (size_t k = 0; list && k < ps->count; k++) {
+        const tg_param *p = ps->list[k];
+        const char *name = stored_name(o, p);
+        if (!name) continue;
+        if (!tg_utf8(name, strlen(name)))
+            return tg_error_set(&ps->error, NULL, path, TG_EVALUE,
+                                "the name given to parameter '%s' is not UTF-8", p->name),
+                   NULL;
+        const char *kept = tg_arena_text(arena, name, strlen(name));
+        if (!kept) list = NULL;
+        else list[(*n)++] = (tg_written){kept, p->dtype, p->shape, p->value};
     }
+    if (!list) fail(ps, path, TG_ENOMEM, "no memory to save it");
     return list;
-}
-
-/* f64 first, so that all data is aligned. */
-static const tg_dtype order[] = {TG_F64, TG_F32};
-
-/* The header as text, to be given to tg_json_free; NULL after an error. */
-static char *header_text(tg_params *ps, const char *path, const tg_params_file_options *o)
-{
-    json_t *header = json_object();
-    size_t at = 0;
-    bool ok = header, twice = false;
-    for (size_t pass = 0; pass < 2; pass++) {
-        for (size_t k = 0; ok && k < ps->count; k++) {
-            const tg_param *p = ps->list[k];
-            const char *name = p->dtype == order[pass] ? stored_name(o, p) : NULL;
-            if (!name) continue;
-            if (!tg_utf8(name, strlen(name))) {
-                ok = false;
-                tg_error_set(&ps->error, NULL, path, TG_EVALUE,
-                             "the name given to parameter '%s' is not UTF-8", p->name);
-                continue;
-            }
-            twice = json_object_get(header, name) || !strcmp(name, "__metadata__");
-            json_t *entry =
-                twice ? NULL
-                      : json_pack("{s:s, s:o, s:[I, I]}", "dtype",
-                                  p->dtype == TG_F64 ? "F64" : "F32", "shape", shape_list(p->shape),
-                                  "data_offsets", (json_int_t)at, (json_int_t)(at + p->bytes));
-            ok = json_object_set_new(header, name, entry) == 0;
-            at += p->bytes;
-            if (!ok)
-                fail(ps, path, twice ? TG_EVALUE : TG_ENOMEM,
-                     twice ? "two parameters get one name, or __metadata__"
-                           : "no memory to save it");
-        }
-    }
-    char *text = ok ? json_dumps(header, JSON_COMPACT) : NULL;
-    json_decref(header);
-    if (!text) fail(ps, path, TG_ENOMEM, "no memory to save it");
-    return text;
-}
-
-static void put_param(tg_file *f, const tg_param *p)
-{
-    enum { CHUNK = 1 << 12 };
-    unsigned char chunk[CHUNK];
-    const size_t size = p->dtype == TG_F64 ? 8 : 4;
-    if (tg_is_little_endian()) tg_file_put(f, p->value, p->bytes);
-    for (size_t at = 0; !tg_is_little_endian() && at < p->bytes; at += CHUNK) {
-        const size_t n = p->bytes - at < CHUNK ? p->bytes - at : CHUNK;
-        memcpy(chunk, (const char *)p->value + at, n);
-        tg_swap_bytes(chunk, n / size, size);
-        tg_file_put(f, chunk, n);
-    }
 }
 
 tg_status tg_params_save(tg_params *ps, const char *path, const tg_params_file_options *options)
 {
-    static const char spaces[ALIGN] = "        ";
     tg_params_file_options o;
     if (!begin(ps, path, options, &o)) return tg_params_status(ps);
-    char *header = header_text(ps, path, &o);
-    if (!header) return ps->error.status;
-    const size_t used = strlen(header), padding = (ALIGN - used % ALIGN) % ALIGN;
-    unsigned char length[LENGTH_BYTES];
-    tg_put_le64(length, used + padding);
-    tg_file f = {.error = 0};
-    if (used + padding > MOST_HEADER) {
-        fail(ps, path, TG_EVALUE, "the names are too long for a safetensors header");
-    } else if (tg_file_begin(&f, path)) {
-        tg_file_put(&f, length, sizeof length);
-        tg_file_put(&f, header, used);
-        tg_file_put(&f, spaces, padding);
-        for (size_t pass = 0; pass < 2; pass++)
-            for (size_t k = 0; k < ps->count; k++)
-                if (ps->list[k]->dtype == order[pass] && stored_name(&o, ps->list[k]))
-                    put_param(&f, ps->list[k]);
-        tg_file_finish(&f);
-    }
-    tg_json_free(header);
-    if (f.error)
-        tg_error_set(&ps->error, NULL, path, TG_EIO, "can't write: %s",
-                     tg_errno_text(f.error).text);
+    size_t n = 0;
+    tg_arena arena;
+    tg_arena_init(&arena, &ps->allocator);
+    const tg_written *list = written(ps, path, &o, &arena, &n);
+    if (list) tg_safetensors_write(path, n, list, NULL, &ps->error);
+    tg_arena_free(&arena);
     return ps->error.status;
 }
 

@@ -226,6 +226,16 @@ int64_t tg_safetensors_find(const tg_safetensors *s, const char *name)
     return tg_texts_find(&s->names, name, strlen(name));
 }
 
+bool tg_safetensors_bytes(tg_safetensors *s, uint64_t at, void *to, size_t bytes)
+{
+    return read_at(s, s->start + at, to, bytes);
+}
+
+const char *tg_safetensors_text(const tg_safetensors *s, const char *key)
+{
+    return json_string_value(json_object_get(json_object_get(s->json, "__metadata__"), key));
+}
+
 bool tg_safetensors_has_shape(const tg_safetensors *s, int64_t tensor, tg_shape shape)
 {
     const json_t *sizes = json_object_get(json_object_get(s->json, s->list[tensor].name), "shape");
@@ -249,8 +259,9 @@ bool tg_safetensors_read(tg_safetensors *s, int64_t tensor, tg_dtype dtype, void
 {
     const tg_stored *y = &s->list[tensor];
     const bool half = !strcmp(y->dtype, "F16"), narrow = half || !strcmp(y->dtype, "BF16");
-    const bool fits = dtype == TG_F64 ? !strcmp(y->dtype, "F64")
-                                      : dtype == TG_F32 && (narrow || !strcmp(y->dtype, "F32"));
+    const bool fits = dtype == TG_F64   ? !strcmp(y->dtype, "F64")
+                      : dtype == TG_I64 ? !strcmp(y->dtype, "I64")
+                                        : dtype == TG_F32 && (narrow || !strcmp(y->dtype, "F32"));
     if (!fits)
         return bad(s, "tensor '%.60s' is %s, which can't be read as %s", y->name, y->dtype,
                    tg_dtype_name(dtype));

@@ -1,5 +1,6 @@
-/* Reading safetensors files by the published rules, whoever wrote them. Private. The only file that
- * knows the format's header but for the models' own (nets/mlp_file.c). */
+/* Safetensors files: reading them by the published rules, whoever wrote them, and writing them.
+ * Private. The only one that
+ * knows the format's header but for the multilayer nets' own (nets/mlp_file.c). */
 #ifndef TG_SAFETENSORS_H
 #define TG_SAFETENSORS_H
 
@@ -36,7 +37,36 @@ void tg_safetensors_close(tg_safetensors *s);
 int64_t tg_safetensors_find(const tg_safetensors *s, const char *name);
 bool tg_safetensors_has_shape(const tg_safetensors *s, int64_t tensor, tg_shape shape);
 
-/* Reads a tensor of F32, F16 or BF16 as f32, of F64 as f64; to has room for it. */
+/* Reads a tensor of F32, F16 or BF16 as f32, of F64 as f64, of I64 as i64; to has room for it. */
 bool tg_safetensors_read(tg_safetensors *s, int64_t tensor, tg_dtype dtype, void *to);
+
+/* Bytes of the data, from byte `at` of it on. */
+bool tg_safetensors_bytes(tg_safetensors *s, uint64_t at, void *to, size_t bytes);
+
+/* A value of the metadata; NULL: there is none. */
+const char *tg_safetensors_text(const tg_safetensors *s, const char *key);
+
+/* ------------------------------------------------ writing them: safetensors_write.c */
+
+/* A tensor in memory: f32, f64 or i64. */
+typedef struct tg_written {
+    const char *name; /* UTF-8 */
+    tg_dtype dtype;
+    tg_shape shape;
+    const void *data;
+} tg_written;
+
+/* Replaces path (graph/file.h) by a file of n tensors, wide ones before narrow ones and otherwise in
+ * their order, and metadata, which may be NULL and is taken over. false: e says why. */
+bool tg_safetensors_write(const char *path, size_t n, const tg_written *list,
+                          struct json_t *metadata, tg_error *e);
+
+/* The same with "digests" in the metadata, XXH3 with 128 bits of each tensor's bytes in the file,
+ * and "checksum", that of all other texts there. */
+bool tg_safetensors_write_sealed(const char *path, size_t n, const tg_written *list,
+                                 struct json_t *metadata, tg_error *e);
+
+/* Whether a file is as it was written: reads all of it. */
+bool tg_safetensors_check_seal(tg_safetensors *s);
 
 #endif
