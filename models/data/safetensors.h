@@ -56,8 +56,8 @@ typedef struct tg_written {
     const void *data;
 } tg_written;
 
-/* Replaces path (graph/file.h) by a file of n tensors, wide ones before narrow ones and otherwise in
- * their order, and metadata, which may be NULL and is taken over. false: e says why. */
+/* Replaces path (graph/file.h) by a file of n tensors, wide ones before narrow ones and otherwise
+ * in their order, and metadata, which may be NULL and is taken over. false: e says why. */
 bool tg_safetensors_write(const char *path, size_t n, const tg_written *list,
                           struct json_t *metadata, tg_error *e);
 

@@ -48,9 +48,9 @@ static bool describe(json_t *header, const tg_written *y, size_t *at, const char
                             "two parameters get one name, or __metadata__"),
                false;
     const size_t end = *at + bytes_of(y);
-    json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", stored_dtype(y->dtype), "shape",
-                              shape_list(y->shape), "data_offsets", (json_int_t)*at,
-                              (json_int_t)end);
+    json_t *entry =
+        json_pack("{s:s, s:o, s:[I, I]}", "dtype", stored_dtype(y->dtype), "shape",
+                  shape_list(y->shape), "data_offsets", (json_int_t)*at, (json_int_t)end);
     *at = end;
     return json_object_set_new(header, y->name, entry) == 0 || no_memory(e, path);
 }
@@ -124,10 +124,7 @@ typedef struct digest {
     char digits[DIGEST + 1];
 } digest;
 
-static void add(void *to, const void *data, size_t bytes)
-{
-    XXH3_128bits_update(to, data, bytes);
-}
+static void add(void *to, const void *data, size_t bytes) { XXH3_128bits_update(to, data, bytes); }
 
 static digest digest_end(const XXH3_state_t *state)
 {
@@ -215,7 +212,8 @@ bool tg_safetensors_check_seal(tg_safetensors *s)
     digest y;
     json_error_t why;
     const json_t *metadata = json_object_get(s->json, "__metadata__");
-    const char *said = tg_safetensors_text(s, "checksum"), *text = tg_safetensors_text(s, "digests");
+    const char *said = tg_safetensors_text(s, "checksum"),
+               *text = tg_safetensors_text(s, "digests");
     if (!said || !text) return damaged(s, "header");
     XXH3_state_t *state = XXH3_createState();
     if (!state || !checksum_of(metadata, state, &y)) {

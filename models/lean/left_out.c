@@ -1,6 +1,7 @@
 /* What a lean library leaves out: it is there, and says so. */
 #include "../../graph/params.h"
 #include "../nets/mlp.h"
+#include "../training/trainer.h"
 
 tg_status tg_dataset_read_csv(tg_dataset *d, const char *path, const tg_csv_options *options)
 {
@@ -39,3 +40,11 @@ tg_status tg_params_load(tg_params *ps, const char *path, const tg_params_file_o
     (void)options;
     return without_jansson(ps, path);
 }
+
+static tg_status no_checkpoints(tg_trainer *r)
+{
+    return tg_error_set(&r->m->error, NULL, r->o.checkpoint, TG_ESTATE, "built without jansson");
+}
+
+tg_status tg_training_write(tg_trainer *r) { return no_checkpoints(r); }
+tg_status tg_training_read(tg_trainer *r) { return no_checkpoints(r); }

@@ -6,23 +6,9 @@
 
 #include "../../graph/params.h"
 #include "../data/shuffle.h"
-#include "model.h"
+#include "trainer.h"
 
-typedef struct trainer {
-    tg_model *m;
-    const tg_dataset *data;
-    tg_fit_options o;
-    tg_optim *optimizer; /* the caller's or own */
-    tg_optim *own;
-    tg_tape *tape;
-    tg_rows rows;
-    int64_t *order; /* of the rows; NULL: as they are */
-    int64_t epochs_before;
-    double start;
-    bool stopped; /* by a callback */
-} trainer;
-
-static double seconds(void)
+double tg_seconds(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -32,6 +18,25 @@ static double seconds(void)
 static tg_status fail(tg_model *m, tg_status status, const char *what)
 {
     return tg_error_set(&m->error, NULL, "fit", status, "%s", what);
+}
+
+/* ---------------------------------------------------------------- options */
+
+static tg_status check_judging(tg_model *m, const tg_fit_options *o)
+{
+    if (o->schedule && tg_schedule_status(o->schedule) != TG_OK)
+        return fail(m, tg_schedule_status(o->schedule), tg_schedule_message(o->schedule));
+    if (o->watch && !o->validation)
+        return fail(m, TG_EVALUE, "options.watch has no options.validation to look at");
+    if (o->patience < 0 || !(o->better_by >= 0))
+        return fail(m, TG_EVALUE, "options.patience or better_by is out of range");
+    if (!(o->average >= 0 && o->average <= 1) || o->average_from < 0)
+        return fail(m, TG_EVALUE, "options.average or average_from is out of range");
+    if (o->checkpoint_steps < 0 || !(o->checkpoint_seconds >= 0))
+        return fail(m, TG_EVALUE, "options.checkpoint_steps or _seconds is out of range");
+    if (!o->checkpoint && (o->resume || o->checkpoint_steps || o->checkpoint_seconds > 0))
+        return fail(m, TG_ENULL, "options.checkpoint, the file's name, is NULL");
+    return TG_OK;
 }
 
 static tg_status check(tg_model *m, const tg_dataset *data, const tg_fit_options *o)
@@ -45,52 +50,76 @@ static tg_status check(tg_model *m, const tg_dataset *data, const tg_fit_options
         return fail(m, TG_EVALUE, "options.batch is out of range");
     if (o->optimizer && tg_optim_params(o->optimizer) != m->params)
         return fail(m, TG_EVALUE, "options.optimizer steps other parameters than the net's");
-    return TG_OK;
+    return check_judging(m, o);
 }
 
-/* All memory is taken here, so that the loop itself takes none. */
-static tg_status begin(trainer *r)
+/* ---------------------------------------------------------------- beginning and ending */
+
+static tg_status reserve_history(tg_trainer *r)
 {
     tg_model *m = r->m;
-    if (!r->o.epochs) r->o.epochs = 10;
-    if (!r->o.batch) r->o.batch = 32;
-    if (r->o.batch > r->data->rows) r->o.batch = r->data->rows;
-    if (tg_scaling_learn(m, r->data) != TG_OK ||
-        !tg_rows_reserve(m, &r->rows, m->dtype, r->o.batch))
-        return m->error.status;
+    void *history = m->history;
+    const bool ok = tg_grow(&m->allocator, &history, &m->history_capacity,
+                            m->epochs + (size_t)r->o.epochs, sizeof *m->history);
+    m->history = history;
+    return ok ? TG_OK : fail(m, TG_ENOMEM, "no memory");
+}
+
+static tg_status make_tape(tg_trainer *r)
+{
+    tg_model *m = r->m;
     const tg_tape_options tape = {.size = sizeof tape,
                                   .allocator = &m->allocator,
                                   .seed = m->seed,
                                   .stream = TG_STREAM_DROPOUT,
                                   .threads = m->threads};
     r->tape = tg_tape_new(&tape);
-    tg_tape_set_step(r->tape, m->steps);
-    r->optimizer = r->o.optimizer ? r->o.optimizer : (r->own = tg_adam_new(m->params, NULL));
-    if (r->own) tg_optim_set_threads(r->own, m->threads);
-    void *history = m->history;
-    bool ok = tg_grow(&m->allocator, &history, &m->history_capacity,
-                      m->epochs + (size_t)r->o.epochs, sizeof *m->history);
-    m->history = history;
-    if (ok && !r->o.no_shuffle)
-        ok = (r->order = tg_allocate(&m->allocator, (size_t)r->data->rows * sizeof *r->order));
-    return ok && r->tape && r->optimizer ? TG_OK : fail(m, TG_ENOMEM, "no memory");
+    return r->tape ? TG_OK : fail(m, TG_ENOMEM, "no memory");
 }
 
-static void end(trainer *r)
+/* All memory is taken here, so that the loop itself takes none. */
+static tg_status begin(tg_trainer *r)
 {
     tg_model *m = r->m;
+    if (!r->o.epochs) r->o.epochs = 10;
+    if (!r->o.batch) r->o.batch = 32;
+    if (r->o.batch > r->data->rows) r->o.batch = r->data->rows;
+    r->epochs_before = (int64_t)m->epochs;
+    r->steps_before = m->steps;
+    if (tg_scaling_learn(m, r->data) != TG_OK ||
+        !tg_rows_reserve(m, &r->rows, m->dtype, r->o.batch) || make_tape(r) != TG_OK)
+        return m->error.status;
+    r->optimizer = r->o.optimizer ? r->o.optimizer : (r->own = tg_adam_new(m->params, NULL));
+    if (!r->optimizer) return fail(m, TG_ENOMEM, "no memory");
+    if (r->own) tg_optim_set_threads(r->own, m->threads);
+    if (!r->o.no_shuffle &&
+        !(r->order = tg_allocate(&m->allocator, (size_t)r->data->rows * sizeof *r->order)))
+        return fail(m, TG_ENOMEM, "no memory");
+    if (tg_judge_begin(r) != TG_OK) return m->error.status;
+    if (r->o.resume && tg_training_read(r) != TG_OK) return m->error.status;
+    tg_tape_set_step(r->tape, m->steps);
+    r->saved = tg_seconds();
+    return reserve_history(r);
+}
+
+static void end(tg_trainer *r)
+{
+    tg_model *m = r->m;
+    tg_judge_end(r);
     tg_tape_free(r->tape);
     tg_optim_free(r->own);
     tg_rows_free(m, &r->rows);
     if (r->order) tg_release(&m->allocator, r->order, (size_t)r->data->rows * sizeof *r->order);
 }
 
-/* One step on n rows. */
-static tg_status step(trainer *r, int64_t first, int64_t n, tg_scores *scores)
+/* ---------------------------------------------------------------- a step */
+
+/* Leaves the gradients of n rows in the parameters, and adds to the scores. */
+static tg_status gradients(tg_trainer *r, int64_t n)
 {
     tg_model *m = r->m;
     tg_tape *t = r->tape;
-    tg_rows_gather(m, &r->rows, r->data, n, r->order ? r->order + first : NULL, first);
+    tg_rows_gather(m, &r->rows, r->data, n, r->order ? r->order + r->at : NULL, r->at);
     tg_tensor *loss, *output = tg_keep(t, tg_model_record(m, t, &r->rows, n, &loss));
     tg_backward(t, loss);
     const double value = tg_item(t, loss);
@@ -103,60 +132,94 @@ static tg_status step(trainer *r, int64_t first, int64_t n, tg_scores *scores)
                             isnan(value) ? "NaN" : "infinite", (long long)m->epochs + 1);
     }
     tg_buffers_update(t);
+    tg_scores_add(&r->scores, m, &r->rows, n, y, value);
+    return TG_OK;
+}
+
+static tg_status step(tg_trainer *r, int64_t n)
+{
+    tg_model *m = r->m;
+    if (gradients(r, n) != TG_OK) return m->error.status;
+    tg_set_factor(r);
     tg_optim_step(r->optimizer);
     if (tg_optim_status(r->optimizer) != TG_OK)
         return fail(m, tg_optim_status(r->optimizer), tg_optim_message(r->optimizer));
-    tg_scores_add(scores, m, &r->rows, n, y, value);
-    tg_tape_reset(t);
+    tg_tape_reset(r->tape);
     m->steps++;
-    return TG_OK;
+    r->at += n;
+    r->unsaved++;
+    return tg_average_step(r);
 }
 
-/* One pass over the rows. */
-static tg_status epoch(trainer *r, tg_scores *scores)
+/* ---------------------------------------------------------------- epochs */
+
+static void tell_progress(tg_trainer *r)
+{
+    const int64_t rows = r->data->rows, size = r->o.batch;
+    const tg_progress progress = {.epoch = (int64_t)r->m->epochs - r->epochs_before + 1,
+                                  .epochs = r->o.epochs,
+                                  .batch = (r->at + size - 1) / size,
+                                  .batches = (rows + size - 1) / size,
+                                  .loss = r->scores.loss / (double)r->scores.rows};
+    r->stopped = r->o.on_batch && !r->o.on_batch(&progress, r->o.user);
+}
+
+static bool is_due(const tg_trainer *r, bool epoch)
+{
+    const tg_fit_options *o = &r->o;
+    if (!o->checkpoint || !r->unsaved) return false;
+    if (o->checkpoint_steps && r->m->steps % (uint64_t)o->checkpoint_steps == 0) return true;
+    if (o->checkpoint_seconds > 0) return tg_seconds() - r->saved >= o->checkpoint_seconds;
+    return epoch && !o->checkpoint_steps;
+}
+
+/* What is left of a pass over the rows. */
+static tg_status epoch(tg_trainer *r)
 {
     tg_model *m = r->m;
     const int64_t rows = r->data->rows, size = r->o.batch;
-    if (r->order) tg_shuffle(tg_random_key(m->seed, TG_STREAM_ORDER), m->rounds, rows, r->order);
-    m->rounds++;
-    for (int64_t first = 0; first < rows && !r->stopped; first += size) {
-        if (step(r, first, rows - first < size ? rows - first : size, scores) != TG_OK)
-            return m->error.status;
-        const tg_progress progress = {.epoch = (int64_t)m->epochs - r->epochs_before + 1,
-                                      .epochs = r->o.epochs,
-                                      .batch = first / size + 1,
-                                      .batches = (rows + size - 1) / size,
-                                      .loss = scores->loss / (double)scores->rows};
-        r->stopped = r->o.on_batch && !r->o.on_batch(&progress, r->o.user);
+    if (!r->at) m->rounds++, r->scores = (tg_scores){0};
+    if (r->order)
+        tg_shuffle(tg_random_key(m->seed, TG_STREAM_ORDER), m->rounds - 1, rows, r->order);
+    while (r->at < rows && !r->stopped) {
+        if (step(r, rows - r->at < size ? rows - r->at : size) != TG_OK) return m->error.status;
+        tell_progress(r);
+        if (is_due(r, false) && tg_training_write(r) != TG_OK) return m->error.status;
     }
     return TG_OK;
 }
 
-static tg_status train(trainer *r)
+static tg_status end_epoch(tg_trainer *r)
 {
     tg_model *m = r->m;
-    for (int64_t k = 0; k < r->o.epochs && !r->stopped; k++) {
-        tg_scores scores = {0};
-        if (epoch(r, &scores) != TG_OK) return m->error.status;
-        if (scores.rows < r->data->rows) break;
-        tg_epoch done = {.epoch = (int64_t)m->epochs + 1, .train = tg_scores_metrics(&scores, m)};
-        if (r->o.validation && tg_evaluate(m, r->o.validation, &done.validation, NULL) != TG_OK)
-            return m->error.status;
-        done.seconds = seconds() - r->start;
-        m->history[m->epochs++] = done;
-        if (r->o.on_epoch && !r->o.on_epoch(&done, r->o.user)) r->stopped = true;
+    tg_epoch done = {.epoch = (int64_t)m->epochs + 1, .train = tg_scores_metrics(&r->scores, m)};
+    if (tg_judge(r, &done) != TG_OK) return m->error.status;
+    done.seconds = tg_seconds() - r->start;
+    m->history[m->epochs++] = done;
+    r->at = 0;
+    r->unsaved++;
+    if (r->o.on_epoch && !r->o.on_epoch(&done, r->o.user)) r->stopped = true;
+    return is_due(r, true) ? tg_training_write(r) : TG_OK;
+}
+
+static tg_status train(tg_trainer *r)
+{
+    tg_model *m = r->m;
+    while ((int64_t)m->epochs - r->epochs_before < r->o.epochs && !r->stopped && tg_is_patient(r)) {
+        if (epoch(r) != TG_OK) return m->error.status;
+        if (r->at == r->data->rows && end_epoch(r) != TG_OK) return m->error.status;
     }
-    return TG_OK;
+    if (r->o.checkpoint && r->unsaved && tg_training_write(r) != TG_OK) return m->error.status;
+    return tg_take_weights(r);
 }
 
 tg_status tg_fit(tg_model *m, const tg_dataset *data, const tg_fit_options *options)
 {
-    trainer r = {.m = m, .data = data, .start = seconds()};
+    tg_trainer r = {.m = m, .data = data, .start = tg_seconds()};
     if (!m || m->error.status != TG_OK) return tg_model_status(m);
     if (!tg_options_read(&r.o, sizeof r.o, options))
         return fail(m, TG_EVALUE, TG_UNSIZED(tg_fit_options));
     if (check(m, data, &r.o) != TG_OK) return m->error.status;
-    r.epochs_before = (int64_t)m->epochs;
     if (begin(&r) == TG_OK) train(&r);
     end(&r);
     return m->error.status;

@@ -137,7 +137,10 @@ typedef struct tg_epoch {
     tg_metrics train;
     /* after the epoch; rows is 0 without validation data */
     tg_metrics validation;
-    double seconds; /* since tg_fit began */
+    double seconds; /* since tg_fit began, or the training that it resumed */
+    /* what tg_fit_options.watch says of the validation rows; without it their
+     * loss, and without them the training loss */
+    double watched;
 } tg_epoch;
 
 typedef struct tg_progress {
@@ -162,6 +165,44 @@ typedef struct tg_fit_options {
     bool (*on_epoch)(const tg_epoch *epoch, void *user) TG_ZERO;
     bool (*on_batch)(const tg_progress *progress, void *user) TG_ZERO;
     void *user TG_ZERO;
+    /* The optimizer's factor (tg_optim_set_factor) in the k-th step of this
+     * training, from 0; it must outlive the call. NULL: the factor is left as
+     * it is. */
+    const tg_schedule *schedule TG_ZERO;
+    /* Told what is watched after each epoch; the factor is the schedule's times
+     * its own. The caller's, and changed. */
+    tg_plateau *plateau TG_ZERO;
+    /* A measure of the validation rows, to be watched instead of their loss. */
+    const struct tg_measure *watch TG_ZERO;
+    /* After so many epochs in a row that brought nothing better the training
+     * ends, and m gets the weights of the best epoch; 0: it doesn't. Better by
+     * better_by or less is nothing better, and neither is NaN. */
+    int64_t patience TG_ZERO;
+    double better_by TG_ZERO;
+    /* Whatever ends the training, m gets the weights of the best epoch. */
+    bool best TG_ZERO;
+    /* Averages of the weights and buffers (tg_average), over the steps from
+     * epoch average_from on: with this decay in (0, 1), or 1: all alike. From
+     * then on validation looks at them, and m gets them in the end. 0: none. */
+    double average TG_ZERO;
+    int64_t average_from TG_ZERO;
+
+    /* Checkpoints: a file from which the training goes on, to the bits of one
+     * that never stopped. Written after each epoch, or else every so many steps
+     * or seconds; when a callback has ended the training, and at its end. Files
+     * are replaced as by tg_mlp_save. Not in a lean library. */
+    const char *checkpoint TG_ZERO;
+    int64_t checkpoint_steps TG_ZERO;
+    double checkpoint_seconds TG_ZERO;
+    /* Goes on from the checkpoint, when there is one. Everything but epochs,
+     * threads and callbacks must be as it was: a model with the same parameters,
+     * rows (their digest is compared), batch, optimizer and settings. Weights,
+     * history, learning rates and the optimizer's state are the checkpoint's;
+     * epochs counts those before, too. TG_EFORMAT for a file that is damaged or
+     * no checkpoint, TG_EVALUE for one of another training. */
+    bool resume TG_ZERO;
+    /* what else the training depends on, as text, to be compared; UTF-8 */
+    const char *settings TG_ZERO;
 } tg_fit_options;
 
 /* Trains m. The first call takes mean and (population) standard deviation of
@@ -169,7 +210,8 @@ typedef struct tg_fit_options {
  * deviation 1; pixels are left as they are. The target of a regression
  * likewise. Rows are shuffled anew each epoch by the seed. The same seed gives
  * the same bits, whatever the threads; a second call goes on where the first
- * one ended. A loss that is not finite ends the training with TG_ENONFINITE. */
+ * one ended (with the next epoch, and with the weights it left). A loss that is
+ * not finite ends the training with TG_ENONFINITE. */
 TG_API tg_status tg_fit(tg_model *m, const tg_dataset *train, const tg_fit_options *options);
 
 /* The epochs of all calls of tg_fit; *n gets their number. Owned by m, valid
