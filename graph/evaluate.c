@@ -356,11 +356,12 @@ static tg_event *push_event(tg_tape *t, tg_request what, const tg_graph *g, uint
 }
 
 static tg_plan *make_plan(tg_tape *t, const char *where, const tg_graph *g, const tg_event *event,
-                          bool node_by_node, const uint32_t **ids)
+                          tg_plan_ways ways, const uint32_t **ids)
 {
     tg_plan_request request = {.t = t,
                                .graph = g,
-                               .node_by_node = node_by_node,
+                               .node_by_node = ways & TG_NODE_BY_NODE,
+                               .notes = ways & TG_WITH_NOTES,
                                .n_bound = event->n_bound,
                                .bound = &t->asked.event_ids[event->bound]};
     const uint32_t *targets = &t->asked.event_ids[event->targets];
@@ -381,28 +382,33 @@ static void exchange_values(tg_tape *t, uint32_t n, const uint32_t *node, uint32
     }
 }
 
-/* Runs an event node by node, with everything at hand that a message about bad data needs. When it
- * runs `again`, the values that it computed the first time are to be computed anew, not to be
- * read. */
-static tg_status run_carefully(tg_tape *t, const char *where, const tg_event *event, bool again)
+tg_plan *tg_plan_again(tg_tape *t, const char *where, const tg_event *event, bool again,
+                       tg_plan_ways ways, const uint32_t **ids)
 {
     tg_graph g;
     tg_arena_rewind(&t->planning.arena);
-    const tg_mark mark = tg_tape_mark(t);
     uint32_t n = again ? event->n_targets : 0, *targets = &t->asked.event_ids[event->targets],
              *value = tg_arena_take(&t->planning.arena, (n + 1) * sizeof *value);
-    if (!value) return out_of_memory(t, where);
+    if (!value) {
+        out_of_memory(t, where);
+        return NULL;
+    }
     memset(value, 0, (n + 1) * sizeof *value);
     exchange_values(t, n, targets, value);
-    const uint32_t *ids;
     tg_plan *plan = NULL;
     if (extract(t, event->request, event->request == TG_EVALUATE, event->n_targets, targets, &g))
-        plan = make_plan(t, where, &g, event, true, &ids);
+        plan = make_plan(t, where, &g, event, ways, ids);
     exchange_values(t, n, targets, value);
-    if (plan) {
-        tg_plan_run(t, where, plan, event, ids);
-        tg_plan_free(plan);
-    }
+    return plan;
+}
+
+tg_status tg_run_carefully(tg_tape *t, const char *where, const tg_event *event, bool again)
+{
+    const uint32_t *ids;
+    const tg_mark mark = tg_tape_mark(t);
+    tg_plan *plan = tg_plan_again(t, where, event, again, TG_NODE_BY_NODE, &ids);
+    if (plan) tg_plan_run(t, where, plan, event, ids);
+    tg_plan_free(plan);
     if (event->request == TG_BACKWARD) tg_tape_cut(t, mark);
     return t->error.status;
 }
@@ -427,15 +433,12 @@ static void drop_all_gradients(tg_tape *t)
             t->recorded.leaf[k].param->has_grad = false;
 }
 
-static tg_status run_event(tg_tape *t, const char *where, const tg_event *event, bool again)
+static inline tg_status run_event(tg_tape *t, const char *where, const tg_event *event, bool again)
 {
     tg_status status;
-    if (t->trace_nonfinite) {
-        status = run_carefully(t, where, event, again);
-    } else {
-        status = tg_plan_run(t, where, event->plan, event, NULL);
-        if (status && !t->error.status) status = run_carefully(t, where, event, again);
-    }
+    if (t->observe) status = t->observe(t, where, event, again);
+    else status = tg_plan_run(t, where, event->plan, event, NULL);
+    if (status && !t->error.status) status = tg_run_carefully(t, where, event, again);
     if (status && event->request == TG_BACKWARD) drop_aimed_gradients(t, event);
     return status;
 }
@@ -494,7 +497,8 @@ static tg_status evaluate_anew(tg_tape *t, const char *where, tg_request what, u
             const tg_mark mark = tg_tape_mark(t);
             const uint32_t *ids;
             t->planning.stats.misses++;
-            tg_plan *plan = make_plan(t, where, &g, event, t->node_by_node, &ids);
+            tg_plan *plan =
+                make_plan(t, where, &g, event, t->node_by_node ? TG_NODE_BY_NODE : 0, &ids);
             if (what == TG_BACKWARD) tg_tape_cut(t, mark);
             if (!plan || !store_plan(t, plan, &g, hash)) {
                 tg_plan_free(plan);

@@ -227,6 +227,9 @@ struct tg_op {
      * y. NULL, or false before anything is printed: the op can't be exported.
      * Ops with a span are exported by its text. */
     bool (*print)(const tg_call *c, tg_source *s) TG_ZERO;
+    /* For profiles: how many floating-point operations the kernel needs. NULL:
+     * not counted. */
+    double (*flops)(const tg_call *c) TG_ZERO;
 };
 
 /* Records op on n_in operands with n_attrs attributes (copied). x may be an

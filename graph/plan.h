@@ -146,6 +146,29 @@ typedef struct tg_seen_inputs {
     uint32_t *first;
 } tg_seen_inputs;
 
+/* What the steps are made of, for profiles and pictures: a plan has these only when it was asked
+ * for. Nodes are numbers in the graph. */
+typedef struct tg_note {
+    uint32_t n, n_in;
+    const uint32_t *node; /* computed in the step; of a copy the node that is copied */
+    const uint32_t *in;   /* whose memory the step reads, each once */
+    bool copy;
+} tg_note;
+
+/* A value in the slab: from the step that computes it to the one that reads it last. */
+typedef struct tg_life {
+    uint32_t node, first, last;
+    int64_t offset, bytes;
+} tg_life;
+
+typedef struct tg_notes {
+    tg_note *step;
+    tg_life *life;
+    uint32_t n_lives, n_nodes;
+    uint64_t
+        *stamp; /* nanoseconds: [1 + k] when step k of the last run ended; [0] is the caller's */
+} tg_notes;
+
 typedef struct tg_plan {
     tg_arena memory;               /* holds everything, this struct too */
     struct tg_plan *next;          /* in its hash bucket */
@@ -163,13 +186,14 @@ typedef struct tg_plan {
     void **base;
     tg_seen *seen; /* one for each node of the graph */
     tg_seen_inputs *seen_inputs;
+    tg_notes *notes; /* NULL: none were asked for */
 } tg_plan;
 
 /* How the planner is asked. */
 typedef struct tg_plan_request {
     tg_tape *t;
     const tg_graph *graph;
-    bool node_by_node;
+    bool node_by_node, notes;
     uint32_t first_literal; /* constants from this tape node on were made by vjps */
     uint32_t n_bound;
     const uint32_t *bound;   /* the tape nodes that leaves may refer to, ascending */
@@ -178,6 +202,13 @@ typedef struct tg_plan_request {
 
 tg_plan *tg_plan_new(const tg_plan_request *request); /* NULL: no memory */
 void tg_plan_free(tg_plan *plan);
+
+/* Plans an event's request anew: ids gets the tape nodes of the graph's, valid until the next
+ * planning. Of a backward pass they are left on the tape, for the caller to cut off. `again`: the
+ * values that the event computed before count as not computed. NULL with the tape in error. */
+typedef enum tg_plan_ways { TG_NODE_BY_NODE = 1, TG_WITH_NOTES = 2 } tg_plan_ways;
+tg_plan *tg_plan_again(tg_tape *t, const char *where, const tg_event *event, bool again,
+                       tg_plan_ways ways, const uint32_t **ids);
 
 /* Carries a plan out. ids (NULL when unknown) maps the graph's nodes to the tape's, for messages:
  * without it a failure of the data only returns a status, to be explained by a run that has

@@ -1,4 +1,5 @@
 /* The runner: carries out a plan, block by block, on the tape's threads. */
+#define _POSIX_C_SOURCE 200809L
 #include "plan.h"
 
 #include <fenv.h>
@@ -6,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* A run in progress; what kernels report bad data to. */
 typedef struct tg_run {
@@ -692,16 +694,34 @@ static bool watch(tg_run *run)
 
 /* ---------------------------------------------------------------- the run */
 
+static uint64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
+}
+
+/* What a plan with notes, or a tape that looks for NaN, wants behind a step. */
+static bool ends_observed(tg_run *run, uint32_t done)
+{
+    if (run->plan->notes) run->plan->notes->stamp[done] = now();
+    return run->ids && run->t->trace_nonfinite && watch(run);
+}
+
 static tg_status run_steps(tg_run *run)
 {
     tg_tape *t = run->t;
-    for (uint32_t k = 0; k < run->plan->n_steps; k++) {
-        const tg_step *s = &run->plan->steps[k];
-        run->node = s->call ? s->call->node : s->group->node;
-        if (s->call) run_call(run, s->call);
-        else run_group(run, s->group);
-        if (run->error->status) break;
-        if (run->ids && t->trace_nonfinite && watch(run)) break;
+    const uint32_t n = run->plan->n_steps;
+    for (uint32_t k = 0, end; k < n; k = end) {
+        end = t->observe ? k + 1 : n;
+        for (uint32_t i = k; i < end; i++) {
+            const tg_step *s = &run->plan->steps[i];
+            run->node = s->call ? s->call->node : s->group->node;
+            if (s->call) run_call(run, s->call);
+            else run_group(run, s->group);
+            if (run->error->status) break;
+        }
+        if (run->error->status || (t->observe && ends_observed(run, end))) break;
     }
     if (run->error->status && run->ids) {
         uint32_t node = run->ids[run->node];

@@ -40,6 +40,7 @@ tg_tape *tg_tape_new(const tg_tape_options *options)
                    .training = !o.evaluation,
                    .node_by_node = o.node_by_node || o.trace_nonfinite,
                    .trace_nonfinite = o.trace_nonfinite,
+                   .observe = o.trace_nonfinite ? tg_run_carefully : NULL,
                    .recorded = {.n_attrs = 1, .epoch = 1}};
     tg_arena_init(&t->storage, &t->allocator);
     tg_arena_init(&t->planning.arena, &t->allocator);

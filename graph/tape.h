@@ -183,6 +183,9 @@ typedef struct tg_careful {
 
 struct tg_tape {
     tg_allocator allocator;
+    /* Runs an event in place of its plan, for a tape that is looked at; NULL: nobody looks. */
+    tg_status (*observe)(tg_tape *t, const char *where, const tg_event *event, bool again);
+    struct tg_profile *profile; /* that the tape's steps are measured for */
     tg_error error, report; /* report: of bad data, by the kernels of the run at hand */
     tg_careful careful;
 
@@ -332,6 +335,10 @@ void tg_clear_live(tg_tape *t, uint32_t low, uint32_t high);
 tg_status tg_tape_evaluate(tg_tape *t, const char *where, tg_request request, uint32_t n,
                            const uint32_t *targets);
 tg_status tg_run_again(tg_tape *t, const char *where); /* the recording's only event, on new data */
+/* Runs an event node by node, with everything at hand that a message about bad data needs. When it
+ * runs `again`, the values that it computed the first time are to be computed anew, not to be
+ * read. */
+tg_status tg_run_carefully(tg_tape *t, const char *where, const tg_event *event, bool again);
 void tg_plan_cache_clear(tg_tape *t);
 void tg_plan_cache_free(tg_tape *t);
 struct tg_plan_cache *tg_plan_cache_new(const tg_allocator *a, int64_t max_bytes);

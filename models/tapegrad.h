@@ -4,6 +4,7 @@
 
 #include <tapegrad/graph.h>
 #include <tapegrad/op.h>
+#include <tapegrad/profile.h>
 #include <tapegrad/ops.h>
 #include <tapegrad/optim.h>
 #include <tapegrad/models.h>

@@ -305,6 +305,18 @@ static bool allowed_rule(tg_rule *r)
 static void forward_vjp(TG_VJP);
 static void gradient_vjp(TG_VJP);
 
+/* Products of each query with each key, of d numbers, and with each value, of e: so many of the
+ * one and the other. */
+static double products(const tg_call *c, double of_d, double of_e)
+{
+    const tg_shape q = c->x[0].shape, k = c->x[1].shape, v = c->x[2].shape;
+    const double queries = (double)tg_shape_count(q), d = (double)q.dim[q.ndim - 1],
+                 e = (double)v.dim[v.ndim - 1];
+    return d > 0 ? 2 * queries / d * (double)k.dim[k.ndim - 2] * (of_d * d + of_e * e) : 0;
+}
+static double forward_flops(const tg_call *c) { return products(c, 1, 1); }
+static double gradient_flops(const tg_call *c) { return products(c, 3, 2); }
+
 /* q, k, v, and, where there is one, the mask */
 static const tg_op attention = {.size = sizeof(tg_op),
                                 .name = "attention",
@@ -315,7 +327,8 @@ static const tg_op attention = {.size = sizeof(tg_op),
                                 .scratch = scratch,
                                 .prepared = sizeof(problem),
                                 .prepare = prepare_forward,
-                                .vjp = forward_vjp};
+                                .vjp = forward_vjp,
+                                .flops = forward_flops};
 /* q, k, v, y, gy, and, where there is one, the mask. The gradients of q, k and v lie one after the
  * other, since they come from one pass. y is detached: it only saves work. */
 static const tg_op attention_grad = {.size = sizeof(tg_op),
@@ -327,7 +340,8 @@ static const tg_op attention_grad = {.size = sizeof(tg_op),
                                      .scratch = scratch,
                                      .prepared = sizeof(problem),
                                      .prepare = prepare_gradient,
-                                     .vjp = gradient_vjp};
+                                     .vjp = gradient_vjp,
+                                     .flops = gradient_flops};
 /* A mask, and the causal one if attrs[0]. */
 static const tg_op attention_allowed = {.size = sizeof(tg_op),
                                         .name = "attention_mask",

@@ -78,6 +78,18 @@ static void conv_vjp(TG_VJP);
 static void input_gradient_vjp(TG_VJP);
 static void weight_gradient_vjp(TG_VJP);
 
+/* Each element of the larger side meets the weights of one output channel. */
+static double work(const tg_array *y, const tg_array *w)
+{
+    const double weights = (double)tg_shape_count(w->shape);
+    return w->shape.dim[0]
+               ? 2.0 * (double)tg_shape_count(y->shape) * weights / (double)w->shape.dim[0]
+               : 0;
+}
+static double conv_flops(const tg_call *c) { return work(c->y, &c->x[1]); }
+static double input_gradient_flops(const tg_call *c) { return work(&c->x[0], &c->x[1]); }
+static double weight_gradient_flops(const tg_call *c) { return work(&c->x[1], c->y); }
+
 static const tg_op conv2d = {.size = sizeof(tg_op),
                              .name = "conv2d",
                              .n_in = -1,
@@ -86,7 +98,8 @@ static const tg_op conv2d = {.size = sizeof(tg_op),
                              .scratch = tg_conv_scratch,
                              .prepared = sizeof(tg_conv_plan),
                              .prepare = tg_conv_prepare,
-                             .vjp = conv_vjp};
+                             .vjp = conv_vjp,
+                             .flops = conv_flops};
 
 /* of gy and w */
 static const tg_op conv_input_gradient = {.size = sizeof(tg_op),
@@ -97,7 +110,8 @@ static const tg_op conv_input_gradient = {.size = sizeof(tg_op),
                                           .scratch = tg_conv_scratch,
                                           .prepared = sizeof(tg_conv_plan),
                                           .prepare = tg_conv_input_gradient_prepare,
-                                          .vjp = input_gradient_vjp};
+                                          .vjp = input_gradient_vjp,
+                                          .flops = input_gradient_flops};
 
 /* of x and gy */
 static const tg_op conv_weight_gradient = {.size = sizeof(tg_op),
@@ -108,7 +122,8 @@ static const tg_op conv_weight_gradient = {.size = sizeof(tg_op),
                                            .scratch = tg_conv_scratch,
                                            .prepared = sizeof(tg_conv_plan),
                                            .prepare = tg_conv_weight_gradient_prepare,
-                                           .vjp = weight_gradient_vjp};
+                                           .vjp = weight_gradient_vjp,
+                                           .flops = weight_gradient_flops};
 
 static tg_tensor *convolve(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *w,
                            const int64_t *attrs)

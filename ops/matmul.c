@@ -267,6 +267,13 @@ static tg_tensor *flat(tg_tape *t, const char *where, tg_tensor *x)
     return tg_reshape(t, x, TG_SHAPE(rows, shape.dim[shape.ndim - 1]));
 }
 
+/* Each element is a sum over the last size of the first operand. */
+static double flops(const tg_call *c)
+{
+    const tg_shape x = c->x[0].shape;
+    return 2.0 * (double)tg_shape_count(c->y->shape) * (double)x.dim[x.ndim - 1];
+}
+
 /* linear: b is read as [n, k]. Seeing it turned through a view would do for the values, but its
  * gradient would come out turned. */
 static bool linear_rule(tg_rule *r)
@@ -297,7 +304,8 @@ static const tg_op linear = {.size = sizeof(tg_op),
                              .prepared = sizeof(product),
                              .prepare = prepare,
                              .vjp = linear_vjp,
-                             .print = print};
+                             .print = print,
+                             .flops = flops};
 
 /* A b without batch sums its gradient over a's batch: as one flat product rather than many that are
  * then added. */
@@ -323,7 +331,8 @@ static const tg_op matmul = {.size = sizeof(tg_op),
                              .prepared = sizeof(product),
                              .prepare = prepare,
                              .vjp = vjp,
-                             .print = print};
+                             .print = print,
+                             .flops = flops};
 
 tg_tensor *tg_matmul_at(tg_tape *t, const char *where, tg_tensor *a, tg_tensor *b)
 {
