@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <tapegrad/models.h>
+#include <tapegrad/profile.h>
 
 #include "folder.h"
 
@@ -42,6 +43,10 @@ Test(lean, what_is_left_out_fails_and_says_why)
     cr_expect_eq(tg_export_c(t, "net.c", NULL), TG_ESTATE);
     cr_expect_not_null(strstr(tg_tape_message(t), "built without export"), "%s",
                        tg_tape_message(t));
+    tg_profile *p = tg_profile_new(NULL);
+    cr_expect_eq(tg_profile_begin(p, t), TG_ESTATE);
+    cr_expect_not_null(strstr(tg_profile_message(p), "built without profiles"));
+    tg_profile_free(p);
     tg_tape_free(t);
     tg_mlp_free(loaded);
     tg_mlp_free(m);
