@@ -18,7 +18,7 @@ static void keep_seen(planner *p)
 }
 
 #ifndef TG_LEAN
-/* Which nodes step k reads from memory, each once: `seen` holds 1 + the last step that named one. */
+/* Which nodes step k reads from memory, each once: `seen` holds 1 + the last step that did. */
 static void note_inputs(planner *p, tg_note *note, uint32_t k, uint32_t *seen)
 {
     uint32_t most = 0, *in;
