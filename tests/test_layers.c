@@ -364,14 +364,60 @@ Test(layers, begin_where_pytorch_begins)
     within_radius(linear.weight, 20);
     within_radius(conv.weight, 2 * 3 * 5);
     within_radius(conv.bias, 2 * 3 * 5);
-    within_radius(lstm.cell.w_x, 9);
-    within_radius(lstm.cell.b_h, 9);
+    within_radius(lstm.cell[0].w_x, 9);
+    within_radius(lstm.cell[0].b_h, 9);
     tg_params_free(ps);
+}
+
+/* One layer over x [n, time, in] step by step, and backwards over the times in reverse. */
+static tg_tensor *stepwise(tg_tape *t, tg_cell cell, tg_cell_kind kind, tg_tensor *x, bool reverse)
+{
+    enum { TIME = 4, HIDDEN = 3 };
+    const tg_recurrent_layer one = {.cell = {cell}, .kind = kind, .layers = 1};
+    tg_tensor *state = NULL, *seen[TIME];
+    for (int k = 0; k < TIME; k++) {
+        const int at = reverse ? TIME - 1 - k : k;
+        state = tg_recurrent_layer_step(t, &one, tg_select(t, x, 1, at), state);
+        seen[at] = tg_unsqueeze(t, tg_slice(t, state, 1, 0, HIDDEN, 1), 1);
+    }
+    return tg_concat(t, TIME, seen, 1);
+}
+
+Test(layers, recurrent_ones_stand_one_behind_the_other_and_run_both_ways)
+{
+    for (int k = 0; k < 6; k++) {
+        const tg_cell_kind kind = (tg_cell_kind)(k / 2);
+        const bool both = k % 2;
+        tg_params *ps = tg_params_new(NULL);
+        tg_scope s = tg_scope_root(ps);
+        s.dtype = TG_F64;
+        const tg_recurrent_layer y = tg_recurrent_layer_stack(s, kind, 2, 3, 3, both, k < 3);
+        fill(ps);
+        cr_assert_not_null(tg_params_find(ps, both ? "weight_ih_l2_reverse" : "weight_ih_l2"));
+        cr_assert_eq(tg_params_find(ps, "bias_hh_l0") != NULL, k < 3);
+        tg_tape *t = tg_tape_new(NULL);
+        tg_tensor *x = input(t, TG_SHAPE(2, 4, 2), 0), *got = tg_recurrent_layer_apply(t, &y, x);
+        for (int layer = 0; layer < 3; layer++) {
+            const tg_cell *c = &y.cell[layer * (both ? 2 : 1)];
+            tg_tensor *way[2] = {stepwise(t, c[0], kind, x, false), NULL};
+            if (both) way[1] = stepwise(t, c[1], kind, x, true);
+            x = both ? tg_concat(t, 2, way, 2) : way[0];
+        }
+        const double *a = tg_data(t, got), *b = tg_data(t, x);
+        cr_assert_eq(tg_tape_status(t), TG_OK, "%s", tg_tape_message(t));
+        cr_assert(tg_shape_equal(tg_tensor_shape(got), TG_SHAPE(2, 4, both ? 6 : 3)));
+        for (int64_t i = 0; i < tg_tensor_count(got); i++)
+            cr_expect_float_eq(a[i], b[i], 1e-14, "kind %d: %g, not %g", k, a[i], b[i]);
+        tg_recurrent_layer_step(t, &y, tg_select(t, input(t, TG_SHAPE(2, 4, 2), 0), 1, 0), NULL);
+        cr_expect_eq(tg_tape_status(t), TG_EVALUE, "a step of three layers");
+        tg_tape_free(t);
+        tg_params_free(ps);
+    }
 }
 
 Test(layers, sizes_that_are_none_are_refused)
 {
-    for (int k = 0; k < 6; k++) {
+    for (int k = 0; k < 9; k++) {
         tg_params *ps = tg_params_new(NULL);
         const tg_scope s = tg_scope_root(ps);
         if (k == 0) tg_linear_layer_new(s, -1, 2, true);
@@ -380,6 +426,9 @@ Test(layers, sizes_that_are_none_are_refused)
         if (k == 3) tg_attention_layer_new(s, 8, 3);
         if (k == 4) tg_attention_layer_new(s, 8, 0);
         if (k == 5) tg_embedding_layer_new(s, INT64_MAX, 3);
+        if (k == 6) tg_recurrent_layer_stack(s, TG_CELL_GRU, 2, 3, 0, false, true);
+        if (k == 7) tg_recurrent_layer_stack(s, TG_CELL_GRU, 2, 3, 9, true, true);
+        if (k == 8) tg_recurrent_layer_stack(s, TG_CELL_GRU, 2, INT64_MAX / 2, 2, true, true);
         cr_expect_eq(tg_params_status(ps), TG_ESHAPE, "%d: %s", k, tg_params_message(ps));
         tg_params_free(ps);
     }

@@ -1,7 +1,7 @@
 /* tapegrad: layers, which hold parameters and record themselves.
  *
- * Contents: layers; recurrent; attention; activations; the same without source
- * positions, for other languages. */
+ * Contents: layers; recurrent; attention; activations; layers from text; the
+ * same without source positions, for other languages. */
 #ifndef TG_LAYERS_H
 #define TG_LAYERS_H
 
@@ -137,21 +137,31 @@ TG_LAYER(group_norm)
 
 typedef enum tg_cell_kind { TG_CELL_RNN, TG_CELL_LSTM, TG_CELL_GRU } tg_cell_kind;
 
-/* A recurrent net of tg_rnn_cell, tg_lstm_cell or tg_gru_cell: weight_ih [gates
- * hidden, in], weight_hh [gates hidden, hidden], bias_ih and bias_hh [gates
- * hidden] or NULL, with 1, 4 or 3 gates; U(-r, r) with r = 1 / sqrt(hidden).
- * Applied to x [n, time, in] it gives the hidden values [n, time, hidden] from a
- * state of zeros on. */
+enum { TG_RECURRENT_CELLS = 16 };
+
+/* A recurrent net (tg_rnn, tg_lstm, tg_gru) of one layer, or of several with one
+ * or two directions, 16 in all at most. Of each: weight_ih [gates hidden, in],
+ * weight_hh [gates hidden, hidden], bias_ih and bias_hh [gates hidden] or NULL,
+ * with 1, 4 or 3 gates, under PyTorch's names ("weight_ih_l0", with "_reverse");
+ * U(-r, r) with r = 1 / sqrt(hidden). Applied to x [n, time, in] it gives the
+ * last layer's hidden values [n, time, hidden], or [n, time, 2 hidden], from a
+ * state of zeros on. dropout (0) is between layers. */
 typedef struct tg_recurrent_layer {
-    tg_cell cell;
+    tg_cell cell[TG_RECURRENT_CELLS]; /* layer by layer, forwards first */
     tg_cell_kind kind;
+    int layers;
+    bool bidirectional;
+    double dropout;
 } tg_recurrent_layer;
 TG_API tg_recurrent_layer tg_recurrent_layer_new(tg_scope s, tg_cell_kind kind, int64_t in,
                                                  int64_t hidden, bool bias);
+TG_API tg_recurrent_layer tg_recurrent_layer_stack(tg_scope s, tg_cell_kind kind, int64_t in,
+                                                   int64_t hidden, int layers, bool bidirectional,
+                                                   bool bias);
 TG_LAYER(recurrent)
 
-/* One step: x [n, in] -> the state after it, [n, hidden]; of an LSTM [n, 2
- * hidden], the hidden values first. state NULL: zeros. */
+/* One step of a single layer: x [n, in] -> the state after it, [n, hidden]; of
+ * an LSTM [n, 2 hidden], the hidden values first. state NULL: zeros. */
 TG_API tg_tensor *tg_recurrent_layer_step_at(tg_tape *t, const char *where,
                                              const tg_recurrent_layer *layer, tg_tensor *x,
                                              tg_tensor *state);
@@ -201,6 +211,55 @@ TG_API tg_tensor *tg_activation_at(tg_tape *t, const char *where, const char *na
 /* All names, separated by ", ". */
 TG_API const char *tg_activation_names(void);
 
+/* ---------------------------------------------------------------- layers from text
+ *
+ *     tg_layers *net = tg_layers_parse(scope,
+ *         "conv 16 3x3, relu, maxpool 2, flatten, linear 10",
+ *         TG_SHAPE(1, 28, 28), 10);
+ *     y = tg_layers_apply(t, net, x);
+ *
+ * A layer is a name with its sizes and settings, spaces between; commas between
+ * layers. Names of activations are layers, too; the others are
+ *     linear OUT nobias       of the last dimension; without OUT: `outputs`
+ *     conv CHANNELS KERNEL stride= padding= dilation= groups= nobias
+ *                             of [n, c, h, w] or [n, c, l]; KERNEL and the
+ *                             settings are 3 or 3x5; padding=same keeps the
+ *                             size of odd kernels
+ *     conv_transpose CHANNELS KERNEL stride= padding= groups= nobias
+ *     maxpool KERNEL stride= padding=, and avgpool
+ *     globalpool              mean over all of a channel: [n, c]
+ *     flatten                 [n, everything]
+ *     reshape SIZES           rows of another shape: reshape 3x32x32
+ *     batchnorm, layernorm, rmsnorm (of the last dimension), groupnorm GROUPS
+ *     dropout P
+ *     rnn HIDDEN layers= dropout= bidirectional nobias, and lstm, gru
+ *                             of [n, time, in]
+ *     attention HEADS, transformer HEADS HIDDEN dropout=
+ *                             of [n, time, width]
+ *     last, mean              of all times: [n, width]
+ * conv and pools take rows of a square number of features for images of one
+ * channel. */
+typedef struct tg_layers tg_layers;
+
+/* Makes them in the scope: parameters are "0.weight", ... by the layer's number,
+ * as in PyTorch's Sequential. row is the shape of one row of x; outputs stands
+ * for the size of a linear layer without one (0: that is an error). An error
+ * names the layer and where in the text it is: TG_EVALUE for what isn't
+ * understood, TG_ESHAPE for what doesn't fit. NULL only when memory is short.
+ * The parameters stay the scope's, and outlive the layers. */
+TG_API tg_layers *tg_layers_parse(tg_scope s, const char *text, tg_shape row, int64_t outputs);
+TG_API void tg_layers_free(tg_layers *y); /* NULL allowed */
+/* TG_ENOMEM for NULL */
+TG_API tg_status tg_layers_status(const tg_layers *y);
+/* "" without an error */
+TG_API const char *tg_layers_message(const tg_layers *y);
+/* the shape of one row of the result; of layers in error without dimensions */
+TG_API tg_shape tg_layers_shape(const tg_layers *y);
+
+/* x [n, row ...] -> [n, shape ...] */
+TG_API tg_tensor *tg_layers_apply_at(tg_tape *t, const char *where, const tg_layers *y,
+                                     tg_tensor *x);
+
 /* ------------------- the same without source positions, for other languages */
 
 TG_API tg_tensor *tg_recurrent_layer_step(tg_tape *t, const tg_recurrent_layer *layer, tg_tensor *x,
@@ -211,6 +270,7 @@ TG_API tg_tensor *tg_attention_layer_apply(tg_tape *t, const tg_attention_layer 
 TG_API tg_tensor *tg_transformer_block_apply(tg_tape *t, const tg_transformer_block *block,
                                              tg_tensor *x, tg_tensor *mask, bool causal);
 TG_API tg_tensor *tg_activation(tg_tape *t, const char *name, tg_tensor *x);
+TG_API tg_tensor *tg_layers_apply(tg_tape *t, const tg_layers *y, tg_tensor *x);
 
 #ifdef __cplusplus
 }
@@ -234,6 +294,7 @@ TG_API tg_tensor *tg_activation(tg_tape *t, const char *name, tg_tensor *x);
     tg_attention_layer_apply_at(t, TG_HERE, layer, x, context, mask, causal)
 #define tg_transformer_block_apply(t, block, x, mask, causal) \
     tg_transformer_block_apply_at(t, TG_HERE, block, x, mask, causal)
+#define tg_layers_apply(t, y, x) tg_layers_apply_at(t, TG_HERE, y, x)
 #define tg_activation(t, name, x) tg_activation_at(t, TG_HERE, name, x)
 #endif
 

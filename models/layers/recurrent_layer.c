@@ -1,5 +1,7 @@
-/* Recurrent nets: a cell, and its steps over time. */
+/* Recurrent nets: layers and directions of cells, and their steps over time. */
 #define TG_HERE where
+#include <stdio.h>
+
 #include "../../graph/base.h"
 #include "layer.h"
 
@@ -8,24 +10,44 @@ static int gates_of(tg_cell_kind kind)
     return kind == TG_CELL_LSTM ? 4 : kind == TG_CELL_GRU ? 3 : 1;
 }
 
-tg_recurrent_layer tg_recurrent_layer_new(tg_scope s, tg_cell_kind kind, int64_t in, int64_t hidden,
-                                          bool bias)
+/* A parameter with PyTorch's name: "weight_ih_l1_reverse". */
+static tg_tensor *param(tg_scope s, const char *what, int layer, bool reverse, tg_shape shape,
+                        tg_init init)
+{
+    char name[40];
+    snprintf(name, sizeof name, "%s_l%d%s", what, layer, reverse ? "_reverse" : "");
+    return tg_scope_param(s, name, shape, init);
+}
+
+tg_recurrent_layer tg_recurrent_layer_stack(tg_scope s, tg_cell_kind kind, int64_t in,
+                                            int64_t hidden, int layers, bool bidirectional,
+                                            bool bias)
 {
     const tg_init init = {TG_LINEAR_DEFAULT, (double)hidden, 0};
+    const int directions = bidirectional ? 2 : 1;
+    const bool fits = layers >= 1 && layers <= TG_RECURRENT_CELLS / directions;
     /* What is no size stays none, whatever it is multiplied with. */
-    const int64_t rows = hidden > 0 && hidden <= INT32_MAX ? gates_of(kind) * hidden : -1;
-    tg_recurrent_layer y = {.kind = kind};
-    y.cell.w_x = tg_scope_param(s, "weight_ih", TG_SHAPE(rows, in), init);
-    y.cell.w_h = tg_scope_param(s, "weight_hh", TG_SHAPE(rows, hidden), init);
-    if (!bias) return y;
-    y.cell.b_x = tg_scope_param(s, "bias_ih", TG_SHAPE(rows), init);
-    y.cell.b_h = tg_scope_param(s, "bias_hh", TG_SHAPE(rows), init);
+    const int64_t rows = fits && hidden > 0 && hidden <= INT32_MAX ? gates_of(kind) * hidden : -1;
+    tg_recurrent_layer y = {
+        .kind = kind, .layers = fits ? layers : 1, .bidirectional = bidirectional};
+    for (int k = 0; k < y.layers * directions; k++) {
+        tg_cell *cell = &y.cell[k];
+        const int layer = k / directions;
+        const bool reverse = k % directions > 0;
+        const int64_t width = !layer ? in : rows < 0 ? -1 : hidden * directions;
+        cell->w_x = param(s, "weight_ih", layer, reverse, TG_SHAPE(rows, width), init);
+        cell->w_h = param(s, "weight_hh", layer, reverse, TG_SHAPE(rows, hidden), init);
+        if (!bias) continue;
+        cell->b_x = param(s, "bias_ih", layer, reverse, TG_SHAPE(rows), init);
+        cell->b_h = param(s, "bias_hh", layer, reverse, TG_SHAPE(rows), init);
+    }
     return y;
 }
 
-static int64_t hidden_of(const tg_recurrent_layer *layer)
+tg_recurrent_layer tg_recurrent_layer_new(tg_scope s, tg_cell_kind kind, int64_t in, int64_t hidden,
+                                          bool bias)
 {
-    return tg_tensor_shape(layer->cell.w_h).dim[1];
+    return tg_recurrent_layer_stack(s, kind, in, hidden, 1, false, bias);
 }
 
 tg_tensor *tg_recurrent_layer_step_at(tg_tape *t, const char *where,
@@ -33,18 +55,22 @@ tg_tensor *tg_recurrent_layer_step_at(tg_tape *t, const char *where,
                                       tg_tensor *state)
 {
     if (!layer) return TG_LAYER_IS_NULL;
-    if (!layer->cell.w_h)
-        return tg_fail_at(t, where, TG_ENULL, "recurrent_layer: weight_hh is NULL");
+    const tg_cell cell = layer->cell[0];
+    if (!cell.w_h) return tg_fail_at(t, where, TG_ENULL, "recurrent_layer: weight_hh is NULL");
+    if (layer->layers > 1 || layer->bidirectional)
+        return tg_fail_at(t, where, TG_EVALUE,
+                          "recurrent_layer: a step is one of a single layer and direction");
     if (!state) {
-        const int64_t width = hidden_of(layer) * (layer->kind == TG_CELL_LSTM ? 2 : 1);
+        const int64_t hidden = tg_tensor_shape(cell.w_h).dim[1];
         const tg_shape shape = tg_tensor_shape(x);
         if (!x || shape.ndim < 1)
             return tg_fail_at(t, where, x ? TG_ESHAPE : TG_ENULL, "recurrent_layer: x has no rows");
-        state = tg_zeros(t, tg_dtype_on(t, layer->cell.w_h), TG_SHAPE(shape.dim[0], width));
+        state = tg_zeros(t, tg_dtype_on(t, cell.w_h),
+                         TG_SHAPE(shape.dim[0], hidden * (layer->kind == TG_CELL_LSTM ? 2 : 1)));
     }
-    return layer->kind == TG_CELL_LSTM  ? tg_lstm_cell(t, x, state, layer->cell)
-           : layer->kind == TG_CELL_GRU ? tg_gru_cell(t, x, state, layer->cell)
-                                        : tg_rnn_cell(t, x, state, layer->cell);
+    return layer->kind == TG_CELL_LSTM  ? tg_lstm_cell(t, x, state, cell)
+           : layer->kind == TG_CELL_GRU ? tg_gru_cell(t, x, state, cell)
+                                        : tg_rnn_cell(t, x, state, cell);
 }
 
 tg_tensor *(tg_recurrent_layer_step)(tg_tape *t, const tg_recurrent_layer *layer, tg_tensor *x,
@@ -62,14 +88,14 @@ TG_LAYER_APPLY(recurrent)
         return tg_fail_at(t, where, x ? TG_ESHAPE : TG_ENULL,
                           "recurrent_layer: x %s is not [n, time, in] with a time of 1 or more",
                           tg_shape_text(shape).text);
-    tg_tensor *state = NULL, **seen = tg_base_memory(t, where, "recurrent_layer", shape.dim[1],
-                                                     sizeof(tg_tensor *));
-    for (int64_t k = 0; seen && k < shape.dim[1]; k++) {
-        state = tg_recurrent_layer_step(t, layer, tg_select(t, x, 1, k), state);
-        if (!state) return NULL;
-        seen[k] =
-            layer->kind == TG_CELL_LSTM ? tg_slice(t, state, 1, 0, hidden_of(layer), 1) : state;
-        seen[k] = tg_unsqueeze(t, seen[k], 1);
-    }
-    return seen ? tg_concat(t, (int)shape.dim[1], seen, 1) : NULL;
+    const tg_axes swapped = TG_AXES(1, 0, 2);
+    const tg_recurrent options = {.cell = layer->cell,
+                                  .layers = layer->layers,
+                                  .bidirectional = layer->bidirectional,
+                                  .dropout = layer->dropout};
+    x = tg_permute(t, x, swapped);
+    x = layer->kind == TG_CELL_LSTM  ? tg_lstm(t, x, NULL, options)
+        : layer->kind == TG_CELL_GRU ? tg_gru(t, x, NULL, options)
+                                     : tg_rnn(t, x, NULL, options);
+    return tg_permute(t, x, swapped);
 }
