@@ -7,7 +7,7 @@
 
 #include "allocator.h"
 
-/* What a text makes of rows of a shape: the shape of the result and the parameters, or the error. */
+/* What a text makes of rows of a shape: the result's shape and the parameters, or the error. */
 Test(layer_text, describes_layers)
 {
     static const struct {

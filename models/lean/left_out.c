@@ -48,3 +48,41 @@ static tg_status no_checkpoints(tg_trainer *r)
 
 tg_status tg_training_write(tg_trainer *r) { return no_checkpoints(r); }
 tg_status tg_training_read(tg_trainer *r) { return no_checkpoints(r); }
+
+struct tg_layers {
+    tg_allocator allocator;
+    tg_error error;
+};
+
+tg_layers *tg_layers_parse(tg_scope s, const char *text, tg_shape row, int64_t outputs)
+{
+    (void)text, (void)row, (void)outputs;
+    const tg_allocator a = tg_allocator_or_default(s.params ? &s.params->allocator : NULL);
+    tg_layers *y = tg_allocate(&a, sizeof *y);
+    if (!y) return NULL;
+    *y = (tg_layers){.allocator = a};
+    tg_error_set(&y->error, NULL, "layers", TG_ESTATE, "built without layers from text");
+    return y;
+}
+
+void tg_layers_free(tg_layers *y)
+{
+    if (!y) return;
+    const tg_allocator a = y->allocator;
+    tg_release(&a, y, sizeof *y);
+}
+
+tg_status tg_layers_status(const tg_layers *y) { return y ? y->error.status : TG_ENOMEM; }
+const char *tg_layers_message(const tg_layers *y) { return y ? y->error.message : "no memory"; }
+tg_shape tg_layers_shape(const tg_layers *y) { return (void)y, TG_SCALAR; }
+
+tg_tensor *tg_layers_apply_at(tg_tape *t, const char *where, const tg_layers *y, tg_tensor *x)
+{
+    (void)x;
+    return tg_fail_at(t, where, TG_ESTATE, "%s", tg_layers_message(y));
+}
+
+tg_tensor *(tg_layers_apply)(tg_tape *t, const tg_layers *y, tg_tensor *x)
+{
+    return tg_layers_apply_at(t, NULL, y, x);
+}
