@@ -10,6 +10,7 @@
 #ifndef TG_SAMPLES
 
 #include "attention_tiles.h"
+#include "kernels/attention.h"
 
 #define FORWARD(fn, TARGET, BUILD, T)                                                             \
     TARGET static void forward_##fn(const tg_call *c, const problem *p, const block *b,           \
@@ -176,6 +177,73 @@ static const unit_fn forward_of[][TG_BUILD_COUNT] = {
 static const unit_fn gradient_of[][TG_BUILD_COUNT] = {
     [TG_F32] = TG_BUILDS(gradient_f32), [TG_F64] = TG_BUILDS_F64(gradient_f64)};
 
+/* ---------------------------------------------------------------- few queries and keys */
+
+#if !defined(TG_LEAN)
+static tg_attention_fn *const small_forward[][TG_BUILD_COUNT] =
+    TG_KERNEL_TABLE(tg_attention_forward);
+static tg_attention_fn *const small_gradient[][TG_BUILD_COUNT] =
+    TG_KERNEL_TABLE(tg_attention_gradient);
+
+/* Decided by the shape alone: strides depend on what is fused. */
+static bool is_small(const problem *p)
+{
+    return p->n <= ATTENTION_MOST && p->m <= ATTENTION_MOST && p->d <= ATTENTION_WIDTH &&
+           p->e <= ATTENTION_WIDTH && p->d > 0 && p->e > 0;
+}
+
+static tg_rows rows_of(const problem *p, const tg_array *x, const operand *o, int64_t batch)
+{
+    const int64_t at = offset_of(p, o, batch) * (int64_t)p->element;
+    return (tg_rows){(const char *)x->data + at, o->row, o->column};
+}
+
+static tg_head head_of(const tg_call *c, const problem *p, bool gradient, int64_t group,
+                       int64_t batch)
+{
+    tg_head h = {.n = p->n, .m = p->m, .d = p->d, .e = p->e};
+    char *y = c->y->data;
+    const int64_t of_q = p->n * p->d, of_k = p->m * p->d, of_v = p->m * p->e;
+    h.scale = p->scale;
+    h.causal = p->causal;
+    h.q = rows_of(p, &c->x[0], &p->q, batch);
+    h.k = rows_of(p, &c->x[1], &p->k, batch);
+    h.v = rows_of(p, &c->x[2], &p->v, batch);
+    if (gradient) h.gy = rows_of(p, &c->x[4], &p->gy, batch);
+    if (p->masked)
+        h.mask = (const uint8_t *)c->x[gradient ? 5 : 3].data + offset_of(p, &p->mask, batch);
+    h.mask_row = p->mask.row;
+    h.mask_column = p->mask.column;
+    const int64_t element = (int64_t)p->element;
+    h.y = y + batch * p->n * p->e * element;
+    h.gq = y + batch * of_q * element;
+    h.gk = y + (p->batches * of_q + batch * of_k) * element;
+    h.gv = y + (p->batches * (of_q + of_k) + batch * of_v) * element;
+    h.scratch = (char *)c->scratch + group * p->group_bytes + p->tiles_bytes;
+    return h;
+}
+
+/* Whether the head is done. */
+static bool small(const tg_call *c, const problem *p, bool gradient, int64_t group, int64_t batch)
+{
+    if (!is_small(p)) return false;
+    const tg_head h = head_of(c, p, gradient, group, batch);
+    return (gradient ? small_gradient : small_forward)[c->y->dtype][c->build](&h);
+}
+static int64_t small_scratch(const problem *p)
+{
+    return is_small(p)
+               ? padded(tg_attention_scratch(p->n, p->m, p->d, p->e, (int64_t)p->element), 64)
+               : 0;
+}
+#else
+static bool small(const tg_call *c, const problem *p, bool gradient, int64_t group, int64_t batch)
+{
+    return (void)c, (void)p, (void)gradient, (void)group, (void)batch, false;
+}
+static int64_t small_scratch(const problem *p) { return (void)p, 0; }
+#endif
+
 /* ---------------------------------------------------------------- running */
 
 static problem problem_of(const tg_call *c, bool gradient)
@@ -212,7 +280,8 @@ static problem problem_of(const tg_call *c, bool gradient)
     p.value = padded(p.e, lanes);
     p.blocks = (p.n + QUERIES - 1) / QUERIES;
     block b;
-    p.group_bytes = divide(&p, gradient, NULL, &b);
+    p.tiles_bytes = divide(&p, gradient, NULL, &b);
+    p.group_bytes = tg_plus(p.tiles_bytes, small_scratch(&p));
     const int64_t units = gradient ? p.batches : p.batches * p.blocks;
     const double work =
         (double)p.batches * (double)p.n * (double)p.m * (double)(p.d + p.e) / (1 << 24);
@@ -245,7 +314,7 @@ static void forward_group(const tg_call *c, void *user, int64_t group)
     block b;
     divide(p, false, (char *)c->scratch + group * p->group_bytes, &b);
     for (int64_t unit = units * group / p->groups; unit < units * (group + 1) / p->groups; unit++)
-        forward_of[c->y->dtype][c->build](c, p, &b, unit);
+        if (!small(c, p, false, group, unit)) forward_of[c->y->dtype][c->build](c, p, &b, unit);
 }
 
 static void gradient_group(const tg_call *c, void *user, int64_t group)
@@ -255,7 +324,7 @@ static void gradient_group(const tg_call *c, void *user, int64_t group)
     divide(p, true, (char *)c->scratch + group * p->group_bytes, &b);
     for (int64_t batch = p->batches * group / p->groups;
          batch < p->batches * (group + 1) / p->groups; batch++)
-        gradient_of[c->y->dtype][c->build](c, p, &b, batch);
+        if (!small(c, p, true, group, batch)) gradient_of[c->y->dtype][c->build](c, p, &b, batch);
 }
 
 static void run(const tg_call *c, void (*group)(const tg_call *c, void *user, int64_t k))

@@ -34,12 +34,13 @@
  *     static tg_lift_fn *const lift[][TG_BUILD_COUNT] = TG_KERNEL_TABLE(tg_lift);
  *     lift[c->y->dtype][c->build](n, c->x[0].data, by, c->y->data);
  *
- * Rules. A kernel and its header include nothing but this folder's headers and the C library's: no
- * tg_call, no tg_parallel, no messages. Where work is cut for threads is the family file's affair;
- * a kernel does one part. So a kernel stands alone: `cc -std=c99 -c ops/kernels/lift.c` compiles
- * the portable f32 form, and its text can be carried elsewhere. What several kernels share is a
- * header here with static functions (transpose.h); never one from outside with functions that are
- * not static or always inlined, since the linker would keep one instruction set's copy for all.
+ * Rules. A kernel and its header include nothing but this folder's headers, the C library's, and
+ * the elementary functions of ../math_f32.h and ../math_f64.h: no tg_call, no tg_parallel, no
+ * messages. Where work is cut for threads is the family file's affair; a kernel does one part. So a
+ * kernel stands alone: `cc -std=c99 -c ops/kernels/lift.c` compiles the portable f32 form, and its
+ * text can be carried elsewhere. What several kernels share is a header here with static functions
+ * (transpose.h); never one from outside with functions that are not static or always inlined, since
+ * the linker would keep one instruction set's copy for all.
  * Constants of an instruction set are compile-time constants, so that `if (FUSED)` costs nothing:
  *
  *     BUILD      as TG_BUILD_BASE ... in op.h: for functions of ops/math.h, which take it

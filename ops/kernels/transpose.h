@@ -55,28 +55,39 @@ INLINE vec quarters(const T *const *row, int a, int64_t at)
 #define TWO_HIGH(a, b) SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
 #endif
 
+/* In each 16 bytes, element r of v[c] for element c of v[r]. */
+INLINE void turn_in_quarters(vec *v)
+{
+#if F64
+    const vec low = ONE_LOW(v[0], v[1]), high = ONE_HIGH(v[0], v[1]);
+    v[0] = low;
+    v[1] = high;
+#else
+    const vec low01 = ONE_LOW(v[0], v[1]), high01 = ONE_HIGH(v[0], v[1]),
+              low23 = ONE_LOW(v[2], v[3]), high23 = ONE_HIGH(v[2], v[3]);
+    v[0] = TWO_LOW(low01, low23);
+    v[1] = TWO_HIGH(low01, low23);
+    v[2] = TWO_LOW(high01, high23);
+    v[3] = TWO_HIGH(high01, high23);
+#endif
+}
+
+/* y[j][i] = row[i][j] for LANES rows i and QUARTER columns j. */
+INLINE void turn_columns(const T *const *row, int64_t at, T *y, int64_t y_row)
+{
+    vec v[QUARTER];
+    UNROLL
+    for (int a = 0; a < QUARTER; a++) v[a] = quarters(row, a, at);
+    turn_in_quarters(v);
+    UNROLL
+    for (int a = 0; a < QUARTER; a++) vec_store(y + a * y_row, v[a]);
+}
+
 /* y[j][i] = row[i][j] for LANES rows i and columns j. */
 INLINE void turn_square(const T *const *row, int64_t at, T *y, int64_t y_row)
 {
     UNROLL
-    for (int c = 0; c < LANES; c += QUARTER) {
-        vec v[QUARTER], turned[QUARTER];
-        UNROLL
-        for (int a = 0; a < QUARTER; a++) v[a] = quarters(row, a, at + c);
-#if F64
-        turned[0] = ONE_LOW(v[0], v[1]);
-        turned[1] = ONE_HIGH(v[0], v[1]);
-#else
-        const vec low01 = ONE_LOW(v[0], v[1]), high01 = ONE_HIGH(v[0], v[1]),
-                  low23 = ONE_LOW(v[2], v[3]), high23 = ONE_HIGH(v[2], v[3]);
-        turned[0] = TWO_LOW(low01, low23);
-        turned[1] = TWO_HIGH(low01, low23);
-        turned[2] = TWO_LOW(high01, high23);
-        turned[3] = TWO_HIGH(high01, high23);
-#endif
-        UNROLL
-        for (int a = 0; a < QUARTER; a++) vec_store(y + (c + a) * y_row, turned[a]);
-    }
+    for (int c = 0; c < LANES; c += QUARTER) turn_columns(row, at + c, y + c * y_row, y_row);
 }
 
 /* y[j][i] = x[i][j] for `rows` rows i and `columns` columns j. y has room for whole vectors, whose
