@@ -309,8 +309,8 @@ Test(semantics_attention, errors_name_the_shapes)
     }
 }
 
-/* Few queries and keys have a kernel of their own. A value that is not finite, seen by later queries
- * or by none, leaves the earlier ones what they were to the last bits but a few. */
+/* Few queries and keys have a kernel of their own. A value that is not finite, seen by later
+ * queries or by none, leaves the earlier ones what they were to the last bits but a few. */
 Test(semantics_attention, few_queries_meet_what_is_not_finite)
 {
     enum { N = 12, D = 4, LATE = 9 };

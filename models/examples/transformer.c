@@ -112,9 +112,8 @@ int main(int n, char **word)
  *     step  640: loss 1.52
  *     step  800: loss 1.39
  *     O!Ast Where Inowed be Theary my patter whereine,
- *     Which this the thou thee here my strore,
- *     And thou that as with thou stain sweet stars,
- *     Co gold thy waste breast beauty still refeast,
- *     And thing thou should all the ten mine wome:
- *     Who eless liesed doth
+ *     Which dear the this thou here my strore,
+ *     And thou that as with thou stain sweet shall will;
+ *     That you should with worth steal thine in should thee,
+ *     Then of thine and endsight, beauty's leavely see doth
  */

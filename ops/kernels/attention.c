@@ -248,8 +248,8 @@ bool TG_KERNEL(tg_attention_forward)(const tg_head *h)
     return all_good(&a);
 }
 
-/* The softmax p of a block of queries, and its derivative s p (dp - sum of p dp), dp = gy v^T; zeros
- * for keys that are not seen. */
+/* The softmax p of a block of queries, and its derivative s p (dp - sum of p dp), dp = gy v^T;
+ * zeros for keys that are not seen. */
 INLINE void slopes(const head *a, const sight *s, int64_t first, T *score, T *slope)
 {
     T turned[ATTENTION_WIDTH * LANES];
