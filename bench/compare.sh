@@ -1,11 +1,13 @@
 #!/bin/sh
-# The workloads W1 to W9 in tapegrad, with jemalloc and with the C library's allocator, and, when it is installed, in PyTorch: in one run, taking turns, so
-# that what else the machine does meets all. The table is jemalloc's; where the C library's allocator differs by more than 3%, a second line shows it.
-# Installs nothing. The limits of the machine are measured first.
+# The workloads W1 to W9 in tapegrad, with jemalloc and with the C library's allocator, and, when it
+# is installed, in PyTorch: in one run, taking turns, so that what else the machine does meets all.
+# The table is jemalloc's; where the C library's allocator differs by more than 3%, a second line
+# shows it. Installs nothing. The limits of the machine are measured first.
 #
 #     sh bench/compare.sh [--rounds N] [--quick] [--json FILE] [w1 w2 ...]
 #
-# PYTHON names the interpreter that has PyTorch (/usr/bin/python3), BENCH a tapegrad-bench that is built already, beside its tapegrad-bench-c.
+# PYTHON names the interpreter that has PyTorch (/usr/bin/python3), BENCH a tapegrad-bench that is
+# built already, beside its tapegrad-bench-c.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 rounds=3
@@ -25,7 +27,8 @@ done
 python=${PYTHON:-/usr/bin/python3}
 bench=${BENCH:-}
 if [ -z "$bench" ]; then
-    (cd "$here/.." && cmake --preset release -DTG_BENCH=ON && cmake --build --preset release) >/dev/null || exit 1
+    (cd "$here/.." && cmake --preset release -DTG_BENCH=ON &&
+        cmake --build --preset release) >/dev/null || exit 1
     bench=$here/../build/release/tapegrad-bench
 fi
 known=$("$bench" workload-names)
@@ -40,24 +43,36 @@ if ! "$python" -c 'import torch' 2>"$scratch/why"; then
     echo "Not found: PyTorch for $python ($(tail -n 1 "$scratch/why")). Only tapegrad is measured."
     echo "On Debian: apt-get install python3-torch"
 fi
-[ -d /usr/share/datasets/fashion-mnist ] || echo "Not found: Fashion-MNIST. The epochs of W2 are left out. On Debian: apt-get install dataset-fashion-mnist"
+[ -d /usr/share/datasets/fashion-mnist ] || {
+    echo "Not found: Fashion-MNIST. The epochs of W2 are left out."
+    echo "On Debian: apt-get install dataset-fashion-mnist"
+}
 cores=$(getconf _NPROCESSORS_ONLN)
-echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | sed 1q), $cores cores, load $(cut -d ' ' -f 1 /proc/loadavg)"
+processor=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | sed 1q)
+echo "$processor, $cores cores, load $(cut -d ' ' -f 1 /proc/loadavg)"
 "$bench" limits $quick --json "$scratch/limits.json" || exit 1
 
-# PyTorch gets its strongest settings: OpenBLAS made for AVX-512 where the processor has it (older releases don't recognise newer processors), ATen's AVX-512
-# kernels, a malloc that keeps freed memory instead of asking the system again, and an OpenBLAS with threads for two threads, if one is there.
+# PyTorch gets its strongest settings: OpenBLAS made for AVX-512 where the processor has it (older
+# releases don't recognise newer processors), ATen's AVX-512 kernels, a malloc that keeps freed
+# memory instead of asking the system again, and an OpenBLAS with threads for two threads, if one is
+# there.
 torch() # threads, program, arguments ...
 {
     threads=$1
     shift
     (
-        export THREADS="$threads" OMP_NUM_THREADS="$threads" OPENBLAS_NUM_THREADS="$threads" QUICK="${quick:+1}" PYTHONDONTWRITEBYTECODE=1
-        export MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456
-        if grep -qw avx512dq /proc/cpuinfo; then export OPENBLAS_CORETYPE=SKYLAKEX ATEN_CPU_CAPABILITY=avx512; fi
+        export THREADS="$threads" OMP_NUM_THREADS="$threads" OPENBLAS_NUM_THREADS="$threads" \
+            QUICK="${quick:+1}" PYTHONDONTWRITEBYTECODE=1
+        export MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 \
+            MALLOC_TOP_PAD_=268435456
+        if grep -qw avx512dq /proc/cpuinfo; then
+            export OPENBLAS_CORETYPE=SKYLAKEX ATEN_CPU_CAPABILITY=avx512
+        fi
         if [ "$threads" -gt 1 ]; then
             for folder in /usr/lib/*/openblas-openmp /usr/lib/*/openblas-pthread; do
-                if [ -d "$folder" ]; then export LD_LIBRARY_PATH="$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" && break; fi
+                [ -d "$folder" ] || continue
+                export LD_LIBRARY_PATH="$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+                break
             done
         fi
         exec "$@"
@@ -68,19 +83,24 @@ for w in $workloads; do
     round=1
     while [ "$round" -le "$rounds" ]; do
         echo "--- $w, round $round of $rounds"
-        "$bench" "$w" $quick --limits "$scratch/limits.json" --json "$scratch/$w.ours.$round.json" || exit 1
+        "$bench" "$w" $quick --limits "$scratch/limits.json" \
+            --json "$scratch/$w.ours.$round.json" || exit 1
         echo "--- $w, round $round of $rounds, with the C library's allocator"
-        "$bench-c" "$w" $quick --limits "$scratch/limits.json" --json "$scratch/$w.plain.$round.json" || exit 1
+        "$bench-c" "$w" $quick --limits "$scratch/limits.json" \
+            --json "$scratch/$w.plain.$round.json" || exit 1
         if [ -n "$peer" ] && [ -f "$here/torch/$w.py" ]; then
             case $w in
             w9)
-                torch 1 "$bench" $quick --json "$scratch/$w.peer.$round.json" process w9 "$python" "$here/torch/w9.py"
+                torch 1 "$bench" $quick --json "$scratch/$w.peer.$round.json" process w9 \
+                    "$python" "$here/torch/w9.py"
                 ;;
             *)
                 torch 1 "$python" "$here/torch/$w.py" "$scratch/$w.peer.$round.json"
                 case $w in
                 w2 | w3 | w4 | w6 | w7)
-                    if [ "$cores" -gt 1 ]; then torch 2 "$python" "$here/torch/$w.py" "$scratch/$w.peer.two.$round.json"; fi
+                    if [ "$cores" -gt 1 ]; then
+                        torch 2 "$python" "$here/torch/$w.py" "$scratch/$w.peer.two.$round.json"
+                    fi
                     ;;
                 esac
                 ;;

@@ -47,11 +47,6 @@ tg_status tg_buffer_set_at(tg_tape *t, const char *where, tg_tensor *p, tg_tenso
     return t->error.status ? t->error.status : set(t, where, p, x);
 }
 
-tg_status tg_buffer_set(tg_tape *t, tg_tensor *p, tg_tensor *x)
-{
-    return tg_buffer_set_at(t, NULL, p, x);
-}
-
 tg_tensor *tg_buffer_get(tg_tape *t, tg_tensor *p)
 {
     const tg_assignment *a = t && tg_param_of(p) ? find(t, tg_param_of(p)) : NULL;
@@ -72,5 +67,3 @@ tg_status tg_buffers_update_at(tg_tape *t, const char *where)
     }
     return t->error.status;
 }
-
-tg_status tg_buffers_update(tg_tape *t) { return tg_buffers_update_at(t, NULL); }

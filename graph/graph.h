@@ -608,31 +608,48 @@ TG_API tg_status tg_check_numeric(tg_scalar_function f, int64_t n, const double 
 
 /* ------------------- the same without source positions, for other languages */
 
-TG_API tg_tensor *tg_input(tg_tape *t, tg_dtype dtype, tg_shape shape, const void *data);
-TG_API tg_tensor *tg_input_borrow(tg_tape *t, tg_dtype dtype, tg_shape shape, const void *data);
-TG_API tg_tensor *tg_constant(tg_tape *t, tg_dtype dtype, double value);
-TG_API tg_status tg_input_set(tg_tape *t, tg_tensor *x, const void *data);
-TG_API tg_tensor *tg_detach(tg_tape *t, tg_tensor *x);
-TG_API tg_tensor *tg_keep(tg_tape *t, tg_tensor *x);
-TG_API tg_status tg_eval(tg_tape *t, int n, tg_tensor *const *x);
-TG_API double tg_item(tg_tape *t, tg_tensor *x);
-TG_API const void *tg_data(tg_tape *t, tg_tensor *x);
-TG_API tg_status tg_backward(tg_tape *t, tg_tensor *loss);
-TG_API tg_status tg_grad(tg_tape *t, tg_tensor *y, tg_tensor *seed, int n, tg_tensor *const *x,
-                         tg_tensor **gx, bool allow_unused);
-TG_API tg_tensor *tg_jvp(tg_tape *t, tg_tensor *y, int n, tg_tensor *const *x, tg_tensor *const *v);
-TG_API tg_tensor *tg_hvp(tg_tape *t, tg_tensor *y, tg_tensor *x, tg_tensor *v);
-TG_API tg_tensor *tg_substitute(tg_tape *t, tg_tensor *y, int n, tg_tensor *const *x,
-                                tg_tensor *const *with);
-TG_API tg_status tg_scan(tg_tape *t, const tg_scan_body *b, int64_t n, tg_tensor **carry,
-                         tg_tensor *const *x, tg_tensor *const *w, tg_tensor **y);
-TG_API tg_status tg_replay(tg_tape *t);
-TG_API tg_status tg_buffer_set(tg_tape *t, tg_tensor *p, tg_tensor *x);
-TG_API tg_status tg_buffers_update(tg_tape *t);
-TG_API tg_status tg_write_dot(tg_tape *t, const char *path, tg_tensor *loss);
-TG_API tg_status tg_export_c(tg_tape *t, const char *path, const tg_export_options *options);
-TG_API tg_tensor *tg_param_new(tg_params *ps, const char *name, tg_dtype dtype, tg_shape shape,
-                               tg_init init);
+/* clang-format off */
+/* Result, name, parameters, and the arguments of the form with a position. */
+#define TG_PLAIN_FORMS(X)                                                                      \
+    X(tg_tensor *, input, (tg_tape *t, tg_dtype dtype, tg_shape shape, const void *data),      \
+      (t, NULL, dtype, shape, data))                                                           \
+    X(tg_tensor *, input_borrow, (tg_tape *t, tg_dtype dtype, tg_shape shape,                  \
+      const void *data), (t, NULL, dtype, shape, data))                                        \
+    X(tg_tensor *, constant, (tg_tape *t, tg_dtype dtype, double value), (t, NULL, dtype,      \
+      value))                                                                                  \
+    X(tg_status, input_set, (tg_tape *t, tg_tensor *x, const void *data), (t, NULL, x,         \
+      data))                                                                                   \
+    X(tg_tensor *, detach, (tg_tape *t, tg_tensor *x), (t, NULL, x))                           \
+    X(tg_tensor *, keep, (tg_tape *t, tg_tensor *x), (t, NULL, x))                             \
+    X(tg_status, eval, (tg_tape *t, int n, tg_tensor *const *x), (t, NULL, n, x))              \
+    X(double, item, (tg_tape *t, tg_tensor *x), (t, NULL, x))                                  \
+    X(const void *, data, (tg_tape *t, tg_tensor *x), (t, NULL, x))                            \
+    X(tg_status, backward, (tg_tape *t, tg_tensor *loss), (t, NULL, loss))                     \
+    X(tg_status, grad, (tg_tape *t, tg_tensor *y, tg_tensor *seed, int n,                      \
+      tg_tensor *const *x, tg_tensor **gx, bool allow_unused), (t, NULL, y, seed, n, x, gx,    \
+      allow_unused))                                                                           \
+    X(tg_tensor *, jvp, (tg_tape *t, tg_tensor *y, int n, tg_tensor *const *x,                 \
+      tg_tensor *const *v), (t, NULL, y, n, x, v))                                             \
+    X(tg_tensor *, hvp, (tg_tape *t, tg_tensor *y, tg_tensor *x, tg_tensor *v), (t, NULL,      \
+      y, x, v))                                                                                \
+    X(tg_tensor *, substitute, (tg_tape *t, tg_tensor *y, int n, tg_tensor *const *x,          \
+      tg_tensor *const *with), (t, NULL, y, n, x, with))                                       \
+    X(tg_status, scan, (tg_tape *t, const tg_scan_body *b, int64_t n, tg_tensor **carry,       \
+      tg_tensor *const *x, tg_tensor *const *w, tg_tensor **y), (t, NULL, b, n, carry, x,      \
+      w, y))                                                                                   \
+    X(tg_status, replay, (tg_tape *t), (t, NULL))                                              \
+    X(tg_status, buffer_set, (tg_tape *t, tg_tensor *p, tg_tensor *x), (t, NULL, p, x))        \
+    X(tg_status, buffers_update, (tg_tape *t), (t, NULL))                                      \
+    X(tg_status, write_dot, (tg_tape *t, const char *path, tg_tensor *loss), (t, NULL,         \
+      path, loss))                                                                             \
+    X(tg_status, export_c, (tg_tape *t, const char *path,                                      \
+      const tg_export_options *options), (t, NULL, path, options))                             \
+    X(tg_tensor *, param_new, (tg_params *ps, const char *name, tg_dtype dtype,                \
+      tg_shape shape, tg_init init), (ps, NULL, name, dtype, shape, init))
+/* clang-format on */
+#define TG_PLAIN_FORM(result, name, parameters, arguments) TG_API result tg_##name parameters;
+TG_PLAIN_FORMS(TG_PLAIN_FORM)
+#undef TG_PLAIN_FORM
 
 #ifdef __cplusplus
 }

@@ -292,12 +292,6 @@ tg_tensor *tg_param_new_at(tg_params *ps, const char *where, const char *name, t
 }
 
 /* Parenthesised, as there is a macro of this name. */
-tg_tensor *(tg_param_new)(tg_params *ps, const char *name, tg_dtype dtype, tg_shape shape,
-                          tg_init init)
-{
-    return tg_param_new_at(ps, NULL, name, dtype, shape, init);
-}
-
 tg_params *tg_params_copy_f64(const tg_params *source, const tg_allocator *allocator)
 {
     tg_params *ps = tg_params_new(&(tg_params_options){

@@ -379,9 +379,3 @@ tg_status tg_scan_at(tg_tape *t, const char *where, const tg_scan_body *b, int64
     for (int k = 0; b && y && k < b->n_y; k++) y[k] = NULL;
     TG_ALONE(tg_status, t, TG_ENOMEM, TG_ESTATE, record_scan(t, where, b, n, carry, x, w, y));
 }
-
-tg_status(tg_scan)(tg_tape *t, const tg_scan_body *b, int64_t n, tg_tensor **carry,
-                   tg_tensor *const *x, tg_tensor *const *w, tg_tensor **y)
-{
-    return tg_scan_at(t, NULL, b, n, carry, x, w, y);
-}

@@ -109,12 +109,6 @@ tg_tensor *tg_substitute_at(tg_tape *t, const char *where, tg_tensor *y, int n, 
     TG_ALONE(tg_tensor *, t, NULL, NULL, substitute(t, where, y, n, x, with));
 }
 
-tg_tensor *(tg_substitute)(tg_tape *t, tg_tensor *y, int n, tg_tensor *const *x,
-                           tg_tensor *const *with)
-{
-    return tg_substitute_at(t, NULL, y, n, x, with);
-}
-
 /* ---------------------------------------------------------------- a part as an op's operands */
 
 static bool is_float(const tg_tape *t, uint32_t node)

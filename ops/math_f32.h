@@ -7,8 +7,8 @@
  *
  * Largest errors in units in the last place, over all of f32, denormal results included
  * (tests/test_math.c):
- *   exp 1.1, exp_below 1 above -3 and 4.5 in all, expm1 1.7, log 0.9, log1p 1.4, log1p_unit 1.4, tanh 1.5, erf 1.3, pow 0.55, sin and cos 0.51,
- *   normal_cdf 8 in the far left tail
+ *   exp 1.1, exp_below 1 above -3 and 4.5 in all, expm1 1.7, log 0.9, log1p 1.4, log1p_unit 1.4,
+ *   tanh 1.5, erf 1.3, pow 0.55, sin and cos 0.51, normal_cdf 8 in the far left tail
  *
  * The polynomials are minimax fits (Remez exchange in 200-bit arithmetic, weighted for the relative
  * error of the function; coefficients rounded one by one from the lowest, the others fitted again

@@ -1,4 +1,6 @@
-"""The library from another language: a large product and an error, through Python's ctypes. Argument: the library's file."""
+"""The library from another language: a large product and an error, through Python's ctypes.
+
+Argument: the library's file."""
 import ctypes
 import sys
 from ctypes import c_bool, c_char_p, c_double, c_int, c_int64, c_void_p

@@ -1,4 +1,5 @@
-// Another library in the process, with memory of C++: what one malloc gave must not reach another's free.
+// Another library in the process, with memory of C++: what one malloc gave must not reach another's
+// free.
 #include <stdexcept>
 #include <string>
 #include <vector>

@@ -1,6 +1,7 @@
 #!/bin/sh
-# install.sh [run] [test] [long]: installs the packages of these kinds in tests/packages.txt (without a word: run and test) that are missing, on
-# Debian and its relatives, as root or through sudo. Ends with an error only when something that is needed could not be had.
+# install.sh [run] [test] [long]: installs the packages of these kinds in tests/packages.txt
+# (without a word: run and test) that are missing, on Debian and its relatives, as root or through
+# sudo. Ends with an error only when something that is needed could not be had.
 set -u
 list=$(dirname "$0")/packages.txt
 kinds=" ${*:-run test} "
@@ -28,7 +29,8 @@ missing() # needed|optional: the names of those that are not installed
         *) need=needed name=$first ;;
         esac
         [ "$need" = "$1" ] || continue
-        dpkg-query -W -f '${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed || echo "$name"
+        dpkg-query -W -f '${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed ||
+            echo "$name"
     done
 }
 
@@ -46,12 +48,14 @@ fi
 
 if [ -n "$as_root" ]; then
     echo "Installing:" $needed $optional
-    install="$as_root DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0"
+    install="$as_root DEBIAN_FRONTEND=noninteractive apt-get install -qq -y"
+    install="$install --no-install-recommends -o Dpkg::Use-Pty=0"
     $as_root apt-get update -qq || echo "The package lists could not be brought up to date."
     # The optional ones one by one: one that can't be had must not keep the others away.
     [ -z "$needed" ] || $install $needed >/dev/null
     for name in $optional; do
-        $install "$name" >/dev/null || echo "$name could not be installed: what uses it is left out."
+        $install "$name" >/dev/null ||
+            echo "$name could not be installed: what uses it is left out."
     done
     needed=$(missing needed)
 elif [ -n "$optional" ]; then

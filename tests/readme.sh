@@ -28,7 +28,8 @@ for command in models/demo.sh tests/run.sh; do [ -f "$top/$command" ]; done
 # What the program's block writes lands in the scratch folder: paths of the checkout are made
 # absolute.
 sed "s,build/release,$top/&,g; s,models/samples,$top/&,g" "$folder/sh.2" >"$folder/train.sh"
-(cd "$folder" && sh -e train.sh >train.log && [ "$(wc -l <predictions.csv)" -eq 151 ] && grep -q digraph step.dot)
+(cd "$folder" && sh -e train.sh >train.log && [ "$(wc -l <predictions.csv)" -eq 151 ] &&
+    grep -q digraph step.dot)
 
 sed "s,build/release,$top/&,g" "$folder/sh.3" >"$folder/speed.sh"
 sh -n "$folder/speed.sh"
@@ -42,10 +43,12 @@ END
 (cd "$folder" && sh -e link.sh >link.log)
 
 # The message that the README promises, from the model with a wrong size in it.
-sed 's/TG_SHAPE(16, 2)/TG_SHAPE(16, 3)/' "$folder/net.c" >"$folder/wrong/net.c"
-sed 's/ net\.c/ wrong\/net.c/; s/-o net/-o wrong\/net/; /cumsum/d; /^\.\/net/d' "$folder/link.sh" >"$folder/wrong.sh"
-message=$(sed -n 's/^(`\(net.c:.*\)`).*/\1/p' "$top/README.md")
-(cd "$folder" && sh -e wrong.sh >wrong.log && export LD_LIBRARY_PATH="$HOME/.local/lib" && ./wrong/net 2>&1) | grep -qF "$message"
+sed 's/2, 16, true/3, 16, true/' "$folder/net.c" >"$folder/wrong/net.c"
+sed 's/ net\.c/ wrong\/net.c/; s/-o net/-o wrong\/net/; /cumsum/d; /^\.\/net/d' "$folder/link.sh" \
+    >"$folder/wrong.sh"
+message=$(sed -n 's/.*(`\(net.c:[^`]*\)`).*/\1/p' "$top/README.md")
+(cd "$folder" && sh -e wrong.sh >wrong.log && export LD_LIBRARY_PATH="$HOME/.local/lib" &&
+    ./wrong/net 2>&1) | grep -qF "$message"
 
 lines=$(wc -l <"$folder/net.c")
 [ "$lines" -le 30 ] || { echo "the model in the README has $lines lines" && exit 1; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes reference.txt.gz, what PyTorch says to the rows of reference_rows.h: values, first and second
-derivatives in f64. Wants Debian's python3-torch, which nothing else here does:
+"""Makes reference.txt.gz, what PyTorch says to the rows of reference_rows.h: values, first and
+second derivatives in f64. Wants Debian's python3-torch, which nothing else here does:
     /usr/bin/python3 tests/reference.py
 A case is its operands (letter, kind, shape, numbers), the value (y), and for each operand that is
 differentiated the derivative of <G, y> (g) and of <H, g>, summed over the g (h); weight() has G and
@@ -22,6 +22,7 @@ torch.set_num_threads(1)
 
 # ---------------------------------------------------------------- what PyTorch 1.13 has no name for
 
+
 def jacobian(f, x):
     return jacobian_of(f, x, create_graph=True)
 
@@ -32,6 +33,7 @@ def hessian(f, x):
 
 class digamma(torch.autograd.Function):
     """With a derivative by zeta: that of torch.digamma is off by 1e-9."""
+
     @staticmethod
     def forward(ctx, x):
         ctx.save_for_backward(x)
@@ -77,7 +79,9 @@ def rotary(x, base=100):
     half = x.shape[-1] // 2
     angle = torch.arange(x.shape[-2])[:, None] * base ** (-torch.arange(half) / half)
     first, second = x[..., :half], x[..., half:]
-    return torch.cat((first * angle.cos() - second * angle.sin(), second * angle.cos() + first * angle.sin()), -1)
+    return torch.cat(
+        (first * angle.cos() - second * angle.sin(), second * angle.cos() + first * angle.sin()), -1
+    )
 
 
 def focal(z, target, alpha, gamma):
@@ -85,16 +89,19 @@ def focal(z, target, alpha, gamma):
     p = torch.sigmoid(z)
     kept = p * target + (1 - p) * (1 - target)
     own = alpha * target + (1 - alpha) * (1 - target)
-    return (own * (1 - kept) ** gamma * F.binary_cross_entropy_with_logits(z, target, reduction="none")).mean()
+    return (
+        own * (1 - kept) ** gamma * F.binary_cross_entropy_with_logits(z, target, reduction="none")
+    ).mean()
 
 
 def by_lengths(run, x, h, lengths):
     """A net over the first times of each row, then zeros."""
-    rows = [run(x[:n, r:r + 1], h[:, r:r + 1]) for r, n in enumerate(lengths)]
+    rows = [run(x[:n, r : r + 1], h[:, r : r + 1]) for r, n in enumerate(lengths)]
     return torch.cat([F.pad(y, (0, 0, 0, 0, 0, len(x) - len(y))) for y in rows], 1)
 
 
 # ---------------------------------------------------------------- the rows
+
 
 def rows():
     """(expression, sets of operands) of each row."""
@@ -107,7 +114,9 @@ def rows():
 
     for name, pieces in re.findall(r'^#define (\w+)((?:\s*%s)+)\s*$' % piece, text, re.M):
         named[name] = joined(pieces)
-    for expression, operands in re.findall(r'ROW\(\s*((?:%s\s*)+),\s*((?:%s\s*)+),' % (piece, piece), text):
+    for expression, operands in re.findall(
+        r'ROW\(\s*((?:%s\s*)+),\s*((?:%s\s*)+),' % (piece, piece), text
+    ):
         yield joined(expression), [s.split() for s in joined(operands).split(";") if s.strip()]
 
 
@@ -122,7 +131,9 @@ def drawn(rng, spec):
     count = int(torch.tensor(shape).prod()) if shape else 1
     low, high = (float(b) for b in bounds.split(":")) if bounds else (-2, 2)
     if kinds == "i":
-        return "i", torch.tensor([rng.randint(int(low), int(high)) for _ in range(count)]).reshape(shape)
+        return "i", torch.tensor([rng.randint(int(low), int(high)) for _ in range(count)]).reshape(
+            shape
+        )
     if kinds == "m":
         return "m", torch.tensor([rng.random() < 0.6 for _ in range(count)]).reshape(shape)
     if kinds == "s":
@@ -149,7 +160,11 @@ def derivatives(y, x, seed):
 
 def line(name, x, shape=True):
     sizes = [",".join(str(s) for s in x.shape) or "-"] if shape else []
-    return " ".join([name] + sizes + ["%.12g" % v for v in torch.empty(x.numel()).copy_(x.detach().flatten()).tolist()])
+    return " ".join(
+        [name]
+        + sizes
+        + ["%.12g" % v for v in torch.empty(x.numel()).copy_(x.detach().flatten()).tolist()]
+    )
 
 
 def main():
@@ -164,7 +179,9 @@ def main():
                 out.append(line(kind, x))
             x = [v.requires_grad_() for k, v in operands if k == "d"]
             try:
-                y = eval(expression, dict(globals(), **dict(zip("abcdef", (v for _, v in operands)))))
+                y = eval(
+                    expression, dict(globals(), **dict(zip("abcdef", (v for _, v in operands))))
+                )
             except Exception as e:
                 raise SystemExit("%s of %s: %s" % (expression, specs, e))
             out.append(line("y", y))

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The benchmarks run and write JSON that can be read again; how fast they are is not tested. $1: the build folder.
+# The benchmarks run and write JSON that can be read again; how fast they are is not tested. $1: the
+# build folder.
 set -eu
 bench=$1/tapegrad-bench
 if [ ! -x "$bench" ]; then
@@ -14,7 +15,8 @@ trap 'rm -rf "$scratch"' EXIT
 "$bench-c" w1 --quick --json "$scratch/plain.json"
 "$bench" ops w1 --quick --filter add --json "$scratch/ours.json"
 sed 's/"median": \([0-9]\)/"median": 9\1/' "$scratch/ours.json" >"$scratch/slower.json"
-"$bench" report --round --ours "$scratch/ours.json" --plain "$scratch/slower.json" --peer "$scratch/ours.json" --json "$scratch/report.json" >"$scratch/table"
+"$bench" report --round --ours "$scratch/ours.json" --plain "$scratch/slower.json" \
+    --peer "$scratch/ours.json" --json "$scratch/report.json" >"$scratch/table"
 grep -q "with the C library's allocator" "$scratch/table"
 "$bench" report --round --ours "$scratch/ours.json" --plain "$scratch/ours.json" >"$scratch/same"
 if grep -q "with the C library's allocator" "$scratch/same"; then exit 1; fi

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The program tapegrad: its commands, its exit statuses, what it prints and where. Argument: the build folder.
+# The program tapegrad: its commands, its exit statuses, what it prints and where. Argument: the
+# build folder.
 set -u
 program=$1/tapegrad
 scratch=$(mktemp -d)
@@ -27,7 +28,11 @@ run() # status, words ...: runs the program, output in $scratch/out and $scratch
 out() { grep -q -e "$1" "$scratch/out" || fail "tapegrad $words: the output has no '$1'"; }
 err() { grep -q -e "$1" "$scratch/err" || fail "tapegrad $words: the errors have no '$1'"; }
 silent() { [ ! -s "$scratch/$1" ] || fail "tapegrad $words: $1 should be empty"; }
-lines() { [ "$(wc -l <"$2")" -eq "$1" ] || fail "tapegrad $words: $2 has $(wc -l <"$2") lines instead of $1"; }
+lines()
+{
+    [ "$(wc -l <"$2")" -eq "$1" ] ||
+        fail "tapegrad $words: $2 has $(wc -l <"$2") lines instead of $1"
+}
 
 # ---------------------------------------------------------------- the command line
 
@@ -51,8 +56,10 @@ for command in train predict evaluate ops graph optimizers schedules; do
     silent out
 done
 run 0 train --help
-for option in target task test split validation cross-validate hidden activation dropout loss optimizer lr momentum weight-decay group schedule clip accumulate batch epochs seed threads no-standardize \
-    save history json quiet delimiter decimal-comma comment header no-header skip categorical missing refuse-ids; do
+for option in target task test split validation cross-validate hidden activation dropout loss \
+    optimizer lr momentum weight-decay group schedule clip accumulate batch epochs seed threads \
+    no-standardize save history json quiet delimiter decimal-comma comment header no-header skip \
+    categorical missing refuse-ids; do
     out "^  --$option "
 done
 run 2 train
@@ -122,17 +129,22 @@ err 'the loss became'
 run 1 train $data/iris.csv --epochs 1 --quiet --save "$scratch/none/model"
 err 'none/model: can.t write: No such file or directory'
 
-run 0 train $data/iris.csv --split $data/iris.split --epochs 30 --seed 1 --json --save "$scratch/iris.model" --history "$scratch/iris.csv"
+run 0 train $data/iris.csv --split $data/iris.split --epochs 30 --seed 1 --json \
+    --save "$scratch/iris.model" --history "$scratch/iris.csv"
 lines 1 "$scratch/out"
-out '^{"train":{"loss":[0-9.e-]*,"accuracy":[0-9.]*,"rows":120},"test":{"loss":[0-9.e-]*,"accuracy":[0-9.]*,"rows":30},"seconds":[0-9.]*,"parameters":2499,'
+scores='"loss":[0-9.e-]*,"accuracy":[0-9.]*'
+out '^{"train":{'"$scores"',"rows":120},"test":{'"$scores"',"rows":30},"seconds":[0-9.]*,'
+out '"parameters":2499,'
 err '^epoch  1/30  loss'
 err '^epoch 30/30  loss'
 lines 31 "$scratch/iris.csv"
-grep -q '^epoch,train_loss,train_accuracy,test_loss,test_accuracy,seconds$' "$scratch/iris.csv" || fail "the history's header"
+grep -q '^epoch,train_loss,train_accuracy,test_loss,test_accuracy,seconds$' "$scratch/iris.csv" ||
+    fail "the history's header"
 cp "$scratch/out" "$scratch/first"
 grep -q "$(printf '\r')" "$scratch/err" && fail "a progress bar in a pipe"
 
-run 0 train $data/iris.csv --split $data/iris.split --epochs 30 --seed 1 --json --quiet --threads 3 --save "$scratch/again.model"
+run 0 train $data/iris.csv --split $data/iris.split --epochs 30 --seed 1 --json --quiet \
+    --threads 3 --save "$scratch/again.model"
 err 'the target is .*--target names another); the task is multiclass: .*--task says otherwise'
 lines 1 "$scratch/err"
 sed 's/"seconds":[0-9.]*//' "$scratch/out" >"$scratch/a"
@@ -145,11 +157,14 @@ out '^train  .*(120 rows)$'
 out '^validation .*(30 rows)$'
 run 0 train $data/iris.csv --epochs 2 --quiet --json --validation 0
 out '"test":null'
-run 0 train $data/diabetes.csv --split $data/diabetes.split --epochs 5 --quiet --json --save "$scratch/diabetes.model" --hidden none
+run 0 train $data/diabetes.csv --split $data/diabetes.split --epochs 5 --quiet --json \
+    --save "$scratch/diabetes.model" --hidden none
 out '"test":{"loss":[0-9.e-]*,"r2":[0-9.e-]*,'
 out '"parameters":11,'
-run 0 train $data/breast_cancer.csv --test $data/breast_cancer.csv --epochs 5 --quiet --json --optimizer sgd --lr .05 --momentum .9 --weight-decay 1e-4 \
-    --hidden 8 --activation tanh --dropout .2 --batch 16 --no-standardize --task binary --loss cross_entropy
+run 0 train $data/breast_cancer.csv --test $data/breast_cancer.csv --epochs 5 --quiet --json \
+    --optimizer sgd --lr .05 --momentum .9 --weight-decay 1e-4 \
+    --hidden 8 --activation tanh --dropout .2 --batch 16 --no-standardize --task binary \
+    --loss cross_entropy
 out '"test":{.*"rows":569}'
 run 0 train --epochs=1 --quiet -- $data/wine.csv
 
@@ -158,19 +173,24 @@ run 2 train $data/iris.csv --cross-validate 5 --validation 0.2
 err -- '--cross-validate holds rows out itself'
 run 2 train $data/iris.csv --cross-validate 1
 run 0 train $data/iris.csv --cross-validate 5 --epochs 30
-out '^5 folds: loss 0\.[0-9]* +- 0\.[0-9]*  accuracy 0\.9[0-9]* +- 0\.[0-9]*  (mean and deviation; 150 rows)$'
+part='0\.[0-9]*'
+out "^5 folds: loss $part +- $part  accuracy 0\.9[0-9]* +- $part  (mean and deviation; 150 rows)\$"
 err '^fold 5/5  loss .*(30 rows held out)$'
 run 0 train $data/diabetes.csv --cross-validate 3 --epochs 5 --quiet --json --hidden none
-out '^{"loss":{"mean":[0-9.]*,"deviation":[0-9.]*,"folds":\[[0-9.]*,[0-9.]*,[0-9.]*\]},"r2":{"mean":[-0-9.]*,.*"rows":442}$'
+folds='\[[0-9.]*,[0-9.]*,[0-9.]*\]'
+out '^{"loss":{"mean":[0-9.]*,"deviation":[0-9.]*,"folds":'"$folds"'},"r2":{"mean":[-0-9.]*,'
+out '"rows":442}$'
 run 1 train "$scratch/none.csv" --cross-validate 3
 err 'No such file'
 
-# Every optimizer and every schedule of the tables can be asked for; groups and schedules have an effect.
+# Every optimizer and every schedule of the tables can be asked for; groups and schedules have an
+# effect.
 run 0 optimizers
 for optimizer in $(grep -o '^[a-z]*' "$scratch/out"); do
     run 0 train $data/iris.csv --epochs 2 --quiet --optimizer "$optimizer lr=0.003"
 done
-run 0 train $data/iris.csv --epochs 30 --quiet --json --optimizer 'adamw beta2=0.98' --lr .01 --schedule 'linear start=0.1 steps=10%; cosine' --clip 1 \
+run 0 train $data/iris.csv --epochs 30 --quiet --json --optimizer 'adamw beta2=0.98' --lr .01 \
+    --schedule 'linear start=0.1 steps=10%; cosine' --clip 1 \
     --accumulate 2 --group '*bias: weight_decay=0' --group 'layer1.weight: sgd lr=0.1 momentum=0.9'
 out '"accuracy":0.9'
 run 0 train $data/iris.csv --epochs 3 --quiet --json --schedule 'constant factor=0'
@@ -180,13 +200,16 @@ err 'no parameter.s name is like "none\*"'
 run 1 train $data/iris.csv --epochs 1 --quiet --schedule 'linear steps=1000; cosine'
 err -- '--schedule: .*nothing is left behind linear'
 
-# ---------------------------------------------------------------- CSV as people have it, and what was made of it
+# ---------------------------------------------------------------- CSV as people have it, and what
+# was made of it
 
 printf 'id;d;b;y\n1;2,5;x;u\n2;?;z;v\n3;1;x;u\n4;0,5;z;v\n5;1;x;u\n6;2;x;v\n' >"$scratch/people.csv"
-run 0 train "$scratch/people.csv" --epochs 1 --validation 0 --skip id --categorical b --missing median --save "$scratch/people.model"
+run 0 train "$scratch/people.csv" --epochs 1 --validation 0 --skip id --categorical b \
+    --missing median --save "$scratch/people.model"
 err 'people.csv: fields are separated by a semicolon; --delimiter says otherwise'
 err 'people.csv: 1 missing values are filled with'
-err "people.csv: the target is 'y' (the last column; --target names another); the task is binary: its values are texts, 2 different ones"
+err "people.csv: the target is 'y' (the last column; --target names another); the task is binary:"
+err "the task is binary: its values are texts, 2 different ones"
 run 0 predict "$scratch/people.model" "$scratch/people.csv"
 lines 7 "$scratch/out"
 sed 's/;[uv]$/;/' "$scratch/people.csv" >"$scratch/strangers.csv"
@@ -243,20 +266,24 @@ run 1 train $data/iris.csv --epochs 1 --history "$scratch/epochs.csv"
 err 'epochs.csv is there already, and is not a history'
 mkfifo "$scratch/pipe"
 timeout 60 cat "$scratch/pipe" >"$scratch/piped" &
-timeout 60 "$program" train $data/iris.csv --epochs 1 --quiet --save "$scratch/pipe" >"$scratch/out" 2>"$scratch/err" || fail "--save to a named pipe"
+timeout 60 "$program" train $data/iris.csv --epochs 1 --quiet --save "$scratch/pipe" \
+    >"$scratch/out" 2>"$scratch/err" || fail "--save to a named pipe"
 wait
 head -c 44 "$scratch/piped" | grep -aq __metadata__ || fail "no model in a named pipe"
 run 1 train $data/iris.csv --epochs 100000 --save "$scratch/none/model"
 silent out
-run 0 train $data/iris.csv --epochs 1 --quiet --save "$scratch/iris.model" --history "$scratch/iris.csv"
+run 0 train $data/iris.csv --epochs 1 --quiet --save "$scratch/iris.model" \
+    --history "$scratch/iris.csv"
 lines 2 "$scratch/iris.csv"
-"$program" train $data/iris.csv --epochs 1 --quiet --save /dev/stdout >"$scratch/piped" 2>"$scratch/err" || fail "--save /dev/stdout"
+"$program" train $data/iris.csv --epochs 1 --quiet --save /dev/stdout >"$scratch/piped" \
+    2>"$scratch/err" || fail "--save /dev/stdout"
 head -c 44 "$scratch/piped" | grep -aq __metadata__ || fail "no model in standard output"
 "$program" train $data/iris.csv --epochs 1 --quiet --save /dev/full >"$scratch/out" 2>"$scratch/err"
 [ $? -eq 1 ] || fail "a full device went unnoticed"
 err "/dev/full: can't write: No space left on device"
 [ -c /dev/full ] || fail "/dev/full was replaced"
-run 0 train $data/iris.csv --split $data/iris.split --epochs 30 --seed 1 --quiet --save "$scratch/iris.model"
+run 0 train $data/iris.csv --split $data/iris.split --epochs 30 --seed 1 --quiet \
+    --save "$scratch/iris.model"
 
 # ---------------------------------------------------------------- predict and evaluate
 
@@ -270,7 +297,8 @@ cut -d, -f2-4 $data/iris.csv >"$scratch/part.csv"
 run 1 predict "$scratch/iris.model" "$scratch/part.csv"
 err "part.csv:1: no column 'sepal_length_cm', which the model needs"
 awk -F, 'BEGIN {OFS = ","} {print "id" NR, $4, $3, $2, $1}' $data/iris.csv >"$scratch/turned.csv"
-sed -i '1s/.*/id,petal_width_cm,petal_length_cm,sepal_width_cm,sepal_length_cm/' "$scratch/turned.csv"
+sed -i '1s/.*/id,petal_width_cm,petal_length_cm,sepal_width_cm,sepal_length_cm/' \
+    "$scratch/turned.csv"
 run 0 predict "$scratch/iris.model" "$scratch/turned.csv"
 cmp -s "$scratch/out" "$scratch/labelled" || fail "the order of the columns changed the predictions"
 run 1 evaluate "$scratch/iris.model" "$scratch/turned.csv"

@@ -1,10 +1,9 @@
 #!/bin/sh
-# Each listing of the cookbook, built and run, must print what stands behind it. And
-# each example, built by the line in its first comment and run, must print what stands in its last
-# one: the same words, and numbers but times within 5%, or 2 units of the last digit. An example that knows the
+# Each listing of the cookbook, built and run, must print what stands behind it. And each example,
+# built by the line in its first comment and run, must print what stands in its last one: the same
+# words, and numbers but times within 5%, or 2 units of the last digit. An example that knows the
 # word `short` is run so, on less work: then its own threshold, the exit status, decides. With
-# TG_LONG all do their whole work.
-# test_examples.sh BUILD [NAME ...]
+# TG_LONG all do their whole work. test_examples.sh BUILD [NAME ...]
 set -eu
 build=$1
 shift
@@ -79,13 +78,17 @@ if [ $# -eq 0 ]; then
         case $kind in
         c) command="cc -std=c11 -Wall -Wextra -Werror listing.c $flags -o listing && ./listing" ;;
         cpp) command="c++ -Wall -Wextra -Werror listing.cpp $flags -o listing && ./listing" ;;
-        python) command='if command -v python3 >/dev/null; then python3 listing.python; else cat ../wanted; fi' ;;
+        python)
+            command='if command -v python3 >/dev/null; then python3 listing.python
+                else cat ../wanted; fi'
+            ;;
         esac
         cp "$wanted" wanted
         (cd one && eval "$command" >../printed 2>../errors) || fail "failed: $(tail -n 3 errors)"
         close wanted printed || fail "prints something else"
     done
-    [ "$(ls listing.* | wc -l)" -eq "$(grep -c '^```text' models/cookbook/README.md)" ] || name=cookbook fail "a listing has no output"
+    [ "$(ls listing.* | wc -l)" -eq "$(grep -c '^```text' models/cookbook/README.md)" ] ||
+        name=cookbook fail "a listing has no output"
 fi
 
 [ $# -gt 0 ] || set -- $(ls models/examples/*.c | sed 's,.*/,,; s/\.c$//')
@@ -95,7 +98,8 @@ for name in "$@"; do
     [ "$(wc -l <"$source")" -le 120 ] || fail "more than 120 lines"
     comment=$(sed -n 's, *\*/$,,; p; /^[^/ ]/q' "$source")
     word=
-    [ -n "${TG_LONG:-}" ] || word=$(echo "$comment" | sed -n 's/.*[.]\/a[.]out \(short\)[ :].*/\1/p')
+    [ -n "${TG_LONG:-}" ] ||
+        word=$(echo "$comment" | sed -n 's/.*[.]\/a[.]out \(short\)[ :].*/\1/p')
     echo "$comment" | sed -n 's/ && .*//; s/^ \*     \(cc .*\)/\1/p' >commands
     [ -s commands ] || fail "says no command"
     : >printed
@@ -106,7 +110,9 @@ for name in "$@"; do
     done <commands
     [ -s errors ] && fail "$(cat errors)"
     [ -n "$word" ] && [ -s printed ] && continue
-    awk '/^\/\* It prints/ { n = 0; on = 1; next } on && /^ \*\// { on = 0 } on { line[++n] = substr($0, 8) }
+    awk '/^\/\* It prints/ { n = 0; on = 1; next }
+         on && /^ \*\// { on = 0 }
+         on { line[++n] = substr($0, 8) }
         END { for (k = 1; k <= n; k++) print line[k] }' "$source" >wanted
     sed -i 's/ *$//' printed
     close wanted printed || fail "prints something else"

@@ -12,7 +12,10 @@ trap 'rm -rf "$scratch"' EXIT
 
 "$tool" rules | sort -u >"$scratch/reached"
 # Rules are functions with vjp in their names; tg_vjp_batch is an op's.
-nm "$tool" | awk '$3 == "main" || ($2 ~ /[tT]/ && $3 ~ /vjp/ && $3 !~ /^tg_vjp_batch/) { print $1, $3 }' >"$scratch/symbols"
+nm "$tool" |
+    awk '$3 == "main" || ($2 ~ /[tT]/ && $3 ~ /vjp/ && $3 !~ /^tg_vjp_batch/) {
+            print $1, $3
+        }' >"$scratch/symbols"
 main=$(awk '$2 == "main" { print $1 }' "$scratch/symbols")
 while read -r address name; do
     [ "$name" = main ] || echo "$((0x$address - 0x$main)) $name"

@@ -1,4 +1,6 @@
-"""What the PyTorch side shares: rounds, medians, one line a figure, a JSON file. As the other side, on one thread it counts process CPU time."""
+"""What the PyTorch side shares: rounds, medians, one line a figure, a JSON file.
+
+As the other side, on one thread it counts process CPU time."""
 import json
 import os
 import statistics
@@ -40,7 +42,14 @@ def keep(name, unit, times, way):
     median, p10 = times[0] * factor, times[1] * factor
     print("%-28s %-34s %12.2f %-2s  p10 %12.2f" % (name, way, median, unit, p10), flush=True)
     if name not in figures or median < figures[name]["median"]:
-        figures[name] = {"name": name, "threads": 0 if unit == "MB" else THREADS, "median": median, "p10": p10, "unit": unit, "note": way}
+        figures[name] = {
+            "name": name,
+            "threads": 0 if unit == "MB" else THREADS,
+            "median": median,
+            "p10": p10,
+            "unit": unit,
+            "note": way,
+        }
 
 
 def show(name, unit, step, way="", times=1):

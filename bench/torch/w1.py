@@ -17,12 +17,27 @@ for rows in (100, 4):
         show(name, "us", step, text)
 
     def layers(*last):
-        return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Sigmoid(), torch.nn.Linear(4, 1), *last)
+        return torch.nn.Sequential(
+            torch.nn.Linear(3, 4), torch.nn.Sigmoid(), torch.nn.Linear(4, 1), *last
+        )
 
-    way("modules and optimizer", layers(torch.nn.Sigmoid()), torch.nn.functional.binary_cross_entropy)
-    way("modules and optimizer, foreach", layers(torch.nn.Sigmoid()), torch.nn.functional.binary_cross_entropy, foreach=True)
+    way(
+        "modules and optimizer",
+        layers(torch.nn.Sigmoid()),
+        torch.nn.functional.binary_cross_entropy,
+    )
+    way(
+        "modules and optimizer, foreach",
+        layers(torch.nn.Sigmoid()),
+        torch.nn.functional.binary_cross_entropy,
+        foreach=True,
+    )
     way("loss on logits", layers(), torch.nn.functional.binary_cross_entropy_with_logits)
-    way("traced", torch.jit.trace(layers(torch.nn.Sigmoid()), x), torch.nn.functional.binary_cross_entropy)
+    way(
+        "traced",
+        torch.jit.trace(layers(torch.nn.Sigmoid()), x),
+        torch.nn.functional.binary_cross_entropy,
+    )
 
     weights = [p.detach().clone().requires_grad_() for p in layers().parameters()]
 

@@ -1,4 +1,6 @@
-"""W2: 784-128-64-10 with relu, cross-entropy, batches of 64, SGD .02 with momentum .9; a step on one batch, and epochs of Fashion-MNIST."""
+"""W2: 784-128-64-10 with relu, cross-entropy, batches of 64, SGD .02 with momentum .9.
+
+A step on one batch, and epochs of Fashion-MNIST."""
 import gzip
 
 from common import *
@@ -8,7 +10,9 @@ FOLDER = "/usr/share/datasets/fashion-mnist/"
 
 def new_net():
     r = torch.nn.ReLU
-    return torch.nn.Sequential(torch.nn.Linear(784, 128), r(), torch.nn.Linear(128, 64), r(), torch.nn.Linear(64, 10))
+    return torch.nn.Sequential(
+        torch.nn.Linear(784, 128), r(), torch.nn.Linear(128, 64), r(), torch.nn.Linear(64, 10)
+    )
 
 
 def learner(net, **options):
@@ -30,7 +34,11 @@ for text, options in (("one by one", {}), ("foreach", {"foreach": True})):
 
 def read(file, skip, dtype, *shape):
     with gzip.open(FOLDER + file) as f:
-        return torch.frombuffer(bytearray(f.read()[skip:]), dtype=torch.uint8).reshape(-1, *shape).to(dtype)
+        return (
+            torch.frombuffer(bytearray(f.read()[skip:]), dtype=torch.uint8)
+            .reshape(-1, *shape)
+            .to(dtype)
+        )
 
 
 if THREADS == 1 and not QUICK and os.path.exists(FOLDER):

@@ -1,4 +1,6 @@
-"""W6: Conv(1,8,5)-ReLU-MaxPool2-Conv(8,16,5)-ReLU-MaxPool2-Linear(256,10) in training, batches of 64; a GPT block on 8x64x128 with 4 heads."""
+"""W6: Conv(1,8,5)-ReLU-MaxPool2-Conv(8,16,5)-ReLU-MaxPool2-Linear(256,10) in training.
+
+Batches of 64; and a GPT block on 8x64x128 with 4 heads."""
 from common import *
 
 nn, f = torch.nn, torch.nn.functional
@@ -63,10 +65,14 @@ class Block(nn.Module):
         self.attend = attend
         self.before, self.between = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
         self.qkv, self.project = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
-        self.mlp = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(approximate="tanh"), nn.Linear(4 * WIDTH, WIDTH))
+        self.mlp = nn.Sequential(
+            nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(approximate="tanh"), nn.Linear(4 * WIDTH, WIDTH)
+        )
 
     def forward(self, x):
-        heads = self.qkv(self.before(x)).view(SEQUENCES, TOKENS, 3, HEADS, HEAD).permute(2, 0, 3, 1, 4)
+        heads = (
+            self.qkv(self.before(x)).view(SEQUENCES, TOKENS, 3, HEADS, HEAD).permute(2, 0, 3, 1, 4)
+        )
         seen = self.attend(*heads.unbind(0)).transpose(1, 2).reshape(SEQUENCES, TOKENS, WIDTH)
         x = x + self.project(seen)
         return x + self.mlp(self.between(x))

@@ -10,7 +10,11 @@ for rows, width in ((1024, 1024), (64, 50257)):
         torch.nn.functional.cross_entropy(x, y).backward()
 
     show("w7.cross_entropy.%dx%d" % (rows, width), "ms", step)
-    show("w7.cross_entropy_forward.%dx%d" % (rows, width), "ms", lambda: torch.nn.functional.cross_entropy(x, y))
+    show(
+        "w7.cross_entropy_forward.%dx%d" % (rows, width),
+        "ms",
+        lambda: torch.nn.functional.cross_entropy(x, y),
+    )
 
     w, b = torch.ones(width, requires_grad=True), torch.zeros(width, requires_grad=True)
     gy = torch.randn(rows, width)

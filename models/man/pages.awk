@@ -1,5 +1,5 @@
-# Man pages of section 3 from the public headers: one for each header, with all that it declares, and
-# one for each op.
+# Man pages of section 3 from the public headers: one for each header, with all that it declares,
+# and one for each op.
 #   tapegrad ops | awk -v out=FOLDER -v date=DATE -v version=V -f pages.awk - HEADER ...
 # What is read first is the registry's list: formula, shapes, order.
 
@@ -20,14 +20,15 @@ function quoted(s)
 }
 
 # Prose: a line for each sentence, none longer than 78.
-function prose(s, line, word, n, k, result, ends)
+function prose(s, line, word, n, k, result, ends, long)
 {
     n = split(s, word, /[ \n]+/)
     line = ""
     result = ""
     for (k = 1; k <= n; k++) {
         if (word[k] == "") continue
-        if (line != "" && (length(line) + length(word[k]) > 76 || (ends && word[k] ~ /^["'(]?[A-Z]/))) {
+        long = length(line) + length(word[k]) > 76
+        if (line != "" && (long || (ends && word[k] ~ /^["'(]?[A-Z]/))) {
             result = result escaped(line) "\n"
             line = ""
         }
@@ -74,7 +75,8 @@ function comment_text(lines, line, n, k, result, paragraph, code, in_list)
             result = result prose(paragraph)
             paragraph = ""
             if (in_list) { result = result ".El\n"; in_list = 0 }
-            if (k < n && result != "" && line[k + 1] !~ /^    / && line[k + 1] !~ /^  - /) result = result ".Pp\n"
+            if (k < n && result != "" && line[k + 1] !~ /^    / && line[k + 1] !~ /^  - /)
+                result = result ".Pp\n"
         } else if (line[k] ~ /^  - /) {
             result = result prose(paragraph)
             if (!in_list) result = result ".Bl -bullet -compact\n"
@@ -99,8 +101,8 @@ function page(name, description, body, file, title)
     file = out "/" name ".3"
     title = toupper(name)
     if (description ~ /[])|.,:;!?]$/) description = description "\\&" # no end of a sentence
-    printf ".Dd %s\n.Dt %s 3\n.Os tapegrad %s\n.Sh NAME\n.Nm %s\n.Nd %s\n", date, title, version, name,
-        quoted(description) >file
+    printf ".Dd %s\n.Dt %s 3\n.Os tapegrad %s\n", date, title, version >file
+    printf ".Sh NAME\n.Nm %s\n.Nd %s\n", name, quoted(description) >file
     printf "%s", body >file
     close(file)
 }
@@ -188,7 +190,8 @@ code == "" && !op_open && (in_comment || /^\/\*/) {
         sub(/^\n+/, "", group)
         if (section ~ /^the same without source positions/) { stopped = 1; next }
         flush_pending()
-        body = body ".Ss " toupper(substr(section, 1, 1)) substr(section, 2) "\n" comment_text(group)
+        body = body ".Ss " toupper(substr(section, 1, 1)) substr(section, 2) "\n" \
+            comment_text(group)
         fresh = 1
         next
     }
@@ -229,12 +232,14 @@ function op_page(entry, text, name, parameters, body_of_op, n, k, parameter)
     parameters = entry
     sub(/^[^,]*, *\(/, "", parameters)
     sub(/\), *\([^()]*\)\)$/, "", parameters)
-    body_of_op = ".Sh SYNOPSIS\n.In tapegrad/ops.h\n.Ft tg_tensor *\n.Fo tg_" name "\n.Fa \"tg_tape *t\"\n"
+    body_of_op = ".Sh SYNOPSIS\n.In tapegrad/ops.h\n.Ft tg_tensor *\n.Fo tg_" name \
+        "\n.Fa \"tg_tape *t\"\n"
     n = split(parameters, parameter, / *, */)
     for (k = 1; k <= n; k++) body_of_op = body_of_op ".Fa " quoted(parameter[k]) "\n"
     body_of_op = body_of_op ".Fc\n.Sh DESCRIPTION\n" comment_text(text)
     if (name in shapes)
-        body_of_op = body_of_op ".Pp\n" prose("Shapes: " shapes[name] ".") prose("Differentiable: " order[name] ".")
+        body_of_op = body_of_op ".Pp\n" prose("Shapes: " shapes[name] ".") \
+            prose("Differentiable: " order[name] ".")
     if (group != "") body_of_op = body_of_op ".Pp\n" prose("Of " section ":") comment_text(group)
     body_of_op = body_of_op ".Pp\n" prose("The result belongs to the tape.") \
         prose("On an error it is NULL, and the tape has the message.") \

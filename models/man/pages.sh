@@ -1,6 +1,6 @@
 #!/bin/sh
-# pages.sh PROGRAM VERSION DATE FOLDER HEADER ...: all man pages, into FOLDER/man1, man3 and man7. The program says what it and the ops do, the headers all
-# else.
+# pages.sh PROGRAM VERSION DATE FOLDER HEADER ...: all man pages, into FOLDER/man1, man3 and man7.
+# The program says what it and the ops do, the headers all else.
 set -eu
 here=$(dirname "$0") program=$1 version=$2 date=$3 folder=$4
 shift 4
@@ -19,7 +19,9 @@ for file in "$@"; do
     *) helps="$helps $file" ;;
     esac
 done
-awk -v date="$date" -v version="$version" -f "$here/program.awk" "$folder/help" $helps >"$folder/man1/tapegrad.1"
+awk -v date="$date" -v version="$version" -f "$here/program.awk" "$folder/help" $helps \
+    >"$folder/man1/tapegrad.1"
 rm "$folder"/help*
-"$program" ops | awk -v out="$folder/man3" -v date="$date" -v version="$version" -f "$here/pages.awk" - $headers
+"$program" ops | awk -v out="$folder/man3" -v date="$date" -v version="$version" \
+    -f "$here/pages.awk" - $headers
 sed "s/@date@/$date/; s/@version@/$version/" "$here/tapegrad.7" >"$folder/man7/tapegrad.7"
