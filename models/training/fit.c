@@ -35,7 +35,7 @@ static tg_status check_options(tg_model *m, const tg_fit_options *o)
         return tg_fit_fail(
             m, TG_EVALUE, "options.patience, better_by, average or checkpoint_... is out of range");
     if (!o->checkpoint && (o->resume || o->checkpoint_steps || o->checkpoint_seconds > 0))
-        return tg_fit_fail(m, TG_ENULL, "options.checkpoint, the file's name, is NULL");
+        return tg_fit_fail(m, TG_ENULL, "options.checkpoint is NULL");
     return TG_OK;
 }
 
