@@ -1,5 +1,5 @@
-/* W11: microgpt, a GPT of one block that learns names in batches of 16: recorded afresh with rows cut
- * to the longest name, and with several names packed in a row, beside a step written by hand. */
+/* W11: microgpt, a GPT of one block that learns names in batches of 16: recorded afresh, with rows
+ * cut to the longest name or several names in a row, beside a step written by hand. */
 #include "bench.h"
 #include "by_hand/gpt.h"
 

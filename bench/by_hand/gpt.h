@@ -14,8 +14,9 @@ typedef struct hand_names {
     int token[GPT_BATCH * GPT_BLOCK], place[GPT_BATCH * GPT_BLOCK], next[GPT_BATCH * GPT_BLOCK];
 } hand_names;
 
-/* The weights, [in, out], one after the other, d the width: wte [27, d], wpe [16, d], wqkv [d, 3 d],
- * wo [d, d], up [d, 4 d], down [4 d, d], head [d, 32]; and what hand_gpt_floats says behind them. */
+/* The weights, [in, out], one after the other, d the width: wte [27, d], wpe [16, d],
+ * wqkv [d, 3 d], wo [d, d], up [d, 4 d], down [4 d, d], head [d, 32]; behind them their gradients
+ * and moments. */
 static inline int hand_gpt_weights(int d)
 {
     return (GPT_VOCAB + GPT_BLOCK) * d + 12 * d * d + GPT_PADDED * d;
