@@ -1,5 +1,5 @@
 #!/bin/sh
-# The workloads W1 to W11 in tapegrad, with jemalloc and with the C library's allocator, and, when it
+# The workloads W1 to W11 in tapegrad, with jemalloc and the C library's allocator, and, when it
 # is installed, in PyTorch: in one run, taking turns, so that what else the machine does meets all.
 # The table is jemalloc's; where the C library's allocator differs by more than 3%, a second line
 # shows it. Installs nothing. The limits of the machine are measured first.
