@@ -42,10 +42,10 @@ void *tg_base_memory(tg_tape *t, const char *where, const char *what, int64_t n,
 
 /* Records op on `value` and on what a vjp needs to record the part of the tape between x and y
  * again: value, y and the n x, none of which gradients reach, then what else of floats the part
- * reads, which they do; `through`: they reach the x too, which then stand there first. attrs[0] is
- * n. */
+ * reads, which they do; `through`: they reach the x too, which then stand there first. attrs: n,
+ * and attr. */
 tg_tensor *tg_base_part(tg_tape *t, const char *where, const tg_op *op, tg_tensor *value,
-                        tg_tensor *y, int n, tg_tensor *const *x, bool through);
+                        tg_tensor *y, int n, tg_tensor *const *x, bool through, int64_t attr);
 
 /* tg_checkpoint (ops.h) */
 tg_tensor *tg_base_checkpoint(tg_tape *t, const char *where, tg_tensor *y, int n,
@@ -55,9 +55,10 @@ tg_tensor *tg_base_checkpoint(tg_tape *t, const char *where, tg_tensor *y, int n
 tg_tensor *tg_base_source(const tg_tape *t, tg_tensor *x);
 
 /* For a vjp: gx[first + k] from the gradient of <seed, y> by x[k], none of which goes through one
- * x[k] to another; of those alone that the pass at hand wants. */
+ * x[k] to another, or through `end`, which may be NULL; of those alone that the pass at hand
+ * wants. */
 void tg_base_partial(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *seed, int n,
-                     tg_tensor *const *x, int first, tg_tensor **gx);
+                     tg_tensor *const *x, tg_tensor *end, int first, tg_tensor **gx);
 
 /* Sums x over the dimensions in which `shape` was broadcast to x's shape. */
 tg_tensor *tg_base_sum_to(tg_tape *t, const char *where, tg_tensor *x, tg_shape shape);

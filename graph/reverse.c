@@ -227,6 +227,16 @@ static tg_status pull_back(pass *p, uint32_t node, tg_tensor *gy)
     return t->error.status;
 }
 
+/* Whether one of its operands depends on an x: of an x itself mostly none does, and its rule need
+ * not be asked. */
+static bool hands_on(const pass *p, uint32_t node)
+{
+    const uint32_t *in = tg_node_inputs(p->t, &p->t->recorded.node[node]);
+    for (uint32_t k = 0; k < p->t->recorded.node[node].n_in; k++)
+        if (carries(p, in[k])) return true;
+    return false;
+}
+
 /* Flags the nodes between an x and a y. */
 static bool flag_paths(pass *p, uint32_t n, const uint32_t *x)
 {
@@ -270,8 +280,8 @@ static tg_status walk_back(pass *p, uint32_t n, const uint32_t *x, tg_tensor **g
         if (!g) return t->error.status;
         for (uint32_t k = 0; flags & WANTED && k < n; k++)
             if (x[k] == v) gx[k] = g;
-        bool passes = t->recorded.node[v].n_in && t->recorded.node[v].op != &tg_op_detach &&
-                      !(p->partial && flags & WANTED);
+        const bool passes = t->recorded.node[v].op != &tg_op_detach &&
+                            (!(flags & WANTED) || (!p->partial && hands_on(p, v)));
         if (passes && pull_back(p, v, g)) return t->error.status;
     }
     return TG_OK;
@@ -362,10 +372,11 @@ static tg_tensor *filled_like(tg_tape *t, const char *where, uint32_t y, tg_tens
 }
 
 void tg_base_partial(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *seed, int n,
-                     tg_tensor *const *x, int first, tg_tensor **gx)
+                     tg_tensor *const *x, tg_tensor *end, int first, tg_tensor **gx)
 {
-    uint32_t y_node, wanted = 0, *node = tg_arena_take(&t->storage, (size_t)n * sizeof *node);
-    tg_tensor **g = tg_arena_take(&t->storage, (size_t)n * sizeof *g);
+    const size_t most = (size_t)n + 1;
+    uint32_t y_node, wanted = 0, *node = tg_arena_take(&t->storage, most * sizeof *node);
+    tg_tensor **g = tg_arena_take(&t->storage, most * sizeof *g);
     if (!node || !g) {
         tg_tape_fail(t, where, "grad", TG_ENOMEM, "no memory");
         return;
@@ -373,7 +384,9 @@ void tg_base_partial(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *see
     if (!tg_resolve(t, where, "grad", y, &y_node) || !tg_belongs(t, where, "grad", seed)) return;
     for (int k = 0; k < n; k++)
         if (t->carried[first + k] && !tg_resolve(t, where, "grad", x[k], &node[wanted++])) return;
-    if (enter_reverse(t, where, 1, &y_node, &seed, wanted, node, g, NULL, true)) return;
+    if (end && !tg_resolve(t, where, "grad", end, &node[wanted])) return;
+    if (enter_reverse(t, where, 1, &y_node, &seed, wanted + (end != NULL), node, g, NULL, true))
+        return;
     wanted = 0;
     for (int k = 0; k < n; k++) {
         if (!t->carried[first + k]) continue;

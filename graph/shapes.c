@@ -122,7 +122,7 @@ tg_text tg_shape_refusal(tg_shape shape)
         snprintf(to, size, "an impossible shape: two sizes are -1, and only one can be left open");
         break;
     case TOO_LARGE:
-        snprintf(to, size, "an impossible shape: more than 2^57 elements, beyond any memory");
+        snprintf(to, size, "an impossible shape: 2^57 elements or more, beyond any memory");
         break;
     default: break;
     }

@@ -136,8 +136,8 @@ static uint32_t find_edges(const tg_tape *t, part *p, bool *seen, uint32_t v, ui
     return n;
 }
 
-tg_tensor *tg_base_part(tg_tape *t, const char *where, const tg_op *op, tg_tensor *value,
-                        tg_tensor *y, int n, tg_tensor *const *x, bool through)
+static tg_tensor *record_part(tg_tape *t, const char *where, const tg_op *op, tg_tensor *value,
+                              tg_tensor *y, int n, tg_tensor *const *x, bool through, int64_t attr)
 {
     uint32_t y_node, *node = tg_arena_take(&t->storage, (size_t)n * sizeof *node);
     if (!node) return no_memory(t, where, op->name), NULL;
@@ -160,7 +160,13 @@ tg_tensor *tg_base_part(tg_tape *t, const char *where, const tg_op *op, tg_tenso
     in[0] = tg_detach(t, value);
     in[1] = tg_detach(t, y);
     for (int k = 0; k < n; k++) in[2 + k] = tg_detach(t, tg_handle(t, node[k]));
-    return tg_apply(t, op, (int)n_in, in, 1, ((const int64_t[]){n}));
+    return tg_apply(t, op, (int)n_in, in, 2, ((const int64_t[]){n, attr}));
+}
+
+tg_tensor *tg_base_part(tg_tape *t, const char *where, const tg_op *op, tg_tensor *value,
+                        tg_tensor *y, int n, tg_tensor *const *x, bool through, int64_t attr)
+{
+    TG_ALONE(tg_tensor *, t, NULL, NULL, record_part(t, where, op, value, y, n, x, through, attr));
 }
 
 /* ---------------------------------------------------------------- checkpoint */
@@ -181,7 +187,7 @@ static void checkpoint_vjp(TG_VJP)
     }
     for (int k = n; k < edges; k++) with[k] = x[2 + n + k];
     tg_tensor *again = tg_substitute_at(t, where, tg_base_source(t, x[1]), n, from, with);
-    tg_base_partial(t, where, again, gy, edges, with, 2 + n, gx);
+    tg_base_partial(t, where, again, gy, edges, with, NULL, 2 + n, gx);
 }
 
 static const tg_op checkpoint = {.size = sizeof(tg_op),
@@ -205,7 +211,7 @@ static tg_tensor *record_checkpoint(tg_tape *t, const char *where, tg_tensor *y,
         return tg_tape_fail(t, where, "checkpoint", TG_EDTYPE, "%s carries no gradient",
                             tg_dtype_name(tg_tensor_dtype(tg_handle(t, y_node)))),
                NULL;
-    return tg_base_part(t, where, &checkpoint, y, y, n, x, true);
+    return record_part(t, where, &checkpoint, y, y, n, x, true, 0);
 }
 
 tg_tensor *tg_base_checkpoint(tg_tape *t, const char *where, tg_tensor *y, int n,

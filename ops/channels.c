@@ -88,6 +88,9 @@ tg_tensor *tg_batch_norm_at(tg_tape *t, const char *where, tg_tensor *x, tg_tens
         !fits(t, where, name, x, "the variance", variance, c))
         return NULL;
     const int ndim = shape.ndim;
+    if (!mean && tg_shape_count(shape) && tg_shape_count(shape) == shape.dim[1])
+        return tg_fail_at(t, where, TG_ESHAPE, "%s: one value in each channel of x %s: no variance",
+                          name, tg_shape_text(shape).text);
     int axis[TG_MAX_DIMS], axes = 0;
     for (int k = 0; k < ndim; k++)
         if (k != 1) axis[axes++] = k;

@@ -42,6 +42,24 @@ tg_tensor *tg_multi_margin_loss_at(tg_tape *t, const char *where, tg_tensor *x, 
     return tg_loss_reduce(t, where, name, tg_mean(t, y, TG_AXES(1), false), reduction);
 }
 
+tg_tensor *tg_multilabel_soft_margin_loss_at(tg_tape *t, const char *where, tg_tensor *z,
+                                             tg_tensor *target, tg_tensor *class_weights,
+                                             tg_reduction reduction)
+{
+    const char *const name = "multilabel_soft_margin_loss";
+    if (!tg_loss_fits(t, where, name, z, target)) return NULL;
+    const tg_shape s = tg_tensor_shape(z);
+    if (class_weights && !tg_ready_float(t, where, name, class_weights)) return NULL;
+    if (s.ndim < 1 || (class_weights && !tg_shape_equal(tg_tensor_shape(class_weights),
+                                                        TG_SHAPE(s.dim[s.ndim - 1]))))
+        return tg_fail_at(t, where, TG_ESHAPE, "%s: z %s is not [..., c] with weights [c], %s",
+                          name, tg_shape_text(s).text,
+                          tg_shape_text(tg_tensor_shape(class_weights)).text);
+    tg_tensor *y = tg_bce_with_logits_loss(t, z, target, NULL, TG_REDUCE_NONE);
+    if (class_weights) y = tg_mul(t, y, class_weights);
+    return tg_loss_reduce(t, where, name, tg_mean(t, y, TG_AXES(-1), false), reduction);
+}
+
 /* ---------------------------------------------------------------- ctc_loss
  *
  * Graves et al. 2006. With blanks around the labels of a row the states are blank, label, blank,
@@ -142,6 +160,8 @@ tg_tensor *tg_ctc_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor
 
 KNOWN(sigmoid_focal_loss, "[...], target [...] -> [] or [...]", -1,
       ("alpha_t (1 - p_t)^gamma (-ln p_t), p_t = p for target 1, 1 - p for 0, p = sigmoid(z)"))
+KNOWN(multilabel_soft_margin_loss, "[..., c], target alike, [c] -> [] or [...]", -1,
+      ("mean over c of w (t softplus(-z) + (1 - t) softplus(z))"))
 KNOWN(multi_margin_loss, "[n, c], i64 [n] -> [] or [n]", -1,
       ("sum of max(margin - x[target] + x[j], 0) over j other than target, / c",
        .kinks = "at the margin"))
@@ -164,6 +184,26 @@ CALL(unweighted, tg_sigmoid_focal_loss(t, x[0], x[1], -1, 0.5, TG_REDUCE_NONE))
 EXPECT_ALIKE(unweighted, 2 * focal(a, b, 0.5, 0.5))
 SAMPLES(sigmoid_focal_loss, SAMPLE(focal, "", 0, REALS(-2, 2, 2, 3), REALS(0, 1, 2, 3)),
         SAMPLE(unweighted, "no alpha", 0, REALS(-2, 2, 5), REALS(0, 1, 5)))
+
+static double labels(const tg_array *x, int64_t row, bool weighted)
+{
+    const int64_t c = x->shape.dim[1];
+    double sum = 0;
+    for (int64_t j = 0; j < c; j++) {
+        const double z = IN(0)[row * c + j], w = IN(1)[row * c + j];
+        sum += (weighted ? IN(2)[j] : 1) * (w * log(1 + exp(-z)) + (1 - w) * log(1 + exp(z)));
+    }
+    return sum / (double)c;
+}
+CALL(labels, tg_multilabel_soft_margin_loss(t, x[0], x[1], NULL, TG_REDUCE_NONE))
+EXPECT(labels, for (int64_t i = 0; i < y->shape.dim[0]; i++) OUT[i] = labels(x, i, false))
+CALL_WITHOUT(weighted_labels, 1 << 2,
+             tg_multilabel_soft_margin_loss(t, x[0], x[1], x[2], TG_REDUCE_SUM))
+EXPECT(weighted_labels, OUT[0] = 0;
+       for (int64_t i = 0; i < x->shape.dim[0]; i++) OUT[0] += labels(x, i, true))
+SAMPLES(multilabel_soft_margin_loss, SAMPLE(labels, "", 0, REALS(-2, 2, 3, 4), REALS(0, 1, 3, 4)),
+        SAMPLE(weighted_labels, "weighted", 0, REALS(-2, 2, 3, 4), REALS(0, 1, 3, 4),
+               REALS(0.5, 2, 4)))
 
 static double margins(const tg_array *x, int64_t row, double power)
 {

@@ -188,13 +188,38 @@ static bool conv_ready(tg_tape *t, const char *where, const char *name, const tg
            (!b || tg_ready(t, where, name, b));
 }
 
+tg_tensor *tg_same_padded(tg_tape *t, const char *where, const char *name, tg_tensor *x,
+                          tg_tensor *w, int dims, const int64_t *stride, const int64_t *dilation,
+                          int64_t *padding)
+{
+    const tg_shape kernel = tg_tensor_shape(w);
+    tg_shape none = {dims + 2, {0}}, after = none;
+    bool uneven = false;
+    if (kernel.ndim != dims + 2 || tg_tensor_shape(x).ndim != dims + 2)
+        return x; /* the convolution says so */
+    for (int d = 0; d < dims; d++) {
+        const int64_t taps = kernel.dim[2 + d] - 1, apart = dilation[d] ? dilation[d] : 1;
+        if (stride[d] > 1 || padding[d])
+            return tg_fail_at(t, where, TG_EVALUE,
+                              "%s: a result of x's size wants stride 1 and no other padding", name);
+        const bool odd_numbers = taps < 0 || taps > INT32_MAX || apart < 0 || apart > INT32_MAX;
+        const int64_t reach = odd_numbers ? 0 : taps * apart;
+        padding[d] = reach / 2;
+        after.dim[2 + d] = reach % 2;
+        uneven |= reach % 2;
+    }
+    return uneven ? tg_pad(t, x, none, after, 0) : x;
+}
+
 tg_tensor *tg_conv2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *w, tg_tensor *b,
                         tg_conv options)
 {
     int64_t attrs[TG_CONV_ATTRS];
-    if (!conv_ready(t, where, "conv2d", x, w, b) ||
-        !conv_attributes(t, where, "conv2d", options, attrs))
+    if (!conv_ready(t, where, "conv2d", x, w, b)) return NULL;
+    if (options.same && !(x = tg_same_padded(t, where, "conv2d", x, w, 2, options.stride,
+                                             options.dilation, options.padding)))
         return NULL;
+    if (!conv_attributes(t, where, "conv2d", options, attrs)) return NULL;
     return tg_apply(t, &conv2d, b ? 3 : 2, ((tg_tensor *[]){x, w, b}), TG_CONV_ATTRS, attrs);
 }
 
@@ -206,6 +231,8 @@ tg_tensor *tg_conv_transpose2d_at(tg_tape *t, const char *where, tg_tensor *x, t
     int64_t attrs[TG_CONV_GRADIENT_ATTRS];
     if (!conv_ready(t, where, name, x, w, b) || !conv_attributes(t, where, name, options, attrs))
         return NULL;
+    if (options.same)
+        return tg_fail_at(t, where, TG_EVALUE, "%s: it has no padding that keeps x's size", name);
     const tg_shape of_x = tg_tensor_shape(x), of_w = tg_tensor_shape(w);
     const int64_t groups = attrs[TG_CONV_GROUPS];
     if (of_x.ndim != 4 || of_w.ndim != 4 || of_x.dim[1] != of_w.dim[0] || of_w.dim[0] % groups ||
@@ -259,7 +286,8 @@ static bool as_images(tg_tape *t, const char *where, const char *name, tg_tensor
                          .padding = {0, options->padding[0]},
                          .dilation = {1, options->dilation[0]},
                          .groups = options->groups,
-                         .output_padding = {0, options->output_padding[0]}};
+                         .output_padding = {0, options->output_padding[0]},
+                         .same = options->same};
     *x = tg_unsqueeze(t, *x, 2);
     *w = tg_unsqueeze(t, *w, 2);
     return *w != NULL;
@@ -301,6 +329,8 @@ static void whole(const tg_array *x, tg_array *y, bool bias, tg_conv options)
         dilation[d] = options.dilation[d] ? options.dilation[d] : 1;
     }
     const int64_t groups = options.groups ? options.groups : 1;
+    for (int d = 0; d < 2 && options.same; d++)
+        options.padding[d] = (kernel[2 + d] - 1) * dilation[d] / 2;
     for (int64_t n = 0; n < out[0]; n++)
         for (int64_t o = 0; o < out[1]; o++)
             for (int64_t r = 0; r < out[2]; r++)
@@ -339,6 +369,7 @@ WAY(strided, .stride = {2, 3}, .padding = {1, 0})
 BARE_WAY(dilated, .dilation = {2, 3}, .padding = {2, 1})
 WAY(grouped, .groups = 2)
 WAY(all, .stride = {3, 2}, .padding = {2, 3}, .dilation = {2, 2}, .groups = 3)
+WAY(same, .dilation = {1, 3}, .same = true)
 BARE_WAY(depthwise, .padding = {1, 1}, .groups = 4)
 
 #define UNIT(...) REALS(-1, 1, __VA_ARGS__)
@@ -364,6 +395,7 @@ SAMPLES(conv2d, SAMPLE(plain, "one image", 0, UNIT(1, 2, 4, 5), UNIT(3, 2, 2, 3)
         SAMPLE(depthwise, "each channel by itself", 0, UNIT(2, 4, 3, 4), UNIT(4, 1, 3, 3)),
         SAMPLE(depthwise, "each channel by itself, many images", 0, UNIT(16, 4, 3, 6),
                UNIT(8, 1, 3, 3)),
+        SAMPLE(same, "of x's size", 0, UNIT(2, 2, 4, 5), UNIT(2, 2, 2, 2), UNIT(2)),
         SAMPLE(all, "everything", 0, UNIT(2, 3, 7, 6), UNIT(6, 1, 3, 2), UNIT(6)),
         SAMPLE(all, "everything, many images", 0, UNIT(17, 6, 8, 11), UNIT(9, 2, 3, 3), UNIT(9)))
 

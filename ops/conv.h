@@ -47,6 +47,13 @@ void tg_conv_prepare(const tg_call *c, void *prepared);
 void tg_conv_input_gradient_prepare(const tg_call *c, void *prepared);
 void tg_conv_weight_gradient_prepare(const tg_call *c, void *prepared);
 int64_t tg_conv_scratch(const tg_call *c);
+
+/* x, [n, c] and `dims` axes, as a convolution with w finds it whose result is to have x's size: its
+ * paddings are set, and where they are uneven one element is at the ends of x. NULL, with the tape
+ * in error, for strides or other paddings. */
+tg_tensor *tg_same_padded(tg_tape *t, const char *where, const char *name, tg_tensor *x,
+                          tg_tensor *w, int dims, const int64_t *stride, const int64_t *dilation,
+                          int64_t *padding);
 void tg_conv_kernel(const tg_call *c);
 void tg_conv_input_gradient_kernel(const tg_call *c);
 void tg_conv_weight_gradient_kernel(const tg_call *c);

@@ -237,11 +237,71 @@ tg_tensor *tg_hessian_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor 
     return jacobian(t, where, "hessian", g, x);
 }
 
+/* ---------------------------------------------------------------- implicit functions */
+
+/* f's derivative by y, transposed, in each of the problems that y's first dimensions count:
+ * [problems, m, m], in m passes, which all problems share. */
+static tg_tensor *slopes(tg_tape *t, const char *where, tg_tensor *f, tg_tensor *y, int batch)
+{
+    const tg_shape shape = tg_tensor_shape(y);
+    int64_t problems = 1, m = 1;
+    tg_shape unit = {1, {0}}, all = {1, {0}};
+    for (int k = 0; k < shape.ndim; k++) {
+        *(k < batch ? &problems : &m) *= shape.dim[k];
+        unit.dim[unit.ndim++] = k < batch ? 1 : shape.dim[k];
+        all.dim[all.ndim++] = shape.dim[k];
+    }
+    unit.dim[0] = all.dim[0] = m;
+    tg_tensor *units = tg_reshape(t, tg_eye(t, tg_dtype_on(t, y), m), unit),
+              *rows = tg_vjp_batch(t, f, y, tg_expand(t, units, all));
+    return tg_permute(t, tg_reshape(t, rows, TG_SHAPE(m, problems, m)), TG_AXES(1, 2, 0));
+}
+
+/* From df/dy dy + df/dx dx = 0: the gradient of <seed, f> by x, at this y, for the seed with
+ * (df/dy)^T seed = -gy. */
+static void implicit_vjp(TG_VJP)
+{
+    const int batch = (int)attrs[1];
+    tg_tensor *from = tg_base_source(t, x[2]),
+              *f = tg_substitute(t, tg_base_source(t, x[1]), 1, &from, &y),
+              *slope = slopes(t, where, f, y, batch);
+    if (!slope) return;
+    const tg_shape s = tg_tensor_shape(slope);
+    tg_tensor *seed =
+        tg_solve(t, slope, tg_reshape(t, tg_neg(t, gy), TG_SHAPE(s.dim[0], s.dim[1], 1)));
+    seed = tg_reshape(t, seed, tg_tensor_shape(y));
+    if (seed) tg_base_partial(t, where, f, seed, n_in - 3, x + 3, y, 3, gx);
+}
+
+static const tg_op implicit = {.size = sizeof(tg_op),
+                               .name = "implicit",
+                               .n_in = -1,
+                               .rule = tg_base_same_type,
+                               .view = tg_base_same_view,
+                               .vjp = implicit_vjp};
+
+tg_tensor *tg_implicit_at(tg_tape *t, const char *where, tg_tensor *y, tg_tensor *f, int batch)
+{
+    if (!comparable(t, where, "implicit", f, y)) return NULL;
+    const tg_shape shape = tg_tensor_shape(y);
+    if (!tg_shape_equal(tg_tensor_shape(f), shape))
+        return tg_fail_at(t, where, TG_ESHAPE, "implicit: f %s has not the shape of y %s",
+                          tg_shape_text(tg_tensor_shape(f)).text, tg_shape_text(shape).text);
+    if (batch < 0 || batch > shape.ndim || shape.ndim == TG_MAX_DIMS)
+        return tg_fail_at(t, where, TG_ESHAPE,
+                          "implicit: y %s with %d dimensions that count problems, or with none to "
+                          "spare for a derivative",
+                          tg_shape_text(shape).text, batch);
+    return tg_base_part(t, where, &implicit, y, f, 1, &y, false, batch);
+}
+
 tg_tensor *tg_checkpoint_at(tg_tape *t, const char *where, tg_tensor *y, int n, tg_tensor *const *x)
 {
     return tg_base_checkpoint(t, where, y, n, x);
 }
 
+KNOWN(implicit, "y [..., any], f alike -> y's", -1,
+      ("the y with f(y, x) = 0; dy/dx = -(df/dy)^-1 df/dx", .domain = "df/dy has an inverse"))
 KNOWN(checkpoint, "any", -1, ("y = x, computed again for its gradient"))
 KNOWN(jacobian, "y of x -> [y's sizes, x's sizes]", -1, ("y[i,j] = dy[i] / dx[j]"))
 KNOWN(vjp_batch, "y of x, [k, y's sizes] -> [k, x's sizes]", -1, ("g[i] = u[i] dy / dx"))
@@ -314,6 +374,40 @@ static void hessian_of_product(const tg_array *x, tg_array *y)
 CALL(of_product, tg_hessian(t, tg_prod(t, x[0], TG_ALL_AXES, false), x[0]))
 EXPECT(of_product, hessian_of_product(x, y))
 SAMPLES(hessian, SAMPLE(of_product, "product of three", 0, REALS(0.5, 2, 3)))
+
+/* y with y + y^3 = x, by Newton's method: each element by itself, as a problem of its own, or as one
+ * system whose equations are mixed. */
+static double root_of(double x)
+{
+    double y = 0;
+    for (int k = 0; k < 60; k++) y -= (y + y * y * y - x) / (1 + 3 * y * y);
+    return y;
+}
+static void roots(const tg_call *c, const tg_array *y, void *user)
+{
+    (void)user;
+    for (int64_t i = 0; i < tg_shape_count(y->shape); i++)
+        if (y->dtype == TG_F64) ((double *)y->data)[i] = root_of(((const double *)c->x[0].data)[i]);
+        else ((float *)y->data)[i] = (float)root_of((double)((const float *)c->x[0].data)[i]);
+}
+static tg_tensor *implicit_roots(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *mix)
+{
+    static const tg_external_fn solver = {.size = sizeof solver, .run = roots};
+    tg_tensor *y = tg_external_at(t, where, &solver, NULL, tg_tensor_dtype(x), tg_tensor_shape(x),
+                                  1, &x),
+              *cube = tg_mul_at(t, where, y, tg_square_at(t, where, y)),
+              *f = tg_sub_at(t, where, tg_add_at(t, where, y, cube), x);
+    if (mix) return tg_implicit_at(t, where, y, tg_matmul_at(t, where, f, mix), 1);
+    return tg_implicit_at(t, where, y, f, tg_tensor_shape(x).ndim);
+}
+CALL(each_root, implicit_roots(t, TG_HERE, x[0], NULL))
+EXPECT_EACH(each_root, root_of(x))
+CALL_WITHOUT(mixed_roots, 1 << 1, implicit_roots(t, TG_HERE, x[0], x[1]))
+EXPECT(mixed_roots, for (int64_t i = 0; i < tg_shape_count(y->shape);
+                         i++)((double *)y->data)[i] = root_of(((const double *)x[0].data)[i]))
+SAMPLES(implicit, EACH(each_root, "each element by itself", 0, REAL(-2, 2)),
+        SAMPLE(mixed_roots, "mixed equations, in a batch", 0, REALS(-2, 2, 2, 3),
+               REALS(0.5, 1, 3, 3)))
 
 CALL(of_part, tg_checkpoint(t, tg_mul(t, tg_sin(t, x[0]), tg_exp(t, tg_mul(t, x[0], x[1]))), 1, x))
 EXPECT_EACH(of_part, sin(a) * exp(a * b))

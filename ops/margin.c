@@ -49,6 +49,44 @@ tg_tensor *tg_hinge_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tens
     return tg_loss_reduce(t, where, "hinge_loss", y, reduction);
 }
 
+tg_tensor *tg_squared_hinge_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *target,
+                                    double margin, tg_reduction reduction)
+{
+    if (!tg_loss_fits(t, where, "squared_hinge_loss", x, target)) return NULL;
+    tg_tensor *y = tg_square(t, tg_hinge_loss(t, x, target, margin, TG_REDUCE_NONE));
+    return tg_loss_reduce(t, where, "squared_hinge_loss", y, reduction);
+}
+
+/* What is alike where target is above 0, else how little apart the others are. */
+static tg_tensor *alike_or_apart(tg_tape *t, const char *where, tg_tensor *target, tg_tensor *alike,
+                                 tg_tensor *apart)
+{
+    return tg_where(t, tg_greater(t, target, tg_constant_like(t, target, 0)), alike,
+                    tg_relu(t, apart));
+}
+
+tg_tensor *tg_hinge_embedding_loss_at(tg_tape *t, const char *where, tg_tensor *x,
+                                      tg_tensor *target, double margin, tg_reduction reduction)
+{
+    if (!tg_loss_fits(t, where, "hinge_embedding_loss", x, target)) return NULL;
+    tg_tensor *y = alike_or_apart(t, where, target, x, tg_offset(t, tg_neg(t, x), margin));
+    return tg_loss_reduce(t, where, "hinge_embedding_loss", y, reduction);
+}
+
+tg_tensor *tg_cosine_embedding_loss_at(tg_tape *t, const char *where, tg_tensor *a, tg_tensor *b,
+                                       tg_tensor *target, double margin, tg_reduction reduction)
+{
+    const char *const name = "cosine_embedding_loss";
+    if (!tg_loss_fits(t, where, name, a, b)) return NULL;
+    if (tg_tensor_shape(a).ndim < 1)
+        return tg_fail_at(t, where, TG_ESHAPE, "%s: a scalar has no elements to compare", name);
+    tg_tensor *c = tg_cosine_similarity(t, a, b, -1, 1e-8);
+    if (!tg_loss_fits(t, where, name, c, target)) return NULL;
+    tg_tensor *y =
+        alike_or_apart(t, where, target, tg_offset(t, tg_neg(t, c), 1), tg_offset(t, c, -margin));
+    return tg_loss_reduce(t, where, name, y, reduction);
+}
+
 tg_tensor *tg_gaussian_nll_loss_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *target,
                                    tg_tensor *variance, double least, tg_reduction reduction)
 {
@@ -107,6 +145,12 @@ LOSS(smooth_l1_loss, ("d^2 / (2 beta) for |d| <= beta, else |d| - beta / 2, d = 
 LOSS(kl_div_loss, ("target (ln target - x)", .domain = "target >= 0"))
 LOSS(soft_margin_loss, ("ln(1 + e^(-target x))"))
 LOSS(hinge_loss, ("max(margin - target x, 0)", .kinks = "target x = margin"))
+LOSS(squared_hinge_loss,
+     ("max(margin - target x, 0)^2", .kinks = "target x = margin, of the second derivative"))
+LOSS(hinge_embedding_loss, ("x for target > 0, else max(margin - x, 0)", .kinks = "x = margin"))
+KNOWN(cosine_embedding_loss, "[..., n] twice, target [...] -> [] or [...]", -1,
+      ("1 - c for target > 0, else max(c - margin, 0), c = cosine_similarity(a, b)",
+       .kinks = "c = margin"))
 LOSS(gaussian_nll_loss,
      ("(ln v + (x - target)^2 / v) / 2, v = max(variance, least)", .kinks = "variance = least"))
 LOSS(margin_ranking_loss, ("max(margin - target (a - b), 0)", .kinks = "at the margin"))
@@ -171,6 +215,19 @@ SAMPLES(soft_margin_loss, BOTH(soft, -2, 2, -1, 1))
 TWO(hinge, RECORD_HINGE, hinge)
 SAMPLES(hinge_loss, BOTH(hinge, -1, 1, -1, 1),
         SAMPLE(hinge_none, "beyond", 0, REALS(3, 4, 5), REALS(1, 2, 5)))
+static double squared(double x, double y, double unused) { return pow(hinge(x, y, unused), 2); }
+#define RECORD_SQUARED(reduction) tg_squared_hinge_loss(t, x[0], x[1], 2, reduction)
+TWO(squared, RECORD_SQUARED, squared)
+SAMPLES(squared_hinge_loss, BOTH(squared, -1, 1, -1, 1),
+        SAMPLE(squared_none, "beyond", 0, REALS(3, 4, 5), REALS(1, 2, 5)))
+static double apart(double x, double y, double unused)
+{
+    return (y > 0 ? x : fmax(0.5 - x, 0)) + 0 * unused;
+}
+#define RECORD_APART(reduction) tg_hinge_embedding_loss(t, x[0], x[1], 0.5, reduction)
+TWO(apart, RECORD_APART, apart)
+SAMPLES(hinge_embedding_loss, BOTH(apart, 0, 0.4, -1, 1),
+        SAMPLE(apart_none, "beyond", 0, REALS(1, 2, 5), REALS(-1, 1, 5)))
 CALL(gauss, tg_gaussian_nll_loss(t, x[0], x[1], x[2], 1e-6, TG_REDUCE_MEAN))
 EXPECT(gauss, each(x, y, 3, gaussian))
 SAMPLES(gaussian_nll_loss,
@@ -196,6 +253,17 @@ EXPECT(
         ((double *)y->data)[i] = dot / (length(a, NULL, d[1], d[2]) * length(b, NULL, d[1], d[2]));
     })
 SAMPLES(cosine_similarity, SAMPLE(cosine, "", 0, REALS(-2, 2, 2, 5, 3), REALS(-2, 2, 2, 5, 3)))
+CALL(angles, tg_cosine_embedding_loss(t, x[0], x[1], x[2], -0.9, TG_REDUCE_NONE))
+EXPECT(
+    angles, const int64_t n = x->shape.dim[1]; for (int64_t i = 0; i < x->shape.dim[0]; i++) {
+        const double *a = (const double *)x->data + i * n, *b = (const double *)x[1].data + i * n;
+        double dot = 0;
+        for (int64_t k = 0; k < n; k++) dot += a[k] * b[k];
+        const double c = dot / (length(a, NULL, n, 1) * length(b, NULL, n, 1));
+        ((double *)y->data)[i] = ((const double *)x[2].data)[i] > 0 ? 1 - c : fmax(c + 0.9, 0);
+    })
+SAMPLES(cosine_embedding_loss,
+        SAMPLE(angles, "", 0, REALS(-2, 2, 5, 3), REALS(-2, 2, 5, 3), REALS(-1, 1, 5)))
 CALL(triplets, tg_triplet_margin_loss(t, x[0], x[1], x[2], 9, TG_REDUCE_NONE))
 EXPECT(
     triplets, const int64_t n = x->shape.dim[1]; for (int64_t i = 0; i < x->shape.dim[0]; i++) {

@@ -240,7 +240,7 @@ static bool rule(tg_rule *r)
     const tg_shape batch =
         tg_shape_broadcast(tg_shape_of(a.ndim - 2, a.dim), tg_shape_of(b.ndim - 2, b.dim));
     if (tg_shape_too_large(batch))
-        return tg_rule_fail(r, TG_ESHAPE, "%s x %s has more than 2^57 elements, beyond any memory",
+        return tg_rule_fail(r, TG_ESHAPE, "%s x %s has 2^57 elements or more, beyond any memory",
                             tg_shape_text(a).text, tg_shape_text(b).text);
     if (batch.ndim < 0)
         return tg_rule_fail(r, TG_ESHAPE, "leading sizes don't broadcast: %s x %s",

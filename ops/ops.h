@@ -19,8 +19,8 @@
  * Contents: arithmetic; trigonometric and hyperbolic functions; activations;
  * comparing and choosing; masks; gradients other than the value's; tensors
  * made of a shape; reductions; shapes; products of matrices; images; indexing;
- * finding and counting; in order along an axis; matrices of derivatives;
- * linear algebra; dropout; random numbers; normalisation and attention;
+ * finding and counting; in order along an axis; linear algebra; matrices of
+ * derivatives; dropout; random numbers; normalisation and attention;
  * recurrent nets; losses. */
 #if !defined(TG_OPS_H) || defined(TG_OPS_AGAIN)
 #ifndef TG_OPS_H
@@ -42,17 +42,32 @@ typedef struct tg_conv {
     /* of transposed convolutions: rows and columns more at the end, less than
      * the stride */
     int64_t output_padding[2] TG_ZERO;
+    /* instead of a padding, at stride 1: as much as makes y as large as x, an odd
+     * number's last at the end; not of transposed convolutions */
+    bool same TG_ZERO;
 } tg_conv;
 
 /* How it walks over [n, c, d, h, w]: numbers of d, h and w. */
 typedef struct tg_conv3 {
     int64_t stride[3] TG_ZERO, padding[3] TG_ZERO, dilation[3] TG_ZERO, groups TG_ZERO;
+    bool same TG_ZERO;
 } tg_conv3;
 
 /* The windows of a pooling, likewise; a stride of 0 means the kernel's size. */
 typedef struct tg_pool {
     int64_t kernel[2] TG_ZERO, stride[2] TG_ZERO, padding[2] TG_ZERO, dilation[2] TG_ZERO;
+    /* a last window that reaches beyond the end and its padding counts, too, if it
+     * begins before the end; what is beyond is left out */
+    bool ceil_mode TG_ZERO;
+    /* of means: padding is left out, rather than counting as zeros */
+    bool exclude_padding TG_ZERO;
 } tg_pool;
+
+/* The windows of a pooling of [n, c, d, h, w], likewise. */
+typedef struct tg_pool3 {
+    int64_t kernel[3] TG_ZERO, stride[3] TG_ZERO, padding[3] TG_ZERO, dilation[3] TG_ZERO;
+    bool ceil_mode TG_ZERO, exclude_padding TG_ZERO;
+} tg_pool3;
 
 /* The parameters of a step of a recurrent net; biases may be NULL. */
 typedef struct tg_cell {
@@ -588,6 +603,12 @@ TG_OP(argmax, (tg_tensor *x, int axis, bool keepdim), (x, axis, keepdim))
  * gradient. */
 TG_OP(max_along, (tg_tensor *x, int axis, bool keepdim), (x, axis, keepdim))
 #define tg_max_along(t, x, axis, keepdim) TG_CALL(max_along, t, x, axis, keepdim)
+/* The index of the smallest element, as by argmax */
+TG_OP(argmin, (tg_tensor *x, int axis, bool keepdim), (x, axis, keepdim))
+#define tg_argmin(t, x, axis, keepdim) TG_CALL(argmin, t, x, axis, keepdim)
+/* The smallest, as by max_along */
+TG_OP(min_along, (tg_tensor *x, int axis, bool keepdim), (x, axis, keepdim))
+#define tg_min_along(t, x, axis, keepdim) TG_CALL(min_along, t, x, axis, keepdim)
 /* e^x / sum e^x along the axis, shifted by the maximum; NaN for a row of -inf.
  * In f32 an element whose e^(x - maximum) would be denormal is 0. */
 TG_OP(softmax, (tg_tensor *x, int axis), (x, axis))
@@ -639,12 +660,14 @@ TG_OP(concat, (int n, tg_tensor *const *x, int axis), (n, x, axis))
 TG_OP(stack, (int n, tg_tensor *const *x, int axis), (n, x, axis))
 #define tg_stack(t, n, ...) TG_CALL(stack, t, n, __VA_ARGS__)
 /* before.dim[k] and after.dim[k] elements of value around each axis k; both
- * have x's number of dimensions. */
+ * have x's number of dimensions. Of a negative number so many are cut off;
+ * (tg_shape){2, {0, -3}} has one, TG_SHAPE takes none. */
 TG_OP(pad, (tg_tensor *x, tg_shape before, tg_shape after, double value), (x, before, after, value))
 #define tg_pad(t, x, ...) TG_CALL(pad, t, x, __VA_ARGS__)
 /* x continued by `before` and `after` elements along each axis with its own:
  * mirrored at the end elements (fewer than there are), the end elements again,
- * or from the other end. Any dtype. */
+ * or from the other end; then, of a negative number, as in tg_pad, so many cut
+ * off. Any dtype. */
 TG_OP(pad_with, (tg_tensor *x, tg_pad_mode mode, tg_shape before, tg_shape after),
       (x, mode, before, after))
 #define tg_pad_with(t, x, mode, ...) TG_CALL(pad_with, t, x, mode, __VA_ARGS__)
@@ -789,7 +812,8 @@ TG_OP(conv3d, (tg_tensor *x, tg_tensor *w, tg_tensor *b, tg_conv3 options), (x, 
  * gradient. Padding, at most half the kernel, counts as -inf and takes none. */
 TG_OP(max_pool2d, (tg_tensor *x, tg_pool options), (x, options))
 #define tg_max_pool2d(t, x, ...) TG_CALL(max_pool2d, t, x, __VA_ARGS__)
-/* The mean of each window; padding counts as zeros. */
+/* The mean of each window; padding counts as zeros, unless options say
+ * otherwise. */
 TG_OP(avg_pool2d, (tg_tensor *x, tg_pool options), (x, options))
 #define tg_avg_pool2d(t, x, ...) TG_CALL(avg_pool2d, t, x, __VA_ARGS__)
 /* max_pool2d of sequences [n, c, l], by the first of the options' numbers */
@@ -798,6 +822,12 @@ TG_OP(max_pool1d, (tg_tensor *x, tg_pool options), (x, options))
 /* avg_pool2d of sequences, likewise */
 TG_OP(avg_pool1d, (tg_tensor *x, tg_pool options), (x, options))
 #define tg_avg_pool1d(t, x, ...) TG_CALL(avg_pool1d, t, x, __VA_ARGS__)
+/* max_pool2d of volumes [n, c, d, h, w] */
+TG_OP(max_pool3d, (tg_tensor *x, tg_pool3 options), (x, options))
+#define tg_max_pool3d(t, x, ...) TG_CALL(max_pool3d, t, x, __VA_ARGS__)
+/* avg_pool2d of volumes */
+TG_OP(avg_pool3d, (tg_tensor *x, tg_pool3 options), (x, options))
+#define tg_avg_pool3d(t, x, ...) TG_CALL(avg_pool3d, t, x, __VA_ARGS__)
 /* The mean of each of h x w windows that share the image as evenly as can be:
  * rows floor(i H / h) to ceil((i + 1) H / h) - 1, columns likewise. */
 TG_OP(adaptive_avg_pool2d, (tg_tensor *x, int64_t h, int64_t w), (x, h, w))
@@ -980,11 +1010,6 @@ TG_OP(kthvalue, (tg_tensor *x, int64_t k, int axis, bool keepdim), (x, k, axis, 
 TG_OP(median, (tg_tensor *x, int axis, bool keepdim), (x, axis, keepdim))
 #define tg_median(t, x, axis, keepdim) TG_CALL(median, t, x, axis, keepdim)
 
-/* ---------------- matrices of derivatives
- *
- * By one reverse pass for each row: meant for a small y; x may be any tensor of
- * the tape or a parameter. */
-
 /* ---------------- linear algebra
  *
  * Matrices are the last two dimensions, of any size; what stands before counts
@@ -1049,6 +1074,11 @@ TG_OP(lstsq, (tg_tensor *a, tg_tensor *b), (a, b))
 TG_OP(matrix_exp, (tg_tensor *x), (x))
 #define tg_matrix_exp(t, x) TG_CALL(matrix_exp, t, x)
 
+/* ---------------- matrices of derivatives
+ *
+ * By one reverse pass for each row: meant for a small y; x may be any tensor of
+ * the tape or a parameter. */
+
 /* dy/dx of shape [y's sizes, x's sizes], at most 8 dimensions together. What y
  * does not depend on is 0. One reverse pass a row, or, when y has more than
  * twice as many elements as x, one and then one a column. */
@@ -1076,6 +1106,21 @@ TG_OP(external, (const tg_external_fn *f, void *user, tg_dtype dtype, tg_shape s
                  tg_tensor *const *x),
       (f, user, dtype, shape, n, x))
 #define tg_external(t, f, user, dtype, ...) TG_CALL(external, t, f, user, dtype, __VA_ARGS__)
+
+/* y as a function of what f was recorded from beside it, given that f(y, ...) =
+ * 0: the value is that of y, however that was found (by tg_external, by steps on
+ * the tape, as an input from a solver outside), and the derivatives, of any
+ * order, are those of the equation at y: dy/dx = -(df/dy)^-1 df/dx. A fixed point
+ * of g is tg_implicit(t, y, tg_sub(t, g(y), y), 0), the least of a function h of
+ * y is tg_implicit(t, y, dh/dy from tg_grad, 0). No gradient goes the way by which
+ * y was found. f has y's shape and dtype, and is taken for 0, whatever it is.
+ *
+ * The first `batch` dimensions of y count problems that don't meet; what follows
+ * is one of them, m elements, whose derivative takes m reverse passes over f and
+ * a tg_solve of [m, m], TG_EVALUE where df/dy has no inverse: meant for some
+ * hundred. y has at most 7 dimensions. */
+TG_OP(implicit, (tg_tensor *y, tg_tensor *f, int batch), (y, f, batch))
+#define tg_implicit(t, y, f, batch) TG_CALL(implicit, t, y, f, batch)
 
 /* y, for whose gradient what lies between the n tensors x and y is computed
  * again from x, so that its values need no memory meanwhile: the result stands
@@ -1151,8 +1196,9 @@ TG_OP(rms_norm, (tg_tensor *x, int dims, tg_tensor *w, double eps), (x, dims, w,
 /* y = (x - mean) / sqrt(variance + eps) w + b for each channel of x [n, c,
  * ...]; mean and variance [c] as given (for evaluation), or, both NULL, those
  * of x over all axes but 1, the variance biased (for training: tg_mean and
- * tg_var give them to running averages). w and b [c] may be NULL (1 and 0). eps
- * >= 0. Ioffe and Szegedy 2015. */
+ * tg_var give them to running averages), of which there must be more than one
+ * value in a channel, else TG_ESHAPE. w and b [c] may be NULL (1 and 0). eps >=
+ * 0. Ioffe and Szegedy 2015. */
 TG_OP(batch_norm, (tg_tensor *x, tg_tensor *mean, tg_tensor *variance, tg_tensor *w, tg_tensor *b,
                    double eps),
       (x, mean, variance, w, b, eps))
@@ -1233,7 +1279,9 @@ TG_OP(gru, (tg_tensor *x, tg_tensor **state, tg_recurrent options), (x, state, o
 /* ---------------- losses
  *
  * Prediction and target have equal shapes, never broadcast. The mean of an
- * empty batch is NaN. */
+ * empty batch is NaN. Weights, as PyTorch has them in some of its losses, are
+ * factors: tg_mean_all(t, tg_mul(t, weights, loss)) of a loss by element or row,
+ * which TG_REDUCE_NONE gives. */
 
 /* (x - target)^2 */
 TG_OP(mse_loss, (tg_tensor *x, tg_tensor *target, tg_reduction reduction), (x, target, reduction))
@@ -1268,6 +1316,17 @@ TG_OP(hinge_loss, (tg_tensor *x, tg_tensor *target, double margin, tg_reduction 
       (x, target, margin, reduction))
 #define tg_hinge_loss(t, x, target, margin, reduction) \
     TG_CALL(hinge_loss, t, x, target, margin, reduction)
+/* max(margin - target x, 0)^2, targets -1 or 1 */
+TG_OP(squared_hinge_loss, (tg_tensor *x, tg_tensor *target, double margin, tg_reduction reduction),
+      (x, target, margin, reduction))
+#define tg_squared_hinge_loss(t, x, target, margin, reduction) \
+    TG_CALL(squared_hinge_loss, t, x, target, margin, reduction)
+/* x, a distance, where target > 0, else max(margin - x, 0) */
+TG_OP(hinge_embedding_loss, (tg_tensor *x, tg_tensor *target, double margin,
+                             tg_reduction reduction),
+      (x, target, margin, reduction))
+#define tg_hinge_embedding_loss(t, x, target, margin, reduction) \
+    TG_CALL(hinge_embedding_loss, t, x, target, margin, reduction)
 /* (ln v + (x - target)^2 / v) / 2 with v = max(variance, least), whose gradient
  * is 0 below the least; least >= 0 */
 TG_OP(gaussian_nll_loss, (tg_tensor *x, tg_tensor *target, tg_tensor *variance, double least,
@@ -1293,6 +1352,13 @@ TG_OP(triplet_margin_loss, (tg_tensor *anchor, tg_tensor *same, tg_tensor *other
  * eps) max(|b|, eps)); eps >= 0. No loss, but most of one. */
 TG_OP(cosine_similarity, (tg_tensor *a, tg_tensor *b, int axis, double eps), (a, b, axis, eps))
 #define tg_cosine_similarity(t, a, b, axis, eps) TG_CALL(cosine_similarity, t, a, b, axis, eps)
+/* 1 - c where target > 0, else max(c - margin, 0), with c the cosine_similarity of
+ * a and b along the last axis (eps 1e-8); target has a's shape without it */
+TG_OP(cosine_embedding_loss, (tg_tensor *a, tg_tensor *b, tg_tensor *target, double margin,
+                              tg_reduction reduction),
+      (a, b, target, margin, reduction))
+#define tg_cosine_embedding_loss(t, a, b, target, margin, reduction) \
+    TG_CALL(cosine_embedding_loss, t, a, b, target, margin, reduction)
 /* e^x - target x, with x the logarithm of the expected count: the negative log
  * likelihood of a Poisson distribution but for ln(target!) */
 TG_OP(poisson_nll_loss, (tg_tensor *x, tg_tensor *target, tg_reduction reduction),
@@ -1350,6 +1416,13 @@ TG_OP(sigmoid_focal_loss, (tg_tensor *z, tg_tensor *target, double alpha, double
       (z, target, alpha, gamma, reduction))
 #define tg_sigmoid_focal_loss(t, z, target, alpha, gamma, reduction) \
     TG_CALL(sigmoid_focal_loss, t, z, target, alpha, gamma, reduction)
+/* The mean over the last axis of w bce_with_logits_loss, a yes or no for each
+ * class; class_weights w [c] or NULL */
+TG_OP(multilabel_soft_margin_loss, (tg_tensor *z, tg_tensor *target, tg_tensor *class_weights,
+                                    tg_reduction reduction),
+      (z, target, class_weights, reduction))
+#define tg_multilabel_soft_margin_loss(t, z, target, class_weights, reduction) \
+    TG_CALL(multilabel_soft_margin_loss, t, z, target, class_weights, reduction)
 /* The sum of max(margin - x[target] + x[j], 0), or of its square, over the
  * classes j other than target, divided by their number c: x [n, c], target i64
  * [n] in 0..c-1, else TG_EINDEX */

@@ -11,7 +11,7 @@
 
 #ifndef TG_SAMPLES
 
-enum { KERNEL = 0, STRIDE = 2, PADDING = 4, DILATION = 6, ATTRS = 8 };
+enum { KERNEL = 0, STRIDE = 2, PADDING = 4, DILATION = 6, CEIL = 8, ATTRS = 9 };
 
 /* One axis: windows of `kernel` elements, `dilation` apart. */
 typedef struct axis {
@@ -279,7 +279,8 @@ static void run(const tg_call *c, const tg_array *out, const ways *of)
         const int64_t *a = c->attrs + d;
         w.planes.axis[d] = (axis){
             x.dim[2 + d], out->shape.dim[2 + d], a[KERNEL], a[STRIDE], a[PADDING], a[DILATION]};
-        halves &= a[KERNEL] == 2 && a[STRIDE] == 2 && a[PADDING] == 0 && a[DILATION] == 1;
+        halves &= a[KERNEL] == 2 && a[STRIDE] == 2 && a[PADDING] == 0 && a[DILATION] == 1 &&
+                  2 * out->shape.dim[2 + d] <= x.dim[2 + d];
     }
     const int64_t in_row = w.planes.axis[1].out;
     const bool rows = in_row >= LEAST_ROW && w.planes.axis[1].stride <= MOST_STRIDE &&
@@ -340,7 +341,10 @@ static bool rule(tg_rule *r)
             return tg_rule_fail(r, TG_ESHAPE,
                                 "a window of %" PRId64 " does not fit into x %s with its padding",
                                 reach, tg_shape_text(x).text);
-        r->y.shape.dim[2 + d] = (size + 2 * a[PADDING] - reach) / a[STRIDE] + 1;
+        int64_t out = (size + 2 * a[PADDING] - reach) / a[STRIDE] + 1;
+        const bool rest = (size + 2 * a[PADDING] - reach) % a[STRIDE] > 0;
+        if (r->attrs[CEIL] && rest && out * a[STRIDE] < size + a[PADDING]) out++;
+        r->y.shape.dim[2 + d] = out;
     }
     return true;
 }
@@ -398,6 +402,7 @@ static bool pool_attributes(tg_tape *t, const char *where, const char *name, tg_
             return false;
         }
     }
+    attrs[CEIL] = options.ceil_mode;
     for (int k = 0; k < ATTRS; k++)
         if (attrs[k] < 0 || attrs[k] > INT32_MAX) {
             tg_fail_at(
@@ -418,7 +423,24 @@ tg_tensor *tg_max_pool2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_pool
     return tg_apply(t, &max_pool2d, 1, &x, ATTRS, attrs);
 }
 
-/* A convolution of each channel by itself with ones, over their number. */
+/* What the windows of x hold, each channel by itself: a convolution with ones. */
+static tg_tensor *sums(tg_tape *t, const char *where, tg_tensor *x, const int64_t *attrs,
+                       const int64_t *padding, const int64_t *beyond)
+{
+    const tg_shape none = {4, {0}}, after = {4, {0, 0, beyond[0], beyond[1]}};
+    const int64_t c = tg_tensor_shape(x).dim[1], h = attrs[KERNEL], w = attrs[KERNEL + 1];
+    tg_tensor *ones = tg_expand(t, tg_constant_like(t, x, 1), TG_SHAPE(c, c ? 1 : 0, h, w));
+    tg_conv windows = {.groups = c};
+    for (int d = 0; d < 2; d++) {
+        windows.stride[d] = attrs[STRIDE + d];
+        windows.padding[d] = padding[d];
+        windows.dilation[d] = attrs[DILATION + d];
+    }
+    if (beyond[0] || beyond[1]) x = tg_pad(t, x, none, after, 0);
+    return tg_conv2d(t, x, ones, NULL, windows);
+}
+
+/* What elements are there to be divided by: as many ones, summed likewise. */
 tg_tensor *tg_avg_pool2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_pool options)
 {
     const char *const name = "avg_pool2d";
@@ -434,15 +456,26 @@ tg_tensor *tg_avg_pool2d_at(tg_tape *t, const char *where, tg_tensor *x, tg_pool
             return tg_fail_at(t, where, TG_EVALUE,
                               "%s: padding %" PRId64 " is more than half of kernel %" PRId64, name,
                               attrs[PADDING + d], attrs[KERNEL + d]);
-    const int64_t c = shape.dim[1], h = attrs[KERNEL], w = attrs[KERNEL + 1];
-    tg_tensor *ones = tg_expand(t, tg_constant_like(t, x, 1), TG_SHAPE(c, c ? 1 : 0, h, w));
-    tg_conv windows = {.groups = c};
+    int64_t beyond[2] = {0, 0}, none[2] = {0, 0}, size[2];
+    bool all_full = true;
     for (int d = 0; d < 2; d++) {
-        windows.stride[d] = attrs[STRIDE + d];
-        windows.padding[d] = attrs[PADDING + d];
-        windows.dilation[d] = attrs[DILATION + d];
+        const int64_t *a = attrs + d, padding = a[PADDING],
+                      reach = a[DILATION] * (a[KERNEL] - 1) + 1;
+        size[d] = shape.dim[2 + d];
+        if (size[d] < 1 || size[d] > INT64_MAX / 4 || reach > size[d] + 2 * padding) break;
+        const int64_t rest = (size[d] + 2 * padding - reach) % a[STRIDE];
+        const int64_t next = size[d] + 2 * padding - reach - rest + a[STRIDE];
+        if (options.ceil_mode && rest && next < size[d] + padding) beyond[d] = a[STRIDE] - rest;
+        if (!options.exclude_padding) size[d] += 2 * padding;
+        all_full &= !beyond[d] && !(options.exclude_padding && padding);
     }
-    return tg_scale(t, tg_conv2d(t, x, ones, NULL, windows), 1 / ((double)h * (double)w));
+    tg_tensor *y = sums(t, where, x, attrs, attrs + PADDING, beyond);
+    if (all_full) return tg_scale(t, y, 1 / ((double)attrs[KERNEL] * (double)attrs[KERNEL + 1]));
+    if (!y) return NULL;
+    tg_tensor *there = tg_expand(t, tg_constant_like(t, x, 1), TG_SHAPE(1, 1, size[0], size[1]));
+    return tg_div(
+        t, y,
+        sums(t, where, there, attrs, options.exclude_padding ? attrs + PADDING : none, beyond));
 }
 
 /* A sequence as an image of one row, and the options for it. */
@@ -456,7 +489,9 @@ static tg_tensor *as_image(tg_tape *t, const char *where, const char *name, tg_t
     *options = (tg_pool){.kernel = {1, options->kernel[0]},
                          .stride = {1, options->stride[0]},
                          .padding = {0, options->padding[0]},
-                         .dilation = {1, options->dilation[0]}};
+                         .dilation = {1, options->dilation[0]},
+                         .ceil_mode = options->ceil_mode,
+                         .exclude_padding = options->exclude_padding};
     return tg_unsqueeze(t, x, 2);
 }
 
@@ -488,7 +523,7 @@ static void whole(const tg_array *x, tg_array *y, tg_pool options, bool greatest
     const int64_t *in = x->shape.dim, *out = y->shape.dim;
     for (int64_t k = 0; k < tg_shape_count(y->shape); k++) {
         const int64_t p = k / (out[2] * out[3]), i = k / out[3] % out[2], j = k % out[3];
-        double top = -INFINITY, sum = 0;
+        double top = -INFINITY, sum = 0, there = 0, with_padding = 0;
         for (int64_t a = 0; a < options.kernel[0]; a++)
             for (int64_t b = 0; b < options.kernel[1]; b++) {
                 const int64_t row =
@@ -497,12 +532,15 @@ static void whole(const tg_array *x, tg_array *y, tg_pool options, bool greatest
                 const int64_t column =
                     j * (options.stride[1] ? options.stride[1] : options.kernel[1]) -
                     options.padding[1] + b * (options.dilation[1] ? options.dilation[1] : 1);
+                with_padding +=
+                    row < in[2] + options.padding[0] && column < in[3] + options.padding[1];
                 if (row < 0 || row >= in[2] || column < 0 || column >= in[3]) continue;
+                there++;
                 top = fmax(top, v[(p * in[2] + row) * in[3] + column]);
                 sum += v[(p * in[2] + row) * in[3] + column];
             }
         ((double *)y->data)[k] =
-            greatest ? top : sum / (double)(options.kernel[0] * options.kernel[1]);
+            greatest ? top : sum / (options.exclude_padding ? there : with_padding);
     }
 }
 
@@ -515,6 +553,11 @@ WAY(overlapping, .kernel = {3, 2}, .stride = {1, 1})
 WAY(padded, .kernel = {3, 2}, .stride = {2, 2}, .padding = {1, 1})
 WAY(dilated, .kernel = {2, 3}, .padding = {1, 1}, .dilation = {3, 2})
 WAY(one, .kernel = {1, 1})
+WAY(ceiling_halves, .kernel = {2, 2}, .ceil_mode = true)
+WAY(ceiling, .kernel = {3, 2}, .stride = {2, 3}, .padding = {1, 1}, .ceil_mode = true)
+WAY(bare, .kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .exclude_padding = true)
+WAY(bare_ceiling, .kernel = {3, 2}, .stride = {2, 3}, .padding = {1, 1}, .ceil_mode = true,
+    .exclude_padding = true)
 SAMPLES(max_pool2d, SAMPLE(halves, "halves", 0, REALS(-3, 3, 2, 2, 4, 6)),
         SAMPLE(halves, "halves of odd sizes", 0, REALS(-3, 3, 1, 2, 5, 7)),
         SAMPLE(halves, "halves, 4 in a row", 0, REALS(-3, 3, 2, 1, 2, 8)),
@@ -525,6 +568,10 @@ SAMPLES(max_pool2d, SAMPLE(halves, "halves", 0, REALS(-3, 3, 2, 2, 4, 6)),
         SAMPLE(overlapping, "overlapping", 0, REALS(-3, 3, 1, 2, 5, 4)),
         SAMPLE(padded, "padding", 0, REALS(-3, 3, 2, 1, 5, 6)),
         SAMPLE(dilated, "dilation", 0, REALS(-3, 3, 1, 2, 5, 8)),
+        SAMPLE(ceiling_halves, "halves, rounded up", 0, REALS(-3, 3, 1, 2, 5, 19)),
+        SAMPLE(ceiling, "rounded up", 0, REALS(-3, 3, 1, 2, 6, 24)),
+        SAMPLE(bare, "padding", 0, REALS(-3, 3, 1, 1, 4, 3)),
+        SAMPLE(bare_ceiling, "rounded up, a few", 0, REALS(-3, 3, 1, 2, 4, 4)),
         SAMPLE(one, "windows of one", 0, REALS(-3, 3, 1, 2, 3, 2)))
 
 #define MEAN_WAY(id)                                      \
@@ -534,10 +581,18 @@ MEAN_WAY(halves)
 MEAN_WAY(overlapping)
 MEAN_WAY(padded)
 MEAN_WAY(dilated)
+MEAN_WAY(ceiling_halves)
+MEAN_WAY(ceiling)
+MEAN_WAY(bare)
+MEAN_WAY(bare_ceiling)
 SAMPLES(avg_pool2d, SAMPLE(mean_halves, "halves", 0, REALS(-3, 3, 2, 2, 4, 6)),
         SAMPLE(mean_overlapping, "overlapping", 0, REALS(-3, 3, 1, 2, 5, 4)),
         SAMPLE(mean_padded, "padding", 0, REALS(-3, 3, 2, 1, 5, 6)),
         SAMPLE(mean_dilated, "dilation", 0, REALS(-3, 3, 1, 2, 5, 8)),
+        SAMPLE(mean_ceiling_halves, "halves, rounded up", 0, REALS(-3, 3, 1, 2, 5, 3)),
+        SAMPLE(mean_ceiling, "rounded up", 0, REALS(-3, 3, 1, 2, 4, 3)),
+        SAMPLE(mean_bare, "without padding", 0, REALS(-3, 3, 1, 2, 4, 3)),
+        SAMPLE(mean_bare_ceiling, "rounded up, without padding", 0, REALS(-3, 3, 1, 2, 4, 4)),
         SAMPLE(mean_halves, "no images", 0, REALS(-3, 3, 0, 3, 4, 4)),
         SAMPLE(mean_halves, "no channels", 0, REALS(-3, 3, 2, 0, 4, 4)))
 

@@ -454,6 +454,21 @@ KNOWN(std, REDUCED, -1,
       ("y = sqrt(sum of (x - mean)^2 / (n - correction))", .kinks = "equal elements"))
 KNOWN(norm, REDUCED, -1, ("y = (sum of |x|^p)^(1/p)", .kinks = "x = 0"))
 KNOWN(logsumexp, REDUCED, -1, ("y = ln(sum of e^x)"))
+/* NaN, too, stands first in either order. */
+tg_tensor *tg_argmin_at(tg_tape *t, const char *where, tg_tensor *x, int axis, bool keepdim)
+{
+    if (!tg_ready_float(t, where, "argmin", x)) return NULL;
+    return tg_argmax(t, tg_neg(t, x), axis, keepdim);
+}
+tg_tensor *tg_min_along_at(tg_tape *t, const char *where, tg_tensor *x, int axis, bool keepdim)
+{
+    if (!tg_ready_float(t, where, "min_along", x)) return NULL;
+    return tg_neg(t, tg_max_along(t, tg_neg(t, x), axis, keepdim));
+}
+
+KNOWN(argmin, "x with the axis reduced -> i64", 0, ("y = the first index of the smallest x"))
+KNOWN(min_along, "x with the axis reduced", -1,
+      ("y = the smallest x", .kinks = "equal smallest elements"))
 KNOWN(argmax, "x with the axis reduced -> i64", 0, ("y = the first index of the greatest x"))
 KNOWN(max_along, "x with the axis reduced", -1,
       ("y = the greatest x, the first of equals", .kinks = "equal greatest elements"))
@@ -640,6 +655,16 @@ SAMPLES(logsumexp, IN_WAYS(logsumexp, -3, 3), OF_SCALAR(logsumexp, 0, -3, 3),
             SAMPLE(name##_last, "long rows", 0, REALS(-2, 2, 2, 1030)),               \
             SAMPLE(name##_only, "one element", 0, REALS(-2, 2, 1)))
 ALONG(argmax, plain_argmax)
+static double plain_argmin(int64_t n, const double *v)
+{
+    int64_t at = 0;
+    for (int64_t i = 1; i < n; i++)
+        if (v[i] < v[at]) at = i;
+    return (double)at;
+}
+static double plain_min_along(int64_t n, const double *v) { return v[(int64_t)plain_argmin(n, v)]; }
+ALONG(argmin, plain_argmin)
+ALONG(min_along, plain_min_along)
 ALONG(max_along, plain_max)
 
 #endif

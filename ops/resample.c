@@ -131,12 +131,18 @@ tg_tensor *tg_pad_with_at(tg_tape *t, const char *where, tg_tensor *x, tg_pad_mo
     const tg_shape shape = tg_tensor_shape(x);
     if ((unsigned)mode >= TG_COUNT(place))
         return tg_fail_at(t, where, TG_EVALUE, "%s: no such mode: %d", name, (int)mode);
+    tg_shape cut_before = before, cut_after = after;
+    for (int k = 0; k < TG_MAX_DIMS; k++) {
+        if (before.dim[k] < 0) before.dim[k] = 0;
+        else cut_before.dim[k] = 0;
+        if (after.dim[k] < 0) after.dim[k] = 0;
+        else cut_after.dim[k] = 0;
+    }
     if (before.ndim != shape.ndim || after.ndim != shape.ndim)
-        return tg_fail_at(t, where, TG_ESHAPE, "%s: %d sizes are needed before and after %s", name,
-                          shape.ndim, tg_shape_text(shape).text);
+        return tg_crop(t, where, name, x, &before, &after); /* says so */
     for (int k = 0; k < shape.ndim; k++) {
         const int64_t n = shape.dim[k], b = before.dim[k], a = after.dim[k];
-        if (b < 0 || a < 0 || b > INT32_MAX || a > INT32_MAX)
+        if (b > INT32_MAX || a > INT32_MAX)
             return tg_fail_at(t, where, TG_ESHAPE,
                               "%s: %" PRId64 " before and %" PRId64 " after axis %d", name, b, a,
                               k);
@@ -155,7 +161,7 @@ tg_tensor *tg_pad_with_at(tg_tape *t, const char *where, tg_tensor *x, tg_pad_mo
         for (int64_t i = 0; i < n; i++) at[i] = place[mode](i - b, shape.dim[k]);
         x = take(t, where, x, k, n, at);
     }
-    return x;
+    return x ? tg_crop(t, where, name, x, &cut_before, &cut_after) : NULL;
 }
 
 KNOWN(upsample_nearest, "[n, c, h, w] -> [n, c, h', w']", -1,

@@ -396,22 +396,41 @@ tg_tensor *tg_slice_at(tg_tape *t, const char *where, tg_tensor *x, int axis, in
                     ((const int64_t[]){k, count ? first : 0, count > 1 ? step : 1, count}));
 }
 
+tg_tensor *tg_crop(tg_tape *t, const char *where, const char *name, tg_tensor *x, tg_shape *before,
+                   tg_shape *after)
+{
+    const tg_shape shape = tg_tensor_shape(x);
+    if (before->ndim != shape.ndim || after->ndim != shape.ndim)
+        return tg_fail_at(t, where, TG_ESHAPE, "%s: %d sizes are needed before and after %s", name,
+                          shape.ndim, tg_shape_text(shape).text);
+    for (int k = 0; k < shape.ndim; k++) {
+        const int64_t n = shape.dim[k], first = before->dim[k] < 0 ? before->dim[k] : 0,
+                      last = after->dim[k] < 0 ? after->dim[k] : 0;
+        if (first < -n || last < -n - first)
+            return tg_fail_at(t, where, TG_ESHAPE,
+                              "%s: axis %d of %s has not as many elements as are cut off, %" PRId64
+                              " before and %" PRId64 " after",
+                              name, k, tg_shape_text(shape).text, first, last);
+        if (first || last) x = tg_slice(t, x, k, -first, n + last, 1);
+        before->dim[k] -= first;
+        after->dim[k] -= last;
+    }
+    return x;
+}
+
 tg_tensor *tg_pad_at(tg_tape *t, const char *where, tg_tensor *x, tg_shape before, tg_shape after,
                      double value)
 {
-    if (!tg_ready(t, where, "pad", x)) return NULL;
+    if (!tg_ready(t, where, "pad", x) || !(x = tg_crop(t, where, "pad", x, &before, &after)))
+        return NULL;
     const tg_shape shape = tg_tensor_shape(x);
     const int ndim = shape.ndim;
-    if (tg_shape_count(before) < 0 || tg_shape_count(after) < 0 || before.ndim != ndim ||
-        after.ndim != ndim)
-        return tg_fail_at(t, where, TG_ESHAPE, "pad: %d sizes >= 0 are needed before and after %s",
-                          ndim, tg_shape_text(shape).text);
     int64_t attrs[3 * TG_MAX_DIMS];
     for (int k = 0; k < ndim; k++) {
         if (before.dim[k] > TG_MAX_COUNT || after.dim[k] > TG_MAX_COUNT)
             return tg_fail_at(
                 t, where, TG_ESHAPE,
-                "pad: the result would have more than 2^57 elements, beyond any memory");
+                "pad: the result would have 2^57 elements or more, beyond any memory");
         attrs[k] = before.dim[k];
         attrs[ndim + k] = 1;
         attrs[2 * ndim + k] = before.dim[k] + shape.dim[k] + after.dim[k];
@@ -448,7 +467,7 @@ static bool concat_rule(tg_rule *r)
                                 tg_shape_text(r->x[k].shape).text, tg_shape_text(first).text, axis);
         if (along > TG_MAX_COUNT)
             return tg_rule_fail(r, TG_ESHAPE,
-                                "the result would have more than 2^57 elements, beyond any memory");
+                                "the result would have 2^57 elements or more, beyond any memory");
     }
     r->y = r->x[0];
     r->y.shape.dim[axis] = along;

@@ -1,5 +1,6 @@
-/* Convolution of volumes, and the greatest of windows that share an image. */
+/* Convolution and pooling of volumes, and the greatest of windows that share an image. */
 #include "folds.h"
+#include "conv.h"
 #include <inttypes.h>
 #include <math.h>
 
@@ -13,6 +14,9 @@ tg_tensor *tg_conv3d_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *
     const char *const name = "conv3d";
     if (!tg_ready_float(t, where, name, x) || !tg_ready_float(t, where, name, w) ||
         (b && !tg_ready_float(t, where, name, b)))
+        return NULL;
+    if (options.same && !(x = tg_same_padded(t, where, name, x, w, 3, options.stride,
+                                             options.dilation, options.padding)))
         return NULL;
     const tg_shape s = tg_tensor_shape(x), k = tg_tensor_shape(w);
     const int64_t stride = options.stride[0] ? options.stride[0] : 1, padding = options.padding[0],
@@ -51,6 +55,56 @@ tg_tensor *tg_conv3d_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *
     y = tg_reshape(t, y, TG_SHAPE(n, deep, plane.dim[1], plane.dim[2], plane.dim[3]));
     return tg_permute(t, y, TG_AXES(0, 2, 1, 3, 4));
 }
+
+/* ---------------------------------------------------------------- pooling
+ *
+ * Of the planes first, and then across them: the greatest of the greatest, which is also the first
+ * of equals, and the mean of means. */
+
+typedef tg_tensor *(*image_pool)(tg_tape *t, const char *where, tg_tensor *x, tg_pool options);
+
+static tg_tensor *pool3d(tg_tape *t, const char *where, const char *name, tg_tensor *x, tg_pool3 o,
+                         image_pool pool)
+{
+    if (!tg_ready_float(t, where, name, x)) return NULL;
+    const tg_shape s = tg_tensor_shape(x);
+    if (s.ndim != 5)
+        return tg_fail_at(t, where, TG_ESHAPE, "%s: x is [n, c, d, h, w], not %s", name,
+                          tg_shape_text(s).text);
+    const tg_pool planes = {.kernel = {o.kernel[1], o.kernel[2]},
+                            .stride = {o.stride[1], o.stride[2]},
+                            .padding = {o.padding[1], o.padding[2]},
+                            .dilation = {o.dilation[1], o.dilation[2]},
+                            .ceil_mode = o.ceil_mode,
+                            .exclude_padding = o.exclude_padding},
+                  across = {.kernel = {o.kernel[0], 1},
+                            .stride = {o.stride[0]},
+                            .padding = {o.padding[0]},
+                            .dilation = {o.dilation[0]},
+                            .ceil_mode = o.ceil_mode,
+                            .exclude_padding = o.exclude_padding};
+    x = pool(t, where,
+             tg_reshape(t, x, TG_SHAPE(s.dim[0], s.dim[1] * s.dim[2], s.dim[3], s.dim[4])), planes);
+    if (!x) return NULL;
+    const int64_t h = tg_tensor_shape(x).dim[2], w = tg_tensor_shape(x).dim[3];
+    x = pool(t, where, tg_reshape(t, x, TG_SHAPE(s.dim[0], s.dim[1], s.dim[2], h * w)), across);
+    if (!x) return NULL;
+    return tg_reshape(t, x, TG_SHAPE(s.dim[0], s.dim[1], tg_tensor_shape(x).dim[2], h, w));
+}
+
+tg_tensor *tg_max_pool3d_at(tg_tape *t, const char *where, tg_tensor *x, tg_pool3 options)
+{
+    return pool3d(t, where, "max_pool3d", x, options, tg_max_pool2d_at);
+}
+
+tg_tensor *tg_avg_pool3d_at(tg_tape *t, const char *where, tg_tensor *x, tg_pool3 options)
+{
+    return pool3d(t, where, "avg_pool3d", x, options, tg_avg_pool2d_at);
+}
+
+KNOWN(max_pool3d, "[n, c, d, h, w] -> [n, c, d', h', w']", -1,
+      ("y = the greatest x of each window", .kinks = "equal greatest elements"))
+KNOWN(avg_pool3d, "[n, c, d, h, w] -> [n, c, d', h', w']", -1, ("y = the mean x of each window"))
 
 /* The greatest along an axis in each of n windows that share it as evenly as can be. */
 static tg_tensor *greatest(tg_tape *t, const char *where, const char *name, tg_tensor *x, int axis,
@@ -127,6 +181,45 @@ CALL(far, tg_conv3d(t, x[0], x[1], NULL, FAR))
 EXPECT(far, convolved(x, y, false, FAR))
 SAMPLES(conv3d, SAMPLE(cubes, "padded", 0, WIDE(1, 2, 2, 2, 2), WIDE(2, 2, 2, 1, 2), WIDE(2)),
         SAMPLE(far, "far apart, in groups", 0, WIDE(1, 2, 5, 1, 2), WIDE(2, 1, 2, 1, 2)))
+
+#define CEIL                                                                               \
+    (tg_pool3)                                                                             \
+    {                                                                                      \
+        .kernel = {2, 3, 2}, .padding = {1, 1, 0}, .stride = {2, 2, 1}, .ceil_mode = true, \
+        .exclude_padding = true                                                            \
+    }
+/* By definition, of elements that are there. */
+static void pooled(const tg_array *x, tg_array *y, tg_pool3 o, bool greatest)
+{
+    const int64_t *in = x->shape.dim, *out = y->shape.dim;
+    for (int64_t i = 0; i < tg_shape_count(y->shape); i++) {
+        const int64_t plane = i / (out[2] * out[3] * out[4]),
+                      at[3] = {i / (out[3] * out[4]) % out[2], i / out[4] % out[3], i % out[4]};
+        double top = -INFINITY, sum = 0, n = 0;
+        for (int64_t tap = 0; tap < o.kernel[0] * o.kernel[1] * o.kernel[2]; tap++) {
+            const int64_t p[3] = {tap / (o.kernel[1] * o.kernel[2]),
+                                  tap / o.kernel[2] % o.kernel[1], tap % o.kernel[2]};
+            int64_t from = plane;
+            bool inside = true;
+            for (int d = 0; d < 3; d++) {
+                const int64_t place = at[d] * o.stride[d] - o.padding[d] + p[d];
+                inside = inside && place >= 0 && place < in[2 + d];
+                from = from * in[2 + d] + place;
+            }
+            if (!inside) continue;
+            top = fmax(top, IN(0)[from]);
+            sum += IN(0)[from];
+            n++;
+        }
+        OUT[i] = greatest ? top : sum / n;
+    }
+}
+CALL(boxes, tg_max_pool3d(t, x[0], CEIL))
+EXPECT(boxes, pooled(x, y, CEIL, true))
+SAMPLES(max_pool3d, SAMPLE(boxes, "", 0, WIDE(1, 2, 4, 4, 3)))
+CALL(box_means, tg_avg_pool3d(t, x[0], CEIL))
+EXPECT(box_means, pooled(x, y, CEIL, false))
+SAMPLES(avg_pool3d, SAMPLE(box_means, "", 0, WIDE(1, 2, 4, 4, 3)))
 
 CALL(windows, tg_adaptive_max_pool2d(t, x[0], 2, 3))
 EXPECT(

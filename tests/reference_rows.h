@@ -198,6 +198,8 @@ ROW("torch.logsumexp(a, (0, 1))", "[2,3];[2,3,2]", tg_logsumexp(t, a, TG_AXES(0,
 ROW("torch.argmax(a, -1)", ALONG ";{1,3,3};{1,nan,inf}", tg_argmax(t, a, -1, false))
 ROW("torch.argmax(a, 0, keepdim=True)", ALONG, tg_argmax(t, a, 0, true))
 ROW("torch.max(a, -1)[0]", ALONG ";{1,3,3}", tg_max_along(t, a, -1, false))
+ROW("torch.argmin(a, -1)", ALONG ";{1,3,1};{1,nan,inf}", tg_argmin(t, a, -1, false))
+ROW("torch.min(a, -1)[0]", ALONG ";{1,3,1}", tg_min_along(t, a, -1, false))
 ROW("torch.softmax(a, -1)", ALONG ";-500:500[4];{1,-inf,2}", tg_softmax(t, a, -1))
 ROW("torch.softmax(a, 0)", ALONG, tg_softmax(t, a, 0))
 ROW("torch.log_softmax(a, -1)", ALONG ";-500:500[4]", tg_log_softmax(t, a, -1))
@@ -218,6 +220,10 @@ ROW("torch.cat((a, b, a), 0)", "[2] [3];[1,2] [3,2];[0] [2]", tg_concat(t, 3, AR
 ROW("torch.stack((a, b), -1)", "[2] [2];[1,2] [1,2]", tg_stack(t, 2, ARRAY(a, b), -1))
 ROW("F.pad(a, (1, 2, 0, 1), value=7.)", "[2,3];[1,1]",
     tg_pad(t, a, TG_SHAPE(0, 1), TG_SHAPE(1, 2), 7))
+ROW("F.pad(a, (-1, 2, 1, -1), value=7.)", "[2,3];[3,1]",
+    tg_pad(t, a, TG_SHAPE(1, -1), TG_SHAPE(-1, 2), 7))
+ROW("F.pad(a, (2, -1), 'replicate')", "[2,3];[1,5]",
+    tg_pad_with(t, a, TG_PAD_REPLICATE, TG_SHAPE(0, 2), TG_SHAPE(0, -1)))
 ROW("F.pad(a, (2, 1), 'reflect')", "[2,3];[1,5]",
     tg_pad_with(t, a, TG_PAD_REFLECT, TG_SHAPE(0, 2), TG_SHAPE(0, 1)))
 ROW("F.pad(a, (2, 1), 'replicate')", "[2,3];[1,5]",
@@ -292,6 +298,12 @@ ROW("F.conv2d(a, b, None, (2, 1), (1, 2), (1, 2))", "[1,2,4,3] [2,2,2,3]",
     tg_conv2d(t, a, b, NULL, (tg_conv){.stride = {2, 1}, .padding = {1, 2}, .dilation = {1, 2}}))
 ROW("F.conv2d(a, b, None, groups=2)", "[1,4,3,3] [2,2,2,2]",
     tg_conv2d(t, a, b, NULL, (tg_conv){.groups = 2}))
+ROW("F.conv2d(a, b, c, padding='same', dilation=(1, 3))", "[1,2,4,5] [2,2,2,2] [2]",
+    tg_conv2d(t, a, b, c, (tg_conv){.same = true, .dilation = {1, 3}}))
+ROW("F.conv1d(a, b, None, padding='same')", "[1,2,5] [2,2,4]",
+    tg_conv1d(t, a, b, NULL, (tg_conv){.same = true}))
+ROW("F.conv3d(a, b, None, padding='same')", "[1,1,2,3,2] [1,1,2,3,2]",
+    tg_conv3d(t, a, b, NULL, (tg_conv3){.same = true}))
 ROW("F.conv1d(a, b, c, 2, 1)", "[1,2,5] [3,2,3] [3]",
     tg_conv1d(t, a, b, c, (tg_conv){.stride = {2}, .padding = {1}}))
 ROW("F.conv3d(a, b, c)", "[1,1,2,3,3] [2,1,2,2,2] [2]",
@@ -311,6 +323,45 @@ ROW("F.max_pool2d(a, 2, 1, 0, 2)", "[1,1,4,5]",
 ROW("F.avg_pool2d(a, 2)", "[1,2,4,5];[2,1,2,2]", tg_avg_pool2d(t, a, (tg_pool){.kernel = {2, 2}}))
 ROW("F.avg_pool2d(a, (3, 2), (2, 1), (1, 1))", "[1,2,5,3]",
     tg_avg_pool2d(t, a, (tg_pool){.kernel = {3, 2}, .stride = {2, 1}, .padding = {1, 1}}))
+ROW("F.max_pool2d(a, (3, 2), (2, 3), 1, ceil_mode=True)", "[1,2,6,9];[1,1,4,4]",
+    tg_max_pool2d(
+        t, a, (tg_pool){.kernel = {3, 2}, .stride = {2, 3}, .padding = {1, 1}, .ceil_mode = true}))
+ROW("F.avg_pool2d(a, (3, 2), (2, 3), 1, ceil_mode=True)", "[1,2,6,9];[1,1,4,4]",
+    tg_avg_pool2d(
+        t, a, (tg_pool){.kernel = {3, 2}, .stride = {2, 3}, .padding = {1, 1}, .ceil_mode = true}))
+ROW("F.avg_pool2d(a, (3, 2), (2, 3), 1, ceil_mode=True, count_include_pad=False)",
+    "[1,2,6,9];[1,1,4,4]",
+    tg_avg_pool2d(t, a,
+                  (tg_pool){.kernel = {3, 2},
+                            .stride = {2, 3},
+                            .padding = {1, 1},
+                            .ceil_mode = true,
+                            .exclude_padding = true}))
+ROW("F.avg_pool1d(a, 3, 2, 1, True, False)", "[1,2,6];[1,1,7]",
+    tg_avg_pool1d(t, a,
+                  (tg_pool){.kernel = {3},
+                            .stride = {2},
+                            .padding = {1},
+                            .ceil_mode = true,
+                            .exclude_padding = true}))
+ROW("F.max_pool3d(a, (2, 3, 2), (2, 2, 1), (1, 1, 0), ceil_mode=True)", "[1,1,4,4,3];[1,2,3,3,2]",
+    tg_max_pool3d(t, a,
+                  (tg_pool3){.kernel = {2, 3, 2},
+                             .stride = {2, 2, 1},
+                             .padding = {1, 1, 0},
+                             .ceil_mode = true}))
+ROW("F.avg_pool3d(a, (2, 3, 2), (2, 2, 1), (1, 1, 0), ceil_mode=True)", "[1,1,4,4,3];[1,2,3,3,2]",
+    tg_avg_pool3d(t, a,
+                  (tg_pool3){.kernel = {2, 3, 2},
+                             .stride = {2, 2, 1},
+                             .padding = {1, 1, 0},
+                             .ceil_mode = true}))
+ROW("F.avg_pool3d(a, 2, 1, 1, count_include_pad=False)", "[1,1,2,3,2]",
+    tg_avg_pool3d(t, a,
+                  (tg_pool3){.kernel = {2, 2, 2},
+                             .stride = {1, 1, 1},
+                             .padding = {1, 1, 1},
+                             .exclude_padding = true}))
 ROW("F.max_pool1d(a, 3, 2, 1)", "[1,2,6]",
     tg_max_pool1d(t, a, (tg_pool){.kernel = {3}, .stride = {2}, .padding = {1}}))
 ROW("F.avg_pool1d(a, 3, 2, 1)", "[1,2,6]",
@@ -392,6 +443,9 @@ ROW("torch.tensordot(b, jacobian(lambda x: torch.tanh(c @ x), a), 1)", "[3] [4,2
 ROW("b @ jacobian(lambda x: torch.tanh(c @ x), a).mT", "[3] [4,3] [2,3]",
     tg_jvp_batch(t, tg_tanh(t, tg_matmul(t, c, a)), a, b))
 ROW("torch.tanh(torch.sin(a))", "[4]", tg_checkpoint(t, tg_tanh(t, tg_sin(t, a)), 1, ARRAY(a)))
+ROW("(torch.sqrt(a * a / 4 + 1 / 27) + a / 2) ** (1 / 3) - "
+    "(torch.sqrt(a * a / 4 + 1 / 27) - a / 2) ** (1 / 3)",
+    "-1:1[4];[2,3]", (b = cubic_root(t, a), tg_implicit(t, b, cubic(t, b, a), 1)))
 
 /* normalisation */
 ROW("F.layer_norm(a, a.shape[-1:], b, c)", "[4] [4] [4];[2,3] [3] [3];[2,2,3] [3] [3]",
@@ -466,6 +520,15 @@ ROW("F.kl_div(a, b, reduction='mean')", "-4:0[4] 0.1:1[4];{-1,-2} ={0,0.5}",
     tg_kl_div_loss(t, a, b, TG_REDUCE_MEAN))
 ROW("F.softplus(-b * a, threshold=1e3).mean()", SIGNS, tg_soft_margin_loss(t, a, b, TG_REDUCE_MEAN))
 ROW("F.relu(0.8 - b * a).mean()", SIGNS, tg_hinge_loss(t, a, b, 0.8, TG_REDUCE_MEAN))
+ROW("(F.relu(0.8 - b * a) ** 2).sum()", SIGNS, tg_squared_hinge_loss(t, a, b, 0.8, TG_REDUCE_SUM))
+ROW("F.hinge_embedding_loss(a, b, 0.7)", SIGNS,
+    tg_hinge_embedding_loss(t, a, b, 0.7, TG_REDUCE_MEAN))
+ROW("F.cosine_embedding_loss(a, b, c, 0.2)", "[4,3] [4,3] =s[4];[1,2] [1,2] =s[1]",
+    tg_cosine_embedding_loss(t, a, b, c, 0.2, TG_REDUCE_MEAN))
+ROW("F.multilabel_soft_margin_loss(a, b, c)", "[3,4] =0:1[3,4] =0.5:2[4]",
+    tg_multilabel_soft_margin_loss(t, a, b, c, TG_REDUCE_MEAN))
+ROW("F.multilabel_soft_margin_loss(a, b, reduction='none')", "[3,4] 0:1[3,4];-9:9[2,1] 0:1[2,1]",
+    tg_multilabel_soft_margin_loss(t, a, b, NULL, TG_REDUCE_NONE))
 ROW("F.gaussian_nll_loss(a, b, c, eps=0.05)", "[4] [4] 0.1:2[4];[2,3] [2,3] 0.1:2[2,3]",
     tg_gaussian_nll_loss(t, a, b, c, 0.05, TG_REDUCE_MEAN))
 ROW("F.margin_ranking_loss(a, b, c, 0.3)", "[4] [4] =s[4];[2,3] [2,3] =s[2,3]",

@@ -226,3 +226,94 @@ Test(derivative_tools, a_function_in_plain_c_may_read_integers_and_refuse_data)
               "%s", tg_tape_message(t));
     tg_tape_free(t);
 }
+
+/* ---------------------------------------------------------------- implicit functions */
+
+/* The w that is least for |a w - b|^2 + penalty |w|^2: by a solver, and by the equation that its
+ * gradient is 0. */
+static tg_tensor *ridge(tg_tape *t, tg_tensor *a, tg_tensor *b, tg_tensor *penalty, bool solved)
+{
+    const int64_t m = tg_tensor_shape(a).dim[1];
+    tg_tensor *turned = tg_transpose(t, a, 0, 1),
+              *square =
+                  tg_add(t, tg_matmul(t, turned, a), tg_mul(t, penalty, tg_eye(t, TG_F64, m))),
+              *w = tg_solve(t, square, tg_matmul(t, turned, b)), *slope;
+    if (solved) return w;
+    w = tg_detach(t, w);
+    tg_tensor *off = tg_sub(t, tg_matmul(t, a, w), b),
+              *loss = tg_add(t, tg_sum_all(t, tg_square(t, off)),
+                             tg_mul(t, penalty, tg_sum_all(t, tg_square(t, w))));
+    tg_grad(t, loss, NULL, 1, &w, &slope, false);
+    return tg_implicit(t, w, slope, 0);
+}
+
+/* Of 35 unknowns: their passes stand beside, not inside, one another. */
+Test(derivative_tools, the_least_of_a_function_is_differentiated_by_its_equation)
+{
+    tg_tape *t = tg_tape_new(NULL);
+    for (int64_t m = 1; m <= 35; m += 17) {
+        tg_tensor *a = operand(t, TG_F64, TG_SHAPE(m + 3, m)),
+                  *b = operand(t, TG_F64, TG_SHAPE(m + 3)), *penalty = tg_constant(t, TG_F64, 2),
+                  *g[2], *h[2];
+        for (int k = 0; k < 2; k++) {
+            tg_tensor *cost = tg_sum_all(t, tg_sin(t, ridge(t, a, b, penalty, k == 0)));
+            tg_grad(t, cost, NULL, 1, &penalty, &g[k], false);
+            tg_grad(t, g[k], NULL, 1, &penalty, &h[k], false);
+        }
+        cr_expect_eq(tg_tape_status(t), TG_OK, "%s", tg_tape_message(t));
+        cr_expect_float_eq(tg_item(t, g[1]), tg_item(t, g[0]), 1e-12);
+        cr_expect_float_eq(tg_item(t, h[1]), tg_item(t, h[0]), 1e-12);
+        cr_expect_neq(tg_item(t, h[0]), 0);
+        tg_tape_reset(t);
+    }
+    tg_tape_free(t);
+}
+
+/* The value of a solver outside the tape, read from an input: Dottie's number, cos(c y) = y. */
+Test(derivative_tools, a_fixed_point_has_derivatives_of_any_order)
+{
+    tg_tape *t = tg_tape_new(NULL);
+    double y = 0;
+    for (int k = 0; k < 200; k++) y = cos(y);
+    tg_tensor *c = tg_constant(t, TG_F64, 1), *of = tg_input(t, TG_F64, TG_SCALAR, &y), *by[4];
+    by[0] = tg_implicit(t, of, tg_sub(t, tg_cos(t, tg_mul(t, c, of)), of), 0);
+    for (int k = 1; k < 4; k++) tg_grad(t, by[k - 1], NULL, 1, &c, &by[k], false);
+    /* F(c, y) = cos(c y) - y, differentiated by hand */
+    const double s = sin(y), slope = -y * s / (1 + s),
+                 bend = -(cos(y) * (y + slope) * (y + slope) + 2 * s * slope) / (1 + s);
+    cr_expect_float_eq(tg_item(t, by[0]), y, 0);
+    cr_expect_float_eq(tg_item(t, by[1]), slope, 1e-14);
+    cr_expect_float_eq(tg_item(t, by[2]), bend, 1e-14);
+    cr_expect(isfinite(tg_item(t, by[3])));
+    tg_tape_free(t);
+}
+
+Test(derivative_tools, what_is_no_equation_for_y_is_refused)
+{
+    tg_tape *t = tg_tape_new(NULL);
+    tg_tensor *x = operand(t, TG_F64, TG_SHAPE(3)), *y = operand(t, TG_F64, TG_SHAPE(3)),
+              *f = tg_sub(t, tg_square(t, y), x), *g;
+    FAILS(TG_ENULL, "implicit", tg_implicit(t, y, NULL, 0));
+    FAILS(TG_ENULL, "implicit", tg_implicit(t, NULL, f, 0));
+    FAILS(TG_ESHAPE, "f [] has not the shape of y [3]", tg_implicit(t, y, tg_sum_all(t, f), 0));
+    FAILS(TG_EDTYPE, "different dtypes", tg_implicit(t, y, tg_cast(t, f, TG_F32), 0));
+    FAILS(TG_ESHAPE, "2 dimensions that count problems", tg_implicit(t, y, f, 2));
+    FAILS(TG_ESHAPE, "-1 dimensions", tg_implicit(t, y, f, -1));
+    tg_tensor *wide = operand(t, TG_F64, TG_SHAPE(1, 1, 1, 1, 1, 1, 1, 1));
+    FAILS(TG_ESHAPE, "none to spare", tg_implicit(t, wide, wide, 0));
+    /* not an equation for y at all: df/dy is 0 */
+    tg_tensor *of_x = tg_implicit(t, y, tg_square(t, x), 1);
+    tg_grad(t, tg_sum_all(t, of_x), NULL, 1, &x, &g, true);
+    cr_expect_null(g);
+    tg_tensor *flat = tg_implicit(t, y, tg_add(t, x, tg_scale(t, y, 0)), 1);
+    tg_grad(t, tg_sum_all(t, flat), NULL, 1, &x, &g, false);
+    cr_expect_null(tg_data(t, g));
+    cr_expect_eq(tg_tape_status(t), TG_EVALUE);
+    cr_expect(strstr(tg_tape_message(t), "gradient of implicit: matrix 0 is singular"), "%s",
+              tg_tape_message(t));
+    tg_tape_clear_error(t);
+    tg_tensor *none = operand(t, TG_F64, TG_SHAPE(0, 2));
+    cr_expect(
+        tg_shape_equal(tg_tensor_shape(tg_implicit(t, none, tg_neg(t, none), 1)), TG_SHAPE(0, 2)));
+    tg_tape_free(t);
+}

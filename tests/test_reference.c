@@ -23,6 +23,21 @@ static tg_tensor *upper_of(tg_tape *t, tg_tensor *x)
     return r;
 }
 
+/* y + y^3 - x, and the y for which it is 0, by Newton's steps. */
+static tg_tensor *cubic(tg_tape *t, tg_tensor *y, tg_tensor *x)
+{
+    return tg_sub(t, tg_add(t, y, tg_mul(t, y, tg_square(t, y))), x);
+}
+static tg_tensor *cubic_root(tg_tape *t, tg_tensor *x)
+{
+    tg_tensor *y = tg_zeros_like(t, x);
+    for (int k = 0; k < 40; k++) {
+        tg_tensor *slope = tg_offset(t, tg_scale(t, tg_square(t, y), 3), 1);
+        y = tg_sub(t, y, tg_div(t, cubic(t, y, x), slope));
+    }
+    return y;
+}
+
 typedef tg_tensor *(*recorder)(tg_tape *t, tg_tensor *a, tg_tensor *b, tg_tensor *c, tg_tensor *d,
                                tg_tensor *e, tg_tensor *f);
 

@@ -1,5 +1,5 @@
 /* Edges of attention in its general form, of rotary positions, of losses over classes, of volumes
- * and shared windows, and of a table with a padding row. */
+ * and windows, of paddings, and of a table with a padding row. */
 #include "semantics.h"
 
 Test(semantics_layers, a_query_without_keys_gives_zeros_with_a_bias_too)
@@ -147,5 +147,69 @@ Test(semantics_layers, the_padding_row_gets_no_gradient)
         EXPECT(y, 1, 3, 1, 2);
         EXPECT(GRAD(y, table), 0, 1, 1);
         EXPECT_ERROR(tg_embedding_padded(t, table, INDEX(TG_SHAPE(1), 3), 0), TG_EINDEX, "index 3");
+    }
+}
+
+Test(semantics_layers, windows_beyond_the_end_count_what_is_there)
+{
+    EACH_BUILD
+    {
+        tg_tensor *x = INPUT(TG_SHAPE(1, 1, 1, 5), 1, 2, 3, 4, 9), *y,
+                  *cube = INPUT(TG_SHAPE(1, 1, 1, 1, 5), 1, 2, 3, 4, 9);
+        tg_pool o = {.kernel = {1, 2}, .ceil_mode = true};
+        EXPECT(y = tg_max_pool2d(t, x, o), 2, 4, 9);
+        EXPECT(GRAD(y, x), 0, 1, 0, 1, 1);
+        EXPECT(y = tg_avg_pool2d(t, x, o), 1.5, 3.5, 9);
+        EXPECT(GRAD(y, x), 0.5, 0.5, 0.5, 0.5, 1);
+        /* the padding at the end is a part of the window, what is behind it is not; a window that
+         * would begin in it is none */
+        o = (tg_pool){.kernel = {1, 3}, .stride = {1, 5}, .padding = {0, 1}, .ceil_mode = true};
+        EXPECT(tg_avg_pool2d(t, x, o), 1, 4.5);
+        o.exclude_padding = true;
+        EXPECT(tg_avg_pool2d(t, x, o), 1.5, 9);
+        o = (tg_pool){.kernel = {1, 2}, .stride = {1, 3}, .padding = {0, 1}, .ceil_mode = true};
+        EXPECT(tg_avg_pool2d(t, x, o), 0.5, 3.5);
+        EXPECT(tg_avg_pool3d(t, cube, (tg_pool3){.kernel = {1, 1, 2}, .ceil_mode = true}), 1.5, 3.5,
+               9);
+        EXPECT_ERROR(tg_max_pool3d(t, x, (tg_pool3){.kernel = {1, 1, 1}}), TG_ESHAPE,
+                     "max_pool3d: x is [n, c, d, h, w], not [1,1,1,5]");
+        EXPECT_ERROR(tg_avg_pool3d(t, cube, (tg_pool3){.kernel = {1, 1}}), TG_EVALUE, "kernel 0");
+    }
+}
+
+Test(semantics_layers, a_convolution_of_the_same_size_pads_the_end_more)
+{
+    EACH_BUILD
+    {
+        tg_tensor *x = INPUT(TG_SHAPE(1, 1, 4), 1, 2, 3, 4), *w = INPUT(TG_SHAPE(1, 1, 2), 1, 10),
+                  *image = INPUT(TG_SHAPE(1, 1, 2, 2), 1, 2, 3, 4);
+        EXPECT(tg_conv1d(t, x, w, NULL, (tg_conv){.same = true}), 21, 32, 43, 4);
+        EXPECT_ERROR(tg_conv1d(t, x, w, NULL, (tg_conv){.same = true, .stride = {2}}), TG_EVALUE,
+                     "wants stride 1 and no other padding");
+        EXPECT_ERROR(tg_conv2d(t, image, image, NULL, (tg_conv){.same = true, .padding = {0, 1}}),
+                     TG_EVALUE, "conv2d: a result of x's size");
+        EXPECT_ERROR(tg_conv2d(t, image, x, NULL, (tg_conv){.same = true}), TG_ESHAPE, "conv2d: x");
+        EXPECT_ERROR(tg_conv_transpose2d(t, image, image, NULL, (tg_conv){.same = true}), TG_EVALUE,
+                     "no padding that keeps x's size");
+    }
+}
+
+Test(semantics_layers, negative_padding_cuts_off)
+{
+    EACH_BUILD
+    {
+        tg_tensor *x = INPUT(TG_SHAPE(4), 1, 2, 3, 4), *y;
+        EXPECT(y = tg_pad(t, x, (tg_shape){1, {-1}}, TG_SHAPE(2), 7), 2, 3, 4, 7, 7);
+        EXPECT(GRAD(y, x), 0, 1, 1, 1);
+        EXPECT_SHAPE(tg_pad(t, x, (tg_shape){1, {-3}}, (tg_shape){1, {-1}}, 0), TG_SHAPE(0));
+        /* mirrored before it is cut */
+        EXPECT(tg_pad_with(t, x, TG_PAD_REFLECT, TG_SHAPE(3), (tg_shape){1, {-2}}), 4, 3, 2, 1, 2);
+        EXPECT_ERROR(tg_pad(t, x, (tg_shape){1, {-3}}, (tg_shape){1, {-2}}, 0), TG_ESHAPE,
+                     "pad: axis 0 of [4] has not as many elements as are cut off, -3 before and -2 "
+                     "after");
+        EXPECT_ERROR(tg_pad(t, x, (tg_shape){1, {INT64_MIN}}, (tg_shape){1, {INT64_MIN}}, 0),
+                     TG_ESHAPE, "pad");
+        EXPECT_ERROR(tg_pad_with(t, x, TG_PAD_REPLICATE, TG_SHAPE(1), (tg_shape){1, {-6}}),
+                     TG_ESHAPE, "pad_with: axis 0 of [5]");
     }
 }

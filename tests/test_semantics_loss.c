@@ -553,3 +553,35 @@ Test(semantics_loss, the_hessian_of_cross_entropy_is_that_of_log_sum_exp)
         EXPECT(tg_hessian(t, bce, q), 4);
     }
 }
+
+Test(semantics_loss, a_target_of_0_counts_nothing_in_a_divergence)
+{
+    EACH_BUILD
+    {
+        tg_tensor *x = INPUT(TG_SHAPE(3), -1, -INFINITY, -2), *p = INPUT(TG_SHAPE(3), 0, 0.5, 0),
+                  *y;
+        EXPECT(y = tg_kl_div_loss(t, x, p, TG_REDUCE_NONE), 0, INFINITY, 0);
+        EXPECT(GRAD(y, x), 0, -0.5, 0);
+    }
+}
+
+Test(semantics_loss, embeddings_are_alike_or_apart)
+{
+    EACH_BUILD
+    {
+        tg_tensor *x = INPUT(TG_SHAPE(4), 3, 0.5, 2, NAN),
+                  *sign = INPUT(TG_SHAPE(4), 1, -1, -1, -1), *y,
+                  *a = INPUT(TG_SHAPE(2, 2), 1, 0, 0, 0), *b = INPUT(TG_SHAPE(2, 2), 0, 2, 1, 1),
+                  *rows = INPUT(TG_SHAPE(2), -1, 1);
+        EXPECT(y = tg_hinge_embedding_loss(t, x, sign, 1, TG_REDUCE_NONE), 3, 0.5, 0, NAN);
+        EXPECT(tg_slice(t, GRAD(y, x), 0, 0, 3, 1), 1, -1, 0);
+        /* at right angles, and with a vector of zeros */
+        EXPECT(y = tg_cosine_embedding_loss(t, a, b, rows, -0.5, TG_REDUCE_NONE), 0.5, 1);
+        EXPECT(tg_slice(t, GRAD(y, b), 0, 1, 2, 1), 0, 0);
+        EXPECT_ERROR(tg_cosine_embedding_loss(t, a, b, sign, 0, TG_REDUCE_MEAN), TG_ESHAPE,
+                     "prediction [2] and target [4] differ");
+        EXPECT_ERROR(tg_multilabel_soft_margin_loss(t, a, b, x, TG_REDUCE_MEAN), TG_ESHAPE,
+                     "z [2,2] is not [..., c] with weights [c], [4]");
+        EXPECT(y = tg_squared_hinge_loss(t, x, sign, 1, TG_REDUCE_NONE), 0, 2.25, 9, NAN);
+    }
+}

@@ -201,3 +201,15 @@ Test(semantics_norm, bits_do_not_depend_on_threads)
             semantics_end(one);
         }
 }
+
+Test(semantics_norm, one_value_in_a_channel_has_no_variance)
+{
+    EACH_BUILD
+    {
+        tg_tensor *x = INPUT(TG_SHAPE(1, 2, 1), 1, 2), *mean = INPUT(TG_SHAPE(2), 0, 1),
+                  *variance = INPUT(TG_SHAPE(2), 1, 4);
+        EXPECT_ERROR(tg_batch_norm(t, x, NULL, NULL, NULL, NULL, 0), TG_ESHAPE,
+                     "batch_norm: one value in each channel of x [1,2,1]");
+        EXPECT(tg_batch_norm(t, x, mean, variance, NULL, NULL, 0), 1, 0.5);
+    }
+}
