@@ -151,7 +151,7 @@ static int64_t ends(const axis *c, int64_t column, int64_t end)
     }
 #define EACH_ROWS(fn, TARGET, BUILD, T, I) ROWS(fn, TARGET, BUILD, T, I)
 TG_EACH_BUILD(EACH_ROWS, f32, float, int32_t)
-TG_EACH_BUILD(EACH_ROWS, f64, double, int64_t)
+TG_EACH_BUILD_F64(EACH_ROWS, f64, double, int64_t)
 
 /* ---------------------------------------------------------------- halves */
 
@@ -219,13 +219,23 @@ TG_EACH_BUILD(EACH_ROWS, f64, double, int64_t)
 
 enum { LEAST_F32 = 4, LEAST_F64 = 2 }; /* windows in a row for these */
 ONE_SIZE(POOL_BLOCK, pool_halves_f32_base, TG_TARGET_BASE, float, int32_t, 1, 4)
-ONE_SIZE(POOL_BLOCK, pool_halves_f64_base, TG_TARGET_BASE, double, int64_t, 1, 2)
 ONE_SIZE(SPREAD_BLOCK, spread_halves_f32_base, TG_TARGET_BASE, float, int32_t, 2, 4)
-ONE_SIZE(SPREAD_BLOCK, spread_halves_f64_base, TG_TARGET_BASE, double, int64_t, 2, 2)
 TG_ON_AVX(TWO_SIZES(POOL_BLOCK, pool_halves_f32_avx2, TG_TARGET_AVX2, float, int32_t, 1, 8, 4))
-TG_ON_AVX(TWO_SIZES(POOL_BLOCK, pool_halves_f64_avx2, TG_TARGET_AVX2, double, int64_t, 1, 4, 2))
 TG_ON_AVX(TWO_SIZES(SPREAD_BLOCK, spread_halves_f32_avx2, TG_TARGET_AVX2, float, int32_t, 2, 8, 4))
+
+/* A lean library takes halves in f64 for rows like others. */
+#ifdef TG_NO_AVX512
+#define HALVES_F64(name) \
+    {                    \
+        NULL             \
+    }
+#else
+#define HALVES_F64 TG_BUILDS
+ONE_SIZE(POOL_BLOCK, pool_halves_f64_base, TG_TARGET_BASE, double, int64_t, 1, 2)
+ONE_SIZE(SPREAD_BLOCK, spread_halves_f64_base, TG_TARGET_BASE, double, int64_t, 2, 2)
+TG_ON_AVX(TWO_SIZES(POOL_BLOCK, pool_halves_f64_avx2, TG_TARGET_AVX2, double, int64_t, 1, 4, 2))
 TG_ON_AVX(TWO_SIZES(SPREAD_BLOCK, spread_halves_f64_avx2, TG_TARGET_AVX2, double, int64_t, 2, 4, 2))
+#endif
 
 /* Rows are short: AVX-512 would not help. */
 #define pool_halves_f32_avx512 pool_halves_f32_avx2
@@ -295,16 +305,16 @@ static void run(const tg_call *c, const tg_array *out, const ways *of)
 
 static void pool_kernel(const tg_call *c)
 {
-    static const ways pool = {pool_f32, TG_BUILDS(pool_rows_f32), TG_BUILDS(pool_halves_f32),
-                              pool_f64, TG_BUILDS(pool_rows_f64), TG_BUILDS(pool_halves_f64)};
+    static const ways pool = {pool_f32, TG_BUILDS(pool_rows_f32),     TG_BUILDS(pool_halves_f32),
+                              pool_f64, TG_BUILDS_F64(pool_rows_f64), HALVES_F64(pool_halves_f64)};
     run(c, c->y, &pool);
 }
 
 static void spread_kernel(const tg_call *c)
 {
     static const ways spread = {
-        spread_f32, TG_BUILDS(spread_rows_f32), TG_BUILDS(spread_halves_f32),
-        spread_f64, TG_BUILDS(spread_rows_f64), TG_BUILDS(spread_halves_f64)};
+        spread_f32, TG_BUILDS(spread_rows_f32),     TG_BUILDS(spread_halves_f32),
+        spread_f64, TG_BUILDS_F64(spread_rows_f64), HALVES_F64(spread_halves_f64)};
     run(c, &c->x[1], &spread);
 }
 
