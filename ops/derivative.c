@@ -375,8 +375,8 @@ CALL(of_product, tg_hessian(t, tg_prod(t, x[0], TG_ALL_AXES, false), x[0]))
 EXPECT(of_product, hessian_of_product(x, y))
 SAMPLES(hessian, SAMPLE(of_product, "product of three", 0, REALS(0.5, 2, 3)))
 
-/* y with y + y^3 = x, by Newton's method: each element by itself, as a problem of its own, or as one
- * system whose equations are mixed. */
+/* y with y + y^3 = x, by Newton's method: each element by itself, as a problem of its own, or as
+ * one system whose equations are mixed. */
 static double root_of(double x)
 {
     double y = 0;

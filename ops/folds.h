@@ -47,8 +47,8 @@ bool tg_axes_find(tg_tape *t, const char *where, const char *name, int ndim, tg_
 /* The shape with the axes of the set kept as size 1. */
 tg_shape tg_shape_reduced(tg_shape shape, unsigned set);
 
-/* x without as many elements at the ends of its axes as `before` and `after`, numbers for each axis,
- * are below 0, which then are 0; NULL, with the tape in error, when it has not so many. */
+/* x without as many elements at the ends of its axes as `before` and `after`, numbers for each
+ * axis, are below 0, which then are 0; NULL, with the tape in error, when it has not so many. */
 tg_tensor *tg_crop(tg_tape *t, const char *where, const char *name, tg_tensor *x, tg_shape *before,
                    tg_shape *after);
 
