@@ -13,6 +13,8 @@
 #include <string.h>
 #include <tapegrad/ops.h>
 
+#include "support.h"
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 enum {
@@ -51,15 +53,7 @@ typedef struct graph {
 } graph;
 
 /* Steele, Lea, Flood 2014 */
-static uint64_t mix(uint64_t *state)
-{
-    uint64_t z = *state += 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
-}
-
-static int below(uint64_t *state, int n) { return (int)(mix(state) % (uint64_t)n); }
+static int below(uint64_t *state, int n) { return (int)(test_random(state) % (uint64_t)n); }
 static bool chance(uint64_t *state, int percent) { return below(state, 100) < percent; }
 
 /* ---------------------------------------------------------------- making a case */
@@ -165,7 +159,7 @@ static void make(graph *c, uint64_t seed)
         i->a = chance(s, 50) && k ? slots - 1 - below(s, k < 3 ? k : 3) : below(s, slots);
         i->b = chance(s, 30) && k ? slots - 1 - below(s, k < 5 ? k : 5) : below(s, slots);
         i->c = below(s, slots);
-        i->variant = (uint32_t)mix(s);
+        i->variant = (uint32_t)test_random(s);
     }
     c->n_targets = 1 + below(s, MAX_TARGETS);
     for (int k = 0; k < c->n_targets; k++)
@@ -195,7 +189,7 @@ static double random_value(const graph *c, uint64_t *s)
     static const double special[] = {0, -0.0, 1, -1, INFINITY, -INFINITY, NAN, 1e-40, 3e38};
     if (c->style == 0 && chance(s, 5)) return special[below(s, COUNT(special))];
     if (c->style == 1) return below(s, 5) - 2;
-    return (double)(mix(s) >> 11) * 0x1p-51 - 2;
+    return (double)(test_random(s) >> 11) * 0x1p-51 - 2;
 }
 
 static void *random_data(const graph *c, int leaf, uint64_t seed)

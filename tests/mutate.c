@@ -24,6 +24,7 @@
 #include <tapegrad/ops.h>
 #include <time.h>
 
+#include "support.h"
 #include "../graph/base.h"
 #include "../graph/mutate.h"
 #include "../graph/tape.h"
@@ -225,16 +226,6 @@ typedef struct check {
 static check checks[MOST_CHECKS];
 static int n_checks;
 
-static bool is_float(tg_dtype dtype) { return dtype == TG_F32 || dtype == TG_F64; }
-
-static double uniform(uint64_t *state) /* splitmix64 */
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
-}
-
 /* Whether only a first derivative exists. */
 static bool once(const tg_op_info *op, const tg_sample *s)
 {
@@ -259,7 +250,8 @@ static tg_tensor *call(tg_tape *t, const check *c, tg_tensor *const *floats)
 {
     tg_tensor *x[TG_SAMPLE_INPUTS];
     for (int k = 0, taken = 0; k < c->sample->n_in; k++)
-        x[k] = is_float(c->type[k].dtype) ? floats[taken++] : numbers(t, c->type[k], c->data[k]);
+        x[k] =
+            test_is_float(c->type[k].dtype) ? floats[taken++] : numbers(t, c->type[k], c->data[k]);
     return c->sample->record(t, x);
 }
 
@@ -310,7 +302,7 @@ static bool slopes(const check *c, tg_dtype dtype, double out[ORDERS])
     tg_tensor *x[TG_SAMPLE_INPUTS];
     int n = 0;
     for (int k = 0; k < c->sample->n_in; k++)
-        if (is_float(c->type[k].dtype))
+        if (test_is_float(c->type[k].dtype))
             x[n++] =
                 (tg_cast)(t, numbers(t, (tg_type){TG_F64, c->type[k].shape}, c->data[k]), dtype);
     tg_tensor *y = uneven_mean(t, (tg_scale)(t, call(t, c, x), 0.5), 0);
@@ -367,7 +359,7 @@ static bool holds(check *c, char *why, size_t size)
     tg_check_input in[TG_SAMPLE_INPUTS];
     int n = 0;
     for (int k = 0; k < c->sample->n_in; k++)
-        if (is_float(c->type[k].dtype))
+        if (test_is_float(c->type[k].dtype))
             in[n++] = (tg_check_input){.shape = c->type[k].shape, .data = c->data[k]};
     const tg_gradcheck_options o = {
         .size = sizeof o,
@@ -392,15 +384,16 @@ static void add_check(const tg_samples *of, int number, level l, const tg_shape 
     for (int k = 0; s && k < s->n_in; k++) {
         c->type[k] = s->x[k].type;
         if (shape) c->type[k].shape = shape[k];
-        if (is_float(c->type[k].dtype)) c->type[k].dtype = TG_F64;
+        if (test_is_float(c->type[k].dtype)) c->type[k].dtype = TG_F64;
         const int64_t count = tg_shape_count(c->type[k].shape);
         c->data[k] = calloc((size_t)count + 1, sizeof(double));
         if (!c->data[k]) exit(2);
         const double low = s->x[k].low, high = s->x[k].high;
         for (int64_t i = 0; i < count; i++) {
-            const double u = uniform(&state);
-            c->data[k][i] = is_float(c->type[k].dtype) ? (double)(float)(low + u * (high - low))
-                                                       : floor(low + u * (high - low + 1));
+            const double u = test_uniform(&state);
+            c->data[k][i] = test_is_float(c->type[k].dtype)
+                                ? (double)(float)(low + u * (high - low))
+                                : floor(low + u * (high - low + 1));
         }
     }
 }

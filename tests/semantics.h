@@ -9,6 +9,8 @@
 #include <string.h>
 #include <tapegrad/ops.h>
 
+#include "support.h"
+
 static inline tg_tape *semantics_tape(tg_isa isa, int threads)
 {
     const tg_tape_options o = {.size = sizeof o, .isa = isa, .threads = threads, .seed = 7};
@@ -102,13 +104,7 @@ static inline tg_tensor *semantics_grad(tg_tape *t, tg_tensor *y, tg_tensor *x)
         tg_tape_clear_error(t);                                                                   \
     } while (0)
 
-/* splitmix64, in [-1, 1) */
-static inline double semantics_uniform(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return (double)((z ^ (z >> 31)) >> 11) * 0x1p-52 - 1;
-}
+/* In [-1, 1). */
+static inline double semantics_uniform(uint64_t *state) { return 2 * test_uniform(state) - 1; }
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <tapegrad/optim.h>
 
+#include "support.h"
 #include "allocator.h"
 
 static tg_tensor *param(tg_params *ps, const char *name)
@@ -28,8 +29,7 @@ static void step(tg_optim *o) { cr_assert_eq(tg_optim_step(o), TG_OK, "%s", tg_o
 
 static void refused(tg_optim *o, tg_status status, const char *what)
 {
-    cr_expect_eq(tg_optim_status(o), status, "%s", tg_optim_message(o));
-    cr_expect(strstr(tg_optim_message(o), what), "'%s' instead of '%s'", tg_optim_message(o), what);
+    test_expect_refused(tg_optim, o, status, what);
     tg_optim_clear_error(o);
 }
 

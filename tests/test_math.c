@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support.h"
 #include "../ops/math.h"
 
 TG_INLINE float cdf_f32(float x, int build)
@@ -89,38 +90,8 @@ static const function all[] = {
 };
 enum { FUNCTIONS = sizeof all / sizeof *all };
 
-static bool runs(int build)
-{
-#if defined(__x86_64__)
-    if (build == TG_BUILD_AVX2)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               __builtin_cpu_supports("bmi2");
-    if (build == TG_BUILD_AVX512)
-        return runs(TG_BUILD_AVX2) && __builtin_cpu_supports("avx512f") &&
-               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vl");
-#endif
-    return build == TG_BUILD_BASE;
-}
-
 static uint32_t state = 1;
 static uint32_t next(void) { return state = state * 1664525u + 1013904223u, state ^ state >> 15; }
-
-/* |is - want| in units in the last place of want, 0 for what is equal: infinity counts as the power
- * of two after FLT_MAX. Everything is wrong by infinitely much where one is NaN and the other
- * isn't, or where the signs differ, of zeros too. */
-static double ulps(float is, long double want)
-{
-    if (isnan(is) || isnan(want)) return isnan(is) && isnan(want) ? 0 : INFINITY;
-    if (!signbit(is) != !signbit(want)) return INFINITY;
-    const long double top = 0x1p128L;
-    const long double a = isinf(is) ? top : fabsl((long double)is),
-                      b = fabsl(want) > top ? top : fabsl(want);
-    int exponent;
-    frexpl(b, &exponent);
-    exponent = b == 0 || exponent < -125 ? -125 : exponent;
-    return (double)ldexpl(fabsl(a - b), 24 - exponent);
-}
 
 enum { SIZE = 1024 };
 
@@ -132,7 +103,7 @@ Test(math, errors_stay_below_the_stated_ones_over_all_of_f32)
     for (int k = 0; k < FUNCTIONS; k++) {
         const function *f = &all[k];
         for (int build = 0; build < TG_BUILD_COUNT; build++) {
-            if (!runs(build)) continue;
+            if (!test_runs(build)) continue;
             double worst = 0;
             float at = 0, gave = 0;
             for (uint32_t top = 0; top < 512; top++) {
@@ -146,7 +117,7 @@ Test(math, errors_stay_below_the_stated_ones_over_all_of_f32)
                 const tg_span span = {.n = n};
                 f->kernel[build](&span, y, (const void *[]){x});
                 for (int i = 0; i < n; i++) {
-                    const double error = ulps(y[i], f->reference((long double)x[i]));
+                    const double error = test_ulps(TG_F32, y[i], f->reference((long double)x[i]));
                     if (!(error > worst)) continue;
                     worst = error;
                     at = x[i];
@@ -170,7 +141,7 @@ Test(math, errors_stay_below_the_stated_ones_in_the_middle)
     for (int k = 0; k < FUNCTIONS; k++) {
         const function *f = &all[k];
         for (int build = 0; build < TG_BUILD_COUNT; build++) {
-            if (!runs(build)) continue;
+            if (!test_runs(build)) continue;
             double worst = 0;
             float at = 0;
             for (int block = 0; block < BLOCKS; block++) {
@@ -188,7 +159,7 @@ Test(math, errors_stay_below_the_stated_ones_in_the_middle)
                 const tg_span span = {.n = n};
                 f->kernel[build](&span, y, (const void *[]){x});
                 for (int i = 0; i < n; i++) {
-                    const double error = ulps(y[i], f->reference((long double)x[i]));
+                    const double error = test_ulps(TG_F32, y[i], f->reference((long double)x[i]));
                     if (!(error > worst)) continue;
                     worst = error;
                     at = x[i];
@@ -207,7 +178,7 @@ static double pow_error(int build, int n, const float *a, const float *b, int *a
     pow_kernel[build](&span, y, (const void *[]){a, b});
     double worst = 0;
     for (int i = 0; i < n; i++) {
-        const double error = ulps(y[i], powl((long double)a[i], (long double)b[i]));
+        const double error = test_ulps(TG_F32, y[i], powl((long double)a[i], (long double)b[i]));
         if (!(error > worst)) continue;
         worst = error;
         *at = i;
@@ -226,7 +197,7 @@ Test(math, pow_is_within_a_unit_everywhere_and_keeps_the_rules_of_c)
                           4194303.5f, 127,         149};
     enum { EDGES = sizeof edge / sizeof *edge, BLOCKS = 400 };
     for (int build = 0; build < TG_BUILD_COUNT; build++) {
-        if (!runs(build)) continue;
+        if (!test_runs(build)) continue;
         float a[SIZE], b[SIZE];
         int at = 0;
         for (int i = 0; i < 2 * EDGES; i++) {
@@ -263,7 +234,7 @@ Test(math, bits_do_not_depend_on_the_place_in_a_block)
 {
     enum { OFFSETS = 33, LENGTHS = 70 };
     for (int build = 0; build < TG_BUILD_COUNT; build++) {
-        if (!runs(build)) continue;
+        if (!test_runs(build)) continue;
         float x[SIZE], b[SIZE], whole[SIZE], part[SIZE];
         for (int k = 0; k <= FUNCTIONS; k++) {
             const bool pow = k == FUNCTIONS;

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "support.h"
 #include "../ops/math.h"
 
 TG_INLINE double cdf(double x)
@@ -132,42 +133,9 @@ static const function all[] = {
 };
 enum { FUNCTIONS = sizeof all / sizeof *all, SIZE = 1024, BLOCKS = 300 };
 
-static bool runs(int build)
-{
-#if defined(__x86_64__)
-    if (build == TG_BUILD_AVX2)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               __builtin_cpu_supports("bmi2");
-    if (build == TG_BUILD_AVX512)
-        return runs(TG_BUILD_AVX2) && __builtin_cpu_supports("avx512f") &&
-               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vl");
-#endif
-    return build == TG_BUILD_BASE;
-}
-
 static uint64_t state = 88172645463325252u;
-static uint64_t next(void)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    return state ^= state << 17;
-}
+static uint64_t next(void) { return test_random(&state); }
 static double uniform(void) { return (double)(next() >> 11) * 0x1p-52 - 1; } /* -1 to 1 */
-
-/* As in test_math.c. */
-static double ulps(double is, long double want)
-{
-    if (isnan(is) || isnan(want)) return isnan(is) && isnan(want) ? 0 : INFINITY;
-    if (!signbit(is) != !signbit(want)) return INFINITY;
-    const long double top = 0x1p1024L;
-    const long double a = isinf(is) ? top : fabsl((long double)is),
-                      b = fabsl(want) > top ? top : fabsl(want);
-    int exponent;
-    frexpl(b, &exponent);
-    exponent = b == 0 || exponent < -1021 ? -1021 : exponent;
-    return (double)ldexpl(fabsl(a - b), 53 - exponent);
-}
 
 static const double edge[] = {
     0,
@@ -252,7 +220,7 @@ Test(math_f64, errors_stay_below_the_stated_ones)
             const tg_span span = {.n = n};
             f->kernel[TG_BUILD_BASE](&span, y, (const void *[]){x});
             for (int i = 0; i < n; i++) {
-                const double error = ulps(y[i], f->reference((long double)x[i]));
+                const double error = test_ulps(TG_F64, y[i], f->reference((long double)x[i]));
                 if (!(error > worst)) continue;
                 worst = error;
                 at = x[i];
@@ -284,7 +252,7 @@ Test(math_f64, bits_depend_neither_on_the_build_nor_on_the_place_in_a_block)
             tg_span span = {.n = n};
             kernel[TG_BUILD_BASE](&span, want, (const void *[]){x, b});
             for (int build = TG_BUILD_BASE; build < TG_BUILD_COUNT; build++) {
-                if (!runs(build)) continue;
+                if (!test_runs(build)) continue;
                 span.n = n;
                 kernel[build](&span, is, (const void *[]){x, b});
                 for (int i = 0; i < n; i++)
@@ -318,7 +286,8 @@ static void two_operands(const char *name, const tg_span_fn *kernel,
     const tg_span span = {.n = n};
     kernel[TG_BUILD_BASE](&span, y, (const void *[]){a, b});
     for (int i = 0; i < n; i++) {
-        const double error = ulps(y[i], reference((long double)a[i], (long double)b[i]));
+        const double error =
+            test_ulps(TG_F64, y[i], reference((long double)a[i], (long double)b[i]));
         cr_assert(error <= bound, "%s: %.3g units at %a, %a, which gives %a", name, error, a[i],
                   b[i], y[i]);
     }

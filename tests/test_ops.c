@@ -9,6 +9,7 @@
 #include <string.h>
 #include <tapegrad/ops.h>
 
+#include "support.h"
 #include "../ops/samples.h"
 
 /* ---------------------------------------------------------------- the shape matrix */
@@ -95,15 +96,6 @@ typedef struct sampled {
 } sampled;
 
 static uint64_t state;
-static double uniform(void) /* splitmix64 */
-{
-    uint64_t z = (state += 0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
-}
-
-static bool is_float(tg_dtype dtype) { return dtype == TG_F32 || dtype == TG_F64; }
 
 /* The sample with its float operands in one dtype, of shapes of its own or of the matrix. */
 static void draw(sampled *c, const tg_sample *s, tg_dtype dtype, const shapes *shape)
@@ -112,16 +104,16 @@ static void draw(sampled *c, const tg_sample *s, tg_dtype dtype, const shapes *s
     for (int k = 0; k < s->n_in; k++) {
         c->type[k] = s->x[k].type;
         if (shape) c->type[k].shape = shape->x[k];
-        if (is_float(c->type[k].dtype)) c->type[k].dtype = dtype;
+        if (test_is_float(c->type[k].dtype)) c->type[k].dtype = dtype;
         const int64_t count = tg_shape_count(c->type[k].shape);
         cr_assert(count >= 0);
         c->plain[k] = calloc((size_t)count + 1, sizeof(double));
         c->stored[k] = calloc((size_t)(3 * count + 64), sizeof(double));
         const double low = s->x[k].low, high = s->x[k].high;
         for (int64_t i = 0; i < count; i++) {
-            const double u = uniform();
-            c->plain[k][i] = is_float(c->type[k].dtype) ? low + u * (high - low)
-                                                        : floor(low + u * (high - low + 1));
+            const double u = test_uniform(&state);
+            c->plain[k][i] = test_is_float(c->type[k].dtype) ? low + u * (high - low)
+                                                             : floor(low + u * (high - low + 1));
             if (c->type[k].dtype == TG_F32) c->plain[k][i] = (float)c->plain[k][i];
         }
     }
@@ -339,7 +331,8 @@ static tg_tensor *call_sample(tg_tape *t, tg_tensor *const *floats, int n, void 
     int taken = 0;
     (void)n;
     for (int k = 0; k < c->sample->n_in; k++)
-        x[k] = viewed(t, is_float(c->type[k].dtype) ? floats[taken++] : input(t, c, k), c->view[k]);
+        x[k] = viewed(t, test_is_float(c->type[k].dtype) ? floats[taken++] : input(t, c, k),
+                      c->view[k]);
     return c->sample->record(t, x);
 }
 
@@ -361,7 +354,7 @@ static void check_derivatives(const tg_samples *of, sampled *c)
     tg_check_input in[TG_SAMPLE_INPUTS];
     int n = 0;
     for (int k = 0; k < c->sample->n_in; k++)
-        if (is_float(c->type[k].dtype))
+        if (test_is_float(c->type[k].dtype))
             in[n++] = (tg_check_input){.shape = c->stored_shape[k], .data = c->stored[k]};
     /* beyond some 20 elements random combinations and directions say as much as every pair, in less
      * time */
@@ -452,11 +445,11 @@ static bits run(tg_tape *t, const tg_samples *of, const sampled *c)
     for (int k = 0; k < c->sample->n_in; k++) {
         leaf[k] = input(t, c, k);
         x[k] = viewed(t, leaf[k], c->view[k]);
-        if (is_float(c->type[k].dtype)) floats[n++] = leaf[k];
+        if (test_is_float(c->type[k].dtype)) floats[n++] = leaf[k];
     }
     tg_tensor *y = c->sample->record(t, x);
     ask[asked++] = y;
-    if (of->op->order != 0 && n > 0 && is_float(tg_tensor_dtype(y))) {
+    if (of->op->order != 0 && n > 0 && test_is_float(tg_tensor_dtype(y))) {
         tg_tensor *seed = tg_sin(t, tg_offset(t, y, 1));
         tg_grad(t, y, seed, n, floats, gx, true);
         for (int k = 0; k < n; k++) {
@@ -518,7 +511,7 @@ static void check_parameters(const tg_samples *of, const tg_sample *s, tg_dtype 
     for (int run = 0; run < 3; run++) { /* tg_grad, tg_backward, again */
         for (int k = 0; k < s->n_in; k++) {
             x[k] = input(t, &c, k);
-            if (!is_float(c.type[k].dtype)) continue;
+            if (!test_is_float(c.type[k].dtype)) continue;
             const tg_init zeros = {.kind = TG_ZEROS};
             if (!p[k]) p[k] = tg_param_new(ps, name[k], dtype, c.stored_shape[k], zeros);
             if (run == 0) tg_param_write(p[k], tg_data(t, x[k]));
@@ -526,7 +519,7 @@ static void check_parameters(const tg_samples *of, const tg_sample *s, tg_dtype 
         }
         tg_tape_set_step(t, 0);
         tg_tensor *y = s->record(t, x);
-        if (!is_float(tg_tensor_dtype(y))) break;
+        if (!test_is_float(tg_tensor_dtype(y))) break;
         y = tg_sum_all(t, tg_mul(t, y, tg_detach(t, tg_cos(t, y))));
         if (run == 0) {
             for (int k = 0; k < s->n_in; k++) {

@@ -2,6 +2,7 @@
  * and in little memory. In an ordinary run a few hundred of each; TG_LONG=1 in the environment
  * makes it 10,000. */
 #define _XOPEN_SOURCE 700
+#include "support.h"
 #include "folder.h"
 
 #include <jansson.h>
@@ -14,11 +15,7 @@
 
 static uint64_t state;
 
-static size_t below(size_t n)
-{
-    state = state * 6364136223846793005U + 1442695040888963407U;
-    return n ? (size_t)(state >> 33) % n : 0;
-}
+static size_t below(size_t n) { return n ? (size_t)test_random(&state) % n : 0; }
 
 enum { ROOM = 1 << 16 };
 

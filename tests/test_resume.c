@@ -1,5 +1,6 @@
 /* Trainings that stop and go on: the same bits as if they had not. */
 #define _XOPEN_SOURCE 700
+#include "support.h"
 #include "folder.h"
 #include "samples.h"
 
@@ -331,11 +332,10 @@ static void train_and_exit(const char *path, const recipe *how, const tg_dataset
     _exit(tg_model_status(k.m) == TG_OK ? 0 : 1);
 }
 
-/* Between 0 and 20 ms, by a plain congruence: where it hits is up to the machine. */
+/* Between 0 and 20 ms: where it hits is up to the machine. */
 static void wait_a_while(uint64_t *state)
 {
-    *state = *state * UINT64_C(6364136223846793005) + 1442695040888963407;
-    const struct timespec time = {0, (long)(*state >> 40) % 20000000};
+    const struct timespec time = {0, (long)(test_random(state) % 20000000)};
     nanosleep(&time, NULL);
 }
 

@@ -5,6 +5,7 @@
 
 #include <tapegrad/models.h>
 
+#include "support.h"
 #include "allocator.h"
 
 enum { ROWS = 103, CLASSES = 3 };
@@ -136,9 +137,7 @@ static bool get(int64_t row, float *x, float *target, void *user)
 
 static void refused(tg_dataset *d, tg_status status, const char *what)
 {
-    cr_expect_eq(tg_dataset_status(d), status, "%s", tg_dataset_message(d));
-    cr_expect(strstr(tg_dataset_message(d), what), "'%s' instead of '%s'", tg_dataset_message(d),
-              what);
+    test_expect_refused(tg_dataset, d, status, what);
     tg_dataset_free(d);
 }
 

@@ -7,6 +7,8 @@
 
 #include <tapegrad/models.h>
 
+#include "support.h"
+
 #define FIT(...) (&(tg_fit_options){.size = sizeof(tg_fit_options), __VA_ARGS__})
 enum { EPOCHS = 60 };
 
@@ -38,8 +40,7 @@ static void noisy(tg_dataset **train, tg_dataset **held)
     uint64_t state = 1;
     for (int i = 0; i < 120; i++) {
         for (int k = 0; k < 3; k++) {
-            state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
-            const float u = (float)(state >> 40) / (float)(1 << 24);
+            const float u = (float)test_uniform(&state);
             if (k < 2) x[i][k] = u;
             else y[i] = u < 0.5f ? (float)(i % 3) : x[i][0] < 0.3f ? 0 : x[i][1] < 0.5f ? 1 : 2;
         }
