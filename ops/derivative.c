@@ -96,11 +96,10 @@ static tg_tensor *jacobian(tg_tape *t, const char *where, const char *name, tg_t
     shape = joined(shape, inner);
     const int64_t count = tg_tensor_count(y);
     if (tg_shape_count(shape) < 0 || count >= MOST_PASSES)
-        return tg_fail_at(
-            t, where, TG_ESHAPE,
-            "%s: %" PRId64 " by %" PRId64
-            " elements would need more memory, or passes over the graph, than there is",
-            name, count, tg_tensor_count(x));
+        return tg_fail_at(t, where, TG_ESHAPE,
+                          "%s: %s by %s is too large a shape, or takes too many passes over the "
+                          "graph",
+                          name, tg_shape_text(tg_tensor_shape(y)).text, tg_shape_text(inner).text);
     if (count == 0) return tg_expand(t, tg_constant_like(t, x, 0), shape);
     tg_tensor *by_columns = columns(t, where, y, x, shape);
     if (by_columns || tg_tape_status(t)) return by_columns;

@@ -437,7 +437,10 @@ static void index_add_kernel(const tg_call *c)
 {
     slices s = slices_of(&c->x[0], c->y, (int)c->attrs[0]);
     const int64_t count = tg_shape_count(c->y->shape);
-    if (count == 0) return;
+    if (count == 0) {
+        check_index(c, &s);
+        return;
+    }
     s.parts = lowest(parts_of(count + s.outer * s.n * s.inner, s.outer * s.size), c->threads);
     tg_parallel(c, s.parts, index_add_part, &s);
 }

@@ -190,10 +190,12 @@ tg_tensor *tg_scatter_mean_at(tg_tape *t, const char *where, tg_tensor *x, int a
 
 /* ---------------------------------------------------------------- slices replaced */
 
-/* The index of slices along the axis, for each element of source. */
-static tg_tensor *spread(tg_tape *t, const char *where, const char *name, tg_tensor *x, int axis,
+/* The index of slices along the axis, for each element of source. Where slices have no elements,
+ * nothing would look at it, and *x becomes what does. */
+static tg_tensor *spread(tg_tape *t, const char *where, const char *name, tg_tensor **to, int axis,
                          tg_tensor *index, tg_tensor *source, int *k)
 {
+    tg_tensor *const x = *to;
     if (!tg_has_axis(t, where, name, x, axis, k) || !tg_ready(t, where, name, index) ||
         !tg_ready(t, where, name, source))
         return NULL;
@@ -205,20 +207,22 @@ static tg_tensor *spread(tg_tape *t, const char *where, const char *name, tg_ten
             t, where, TG_ESHAPE, "%s: index %s and source %s do not fit %s along axis %d", name,
             tg_shape_text(tg_tensor_shape(index)).text, tg_shape_text(tg_tensor_shape(source)).text,
             tg_shape_text(tg_tensor_shape(x)).text, *k);
+    if (tg_tensor_count(x) == 0)
+        *to = tg_reshape(t, tg_index_select(t, x, *k, index), tg_tensor_shape(x));
     return tg_expand(t, tg_reshape(t, index, own), wanted);
 }
 tg_tensor *tg_index_add_at(tg_tape *t, const char *where, tg_tensor *x, int axis, tg_tensor *index,
                            tg_tensor *source)
 {
     int k;
-    index = spread(t, where, "index_add", x, axis, index, source, &k);
+    index = spread(t, where, "index_add", &x, axis, index, source, &k);
     return index ? tg_scatter_add(t, x, k, index, source) : NULL;
 }
 tg_tensor *tg_index_copy_at(tg_tape *t, const char *where, tg_tensor *x, int axis, tg_tensor *index,
                             tg_tensor *source)
 {
     int k;
-    index = spread(t, where, "index_copy", x, axis, index, source, &k);
+    index = spread(t, where, "index_copy", &x, axis, index, source, &k);
     return index ? tg_scatter(t, x, k, index, source) : NULL;
 }
 
@@ -267,11 +271,45 @@ tg_tensor *tg_select_scatter_at(tg_tape *t, const char *where, tg_tensor *x, tg_
 
 /* ---------------------------------------------------------------- an index for each axis */
 
+/* index times a step, of an axis and its size: where it must be inside of it. */
+enum { AXIS, SIZE, STEP };
+static bool multiple_rule(tg_rule *r)
+{
+    r->y = r->x[0];
+    if (r->y.dtype == TG_I64) return true;
+    return tg_rule_fail(r, TG_EDTYPE, "an index is i64, not %s", tg_dtype_name(r->y.dtype));
+}
+static void multiple_kernel(const tg_call *c)
+{
+    const int64_t *index = c->x[0].data, size = c->attrs[SIZE];
+    int64_t *y = c->y->data;
+    for (int64_t i = 0; i < tg_shape_count(c->y->shape); i++) {
+        const bool inside = index[i] >= 0 && index[i] < size;
+        y[i] = inside ? index[i] * c->attrs[STEP] : 0;
+        if (!inside)
+            tg_call_fail(c, i, TG_EINDEX,
+                         "index %" PRId64 " at position %" PRId64
+                         " is outside axis %d of size %" PRId64,
+                         index[i], i, (int)c->attrs[AXIS], size);
+    }
+}
+static const tg_op in_gather = {.size = sizeof(tg_op),
+                                .name = "gather_nd",
+                                .n_in = 1,
+                                .rule = multiple_rule,
+                                .kernel = multiple_kernel},
+                   in_put = {.size = sizeof(tg_op),
+                             .name = "index_put",
+                             .n_in = 1,
+                             .rule = multiple_rule,
+                             .kernel = multiple_kernel};
+
 /* One index into the first n axes joined, from one for each; *x gets them joined, *index_shape the
- * shape of each index. A table of an axis's multiples also refuses what is outside of it. */
-static tg_tensor *joined(tg_tape *t, const char *where, const char *name, tg_tensor **x, int n,
+ * shape of each index. */
+static tg_tensor *joined(tg_tape *t, const char *where, const tg_op *op, tg_tensor **x, int n,
                          tg_tensor *const *index, tg_shape *index_shape)
 {
+    const char *const name = op->name;
     if (!tg_ready(t, where, name, *x)) return NULL;
     const tg_shape s = tg_tensor_shape(*x);
     if (n < 1 || n > s.ndim || !index)
@@ -288,9 +326,9 @@ static tg_tensor *joined(tg_tape *t, const char *where, const char *name, tg_ten
             return tg_fail_at(t, where, TG_ESHAPE, "%s: indices of shapes %s and %s", name,
                               tg_shape_text(*index_shape).text,
                               tg_shape_text(tg_tensor_shape(index[d])).text);
-        const double step = (double)joined_shape.dim[0];
-        tg_tensor *multiples = tg_arange(t, TG_I64, 0, step * (double)s.dim[d], fmax(step, 1)),
-                  *term = tg_index_select(t, multiples, 0, tg_flat(t, where, index[d]));
+        tg_tensor *flat = tg_flat(t, where, index[d]),
+                  *term = tg_apply(t, op, 1, &flat, 3,
+                                   ((const int64_t[]){d, s.dim[d], joined_shape.dim[0]}));
         sum = sum ? tg_add(t, sum, term) : term;
         joined_shape.dim[0] *= s.dim[d];
     }
@@ -308,7 +346,7 @@ tg_tensor *tg_gather_nd_at(tg_tape *t, const char *where, tg_tensor *x, int n,
 {
     const tg_shape s = tg_tensor_shape(x);
     tg_shape own;
-    tg_tensor *at = joined(t, where, "gather_nd", &x, n, index, &own);
+    tg_tensor *at = joined(t, where, &in_gather, &x, n, index, &own);
     if (!at) return NULL;
     return tg_reshape(t, tg_index_select(t, x, 0, at), indexed_shape(own, s, n));
 }
@@ -317,7 +355,7 @@ tg_tensor *tg_index_put_at(tg_tape *t, const char *where, tg_tensor *x, int n,
 {
     const tg_shape s = tg_tensor_shape(x);
     tg_shape own, rows;
-    tg_tensor *at = joined(t, where, "index_put", &x, n, index, &own);
+    tg_tensor *at = joined(t, where, &in_put, &x, n, index, &own);
     if (!at || !tg_ready(t, where, "index_put", source)) return NULL;
     const tg_shape wanted = indexed_shape(own, s, n);
     if (!tg_shape_equal(wanted, tg_tensor_shape(source)))
@@ -392,7 +430,7 @@ tg_tensor *tg_segment_max_at(tg_tape *t, const char *where, tg_tensor *x, tg_ten
     int k;
     if (!are_ids(t, where, "segment_max", x, ids, n, &result)) return NULL;
     tg_tensor *none = tg_expand(t, tg_constant_like(t, x, -(double)INFINITY), result),
-              *index = spread(t, where, "segment_max", none, 0, ids, x, &k);
+              *index = spread(t, where, "segment_max", &none, 0, ids, x, &k);
     return index ? tg_scatter_amax(t, none, 0, index, x) : NULL;
 }
 

@@ -267,3 +267,39 @@ Test(semantics_index, an_index_out_of_range_is_named_where_slices_are_empty)
         EXPECT_ERROR(tg_embedding(t, x, i), TG_EINDEX, "index 9 at position 1");
     }
 }
+
+/* Where slices have no elements nothing is moved, but an index is looked at all the same. */
+Test(semantics_index, an_index_of_empty_slices_is_looked_at)
+{
+    EACH_BUILD
+    {
+        tg_tensor *x = tg_zeros(t, dtype, TG_SHAPE(3, 0)), *of = tg_zeros(t, dtype, TG_SHAPE(2, 0)),
+                  *good = INDEX(TG_SHAPE(2), 2, 0), *bad = INDEX(TG_SHAPE(2), 0, 3), *y, *g;
+        const char *const says = "index 3 at position 1 is outside axis 0 of size 3";
+        EXPECT_SHAPE(y = tg_index_add(t, x, 0, good, of), TG_SHAPE(3, 0));
+        cr_expect_not_null(tg_data(t, y));
+        EXPECT_ERROR(tg_index_add(t, x, 0, bad, of), TG_EINDEX, says);
+        EXPECT_ERROR(tg_index_copy(t, x, 0, bad, of), TG_EINDEX, says);
+        EXPECT_ERROR(tg_segment_sum(t, of, bad, 3), TG_EINDEX, says);
+        EXPECT_ERROR(tg_segment_mean(t, of, bad, 3), TG_EINDEX, says);
+        EXPECT_ERROR(tg_segment_max(t, of, bad, 3), TG_EINDEX, says);
+        EXPECT_ERROR(tg_index_put(t, x, 1, &bad, of, true), TG_EINDEX, says);
+        tg_grad(t, tg_index_select(t, x, 0, bad), of, 1, &x, &g, false);
+        EXPECT_ERROR(g, TG_EINDEX, says);
+    }
+}
+
+Test(semantics_index, an_index_for_each_axis_names_its_axis)
+{
+    EACH_BUILD
+    {
+        tg_tensor *x = tg_zeros(t, dtype, TG_SHAPE(2, 3)), *row = INDEX(TG_SHAPE(2), 0, 1),
+                  *column = INDEX(TG_SHAPE(2), 2, -1), *index[] = {row, column},
+                  *floats[] = {x, column};
+        EXPECT_ERROR(tg_gather_nd(t, x, 2, index), TG_EINDEX,
+                     "gather_nd: index -1 at position 1 is outside axis 1 of size 3");
+        EXPECT_ERROR(tg_index_put(t, x, 2, index, tg_zeros(t, dtype, TG_SHAPE(2)), false),
+                     TG_EINDEX, "index_put: index -1 at position 1 is outside axis 1 of size 3");
+        EXPECT_ERROR(tg_gather_nd(t, x, 1, floats), TG_EDTYPE, "gather_nd: an index is i64, not f");
+    }
+}
