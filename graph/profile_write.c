@@ -169,7 +169,7 @@ static void put_limits(FILE *out, const tg_limits *limits)
     fputs("]}", out);
 }
 
-static void put_json(FILE *out, tg_profile *p)
+void tg_profile_put_json(FILE *out, tg_profile *p)
 {
     const tg_profile_total total = tg_profile_totals(p);
     fprintf(out, "{\"evaluations\":%lld", (long long)total.evaluations);
@@ -239,7 +239,7 @@ tg_status tg_profile_write(tg_profile *p, tg_profile_format format, const char *
     size_t bytes = 0;
     FILE *out = open_memstream(&text, &bytes);
     if (out && format == TG_PROFILE_TABLE) put_table(out, p);
-    else if (out && format == TG_PROFILE_JSON) put_json(out, p);
+    else if (out && format == TG_PROFILE_JSON) tg_profile_put_json(out, p);
     else if (out) put_trace(out, p);
     const bool drawn = out && !ferror(out);
     tg_file target;

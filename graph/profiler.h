@@ -2,6 +2,7 @@
 #ifndef TG_PROFILER_H
 #define TG_PROFILER_H
 
+#include <stdio.h>
 #include <tapegrad/profile.h>
 
 #include "limits.h"
@@ -69,5 +70,8 @@ struct tg_profile {
 tg_status tg_profile_fail(tg_profile *p, tg_status status, const char *what);
 /* "" without memory, and the profile is in error */
 const char *tg_profile_text(tg_profile *p, const char *text);
+
+/* Prints what TG_PROFILE_JSON is. */
+void tg_profile_put_json(FILE *out, tg_profile *p);
 
 #endif

@@ -6,6 +6,7 @@
 #include <tapegrad/data.h>
 #include <tapegrad/layers.h>
 #include <tapegrad/training.h>
+#include <tapegrad/report.h>
 #include <tapegrad/nets.h>
 
 #endif

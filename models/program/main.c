@@ -274,6 +274,9 @@ int main(int n, char **word)
                  .weight_decay = -1,
                  .n_hidden = 2,
                  .hidden = {64, 32}};
+    char command[COMMAND_TEXT];
+    command_text(n, word, command);
+    r.command = command;
     if (n < 2)
         return complain(
             USAGE,

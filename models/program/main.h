@@ -19,14 +19,17 @@ enum {
     MOST_COLUMNS = 200,
     MOST_GROUPS = 16,
     MOST_FOLDS = 1000,
-    OPTIMIZER_TEXT = 1024
+    OPTIMIZER_TEXT = 1024,
+    COMMAND_TEXT = 4096
 };
 
 /* Everything that can be asked for on a command line. */
 typedef struct request {
     const char *data, *model;
     const char *test, *split, *save, *history;
-    tg_csv_options csv; /* how CSV files are read; its lists are these */
+    const char *report, *profile;
+    const char *command; /* all of it, as text */
+    tg_csv_options csv;  /* how CSV files are read; its lists are these */
     const char *skip[MOST_COLUMNS], *categorical[MOST_COLUMNS];
     double validation;      /* negative: not given */
     int64_t cross_validate; /* folds; 0: no */
@@ -81,6 +84,16 @@ int check_optimizer(const request *r);
 int check_schedule(const request *r);
 int optimizers(const request *r);
 int schedules(const request *r);
+
+/* looks.c: what a training leaves to look at. begin_looks hands tg_fit what it wants to know. */
+typedef struct looks {
+    tg_report *report;
+    tg_profile *profile;
+} looks;
+void command_text(int n, char **word, char text[COMMAND_TEXT]);
+void begin_looks(const request *r, tg_mlp *m, const char *held, tg_fit_options *o, looks *l);
+int end_looks(const request *r, const tg_dataset *train, const tg_dataset *held, looks *l,
+              int status);
 
 /* train.c */
 int train(const request *r);

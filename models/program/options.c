@@ -95,6 +95,14 @@ static bool set_history(const char *name, const char *text, request *r)
 {
     return (void)name, r->history = text, true;
 }
+static bool set_report(const char *name, const char *text, request *r)
+{
+    return (void)name, r->report = text, true;
+}
+static bool set_profile(const char *name, const char *text, request *r)
+{
+    return (void)name, r->profile = text, true;
+}
 static bool set_hidden(const char *name, const char *text, request *r)
 {
     return (void)name, hidden_value(text, r);
@@ -355,6 +363,10 @@ static const option train_options[] = {
     HEADING("Results: --save wine.safetensors --history wine-epochs.csv --quiet"),
     {"--save", "MODEL", set_save, "write the model to this file (safetensors)"},
     {"--history", "FILE.csv", set_history, "write loss and scores of each epoch"},
+    {"--report", "FILE.html", set_report,
+     "write one page that shows what was learnt, and where the time goes"},
+    {"--profile", "TRACE.json", set_profile,
+     "measure each op: print a table, write a trace for https://ui.perfetto.dev"},
     {"--json", NULL, set_json, "print one JSON object, on one line, last"},
     {"--quiet", NULL, set_quiet, "no progress"},
 };
@@ -489,10 +501,11 @@ int parse_train(int n, char **word, request *r, bool *helped)
     if (status != DONE || *helped) return status;
     if ((r->test != NULL) + (r->split != NULL) + (r->validation >= 0) > 1)
         return complain(USAGE, "only one of --test, --split and --validation can be used");
-    if (r->cross_validate && (r->test || r->split || r->validation >= 0 || r->save || r->history))
+    if (r->cross_validate && (r->test || r->split || r->validation >= 0 || r->save || r->history ||
+                              r->report || r->profile))
         return complain(USAGE,
                         "--cross-validate holds rows out itself and keeps no net: no --test, "
-                        "--split, --validation, --save or --history");
+                        "--split, --validation, --save, --history, --report or --profile");
     if (r->csv.header && r->csv.no_header)
         return complain(USAGE, "--header and --no-header are opposites");
     const int optimizer = check_optimizer(r);

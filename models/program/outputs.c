@@ -93,13 +93,37 @@ static int check_output(const request *r, const char *option, const char *path,
     return complain(FAILED, "%s: can't write: %s", path, tg_errno_text(f->error).text);
 }
 
+static bool is_report(const char *head)
+{
+    static const char begin[] = "<!doctype html>\n<!-- tapegrad report -->";
+    return !strncmp(head, begin, sizeof begin - 1);
+}
+
+static bool is_trace(const char *head)
+{
+    static const char begin[] = "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"evaluations\":";
+    return !strncmp(head, begin, sizeof begin - 1);
+}
+
 int check_outputs(const request *r)
 {
-    tg_file model, history;
-    int status = check_output(r, "--save", r->save, is_model, "model", &model);
-    if (status == DONE)
-        status = check_output(r, "--history", r->history, is_history, "history", &history);
-    if (status == DONE && r->save && r->history && same_target(model.target, history.target))
-        return complain(FAILED, "--save and --history name one file");
-    return status;
+    const struct {
+        const char *option, *path;
+        bool (*ours)(const char *);
+        const char *what;
+    } all[] = {{"--save", r->save, is_model, "model"},
+               {"--history", r->history, is_history, "history"},
+               {"--report", r->report, is_report, "report"},
+               {"--profile", r->profile, is_trace, "profile"}};
+    enum { OUTPUTS = sizeof all / sizeof all[0] };
+    tg_file f[OUTPUTS];
+    for (int k = 0; k < OUTPUTS; k++) {
+        const int status =
+            check_output(r, all[k].option, all[k].path, all[k].ours, all[k].what, &f[k]);
+        if (status != DONE) return status;
+        for (int i = 0; i < k; i++)
+            if (all[i].path && all[k].path && same_target(f[i].target, f[k].target))
+                return complain(FAILED, "%s and %s name one file", all[i].option, all[k].option);
+    }
+    return DONE;
 }

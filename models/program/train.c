@@ -250,14 +250,16 @@ static int close_history(const request *r, const display *d, int status)
 
 static int fit(const request *r, tg_mlp *m, const parts *p, display *d)
 {
-    const tg_fit_options o = {.size = sizeof o,
-                              .optimizer = d->optimizer,
-                              .epochs = d->epochs,
-                              .batch = d->batch,
-                              .validation = p->held,
-                              .on_epoch = on_epoch,
-                              .on_batch = on_batch,
-                              .user = d};
+    tg_fit_options o = {.size = sizeof o,
+                        .optimizer = d->optimizer,
+                        .epochs = d->epochs,
+                        .batch = d->batch,
+                        .validation = p->held,
+                        .on_epoch = on_epoch,
+                        .on_batch = on_batch,
+                        .user = d};
+    looks l;
+    begin_looks(r, m, d->held, &o, &l);
     const double start = seconds();
     tg_model *model = tg_mlp_model(m);
     tg_fit(model, p->train, &o);
@@ -266,7 +268,8 @@ static int fit(const request *r, tg_mlp *m, const parts *p, display *d)
     if (tg_mlp_status(m) == TG_OK && p->held) tg_evaluate(model, p->held, &d->tested, NULL);
     if (tg_mlp_status(m) == TG_OK && r->save) tg_mlp_save(m, r->save);
     if (d->terminal && tg_mlp_status(m) != TG_OK) fputc('\n', stderr);
-    return tg_mlp_status(m) == TG_OK ? DONE : complain(FAILED, "%s", tg_mlp_message(m));
+    const int status = tg_mlp_status(m) == TG_OK ? DONE : complain(FAILED, "%s", tg_mlp_message(m));
+    return end_looks(r, p->train, p->held, &l, status);
 }
 
 /* Trains with what --optimizer and --schedule say. */

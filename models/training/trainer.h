@@ -34,12 +34,11 @@ typedef struct tg_trainer {
     double start;     /* the time when this call began, less what earlier ones took */
     double saved;     /* the time of the last checkpoint */
     uint64_t unsaved; /* steps and epochs since */
-    bool stopped;     /* by a callback */
+    double batch_loss;
+    bool stopped; /* by a callback */
 } tg_trainer;
 
 double tg_seconds(void);
-/* "fit: what", in m's error. Returns the status that stands. */
-tg_status tg_fit_fail(tg_model *m, tg_status status, const char *what);
 
 /* ------------------------------------------------- what epochs are judged by: stopping.c */
 
