@@ -144,6 +144,7 @@ void bench_w6(void);
 void bench_w7(void);
 void bench_w8(void);
 void bench_w9(void);
+void bench_w11(void);
 void bench_w9_process(void);
 int bench_process(int argc, char **argv);
 int bench_report(int argc, char **argv);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The workloads W1 to W9 in tapegrad, with jemalloc and with the C library's allocator, and, when it
+# The workloads W1 to W11 in tapegrad, with jemalloc and the C library's allocator, and, when it
 # is installed, in PyTorch: in one run, taking turns, so that what else the machine does meets all.
 # The table is jemalloc's; where the C library's allocator differs by more than 3%, a second line
 # shows it. Installs nothing. The limits of the machine are measured first.
@@ -19,7 +19,7 @@ while [ $# -gt 0 ]; do
     --rounds) rounds=$2 && shift ;;
     --json) json=$2 && shift ;;
     --quick) quick=--quick rounds=1 ;;
-    w[1-9]) workloads="$workloads $1" ;;
+    w[1-9] | w[1-9][0-9]) workloads="$workloads $1" ;;
     *) sed -n '2,8s/^# \{0,1\}//p' "$0" && exit 2 ;;
     esac
     shift

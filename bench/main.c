@@ -1,4 +1,4 @@
-/* tapegrad-bench: measures the machine's limits, every op, and the workloads W1 to W9. */
+/* tapegrad-bench: measures the machine's limits, every op, and the workloads W1 to W11. */
 #define _GNU_SOURCE
 #include "bench.h"
 
@@ -14,7 +14,7 @@ static const char usage[] =
     "[--json FILE]\n"
     "  limits         what the machine can do: FMA peak, bandwidth by level of the memory\n"
     "  ops            every op, forward and backward\n"
-    "  w1 ... w9      a workload; `workloads` runs all\n"
+    "  w1 ... w9, w11 a workload; `workloads` runs all\n"
     "  process NAME COMMAND ...   time and memory of a command; it comes last\n"
     "  report --round --ours FILE --plain FILE --peer FILE --round ...   medians side by side; "
     "bench/compare.sh uses it\n";
@@ -38,6 +38,7 @@ static const struct {
     {"w7", bench_w7, true},
     {"w8", bench_w8, true},
     {"w9", bench_w9, true},
+    {"w11", bench_w11, true},
     {"workloads", workloads, false},
     {"workload-names", workload_names, false},
     {"w3-process", bench_w3_process, false},

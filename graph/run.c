@@ -313,11 +313,39 @@ static void combine(tg_span_fn run, void *y, const void *a, const void *b, int64
     run(&span, y, x);
 }
 
-#define TRANSPOSE(T)                                               \
+#define TRANSPOSE(T, first, end)                                   \
     for (int64_t j = 0; j < n; j++)                                \
-        for (int64_t r = 0; r < rows; r++) {                       \
+        for (int64_t r = first; r < end; r++) {                    \
             ((T *)out)[j * rows + r] = ((const T *)in)[r * n + j]; \
         }
+
+/* out[j][r] = in[r][j], in elements of 4 bytes, for n that are a multiple of 4: squares of four
+ * rows in registers. */
+static void transpose_fours(const uint32_t *in, uint32_t *out, int64_t rows, int64_t n)
+{
+#if defined(__GNUC__)
+    typedef uint32_t four __attribute__((vector_size(16), aligned(4), may_alias));
+    const int64_t end = rows / 4 * 4;
+    for (int64_t r = 0; r < end; r += 4)
+        for (int64_t j = 0; j < n; j += 4) {
+            const uint32_t *from = in + r * n + j;
+            uint32_t *to = out + j * rows + r;
+            const four a = *(const four *)from, b = *(const four *)(from + n),
+                       c = *(const four *)(from + 2 * n), d = *(const four *)(from + 3 * n);
+            const four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+                       cd = __builtin_shufflevector(c, d, 0, 4, 1, 5),
+                       ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7),
+                       cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+            *(four *)to = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+            *(four *)(to + rows) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+            *(four *)(to + 2 * rows) = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+            *(four *)(to + 3 * rows) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+        }
+#else
+    const int64_t end = 0;
+#endif
+    TRANSPOSE(uint32_t, end, rows)
+}
 
 /* Short rows are reduced side by side: their first elements become a row of the transpose in
  * `room`, and so on, and these are combined as fold combines its lanes. */
@@ -326,8 +354,9 @@ static void fold_side_by_side(const tg_fold_part *f, void *room, const void *x, 
 {
     void *out = room;
     const void *in = x;
-    if (f->size == 4) TRANSPOSE(uint32_t)
-    else TRANSPOSE(uint64_t)
+    if (f->size == 4 && n % 4 == 0) transpose_fours(x, room, rows, n);
+    else if (f->size == 4) TRANSPOSE(uint32_t, 0, rows)
+    else TRANSPOSE(uint64_t, 0, rows)
     const int64_t row = rows * f->size;
     int64_t half = 1;
     while (2 * half < n) half *= 2;

@@ -43,6 +43,18 @@ Test(lean, what_is_left_out_fails_and_says_why)
     cr_expect_eq(tg_export_c(t, "net.c", NULL), TG_ESTATE);
     cr_expect_not_null(strstr(tg_tape_message(t), "built without export"), "%s",
                        tg_tape_message(t));
+    tg_layers *layers = tg_layers_parse(tg_scope_root(NULL), "relu", TG_SHAPE(3), 0);
+    cr_expect_eq(tg_layers_status(layers), TG_ESTATE);
+    cr_expect_str_eq(tg_layers_message(layers), "built without layers");
+    tg_layers_free(layers);
+    tg_model *net = tg_net_new(d, "linear", NULL);
+    cr_expect_eq(tg_model_status(net), TG_ESTATE);
+    tg_model_free(net);
+    tg_mlp *other = tg_mlp_new(d, NULL);
+    tg_fit(tg_mlp_model(other), d,
+           &(tg_fit_options){.size = sizeof(tg_fit_options), .checkpoint = "some.safetensors"});
+    cr_expect_str_eq(tg_mlp_message(other), "some.safetensors: built without jansson");
+    tg_mlp_free(other);
     tg_profile *p = tg_profile_new(NULL);
     cr_expect_eq(tg_profile_begin(p, t), TG_ESTATE);
     cr_expect_not_null(strstr(tg_profile_message(p), "built without profiles"));

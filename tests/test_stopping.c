@@ -230,20 +230,21 @@ Test(stopping, wrong_options_are_refused_with_a_reason)
         tg_status status;
         const char *message;
     } cases[] = {
-        {FIT(.patience = -1), TG_EVALUE, "fit: options.patience or better_by"},
-        {FIT(.better_by = NAN), TG_EVALUE, "fit: options.patience or better_by"},
-        {FIT(.average = 1.5), TG_EVALUE, "fit: options.average or average_from"},
-        {FIT(.average = NAN), TG_EVALUE, "fit: options.average or average_from"},
-        {FIT(.average = 1, .average_from = -1), TG_EVALUE, "fit: options.average or average_from"},
-        {FIT(.watch = r2), TG_EVALUE, "fit: options.watch has no options.validation"},
+        {FIT(.patience = -1), TG_EVALUE, "fit: options.patience, better_by, average"},
+        {FIT(.better_by = NAN), TG_EVALUE, "fit: options.patience, better_by, average"},
+        {FIT(.average = 1.5), TG_EVALUE, "fit: options.patience, better_by, average"},
+        {FIT(.average = NAN), TG_EVALUE, "fit: options.patience, better_by, average"},
+        {FIT(.average = 1, .average_from = -1), TG_EVALUE,
+         "fit: options.patience, better_by, average"},
+        {FIT(.watch = r2), TG_EVALUE, "fit: options.watch wants options.validation"},
         {FIT(.watch = r2, .validation = held), TG_EVALUE, "score: "},
         {FIT(.schedule = wrong), TG_EVALUE, "fit: schedule"},
-        {FIT(.resume = true), TG_ENULL, "fit: options.checkpoint, the file's name, is NULL"},
-        {FIT(.checkpoint_steps = 3), TG_ENULL, "fit: options.checkpoint, the file's name"},
+        {FIT(.resume = true), TG_ENULL, "fit: options.checkpoint is NULL"},
+        {FIT(.checkpoint_steps = 3), TG_ENULL, "fit: options.checkpoint is NULL"},
         {FIT(.checkpoint = "c", .checkpoint_steps = -3), TG_EVALUE,
-         "fit: options.checkpoint_steps"},
+         "fit: options.patience, better_by, average"},
         {FIT(.checkpoint = "c", .checkpoint_seconds = NAN), TG_EVALUE,
-         "fit: options.checkpoint_steps or _seconds"},
+         "fit: options.patience, better_by, average"},
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         tg_mlp *m = net(d);

@@ -205,7 +205,9 @@ Test(training, a_loss_of_ones_own_is_the_one_that_is_trained)
     cr_assert_not_null(w);
     tg_tape *t =
         tg_tape_new(&(tg_tape_options){.size = sizeof(tg_tape_options), .evaluation = true});
-    const tg_batch b = {30, tg_input(t, TG_F32, TG_SHAPE(30, 4), tg_dataset_x(test)), NULL};
+    const tg_batch b = {.size = sizeof b,
+                        .rows = 30,
+                        .x = tg_input(t, TG_F32, TG_SHAPE(30, 4), tg_dataset_x(test))};
     cr_assert_arr_eq(tg_data(t, output(t, &mine, &b)), y, sizeof y);
     tg_tape_free(t);
     tg_model_free(m);

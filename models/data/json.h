@@ -6,13 +6,28 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* Gives back a text of json_dumps: the program may have given jansson other functions than malloc
+/* Gives back a text of tg_json_text: the program may have given jansson other functions than malloc
  * and free. NULL is allowed. */
 static inline void tg_json_free(char *text)
 {
     json_free_t release;
     json_get_alloc_funcs(NULL, &release);
     if (text) release(text);
+}
+
+/* A value as text; NULL: no memory, or no value. (json_dumps leaves out keys for which its buffer
+ * could not grow, and doesn't say so.) */
+static inline char *tg_json_text(const json_t *value, size_t flags)
+{
+    json_malloc_t take;
+    json_get_alloc_funcs(&take, NULL);
+    const size_t n = value ? json_dumpb(value, NULL, 0, flags) : 0;
+    char *text = n ? take(n + 1) : NULL;
+    if (!text) return NULL;
+    text[n] = 0;
+    if (json_dumpb(value, text, n, flags) == n) return text;
+    tg_json_free(text);
+    return NULL;
 }
 
 /* json_loadb. When memory is short jansson often calls the text wrong, at a place that changes from

@@ -67,7 +67,7 @@ static char *header_text(const char *path, size_t n, const tg_written *list, jso
         for (size_t k = 0; ok && k < n; k++)
             if (tg_dtype_size(list[k].dtype) == sizes[pass])
                 ok = describe(header, &list[k], &at, path, e);
-    char *text = ok ? json_dumps(header, JSON_COMPACT) : NULL;
+    char *text = ok ? tg_json_text(header, JSON_COMPACT) : NULL;
     json_decref(header);
     if (ok && !text) no_memory(e, path);
     return text;
@@ -142,7 +142,7 @@ static bool checksum_of(const json_t *metadata, XXH3_state_t *state, digest *y)
     json_t *copy = json_copy((json_t *)(uintptr_t)metadata);
     if (copy && json_object_size(copy) == json_object_size(metadata)) {
         json_object_del(copy, "checksum");
-        text = json_dumps(copy, JSON_COMPACT | JSON_SORT_KEYS);
+        text = tg_json_text(copy, JSON_COMPACT | JSON_SORT_KEYS);
     }
     json_decref(copy);
     if (!text) return false;
@@ -164,7 +164,7 @@ static bool seal(size_t n, const tg_written *list, json_t *metadata)
         each_piece(&list[k], add, state);
         ok = json_object_set_new(digests, list[k].name, json_string(digest_end(state).digits)) == 0;
     }
-    char *text = ok ? json_dumps(digests, JSON_COMPACT) : NULL;
+    char *text = ok ? tg_json_text(digests, JSON_COMPACT) : NULL;
     json_decref(digests);
     ok = text && json_object_set_new(metadata, "digests", json_string(text)) == 0 &&
          checksum_of(metadata, state, &y) &&

@@ -58,8 +58,7 @@ tg_tensor *tg_recurrent_layer_step_at(tg_tape *t, const char *where,
     const tg_cell cell = layer->cell[0];
     if (!cell.w_h) return tg_fail_at(t, where, TG_ENULL, "recurrent_layer: weight_hh is NULL");
     if (layer->layers > 1 || layer->bidirectional)
-        return tg_fail_at(t, where, TG_EVALUE,
-                          "recurrent_layer: a step is one of a single layer and direction");
+        return tg_fail_at(t, where, TG_EVALUE, "recurrent_layer: a step of several layers");
     if (!state) {
         const int64_t hidden = tg_tensor_shape(cell.w_h).dim[1];
         const tg_shape shape = tg_tensor_shape(x);

@@ -9,6 +9,9 @@
 
 /* ---------------------------------------------------------------- making a net */
 
+static void free_net(tg_model *m) { tg_mlp_free(m->net); }
+static tg_status save(tg_model *m, const char *path) { return tg_mlp_save(m->net, path); }
+
 tg_mlp *tg_mlp_blank(const tg_allocator *allocator)
 {
     const tg_allocator a = tg_allocator_or_default(allocator);
@@ -16,6 +19,9 @@ tg_mlp *tg_mlp_blank(const tg_allocator *allocator)
     if (!m) return NULL;
     memset(m, 0, sizeof *m);
     tg_model_begin(&m->model, "mlp", &a);
+    m->model.net = m;
+    m->model.free_net = free_net;
+    m->model.save = save;
     return m;
 }
 
@@ -87,7 +93,6 @@ tg_status tg_mlp_build(tg_mlp *net, const tg_schema *schema, const tg_mlp_option
     if (check(m, o) != TG_OK) return m->error.status;
     m->head = o->head;
     m->seed = o->seed;
-    m->net = net;
     m->output = output;
     m->scaling = (tg_scaling){.known = o->no_standardize, .target_std = 1};
     net->n_hidden = o->n_hidden;

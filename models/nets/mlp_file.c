@@ -1,9 +1,6 @@
 /* Models as files: safetensors with all else that a model is in its __metadata__. Values there are
  * texts by the format's rules; lists and numbers are JSON within the text. */
-#include <errno.h>
-#include <float.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +8,8 @@
 
 #include "../data/bytes.h"
 #include "../data/json.h"
-#include "../data/texts.h"
 #include "../data/whole_file.h"
+#include "../training/metadata.h"
 #include "mlp.h"
 
 enum { LENGTH_BYTES = 8, DIGEST = 32, MOST_HEADER = 100 << 20, DATA_ALIGN = 64 };
@@ -45,91 +42,15 @@ static void digest_of(const void *file, size_t n, char digits[DIGEST + 1])
 
 /* ---------------------------------------------------------------- saving: the header */
 
-/* Puts value, as JSON text, under a key of the metadata. Takes value over. */
-static bool put_json(json_t *metadata, const char *key, json_t *value)
-{
-    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    const bool ok = text && json_object_set_new(metadata, key, json_string(text)) == 0;
-    tg_json_free(text);
-    json_decref(value);
-    return ok;
-}
-
-static bool put_text(json_t *metadata, const char *key, const char *text)
-{
-    return json_object_set_new(metadata, key, json_string(text)) == 0;
-}
-
-static bool put_number(json_t *metadata, const char *key, uint64_t number)
-{
-    char text[32];
-    snprintf(text, sizeof text, "%" PRIu64, number);
-    return put_text(metadata, key, text);
-}
-
-/* Appends value, which is taken over; NULL and a list that can't grow give up the list. */
-static json_t *append(json_t *list, json_t *value)
-{
-    if (json_array_append_new(list, value) == 0) return list;
-    json_decref(list);
-    return NULL;
-}
-
-static json_t *text_list(const char *const *text, int64_t n)
-{
-    json_t *list = json_array();
-    for (int64_t k = 0; list && k < n; k++)
-        list = append(list, text[k] ? json_string(text[k]) : json_null());
-    return list;
-}
-
-static json_t *size_list(const int64_t *size, int64_t n)
-{
-    json_t *list = json_array();
-    for (int64_t k = 0; list && k < n; k++) list = append(list, json_integer(size[k]));
-    return list;
-}
-
-static json_t *real_list(const double *x, int64_t n)
-{
-    if (!x) return json_null();
-    json_t *list = json_array();
-    for (int64_t k = 0; list && k < n; k++)
-        list = append(list, isnan(x[k]) ? json_null() : json_real(x[k]));
-    return list;
-}
-
-static json_t *scaling_object(const tg_mlp *m)
-{
-    const tg_scaling *s = &m->model.scaling;
-    if (!s->known) return json_null();
-    return json_pack("{s:o, s:o, s:f, s:f}", "mean", real_list(s->mean, m->model.schema.features),
-                     "std", real_list(s->std, m->model.schema.features), "target_mean",
-                     s->target_mean, "target_std", s->target_std);
-}
-
 static json_t *metadata_object(const tg_mlp *m)
 {
-    const tg_schema *s = &m->model.schema;
     json_t *y = json_object();
-    bool ok = y && put_text(y, "format", format_name) &&
-              put_text(y, "checksum", "00000000000000000000000000000000");
-    ok = ok && put_text(y, "task", tg_task_name(s->task)) &&
-         put_text(y, "loss", tg_head_name(m->model.head)) &&
-         put_text(y, "activation", m->activation);
-    ok = ok && put_json(y, "hidden", size_list(m->hidden, m->n_hidden)) &&
-         put_json(y, "dropout", json_real(m->dropout));
-    ok = ok && put_json(y, "features", text_list(s->name, s->features)) &&
-         put_json(y, "pixels", json_boolean(s->pixels));
-    ok = ok && put_text(y, "target", s->target) &&
-         put_json(y, "labels", text_list(s->label, s->classes));
-    ok = ok && put_json(y, "standardization", scaling_object(m));
-    if (s->column)
-        ok = ok && put_json(y, "columns", text_list(s->column, s->features)) &&
-             put_json(y, "levels", text_list(s->level, s->features));
-    if (s->fill) ok = ok && put_json(y, "fill", real_list(s->fill, s->features));
-    ok = ok && put_number(y, "seed", m->model.seed) && put_number(y, "steps", m->model.steps) &&
-         put_number(y, "rounds", m->model.rounds);
+    const bool ok = y && tg_metadata_put_text(y, "format", format_name) &&
+                    tg_metadata_put_text(y, "checksum", "00000000000000000000000000000000") &&
+                    tg_metadata_put_text(y, "activation", m->activation) &&
+                    tg_metadata_put_json(y, "hidden", tg_metadata_sizes(m->hidden, m->n_hidden)) &&
+                    tg_metadata_put_json(y, "dropout", json_real(m->dropout)) &&
+                    tg_metadata_put_model(y, &m->model);
     if (ok) return y;
     json_decref(y);
     return NULL;
@@ -146,8 +67,8 @@ static json_t *header_object(const tg_mlp *m, size_t *data_bytes)
         const tg_shape shape = tg_tensor_shape(p);
         const size_t bytes = (size_t)tg_tensor_count(p) * sizeof(float);
         json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape",
-                                  size_list(shape.dim, shape.ndim), "data_offsets", (json_int_t)at,
-                                  (json_int_t)(at + bytes));
+                                  tg_metadata_sizes(shape.dim, shape.ndim), "data_offsets",
+                                  (json_int_t)at, (json_int_t)(at + bytes));
         ok = json_object_set_new(header, tg_param_name(p), entry) == 0;
         at += bytes;
     }
@@ -161,7 +82,7 @@ static json_t *header_object(const tg_mlp *m, size_t *data_bytes)
 static char *header_text(const tg_mlp *m, size_t *data_bytes)
 {
     json_t *header = header_object(m, data_bytes);
-    char *text = header ? json_dumps(header, JSON_COMPACT) : NULL;
+    char *text = tg_json_text(header, JSON_COMPACT);
     json_decref(header);
     return text;
 }
@@ -231,10 +152,9 @@ typedef struct loader {
     size_t header_bytes;
     const unsigned char *data;
     size_t data_bytes;
-    json_t *json, *metadata; /* metadata is borrowed from json */
-    json_t *features, *labels, *columns, *levels, *hidden, *scaling;
-    double dropout;
-    int64_t *sizes; /* of all layers: inputs, hidden ..., outputs; in m's arena */
+    json_t *json, *hidden;
+    tg_metadata metadata; /* borrowed from json */
+    int64_t *sizes;       /* of all layers: inputs, hidden ..., outputs; in m's arena */
     int layers;
 } loader;
 
@@ -248,11 +168,7 @@ static bool bad(loader *l, const char *format, ...)
     return false;
 }
 
-static bool no_memory(loader *l)
-{
-    tg_error_set(&l->m->model.error, NULL, l->path, TG_ENOMEM, "no memory to load the model");
-    return false;
-}
+static bool no_memory(loader *l) { return tg_metadata_no_memory(&l->metadata); }
 
 /* Length and JSON. */
 static bool read_header(loader *l)
@@ -277,8 +193,8 @@ static bool read_header(loader *l)
     if (!l->json)
         return bad(l, "not a model: the header is not JSON: %s at byte %d", e.text,
                    LENGTH_BYTES + e.position);
-    l->metadata = json_object_get(l->json, "__metadata__");
-    const char *format = json_string_value(json_object_get(l->metadata, "format"));
+    l->metadata.json = json_object_get(l->json, "__metadata__");
+    const char *format = json_string_value(json_object_get(l->metadata.json, "format"));
     if (!format)
         return bad(l, "not a tapegrad model: the header has no __metadata__ with a format");
     if (strcmp(format, format_name) != 0)
@@ -286,137 +202,9 @@ static bool read_header(loader *l)
     return true;
 }
 
-/* The value of a metadata key as text, NULL after an error. */
-static const char *get_text(loader *l, const char *key)
-{
-    const char *text = json_string_value(json_object_get(l->metadata, key));
-    if (!text) bad(l, "the metadata has no text '%s'", key);
-    return text;
-}
-
-static json_t *get_json(loader *l, const char *key)
-{
-    json_error_t e;
-    const char *text = get_text(l, key);
-    json_t *y = text
-                    ? tg_json_read(text, strlen(text), JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &e)
-                    : NULL;
-    if (text && !y && tg_json_no_memory(&e)) no_memory(l);
-    else if (text && !y) bad(l, "metadata '%s' is not JSON: %s", key, e.text);
-    return y;
-}
-
-static bool get_number(loader *l, const char *key, uint64_t *y)
-{
-    char *end = NULL;
-    const char *text = get_text(l, key);
-    if (!text) return false;
-    errno = 0;
-    *y = strtoull(text, &end, 10);
-    return (*text && strspn(text, "0123456789") == strlen(text) && !errno) ||
-           bad(l, "metadata '%s' is not a number", key);
-}
-
-/* Texts, and where `gaps` allows them nulls, which become NULL. The list must live as long as they
- * do. */
-static bool get_text_list(loader *l, const char *key, bool gaps, json_t **list, const char ***texts)
-{
-    *list = get_json(l, key);
-    if (!*list) return false;
-    if (!json_is_array(*list)) return bad(l, "metadata '%s' is not a list", key);
-    const size_t n = json_array_size(*list);
-    *texts = tg_arena_take(&l->m->model.arena, n * sizeof **texts);
-    if (!*texts) return no_memory(l);
-    for (size_t k = 0; k < n; k++) {
-        const json_t *text = json_array_get(*list, k);
-        (*texts)[k] = json_string_value(text);
-        if (!(*texts)[k] && !(gaps && json_is_null(text)))
-            return bad(l, "metadata '%s' holds something that is no text", key);
-    }
-    return true;
-}
-
-/* Finite numbers, as many as there are inputs, in the arena. */
-static bool get_real_list(loader *l, const char *key, const json_t *list, bool positive, double **y)
-{
-    const size_t n = (size_t)l->sizes[0];
-    if (!json_is_array(list) || json_array_size(list) != n)
-        return bad(l, "the standardization's '%s' is not a list of %zu numbers", key, n);
-    for (size_t k = 0; k < n; k++) {
-        const json_t *x = json_array_get(list, k);
-        if (!json_is_number(x) || (positive && !(json_number_value(x) >= DBL_MIN)))
-            return bad(l, "the standardization's '%s' holds a wrong number", key);
-        (*y)[k] = json_number_value(x);
-    }
-    return true;
-}
-
-/* Which columns and texts the features come from; only a model that needs to know has these. */
-static bool read_columns(loader *l, tg_schema *s)
-{
-    if (!json_object_get(l->metadata, "columns")) return true;
-    if (!get_text_list(l, "columns", false, &l->columns, &s->column) ||
-        !get_text_list(l, "levels", true, &l->levels, &s->level))
-        return false;
-    const size_t n = (size_t)s->features;
-    if (json_array_size(l->columns) != n || json_array_size(l->levels) != n)
-        return bad(l, "there is not one column and level for each feature");
-    for (size_t k = 0; k < n; k++)
-        if (!s->level[k] && strcmp(s->column[k], s->name[k]) != 0)
-            return bad(l, "feature '%.60s' is the number of another column", s->name[k]);
-    return true;
-}
-
-static bool read_fill(loader *l, tg_schema *s)
-{
-    if (!json_object_get(l->metadata, "fill")) return true;
-    const size_t n = (size_t)s->features;
-    json_t *list = get_json(l, "fill");
-    double *fill = tg_arena_take(&l->m->model.arena, n * sizeof *fill);
-    bool ok = list && (fill || no_memory(l));
-    if (ok && (!json_is_array(list) || json_array_size(list) != n))
-        ok = bad(l, "metadata 'fill' is not a list of %zu numbers", n);
-    for (size_t k = 0; ok && k < n; k++) {
-        const json_t *x = json_array_get(list, k);
-        fill[k] = json_is_null(x) ? NAN : json_number_value(x);
-        if (!json_is_null(x) && !json_is_number(x))
-            ok = bad(l, "metadata 'fill' holds something that is no number");
-    }
-    json_decref(list);
-    s->fill = fill;
-    return ok;
-}
-
-/* Task, names and sizes, which must agree with each other. */
-static bool read_schema(loader *l, tg_schema *s, tg_head *head)
-{
-    const char *task = get_text(l, "task"), *loss = get_text(l, "loss");
-    json_t *pixels = get_json(l, "pixels");
-    *s = (tg_schema){
-        .task = tg_task_of(task), .pixels = json_is_true(pixels), .target = get_text(l, "target")};
-    *head = tg_head_of(loss);
-    json_decref(pixels);
-    if (!task || !loss || !pixels || !s->target) return false;
-    if (!get_text_list(l, "features", false, &l->features, &s->name) ||
-        !get_text_list(l, "labels", false, &l->labels, &s->label))
-        return false;
-    s->features = (int64_t)json_array_size(l->features);
-    s->classes = (int64_t)json_array_size(l->labels);
-    const bool fits =
-        s->task == TG_TASK_REGRESSION ? s->classes == 0 && *head == TG_HEAD_MSE
-        : s->task == TG_TASK_BINARY
-            ? s->classes == 2 && (*head == TG_HEAD_BCE || *head == TG_HEAD_CROSS_ENTROPY)
-            : s->task == TG_TASK_MULTICLASS && s->classes >= 2 && *head == TG_HEAD_CROSS_ENTROPY;
-    if (!fits)
-        return bad(l, "task '%.60s', loss '%.60s' and %" PRId64 " labels do not fit together", task,
-                   loss, s->classes);
-    return s->features > 0 ? read_columns(l, s) && read_fill(l, s)
-                           : bad(l, "the model has no features");
-}
-
 static bool read_sizes(loader *l, const tg_schema *s, tg_head head)
 {
-    l->hidden = get_json(l, "hidden");
+    l->hidden = tg_metadata_json(&l->metadata, "hidden");
     if (!l->hidden) return false;
     if (!json_is_array(l->hidden) || json_array_size(l->hidden) > 1000)
         return bad(l, "metadata 'hidden' is not a list of sizes");
@@ -501,29 +289,6 @@ static bool check_digest(loader *l)
     return !strcmp(digits, written) || bad(l, "the checksum is wrong: the file is damaged");
 }
 
-static bool read_scaling(loader *l)
-{
-    tg_scaling *s = &l->m->model.scaling;
-    l->scaling = get_json(l, "standardization");
-    if (!l->scaling) return false;
-    *s = (tg_scaling){.target_std = 1};
-    if (json_is_null(l->scaling)) return true;
-    const json_t *mean = json_object_get(l->scaling, "mean"),
-                 *std = json_object_get(l->scaling, "std");
-    const json_t *target_mean = json_object_get(l->scaling, "target_mean"),
-                 *target_std = json_object_get(l->scaling, "target_std");
-    if (!json_is_number(target_mean) || !json_is_number(target_std) ||
-        !(json_number_value(target_std) >= DBL_MIN))
-        return bad(l, "the standardization has no target_mean and target_std");
-    s->known = true;
-    s->target_mean = json_number_value(target_mean);
-    s->target_std = json_number_value(target_std);
-    if (json_is_null(mean) && json_is_null(std)) return true;
-    if (!tg_scaling_reserve(&l->m->model)) return no_memory(l);
-    return get_real_list(l, "mean", mean, false, &s->mean) &&
-           get_real_list(l, "std", std, true, &s->std);
-}
-
 static bool read_values(loader *l)
 {
     const unsigned char *data = l->data;
@@ -546,16 +311,17 @@ static bool build(loader *l, const tg_schema *schema, tg_head head)
                         .n_hidden = l->layers - 1,
                         .hidden = l->sizes + 1,
                         .head = head,
-                        .activation = get_text(l, "activation")};
-    json_t *dropout = get_json(l, "dropout");
+                        .activation = tg_metadata_text(&l->metadata, "activation")};
+    json_t *dropout = tg_metadata_json(&l->metadata, "dropout");
     const bool number = json_is_number(dropout);
     o.dropout = json_number_value(dropout);
     json_decref(dropout);
     if (!o.activation || !dropout) return false;
     if (!number) return bad(l, "metadata 'dropout' is not a number");
     uint64_t steps, rounds;
-    if (!get_number(l, "seed", &o.seed) || !get_number(l, "steps", &steps) ||
-        !get_number(l, "rounds", &rounds))
+    if (!tg_metadata_number(&l->metadata, "seed", &o.seed) ||
+        !tg_metadata_number(&l->metadata, "steps", &steps) ||
+        !tg_metadata_number(&l->metadata, "rounds", &rounds))
         return false;
     if (tg_mlp_build(l->m, schema, &o) != TG_OK) {
         const tg_error reason = l->m->model.error;
@@ -566,7 +332,7 @@ static bool build(loader *l, const tg_schema *schema, tg_head head)
     }
     l->m->model.steps = steps;
     l->m->model.rounds = rounds;
-    return read_scaling(l) && read_values(l);
+    return tg_metadata_scaling(&l->metadata, &l->m->model) && read_values(l);
 }
 
 /* ---------------------------------------------------------------- nothing else in the header */
@@ -610,7 +376,8 @@ static bool check_round_trip(loader *l)
 {
     size_t bytes = 0;
     json_t *again = header_object(l->m, &bytes);
-    json_t *read = meaning(l->metadata), *written = meaning(json_object_get(again, "__metadata__"));
+    json_t *read = meaning(l->metadata.json),
+           *written = meaning(json_object_get(again, "__metadata__"));
     bool ok = again && read && written && json_object_del(read, "checksum") == 0 &&
               json_object_del(written, "checksum") == 0;
     if (!ok) {
@@ -619,7 +386,7 @@ static bool check_round_trip(loader *l)
         const char *unknown = first_difference(read, written), *tensor = NULL;
         json_object_del(again, "__metadata__");
         json_object_del(l->json, "__metadata__");
-        l->metadata = NULL;
+        l->metadata.json = NULL;
         tensor = first_difference(l->json, again);
         if (unknown)
             ok = bad(l, "metadata '%.60s' is not as a model of this version has it", unknown);
@@ -633,32 +400,14 @@ static bool check_round_trip(loader *l)
     return ok;
 }
 
-static bool check_unlike(loader *l, const char *what, const char *const *text, int64_t n)
-{
-    tg_texts set = {.allocator = &l->m->model.allocator};
-    bool ok = true;
-    for (int64_t k = 0; ok && k < n; k++) {
-        const int64_t number = tg_texts_add(&set, text[k], strlen(text[k]));
-        if (number < 0) ok = no_memory(l);
-        else if (number != k)
-            ok = bad(l, "%s %lld and %lld are both '%.60s'", what, (long long)number, (long long)k,
-                     text[k]);
-    }
-    tg_texts_free(&set);
-    return ok;
-}
-
 static bool load(loader *l)
 {
     tg_schema schema;
     tg_head head;
-    if (!read_header(l) || !read_schema(l, &schema, &head) || !read_sizes(l, &schema, head) ||
-        !check_tensors(l) || !check_digest(l))
-        return false;
-    if (!check_unlike(l, "features", schema.name, schema.features) ||
-        !check_unlike(l, "labels", schema.label, schema.classes))
-        return false;
-    return build(l, &schema, head) && check_round_trip(l);
+    return read_header(l) && tg_metadata_schema(&l->metadata, false, &schema, &head) &&
+           read_sizes(l, &schema, head) && check_tensors(l) && check_digest(l) &&
+           tg_metadata_unlike(&l->metadata, &l->m->model.allocator, &schema) &&
+           build(l, &schema, head) && check_round_trip(l);
 }
 
 tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator)
@@ -670,17 +419,14 @@ tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator)
         return m;
     }
     loader l = {.m = m, .path = path};
+    l.metadata = (tg_metadata){.path = path, .error = &m->model.error, .arena = &m->model.arena};
     l.file = tg_whole_file_read(path, &m->model.allocator, &l.bytes, &m->model.error);
     if (l.file) {
         if (!load(&l)) m->model.built = false;
         tg_release(&m->model.allocator, l.file, l.bytes);
     }
-    json_decref(l.features);
-    json_decref(l.labels);
-    json_decref(l.columns);
-    json_decref(l.levels);
+    tg_metadata_free(&l.metadata);
     json_decref(l.hidden);
-    json_decref(l.scaling);
     json_decref(l.json);
     return m;
 }

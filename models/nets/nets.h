@@ -14,8 +14,8 @@
  *
  * Errors stick to the net, as they do to data sets (data.h).
  *
- * Contents: the multilayer net; checkpoints; the same without source
- * positions, for other languages. */
+ * Contents: the multilayer net; its file; nets from text; the same without
+ * source positions, for other languages. */
 #ifndef TG_NETS_H
 #define TG_NETS_H
 
@@ -82,7 +82,7 @@ TG_API tg_tensor *tg_mlp_output_at(tg_tape *t, const char *where, const tg_mlp *
 TG_API tg_tensor *tg_mlp_loss_at(tg_tape *t, const char *where, const tg_mlp *m, tg_tensor *output,
                                  tg_tensor *target);
 
-/* -------------------------------------------------------------- checkpoints */
+/* ----------------------------------------------------------------- its file */
 
 /* Writes m to one safetensors file: an 8-byte little-endian length, a JSON
  * header of that length, then the parameters. Under __metadata__ the header
@@ -100,6 +100,44 @@ TG_API tg_status tg_mlp_save(tg_mlp *m, const char *path);
  * deviation that is no normal number, spaces and the spelling of numbers aside.
  * NULL only when memory is short: check tg_mlp_status. */
 TG_API tg_mlp *tg_mlp_load(const char *path, const tg_allocator *allocator);
+
+/* ----------------------------------------------------------- nets from text
+ *
+ *     tg_model *m = tg_net_new(data,
+ *         "conv 16 3x3, relu, maxpool 2, flatten, linear", NULL);
+ *     tg_fit(m, data, NULL);
+ *     tg_model_save(m, "digits.safetensors");
+ *     tg_model_free(m);
+ *     m = tg_model_open("digits.safetensors", NULL); */
+
+typedef struct tg_net_options {
+    size_t size TG_ZERO;
+    const tg_allocator *allocator TG_ZERO;
+    tg_head head TG_ZERO;   /* AUTO: the data's usual one; not CUSTOM */
+    tg_dtype dtype TG_ZERO; /* TG_F32 or TG_F64 */
+    /* use features, and the target of a regression, as they are */
+    bool no_standardize TG_ZERO;
+    /* of the initial values, the dropout masks and the order of the rows */
+    uint64_t seed TG_ZERO;
+    /* of the tapes it uses; 0: 1. Never changes a result */
+    int threads TG_ZERO;
+} tg_net_options;
+
+/* A model of layers from text (tg_layers_parse) for the features and classes
+ * (or numbers) of data, of which it keeps no pointer: free it with
+ * tg_model_free. A linear layer without a size has as many outputs as the data
+ * wants, and the last layer must give these. Its parameters are "0.weight" and
+ * so on, by the layer's number. NULL only when memory is short; what else is
+ * wrong is its error. */
+TG_API tg_model *tg_net_new(const tg_dataset *data, const char *layers,
+                            const tg_net_options *options);
+/* The text; NULL for a model that isn't made from one. */
+TG_API const char *tg_net_layers(const tg_model *m);
+
+/* A model from its file: a net from text, or a multilayer net of any version
+ * (tg_mlp_load). Free it with tg_model_free. NULL only when memory is short; a
+ * file that is none, or damaged, or of a later version, is its error. */
+TG_API tg_model *tg_model_open(const char *path, const tg_allocator *allocator);
 
 /* ------------------- the same without source positions, for other languages */
 

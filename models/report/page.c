@@ -256,7 +256,7 @@ tg_status tg_report_write(tg_report *r, const tg_dataset *train, const tg_datase
     if (r->error.status == TG_OK) put_profile(r, root);
     if (r->error.status == TG_OK) tg_report_examine(r, root, train, held ? held : train);
     char *text =
-        r->error.status == TG_OK ? json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+        r->error.status == TG_OK ? tg_json_text(root, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     if (text) write_page(r, text, path);
     else no_memory(r);
     tg_json_free(text);

@@ -105,7 +105,9 @@ void tg_rows_gather(const tg_model *m, tg_rows *b, const tg_dataset *d, int64_t 
 
 tg_batch tg_rows_inputs(const tg_model *m, const tg_rows *b, tg_tape *t, int64_t n, bool target)
 {
-    tg_batch y = {.rows = n, .x = tg_input_borrow(t, b->dtype, TG_SHAPE(n, b->features), b->x)};
+    tg_batch y = {.size = sizeof y,
+                  .rows = n,
+                  .x = tg_input_borrow(t, b->dtype, TG_SHAPE(n, b->features), b->x)};
     const bool classes = m->head == TG_HEAD_CROSS_ENTROPY ||
                          (m->head == TG_HEAD_CUSTOM && m->schema.task != TG_TASK_REGRESSION);
     if (target && classes) y.target = tg_input_borrow(t, TG_I64, TG_SHAPE(n), b->class_number);

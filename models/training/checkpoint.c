@@ -301,8 +301,8 @@ static json_t *texts(const tg_trainer *r)
         return tg_error_set(&r->m->error, NULL, r->o.checkpoint, TG_EVALUE,
                             "the model's name or options.settings is not UTF-8"),
                NULL;
-    return json_pack("{s:s, s:s, s:s}", "format", format_name, "model", r->m->name, "settings",
-                     settings);
+    return json_pack("{s:s, s:s, s:s, s:s}", "format", format_name, "model", r->m->name, "layers",
+                     r->m->layers ? r->m->layers : "", "settings", settings);
 }
 
 tg_status tg_training_write(tg_trainer *r)
@@ -489,13 +489,15 @@ static bool read_scaling(reader *y, int64_t at, const char *name)
     return tg_safetensors_read(&y->s, at, TG_F64, to);
 }
 
-static bool read_history(reader *y, int64_t at, size_t epochs)
+/* And room for the epochs that are still to come. */
+static bool read_history(reader *y, int64_t at, size_t epochs, int64_t before)
 {
+    const size_t all = (size_t)(before + y->r->o.epochs), most = epochs > all ? epochs : all;
     tg_model *m = y->r->m;
     void *history = m->history;
     if (at < 0 || !tg_safetensors_has_shape(&y->s, at, TG_SHAPE((int64_t)epochs, COLUMNS)))
         return bad(y, TG_EFORMAT, "there is no history of %zu epochs", epochs);
-    if (!tg_grow(&m->allocator, &history, &m->history_capacity, epochs, sizeof *m->history))
+    if (!tg_grow(&m->allocator, &history, &m->history_capacity, most, sizeof *m->history))
         return bad(y, TG_ENOMEM, "no memory for the history");
     m->history = history;
     if (!tg_safetensors_read(&y->s, at, TG_F64, y->buffer)) return false;
@@ -554,6 +556,7 @@ static bool read_all(reader *y)
         return bad(y, TG_EFORMAT, "no checkpoint: its format is '%.60s', not '%s'",
                    format ? format : "", format_name);
     if (!tg_safetensors_check_seal(&y->s) || !same_text(y, "model", r->m->name) ||
+        !same_text(y, "layers", r->m->layers ? r->m->layers : "") ||
         !same_text(y, "settings", r->o.settings ? r->o.settings : "") || !read_numbers(y, &now))
         return false;
     y->buffer = tg_allocate(&r->m->allocator, largest(y));
@@ -565,7 +568,9 @@ static bool read_all(reader *y)
     if (y->params < params || (now.best_epoch && r->watch.weights && y->best < params) ||
         (now.averaged && y->averages < params))
         return bad(y, TG_EFORMAT, "it lacks parameters of the model");
-    if (!read_history(y, tg_safetensors_find(&y->s, "history"), (size_t)now.epochs)) return false;
+    if (!read_history(y, tg_safetensors_find(&y->s, "history"), (size_t)now.epochs,
+                      now.epochs_before))
+        return false;
     set_numbers(r, &now);
     return true;
 }

@@ -15,27 +15,27 @@ double tg_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static tg_status fail(tg_model *m, tg_status status, const char *what)
+tg_status tg_fit_fail(tg_model *m, tg_status status, const char *what)
 {
     return tg_error_set(&m->error, NULL, "fit", status, "%s", what);
 }
 
 /* ---------------------------------------------------------------- options */
 
-static tg_status check_judging(tg_model *m, const tg_fit_options *o)
+static tg_status check_options(tg_model *m, const tg_fit_options *o)
 {
     if (o->schedule && tg_schedule_status(o->schedule) != TG_OK)
-        return fail(m, tg_schedule_status(o->schedule), tg_schedule_message(o->schedule));
+        return tg_fit_fail(m, tg_schedule_status(o->schedule), tg_schedule_message(o->schedule));
     if (o->watch && !o->validation)
-        return fail(m, TG_EVALUE, "options.watch has no options.validation to look at");
-    if (o->patience < 0 || !(o->better_by >= 0))
-        return fail(m, TG_EVALUE, "options.patience or better_by is out of range");
-    if (!(o->average >= 0 && o->average <= 1) || o->average_from < 0)
-        return fail(m, TG_EVALUE, "options.average or average_from is out of range");
-    if (o->checkpoint_steps < 0 || !(o->checkpoint_seconds >= 0))
-        return fail(m, TG_EVALUE, "options.checkpoint_steps or _seconds is out of range");
+        return tg_fit_fail(m, TG_EVALUE, "options.watch wants options.validation");
+    if (o->epochs < 0 || o->epochs > INT32_MAX || o->batch < 0 || o->batch > INT32_MAX)
+        return tg_fit_fail(m, TG_EVALUE, "options.epochs or batch is out of range");
+    if (o->patience < 0 || !(o->better_by >= 0) || !(o->average >= 0 && o->average <= 1) ||
+        o->average_from < 0 || o->checkpoint_steps < 0 || !(o->checkpoint_seconds >= 0))
+        return tg_fit_fail(
+            m, TG_EVALUE, "options.patience, better_by, average or checkpoint_... is out of range");
     if (!o->checkpoint && (o->resume || o->checkpoint_steps || o->checkpoint_seconds > 0))
-        return fail(m, TG_ENULL, "options.checkpoint, the file's name, is NULL");
+        return tg_fit_fail(m, TG_ENULL, "options.checkpoint is NULL");
     return TG_OK;
 }
 
@@ -44,40 +44,34 @@ static tg_status check(tg_model *m, const tg_dataset *data, const tg_fit_options
     if (tg_model_accepts(m, data, true, "fit") != TG_OK) return m->error.status;
     if (o->validation && tg_model_accepts(m, o->validation, true, "fit: validation") != TG_OK)
         return m->error.status;
-    if (o->epochs < 0 || o->epochs > INT32_MAX)
-        return fail(m, TG_EVALUE, "options.epochs is out of range");
-    if (o->batch < 0 || o->batch > INT32_MAX)
-        return fail(m, TG_EVALUE, "options.batch is out of range");
     if (o->optimizer && tg_optim_params(o->optimizer) != m->params)
-        return fail(m, TG_EVALUE, "options.optimizer steps other parameters than the net's");
-    return check_judging(m, o);
+        return tg_fit_fail(m, TG_EVALUE, "options.optimizer steps other parameters than the net's");
+    return check_options(m, o);
 }
 
 /* ---------------------------------------------------------------- beginning and ending */
 
-static tg_status reserve_history(tg_trainer *r)
+/* All memory is taken here, so that the loop itself takes none. false: there is none. */
+static bool reserve(tg_trainer *r)
 {
     tg_model *m = r->m;
     void *history = m->history;
-    const bool ok = tg_grow(&m->allocator, &history, &m->history_capacity,
-                            m->epochs + (size_t)r->o.epochs, sizeof *m->history);
-    m->history = history;
-    return ok ? TG_OK : fail(m, TG_ENOMEM, "no memory");
-}
-
-static tg_status make_tape(tg_trainer *r)
-{
-    tg_model *m = r->m;
     const tg_tape_options tape = {.size = sizeof tape,
                                   .allocator = &m->allocator,
                                   .seed = m->seed,
                                   .stream = TG_STREAM_DROPOUT,
                                   .threads = m->threads};
+    bool ok = tg_grow(&m->allocator, &history, &m->history_capacity,
+                      m->epochs + (size_t)r->o.epochs, sizeof *m->history);
+    m->history = history;
     r->tape = tg_tape_new(&tape);
-    return r->tape ? TG_OK : fail(m, TG_ENOMEM, "no memory");
+    r->optimizer = r->o.optimizer ? r->o.optimizer : (r->own = tg_adam_new(m->params, NULL));
+    if (!r->o.no_shuffle)
+        ok =
+            (r->order = tg_allocate(&m->allocator, (size_t)r->data->rows * sizeof *r->order)) && ok;
+    return ok && r->tape && r->optimizer;
 }
 
-/* All memory is taken here, so that the loop itself takes none. */
 static tg_status begin(tg_trainer *r)
 {
     tg_model *m = r->m;
@@ -87,20 +81,16 @@ static tg_status begin(tg_trainer *r)
     r->epochs_before = (int64_t)m->epochs;
     r->steps_before = m->steps;
     if (tg_scaling_learn(m, r->data) != TG_OK ||
-        !tg_rows_reserve(m, &r->rows, m->dtype, r->o.batch) || make_tape(r) != TG_OK)
+        !tg_rows_reserve(m, &r->rows, m->dtype, r->o.batch))
         return m->error.status;
-    r->optimizer = r->o.optimizer ? r->o.optimizer : (r->own = tg_adam_new(m->params, NULL));
-    if (!r->optimizer) return fail(m, TG_ENOMEM, "no memory");
+    if (!reserve(r)) return tg_fit_fail(m, TG_ENOMEM, "no memory");
     if (r->own) tg_optim_set_threads(r->own, m->threads);
-    if (!r->o.no_shuffle &&
-        !(r->order = tg_allocate(&m->allocator, (size_t)r->data->rows * sizeof *r->order)))
-        return fail(m, TG_ENOMEM, "no memory");
-    if (tg_judge_begin(r) != TG_OK) return m->error.status;
-    if (r->o.resume && tg_training_read(r) != TG_OK) return m->error.status;
+    if (tg_judge_begin(r) != TG_OK || (r->o.resume && tg_training_read(r) != TG_OK))
+        return m->error.status;
     tg_tape_set_step(r->tape, m->steps);
     r->saved = tg_seconds();
     if (r->o.profile) tg_profile_begin(r->o.profile, r->tape);
-    return reserve_history(r);
+    return TG_OK;
 }
 
 static void end(tg_trainer *r)
@@ -123,11 +113,11 @@ static tg_status gradients(tg_trainer *r, int64_t n)
     tg_model *m = r->m;
     tg_tape *t = r->tape;
     tg_rows_gather(m, &r->rows, r->data, n, r->order ? r->order + r->at : NULL, r->at);
-    tg_tensor *loss, *output = tg_keep(t, tg_model_record(m, t, &r->rows, n, &loss));
+    tg_tensor *loss, *output = tg_keep(t, tg_model_record_rows(m, t, &r->rows, n, &loss));
     tg_backward(t, loss);
     const double value = tg_item(t, loss);
     const void *y = tg_data(t, output);
-    if (tg_tape_status(t) != TG_OK) return fail(m, tg_tape_status(t), tg_tape_message(t));
+    if (tg_tape_status(t) != TG_OK) return tg_fit_fail(m, tg_tape_status(t), tg_tape_message(t));
     if (!isfinite(value)) {
         tg_params_drop_grads(m->params);
         return tg_error_set(&m->error, NULL, "fit", TG_ENONFINITE,
@@ -161,7 +151,7 @@ static tg_status step(tg_trainer *r, int64_t n)
     tg_set_factor(r);
     tg_optim_step(r->optimizer);
     if (tg_optim_status(r->optimizer) != TG_OK)
-        return fail(m, tg_optim_status(r->optimizer), tg_optim_message(r->optimizer));
+        return tg_fit_fail(m, tg_optim_status(r->optimizer), tg_optim_message(r->optimizer));
     tg_tape_reset(r->tape);
     m->steps++;
     r->at += n;
@@ -225,7 +215,7 @@ tg_status tg_fit(tg_model *m, const tg_dataset *data, const tg_fit_options *opti
     tg_trainer r = {.m = m, .data = data, .start = tg_seconds()};
     if (!m || m->error.status != TG_OK) return tg_model_status(m);
     if (!tg_options_read(&r.o, sizeof r.o, options))
-        return fail(m, TG_EVALUE, TG_UNSIZED(tg_fit_options));
+        return tg_fit_fail(m, TG_EVALUE, TG_UNSIZED(tg_fit_options));
     if (check(m, data, &r.o) != TG_OK) return m->error.status;
     if (begin(&r) == TG_OK) train(&r);
     end(&r);

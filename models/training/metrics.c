@@ -94,7 +94,7 @@ tg_status tg_evaluate(tg_model *m, const tg_dataset *d, tg_metrics *metrics, int
          first += EVALUATION_BATCH) {
         const int64_t n = d->rows - first < EVALUATION_BATCH ? d->rows - first : EVALUATION_BATCH;
         tg_rows_gather(m, &m->rows, d, n, NULL, first);
-        tg_tensor *loss, *output = tg_model_record(m, t, &m->rows, n, &loss);
+        tg_tensor *loss, *output = tg_model_record_rows(m, t, &m->rows, n, &loss);
         tg_eval(t, 2, ((tg_tensor *const[]){output, loss}));
         const double value = tg_item(t, loss);
         const void *y = tg_data(t, output);
@@ -133,7 +133,7 @@ tg_status tg_predict(tg_model *m, const tg_dataset *d, float *y)
          first += EVALUATION_BATCH) {
         const int64_t n = d->rows - first < EVALUATION_BATCH ? d->rows - first : EVALUATION_BATCH;
         tg_rows_gather(m, &m->rows, d, n, NULL, first);
-        tg_tensor *result = tg_model_record(m, t, &m->rows, n, NULL);
+        tg_tensor *result = tg_model_record_rows(m, t, &m->rows, n, NULL);
         if (m->head == TG_HEAD_BCE) result = tg_sigmoid(t, result);
         if (m->head == TG_HEAD_CROSS_ENTROPY) result = tg_softmax(t, result, 1);
         const void *data = tg_data(t, result);

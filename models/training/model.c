@@ -84,7 +84,9 @@ bool tg_model_take_threads(tg_model *m, int threads)
 
 static tg_status take_options(tg_model *m, const tg_model_options *o)
 {
-    if (o->name && !(m->name = tg_arena_text(&m->arena, o->name, strlen(o->name)))) {
+    if (o->name) m->name = tg_arena_text(&m->arena, o->name, strlen(o->name));
+    if (o->version) m->version = tg_arena_text(&m->arena, o->version, strlen(o->version));
+    if (!m->name || (o->version && !m->version)) {
         m->name = "model";
         return tg_model_fail(m, TG_ENOMEM, "no memory");
     }
@@ -135,6 +137,10 @@ tg_model *tg_model_new(const tg_model_options *given)
 void tg_model_free(tg_model *m)
 {
     if (!m) return;
+    if (m->free_net) {
+        m->free_net(m);
+        return;
+    }
     tg_model_end(m);
     const tg_allocator a = m->allocator;
     tg_release(&a, m, sizeof *m);
@@ -163,20 +169,39 @@ static bool has_outputs(const tg_model *m, tg_tape *t, tg_tensor *output, int64_
     return false;
 }
 
-tg_tensor *tg_model_record(const tg_model *m, tg_tape *t, const tg_rows *b, int64_t n,
-                           tg_tensor **loss)
+/* NULL with the tape in error when the net does not give what it should. */
+static tg_tensor *record(tg_tape *t, const tg_model *m, const tg_batch *batch, tg_tensor **loss)
 {
-    const tg_batch batch = tg_rows_inputs(m, b, t, n, loss != NULL);
-    tg_tensor *output = m->output(t, m->net, &batch);
-    if (loss) *loss = NULL;
+    tg_tensor *output = m->output(t, m->net, batch);
     if (tg_tape_status(t) != TG_OK) return NULL;
     if (!output) return tg_fail_at(t, NULL, TG_ENULL, "the model recorded no output");
-    if (!has_outputs(m, t, output, n)) return NULL;
-    if (loss && m->loss) *loss = m->loss(t, m->net, output, &batch);
-    else if (loss) *loss = tg_head_loss(t, NULL, m->head, output, batch.target);
+    if (!has_outputs(m, t, output, batch->rows)) return NULL;
+    if (loss && m->loss) *loss = m->loss(t, m->net, output, batch);
+    else if (loss) *loss = tg_head_loss(t, NULL, m->head, output, batch->target);
     if (tg_tape_status(t) != TG_OK) return NULL;
     if (loss && !*loss) return tg_fail_at(t, NULL, TG_ENULL, "the model recorded no loss");
     return output;
+}
+
+tg_tensor *tg_model_record_rows(const tg_model *m, tg_tape *t, const tg_rows *b, int64_t n,
+                                tg_tensor **loss)
+{
+    const tg_batch batch = tg_rows_inputs(m, b, t, n, loss != NULL);
+    if (loss) *loss = NULL;
+    return record(t, m, &batch, loss);
+}
+
+tg_tensor *tg_model_record(tg_tape *t, const tg_model *m, const tg_batch *given, tg_tensor **loss)
+{
+    tg_batch batch;
+    if (loss) *loss = NULL;
+    if (tg_tape_status(t) != TG_OK) return NULL;
+    if (!m || !given || !m->built || !m->schema.features)
+        return tg_fail_at(t, NULL, m && given ? TG_ESTATE : TG_ENULL,
+                          "no batch, or a model that is NULL, in error or has met no data");
+    if (!tg_options_read(&batch, sizeof batch, given))
+        return tg_fail_at(t, NULL, TG_EVALUE, TG_UNSIZED(tg_batch));
+    return record(t, m, &batch, loss);
 }
 
 /* ---------------------------------------------------------------- which data fits */

@@ -25,9 +25,14 @@ typedef struct tg_rows {
 struct tg_model {
     tg_allocator allocator;
     tg_error error;
-    bool built;       /* false: making it failed, and the error can't be cleared */
-    tg_arena arena;   /* schema, scaling, and what an owner adds */
-    const char *name; /* in messages */
+    bool built;          /* false: making it failed, and the error can't be cleared */
+    tg_arena arena;      /* schema, scaling, and what an owner adds */
+    const char *name;    /* in messages and files */
+    const char *version; /* in files; may be NULL */
+    const char *layers;  /* of a net from text; else NULL */
+    /* Of nets that own their model, else NULL: frees both; writes a format of its own. */
+    void (*free_net)(tg_model *m);
+    tg_status (*save)(tg_model *m, const char *path);
     tg_schema schema; /* features is 0 until a data set has said what it is */
     tg_head head;
     int64_t custom_outputs;
@@ -67,10 +72,12 @@ int64_t tg_model_outputs(const tg_model *m);
 tg_tensor *tg_head_loss(tg_tape *t, const char *where, tg_head head, tg_tensor *output,
                         tg_tensor *target);
 
-/* Records n gathered rows, the output, and the loss unless it is NULL. NULL with the tape in error
- * when the net does not give what it should. */
-tg_tensor *tg_model_record(const tg_model *m, tg_tape *t, const tg_rows *b, int64_t n,
-                           tg_tensor **loss);
+/* tg_model_record of n gathered rows. */
+tg_tensor *tg_model_record_rows(const tg_model *m, tg_tape *t, const tg_rows *b, int64_t n,
+                                tg_tensor **loss);
+
+/* The format of files of nets from text. */
+extern const char tg_net_format[];
 
 /* Whether the data set can be used with the model: TG_OK, or why not (in m's error). A model
  * without a schema takes the data's. */

@@ -15,7 +15,7 @@ static tg_tensor *loss_of(tg_tape *t, tg_tensor *const *x, int n, void *user)
     (void)x, (void)n;
     checked *c = user;
     tg_tensor *loss;
-    return tg_model_record(&c->model, t, &c->rows, c->n, &loss) ? loss : NULL;
+    return tg_model_record_rows(&c->model, t, &c->rows, c->n, &loss) ? loss : NULL;
 }
 
 /* Rows spread over the data, so that sorted classes are met. */

@@ -6,11 +6,6 @@
 #include "../../graph/params.h"
 #include "trainer.h"
 
-static tg_status fail(tg_model *m, tg_status status, const char *what)
-{
-    return tg_error_set(&m->error, NULL, "fit", status, "%s", what);
-}
-
 static bool reserve_best(tg_trainer *r)
 {
     const tg_params *ps = r->m->params;
@@ -28,12 +23,12 @@ tg_status tg_judge_begin(tg_trainer *r)
     if (r->o.average > 0) {
         r->average = tg_average_new(m->params, r->o.average < 1 ? r->o.average : 0);
         if (tg_average_status(r->average) != TG_OK)
-            return fail(m, tg_average_status(r->average), tg_average_message(r->average));
+            return tg_fit_fail(m, tg_average_status(r->average), tg_average_message(r->average));
     }
     r->factor = 1;
     r->watch.best = NAN;
     if ((r->o.patience || r->o.best) && !reserve_best(r))
-        return fail(m, TG_ENOMEM, "no memory for the best weights");
+        return tg_fit_fail(m, TG_ENOMEM, "no memory");
     return TG_OK;
 }
 
@@ -66,13 +61,13 @@ static tg_status swap(tg_trainer *r)
 {
     if (!r->average || !tg_average_count(r->average)) return TG_OK;
     if (tg_average_swap(r->average) == TG_OK) return TG_OK;
-    return fail(r->m, tg_average_status(r->average), tg_average_message(r->average));
+    return tg_fit_fail(r->m, tg_average_status(r->average), tg_average_message(r->average));
 }
 
 tg_status tg_average_step(tg_trainer *r)
 {
     if (!averages(r) || tg_average_update(r->average) == TG_OK) return TG_OK;
-    return fail(r->m, tg_average_status(r->average), tg_average_message(r->average));
+    return tg_fit_fail(r->m, tg_average_status(r->average), tg_average_message(r->average));
 }
 
 static void keep_best(tg_trainer *r)

@@ -39,6 +39,8 @@ typedef struct tg_trainer {
 } tg_trainer;
 
 double tg_seconds(void);
+/* "fit: what", in m's error. Returns the status that stands. */
+tg_status tg_fit_fail(tg_model *m, tg_status status, const char *what);
 
 /* ------------------------------------------------- what epochs are judged by: stopping.c */
 

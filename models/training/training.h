@@ -52,18 +52,21 @@ TG_API tg_head tg_head_of(const char *name);
 
 /* Rows of a data set on their way through a net, as inputs of the tape. */
 typedef struct tg_batch {
-    int64_t rows;
-    tg_tensor *x; /* [rows, features], scaled */
+    size_t size TG_ZERO;
+    int64_t rows TG_ZERO;
+    tg_tensor *x TG_ZERO; /* [rows, features], scaled */
     /* i64 [rows], class numbers (cross-entropy, custom heads of classes); or
      * [rows, 1] of x's dtype: 0 and 1 (BCE), or numbers, scaled. NULL while
      * predicting. */
-    tg_tensor *target;
+    tg_tensor *target TG_ZERO;
 } tg_batch;
 
 typedef struct tg_model_options {
     size_t size TG_ZERO;
     const tg_allocator *allocator TG_ZERO;
-    const char *name TG_ZERO; /* in messages; NULL: "model" */
+    const char *name TG_ZERO; /* in messages and files; NULL: "model" */
+    /* in files, compared by tg_model_load; NULL: "" */
+    const char *version TG_ZERO;
     /* All that is trained, and the buffers (tg_param_set_trainable). They, and
      * net, must outlive the model. */
     tg_params *params TG_ZERO;
@@ -113,6 +116,25 @@ TG_API int64_t tg_model_classes(const tg_model *m);
 TG_API const char *tg_model_label(const tg_model *m, int64_t class_number);
 TG_API const char *tg_model_feature_name(const tg_model *m, int64_t feature);
 TG_API const char *tg_model_target_name(const tg_model *m);
+
+/* Records the output of a batch and, where loss is not NULL, its loss: for
+ * training loops of one's own. NULL with the tape in error when the net doesn't
+ * give what the head wants. */
+TG_API tg_tensor *tg_model_record(tg_tape *t, const tg_model *m, const tg_batch *batch,
+                                  tg_tensor **loss);
+
+/* Writes m to one safetensors file: the parameters, buffers among them, under
+ * their own names; under __metadata__ what else a prediction needs (name,
+ * version, task, features, labels, scaling), and a digest (XXH3, 128 bits) of
+ * each part. A tg_mlp's model is written as by tg_mlp_save. The file is replaced
+ * as described there. TG_ESTATE before m has met data. */
+TG_API tg_status tg_model_save(tg_model *m, const char *path);
+
+/* Reads such a file into a model that was made with the same parameters, name
+ * and version: TG_EFORMAT names what differs. A model that has met data must
+ * have met such data. On an error no parameter has changed, unless reading
+ * failed half-way. */
+TG_API tg_status tg_model_load(tg_model *m, const char *path);
 
 /* ---------------------------------------------------------------- training */
 

@@ -8,6 +8,8 @@
 
 #include "transpose.h"
 
+#include <string.h>
+
 /* A head whose operands' rows are dense. */
 typedef struct head {
     int64_t n, m, d, e, blocks; /* of LANES queries */
@@ -21,11 +23,13 @@ typedef struct head {
     vec_int bad; /* -1 where something was not finite */
 } head;
 
-/* What a block of queries sees: bit i of a lane for key i, in words of the lane's size. */
+/* What a block of queries sees: keys up to their own number, or bit i of a lane for key i, in words
+ * of the lane's size. */
 enum { WORD = 8 * sizeof(T), WORDS = ATTENTION_MOST / WORD };
 typedef struct sight {
     int64_t keys; /* none sees a key from this number on */
-    vec_int word[WORDS], any;
+    bool masked;
+    vec_int query, any, word[WORDS];
 } sight;
 
 INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -111,33 +115,49 @@ INLINE void turn_back(const T *y, int64_t count, int64_t columns, T *x)
 INLINE uint64_t bits_of_mask(const uint8_t *allowed, int64_t column, int64_t count)
 {
     uint64_t bits = 0;
-    for (int64_t i = 0; i < count; i++) bits |= (uint64_t)(allowed[i * column] != 0) << i;
+    int64_t i = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    for (; column == 1 && i + 8 <= count;
+         i += 8) { /* a byte's top bit, then all of them together */
+        const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f);
+        uint64_t x;
+        memcpy(&x, allowed + i, sizeof x);
+        x = ((((x & low) + low) | x) & ~low) >> 7;
+        bits |= (x * UINT64_C(0x0102040810204080) >> 56) << i;
+    }
+#endif
+    for (; i < count; i++) bits |= (uint64_t)(allowed[i * column] != 0) << i;
     return bits;
 }
 
-static void look(const tg_head *h, int64_t block, sight *s)
+static void look_at_mask(const tg_head *h, sight *s)
 {
-    const int64_t first = block * LANES;
-    uint64_t bits[LANES];
-    s->keys = h->causal ? least(least(h->m, h->n), first + LANES) : h->m;
-    s->any = (vec_int){0} - 1;
-    if (!h->causal && !h->mask) return;
-    for (int l = 0; l < LANES; l++) {
-        const int64_t query = least(first + l, h->n - 1);
-        bits[l] = h->mask ? bits_of_mask(h->mask + query * h->mask_row, h->mask_column, h->m)
-                          : ~UINT64_C(0);
-        if (h->causal) bits[l] &= ~UINT64_C(0) >> (ATTENTION_MOST - 1 - query);
-    }
     s->any = (vec_int){0};
-    for (int w = 0; w < WORDS; w++) {
-        for (int l = 0; l < LANES; l++) s->word[w][l] = (lane_int)(bits[l] >> (w * (WORD % 64)));
-        s->any |= s->word[w] != 0;
+    for (int l = 0; l < LANES; l++) {
+        const int64_t query = s->query[l];
+        uint64_t bits = bits_of_mask(h->mask + query * h->mask_row, h->mask_column, h->m);
+        if (h->causal) bits &= ~UINT64_C(0) >> (ATTENTION_MOST - 1 - query);
+        for (int w = 0; w < WORDS; w++) s->word[w][l] = (lane_int)(bits >> (w * (WORD % 64)));
     }
+    for (int w = 0; w < WORDS; w++) s->any |= s->word[w] != 0;
+}
+
+INLINE void look(const tg_head *h, int64_t first, sight *s)
+{
+    s->keys = h->causal ? least(least(h->m, h->n), first + LANES) : h->m;
+    s->masked = h->mask != NULL;
+    s->any = (vec_int){0} - 1;
+    for (int l = 0; l < LANES; l++) s->query[l] = (lane_int)l;
+    s->query += (lane_int)first;
+    const vec_int last = (vec_int){0} + (lane_int)(h->n - 1), beyond = s->query > last;
+    s->query = (beyond & last) | (~beyond & s->query);
+    if (s->masked) look_at_mask(h, s);
 }
 
 /* -1 for the lanes that see key i. */
 INLINE vec_int sees(const sight *s, int64_t i)
 {
+    if (!s->masked) return s->query >= (lane_int)i;
     return (s->word[i / WORD] << (lane_int)(WORD - 1 - i % WORD)) < 0;
 }
 
@@ -238,7 +258,7 @@ bool TG_KERNEL(tg_attention_forward)(const tg_head *h)
     for (int64_t block = 0; block < a.blocks; block++) {
         const int64_t first = block * LANES;
         sight s;
-        look(h, block, &s);
+        look(h, first, &s);
         const vec share = softmax(&a, &s, first, a.score);
         weighted_sums(a.v, a.v_row, s.keys, a.e, a.score, LANES, sums);
         for (int64_t j = 0; j < a.e; j++)
@@ -282,7 +302,7 @@ bool TG_KERNEL(tg_attention_gradient)(const tg_head *h)
     for (int64_t block = 0; block < a.blocks; block++) {
         const int64_t first = block * LANES, at = block * a.m * LANES;
         sight s;
-        look(h, block, &s);
+        look(h, first, &s);
         slopes(&a, &s, first, a.score + at, a.slope + at);
         weighted_sums(a.k, a.k_row, s.keys, a.d, a.slope + at, LANES, sums);
         hand_over(&a, sums, least(LANES, a.n - first), a.d, (T *)h->gq + first * a.d);
