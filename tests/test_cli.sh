@@ -46,7 +46,7 @@ out 'tapegrad train DATA.csv'
 silent err
 run 0 --version
 out '^tapegrad [0-9]*\.[0-9]*\.[0-9]*$'
-for command in train predict evaluate ops graph optimizers schedules; do
+for command in train predict evaluate check ops graph optimizers schedules; do
     run 0 $command --help
     out "^usage: tapegrad $command"
     awk 'length > 80 { exit 1 }' "$scratch/out" || fail "tapegrad $words: more than 80 columns"
@@ -59,7 +59,8 @@ run 0 train --help
 for option in target task test split validation cross-validate hidden activation dropout loss \
     optimizer lr momentum weight-decay group schedule clip accumulate batch epochs seed threads \
     no-standardize save history json quiet delimiter decimal-comma comment header no-header skip \
-    categorical missing refuse-ids; do
+    categorical missing refuse-ids model patience watch better-by best average average-from \
+    checkpoint every resume measures; do
     out "^  --$option "
 done
 run 2 train
@@ -199,6 +200,108 @@ run 1 train $data/iris.csv --epochs 1 --quiet --group 'none*: lr=1'
 err 'no parameter.s name is like "none\*"'
 run 1 train $data/iris.csv --epochs 1 --quiet --schedule 'linear steps=1000; cosine'
 err -- '--schedule: .*nothing is left behind linear'
+
+# ---------------------------------------------------------------- nets from text, early stopping
+
+run 2 train x --model 'linear 3' --hidden 3
+err 'in --model they are layers'
+run 2 train x --measures accuracy,f2
+err "'f2' is none of accuracy, "
+run 2 train x --watch loss
+err "'loss' is none of accuracy, "
+run 1 train $data/iris.csv --model 'linear 16, rely, linear'
+err "layers: number 1, 'rely', at character 12: there is no layer 'rely'"
+run 1 train $data/iris.csv --model 'linear 4'
+err "the layers end with rows of \[4\] where the loss cross_entropy wants 3 numbers"
+run 0 train $data/digits.csv --split $data/digits.split --epochs 3 --lr .01 --seed 1 --json \
+    --model 'conv 8 3, relu, maxpool 2, flatten, linear' --save "$scratch/digits.model"
+out '"test":{"loss":[0-9.]*,"accuracy":0\.9'
+err 'net conv 8 3, relu, maxpool 2, flatten, linear$'
+run 0 evaluate "$scratch/digits.model" $data/digits.csv --json --measures f1,top_5
+out '"confusion":.*,"measures":{"f1":0\.9[0-9]*,"top_5":0\.9[0-9]*}}$'
+run 0 predict "$scratch/digits.model" $data/digits.csv
+lines 1798 "$scratch/out"
+run 0 graph "$scratch/digits.model"
+out '^digraph'
+out '4.weight'
+run 0 check "$scratch/digits.model" $data/digits.csv
+out '^[0-9]* derivatives of first and second order agree with differences'
+run 0 check "$scratch/iris.model" $data/iris.csv --json
+out '^{"right":true,"compared":[0-9]*,"kinks":[0-9]*,"error":[0-9.e-]*,"message":""}$'
+run 1 check "$scratch/iris.model" $data/wine.csv
+err "no column 'sepal_length_cm'"
+
+run 0 train $data/iris.csv --split $data/iris.split --epochs 400 --lr .05 --seed 1 --json \
+    --patience 5 --watch log_loss --history "$scratch/iris.jsonl" --measures all
+epochs=$(sed 's/.*"epochs":\([0-9]*\).*/\1/' "$scratch/out")
+[ "$epochs" -lt 400 ] || fail "nothing ended the training early"
+lines "$epochs" "$scratch/iris.jsonl"
+scores='_loss":[0-9.]*,"'
+head -1 "$scratch/iris.jsonl" | grep -q '^{"epoch":1,"train'"$scores"'train_accuracy":[0-9.]*,'\
+'"test'"$scores"'test_accuracy":[0-9.]*,"watched":[0-9.]*,"seconds":[0-9.]*}$' ||
+    fail "the first line of the history"
+best=$(sed 's/.*"watched":\([0-9.e-]*\).*/\1/' "$scratch/iris.jsonl" | sort -g | head -1)
+out '"measures":{"accuracy":[0-9.]*,"balanced_accuracy":'
+grep -q "\"log_loss\":$best," "$scratch/out" || fail "the weights are not the best epoch's, $best"
+run 0 train $data/iris.csv --epochs 3 --quiet --average .9 --average-from 2 --measures f1
+out '^validation  *f1  *[0-9.]*$'
+run 0 train $data/iris.csv --epochs 3 --quiet --history "$scratch/iris.jsonl" # over an older one
+lines 3 "$scratch/iris.jsonl"
+
+# ---------------------------------------------------------------- checkpoints
+
+run 2 train x --resume
+err -- '--resume and --every want a --checkpoint'
+run 2 train x --checkpoint f --every 3
+err "'3' is none of 30s, 5min, 100steps, epoch"
+run 2 train x --checkpoint f --cross-validate 3
+options="--epochs 20 --seed 3 --dropout .2 --optimizer adamw --schedule cosine --average .9"
+train="train $data/iris.csv $options"
+run 0 $train --quiet --save "$scratch/whole.model" --history "$scratch/whole.csv"
+run 0 $train --quiet --checkpoint "$scratch/run" --every 7steps --resume \
+    --save "$scratch/parts.model"
+cmp -s "$scratch/whole.model" "$scratch/parts.model" || fail "checkpoints changed the training"
+rm "$scratch/parts.model"
+run 1 $train --checkpoint "$scratch/run"
+err 'training.safetensors is there already: --resume goes on from it'
+run 1 $train --lr .1 --checkpoint "$scratch/run" --resume
+err 'is of another training: settings is .*, and .*lr=0.1'
+rm -r "$scratch/run"
+# Stopped in the middle by a signal, and once for good.
+many="train $data/digits.csv --epochs 60 --seed 3 --dropout .2 --batch 8"
+run 0 $many --quiet --epochs 3 --save "$scratch/whole.model" --history "$scratch/whole.csv"
+for signal in INT TERM KILL; do
+    "$program" $many --epochs 3 --checkpoint "$scratch/run" --every 1steps --resume \
+        >"$scratch/out" 2>"$scratch/err" &
+    pid=$!
+    tries=0
+    until [ -s "$scratch/run/training.safetensors" ] || [ $tries -gt 600 ]; do
+        sleep 0.05
+        tries=$((tries + 1))
+    done
+    sleep 0.2
+    kill -s $signal $pid
+    wait $pid
+    status=$?
+    # A training that was too fast for the signal is no failure.
+    case $signal,$status in
+    *,0) ;;
+    INT,130 | TERM,143)
+        words=$signal
+        err "^stopped in epoch [0-9]*; what has been learnt is in $scratch/run. To go on:"
+        err "^    tapegrad train $data/digits.csv .*--resume\$"
+        silent out
+        ;;
+    KILL,137) ;;
+    *) fail "$signal: exit status $status" ;;
+    esac
+done
+run 0 $many --quiet --epochs 3 --checkpoint "$scratch/run" --resume --every 1steps \
+    --save "$scratch/parts.model" --history "$scratch/parts.csv"
+cmp -s "$scratch/whole.model" "$scratch/parts.model" || fail "a stopped training ends otherwise"
+sed 's/[^,]*$//' "$scratch/whole.csv" >"$scratch/a"
+sed 's/[^,]*$//' "$scratch/parts.csv" >"$scratch/b"
+cmp -s "$scratch/a" "$scratch/b" || fail "a stopped training has another history"
 
 # ---------------------------------------------------------------- CSV as people have it, and what
 # was made of it

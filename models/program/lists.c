@@ -19,7 +19,7 @@ static bool names_optimizer(const char *text)
 }
 
 /* The settings that have options of their own go behind those of --optimizer. */
-static void optimizer_text(const request *r, char text[OPTIMIZER_TEXT], const char *more)
+void optimizer_text(const request *r, char text[OPTIMIZER_TEXT], const char *more)
 {
     static const char *const name[] = {"lr", "momentum", "weight_decay"};
     const double value[] = {r->lr, r->momentum, r->weight_decay};

@@ -31,21 +31,32 @@ void command_text(int n, char **word, char text[COMMAND_TEXT])
 
 /* ---------------------------------------------------------------- the page and the profile */
 
-static void settings_text(const request *r, tg_mlp *m, const tg_fit_options *o, char *text,
+void net_text(const request *r, const tg_model *m, char *text, size_t room)
+{
+    if (r->layers) {
+        snprintf(text, room, "%s", r->layers);
+        return;
+    }
+    size_t used = (size_t)snprintf(text, room, "%lld", (long long)features_of(m));
+    for (int k = 0; k < r->n_hidden && used < room; k++)
+        used += (size_t)snprintf(text + used, room - used, "-%lld", (long long)r->hidden[k]);
+    if (used < room)
+        snprintf(text + used, room - used, "-%lld",
+                 tg_model_head(m) == TG_HEAD_CROSS_ENTROPY ? (long long)tg_model_classes(m) : 1);
+}
+
+static void settings_text(const request *r, const tg_model *m, const tg_fit_options *o, char *text,
                           size_t size)
 {
-    const int64_t *hidden;
-    const int n = tg_mlp_hidden(m, &hidden);
-    size_t used = (size_t)snprintf(text, size, "net: %lld", (long long)tg_mlp_inputs(m));
-    for (int k = 0; k < n && used < size; k++)
-        used += (size_t)snprintf(text + used, size - used, "-%lld", (long long)hidden[k]);
-    if (used < size)
-        snprintf(text + used, size - used,
-                 "-%lld, %s, dropout %g\noptimizer: %s, learning rate %g\nbatch: %lld\n%s%s%s",
-                 (long long)tg_mlp_outputs(m), tg_mlp_activation(m), tg_mlp_dropout(m),
-                 r->optimizer, tg_optim_learning_rate(o->optimizer), (long long)o->batch,
-                 r->schedule ? "schedule: " : "", r->schedule ? r->schedule : "",
-                 r->schedule ? "\n" : "");
+    char net[512], kind[100] = "";
+    net_text(r, m, net, sizeof net);
+    if (!r->layers)
+        snprintf(kind, sizeof kind, ", %s, dropout %g", r->activation ? r->activation : "relu",
+                 r->dropout);
+    snprintf(text, size, "net: %s%s\noptimizer: %s, learning rate %g\nbatch: %lld\n%s%s%s", net,
+             kind, r->optimizer, tg_optim_learning_rate(o->optimizer), (long long)o->batch,
+             r->schedule ? "schedule: " : "", r->schedule ? r->schedule : "",
+             r->schedule ? "\n" : "");
 }
 
 /* The last part of a path. */
@@ -55,7 +66,7 @@ static const char *name_of(const char *path)
     return slash && slash[1] ? slash + 1 : path;
 }
 
-void begin_looks(const request *r, tg_mlp *m, const char *held, tg_fit_options *o, looks *l)
+void begin_looks(const request *r, tg_model *m, const char *held, tg_fit_options *o, looks *l)
 {
     /* enough for a first impression of the machine, in half a second */
     enum { ROUNDS = 3 };
@@ -69,17 +80,16 @@ void begin_looks(const request *r, tg_mlp *m, const char *held, tg_fit_options *
     if (!r->report) return;
     char settings[1024];
     settings_text(r, m, o, settings, sizeof settings);
-    l->report =
-        tg_report_new(tg_mlp_model(m), &(tg_report_options){.size = sizeof(tg_report_options),
-                                                            .allocator = program_allocator(),
-                                                            .title = name_of(r->data),
-                                                            .data = r->data,
-                                                            .command = r->command,
-                                                            .held = held,
-                                                            .seed = r->seed,
-                                                            .settings = settings,
-                                                            .limit_rounds = ROUNDS,
-                                                            .threads = threads_of(r)});
+    l->report = tg_report_new(m, &(tg_report_options){.size = sizeof(tg_report_options),
+                                                      .allocator = program_allocator(),
+                                                      .title = name_of(r->data),
+                                                      .data = r->data,
+                                                      .command = r->command,
+                                                      .held = held,
+                                                      .seed = r->seed,
+                                                      .settings = settings,
+                                                      .limit_rounds = ROUNDS,
+                                                      .threads = threads_of(r)});
     tg_report_attach(l->report, o);
 }
 

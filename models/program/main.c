@@ -10,17 +10,17 @@
 /* ------------------------------------------------------ models and data of predict and evaluate */
 
 typedef struct pair {
-    tg_mlp *m;
+    tg_model *m;
     tg_dataset *d;
 } pair;
 
 static int open_pair(const request *r, pair *p)
 {
-    p->m = tg_mlp_load(r->model, program_allocator());
-    if (tg_mlp_status(p->m) != TG_OK) return complain(FAILED, "%s", tg_mlp_message(p->m));
-    tg_model_set_threads(tg_mlp_model(p->m), threads_of(r));
+    p->m = tg_model_open(r->model, program_allocator());
+    if (tg_model_status(p->m) != TG_OK) return complain(FAILED, "%s", tg_model_message(p->m));
+    tg_model_set_threads(p->m, threads_of(r));
     p->d = tg_dataset_new(program_allocator());
-    read_data(r, p->d, r->data, "t10k", tg_model_schema(tg_mlp_model(p->m)));
+    read_data(r, p->d, r->data, "t10k", tg_model_schema(p->m));
     return tg_dataset_status(p->d) == TG_OK ? DONE
                                             : complain(FAILED, "%s", tg_dataset_message(p->d));
 }
@@ -28,7 +28,7 @@ static int open_pair(const request *r, pair *p)
 static void close_pair(pair *p)
 {
     tg_dataset_free(p->d);
-    tg_mlp_free(p->m);
+    tg_model_free(p->m);
 }
 
 /* ---------------------------------------------------------------- predict */
@@ -72,12 +72,11 @@ static int predict(const request *r)
     int status = open_pair(r, &p);
     if (status == DONE) {
         const int64_t rows = tg_dataset_rows(p.d);
-        float *y =
-            calloc((size_t)rows, (size_t)tg_model_prediction_width(tg_mlp_model(p.m)) * sizeof *y);
+        float *y = calloc((size_t)rows, (size_t)tg_model_prediction_width(p.m) * sizeof *y);
         if (!y) status = complain(FAILED, "no memory for %lld predictions", (long long)rows);
-        else if (tg_predict(tg_mlp_model(p.m), p.d, y) != TG_OK)
-            status = complain(FAILED, "%s", tg_mlp_message(p.m));
-        else print_predictions(tg_mlp_model(p.m), rows, y);
+        else if (tg_predict(p.m, p.d, y) != TG_OK)
+            status = complain(FAILED, "%s", tg_model_message(p.m));
+        else print_predictions(p.m, rows, y);
         free(y);
     }
     close_pair(&p);
@@ -117,8 +116,8 @@ static void print_confusion(const tg_model *m, const int64_t *count)
     }
 }
 
-static void print_evaluation(const request *r, const tg_model *m, const tg_metrics *y,
-                             const int64_t *count)
+static int print_evaluation(const request *r, tg_model *m, const tg_dataset *d, const tg_metrics *y,
+                            const int64_t *count)
 {
     const bool classes = tg_model_classes(m) > 0;
     if (r->json) {
@@ -130,14 +129,18 @@ static void print_evaluation(const request *r, const tg_model *m, const tg_metri
         if (!classes) print_number(y->rmse);
         printf(",\"rows\":%lld", (long long)y->rows);
         if (classes) print_confusion_json(m, count);
+        const int status = print_measures(r, m, d, "");
         puts("}");
-    } else if (classes) {
+        return status;
+    }
+    if (classes) {
         printf("loss %.4f  accuracy %.4f  (%lld rows)\n", y->loss, y->accuracy, (long long)y->rows);
         if (tg_model_classes(m) <= 30) print_confusion(m, count);
     } else {
         printf("loss %.4f  R2 %.4f  RMSE %.4g  (%lld rows)\n", y->loss, y->r2, y->rmse,
                (long long)y->rows);
     }
+    return print_measures(r, m, d, "");
 }
 
 static int evaluate(const request *r)
@@ -145,14 +148,47 @@ static int evaluate(const request *r)
     pair p = {0};
     int status = open_pair(r, &p);
     if (status == DONE) {
-        const size_t classes = (size_t)tg_model_classes(tg_mlp_model(p.m));
+        const size_t classes = (size_t)tg_model_classes(p.m);
         int64_t *count = calloc(classes * classes + 1, sizeof *count);
         tg_metrics y;
         if (!count) status = complain(FAILED, "no memory for a table of %zu classes", classes);
-        else if (tg_evaluate(tg_mlp_model(p.m), p.d, &y, count) != TG_OK)
-            status = complain(FAILED, "%s", tg_mlp_message(p.m));
-        else print_evaluation(r, tg_mlp_model(p.m), &y, count);
+        else if (tg_evaluate(p.m, p.d, &y, count) != TG_OK)
+            status = complain(FAILED, "%s", tg_model_message(p.m));
+        else status = print_evaluation(r, p.m, p.d, &y, count);
         free(count);
+    }
+    close_pair(&p);
+    return status;
+}
+
+/* ---------------------------------------------------------------- check */
+
+static int check(const request *r)
+{
+    pair p = {0};
+    int status = open_pair(r, &p);
+    if (status == DONE) {
+        tg_gradcheck_report y;
+        tg_model_check(p.m, p.d, NULL, &y);
+        const bool right = y.status == TG_OK, failed = !right && y.status != TG_ECHECK;
+        if (failed)
+            status =
+                complain(FAILED, "%s", tg_model_status(p.m) ? tg_model_message(p.m) : y.message);
+        else if (r->json) {
+            printf("{\"right\":%s,\"compared\":%lld,\"kinks\":%lld,\"error\":",
+                   right ? "true" : "false", (long long)y.compared, (long long)y.kinks);
+            print_number(y.error);
+            printf(",\"message\":");
+            print_text(right ? "" : y.message);
+            puts("}");
+        } else if (right) {
+            printf("%lld derivatives of first and second order agree with differences; the largest "
+                   "error is %.3g\n",
+                   (long long)y.compared, y.error);
+            if (y.kinks)
+                printf("%lld were left out, where the loss is not smooth\n", (long long)y.kinks);
+        } else puts(y.message);
+        if (!right) status = FAILED;
     }
     close_pair(&p);
     return status;
@@ -182,19 +218,24 @@ static int ops(const request *r)
 /* ---------------------------------------------------------------- graph */
 
 /* One training step on two rows of zeros: enough for a drawing. */
-static tg_tensor *record_step(tg_tape *t, tg_mlp *m)
+static tg_tensor *record_step(tg_tape *t, const tg_model *m)
 {
     enum { ROWS = 2 };
-    const int64_t width = tg_mlp_inputs(m);
-    const bool indices = tg_model_head(tg_mlp_model(m)) == TG_HEAD_CROSS_ENTROPY;
-    const int64_t zero_class[ROWS] = {0};
-    float *zeros = calloc((size_t)(ROWS * width), sizeof *zeros);
+    const int64_t width = features_of(m), zero_class[ROWS] = {0};
+    const tg_tensor *p = tg_params_get(tg_model_params(m), 0);
+    const tg_dtype dtype = p ? tg_tensor_dtype(p) : TG_F32;
+    double *zeros = calloc((size_t)(ROWS * width), sizeof *zeros);
     if (!zeros) return NULL;
-    tg_tensor *x = tg_input(t, TG_F32, TG_SHAPE(ROWS, width), zeros);
-    tg_tensor *target = indices ? tg_input(t, TG_I64, TG_SHAPE(ROWS), zero_class)
-                                : tg_input(t, TG_F32, TG_SHAPE(ROWS, 1), zeros);
+    tg_tensor *loss = NULL;
+    const tg_batch batch = {.size = sizeof batch,
+                            .rows = ROWS,
+                            .x = tg_input(t, dtype, TG_SHAPE(ROWS, width), zeros),
+                            .target = tg_model_head(m) == TG_HEAD_CROSS_ENTROPY
+                                          ? tg_input(t, TG_I64, TG_SHAPE(ROWS), zero_class)
+                                          : tg_input(t, dtype, TG_SHAPE(ROWS, 1), zeros)};
     free(zeros);
-    return tg_mlp_loss(t, m, tg_mlp_output(t, m, x), target);
+    tg_model_record(t, m, &batch, &loss);
+    return loss;
 }
 
 static int copy_to_output(const char *path)
@@ -226,10 +267,10 @@ static int write_graph(tg_tape *t, tg_tensor *loss)
 
 static int graph(const request *r)
 {
-    tg_mlp *m = tg_mlp_load(r->model, program_allocator());
+    tg_model *m = tg_model_open(r->model, program_allocator());
     int status = DONE;
-    if (tg_mlp_status(m) != TG_OK) {
-        status = complain(FAILED, "%s", tg_mlp_message(m));
+    if (tg_model_status(m) != TG_OK) {
+        status = complain(FAILED, "%s", tg_model_message(m));
     } else {
         tg_tape *t = tg_tape_new(
             &(tg_tape_options){.size = sizeof(tg_tape_options), .allocator = program_allocator()});
@@ -237,7 +278,7 @@ static int graph(const request *r)
         status = loss ? write_graph(t, loss) : complain(FAILED, "%s", tg_tape_message(t));
         tg_tape_free(t);
     }
-    tg_mlp_free(m);
+    tg_model_free(m);
     return status;
 }
 
@@ -252,6 +293,7 @@ static const struct command {
     {"predict", parse_predict, predict},
     {"evaluate", parse_evaluate, evaluate},
     {"ops", parse_ops, ops},
+    {"check", parse_check, check},
     {"graph", parse_graph, graph},
     {"optimizers", parse_optimizers, optimizers},
     {"schedules", parse_schedules, schedules},
@@ -278,10 +320,9 @@ int main(int n, char **word)
     command_text(n, word, command);
     r.command = command;
     if (n < 2)
-        return complain(
-            USAGE,
-            "a command is missing: train, predict, evaluate, graph, ops, optimizers or schedules; "
-            "`tapegrad --help` says more");
+        return complain(USAGE, "a command is missing: train, predict, evaluate, check, graph, ops, "
+                               "optimizers or schedules; "
+                               "`tapegrad --help` says more");
     if (!strcmp(word[1], "--help") || !strcmp(word[1], "-h") || !strcmp(word[1], "help")) {
         print_help();
         return finish(DONE);
@@ -297,8 +338,9 @@ int main(int n, char **word)
         const int status = commands[k].parse(n - 2, word + 2, &r, &helped);
         return finish(status == DONE && !helped ? commands[k].run(&r) : status);
     }
-    return complain(USAGE,
-                    "'%s' is no command: train, predict, evaluate, graph, ops, optimizers or "
-                    "schedules; `tapegrad --help` says more",
-                    word[1]);
+    return complain(
+        USAGE,
+        "'%s' is no command: train, predict, evaluate, check, graph, ops, optimizers or "
+        "schedules; `tapegrad --help` says more",
+        word[1]);
 }

@@ -11,7 +11,7 @@
 
 #include "program_allocator.h"
 
-/* Exit statuses. */
+/* Exit statuses; a training that a signal has stopped: 128 and its number. */
 enum { DONE = 0, FAILED = 1, USAGE = 2 };
 
 enum {
@@ -19,6 +19,7 @@ enum {
     MOST_COLUMNS = 200,
     MOST_GROUPS = 16,
     MOST_FOLDS = 1000,
+    MOST_MEASURES = 40,
     OPTIMIZER_TEXT = 1024,
     COMMAND_TEXT = 4096
 };
@@ -34,6 +35,8 @@ typedef struct request {
     double validation;      /* negative: not given */
     int64_t cross_validate; /* folds; 0: no */
     tg_head loss;
+    const char *layers; /* text; NULL: the multilayer net */
+    bool mlp;           /* something was said of that */
     int n_hidden;
     int64_t hidden[MOST_LAYERS];
     const char *activation;
@@ -48,6 +51,14 @@ typedef struct request {
     uint64_t seed;
     int threads; /* 0: all cores */
     bool no_standardize, json, quiet;
+    const char *checkpoint, *watch;
+    bool resume, best;
+    int64_t every_steps; /* of checkpoints; neither of the two: each epoch */
+    double every_seconds;
+    int64_t patience, average_from;
+    double better_by, average;
+    const char *measure[MOST_MEASURES];
+    int n_measures;
 } request;
 
 /* Writes "tapegrad: ..." to standard error. Returns status. */
@@ -58,6 +69,7 @@ int complain(int status, const char *format, ...) TG_PRINTF(2, 3);
 int parse_train(int n, char **word, request *r, bool *helped);
 int parse_predict(int n, char **word, request *r, bool *helped);
 int parse_evaluate(int n, char **word, request *r, bool *helped);
+int parse_check(int n, char **word, request *r, bool *helped);
 int parse_graph(int n, char **word, request *r, bool *helped);
 int parse_ops(int n, char **word, request *r, bool *helped);
 int parse_optimizers(int n, char **word, request *r, bool *helped);
@@ -69,6 +81,8 @@ void print_help(void);
 void read_data(const request *r, tg_dataset *d, const char *path, const char *part,
                const tg_schema *schema);
 
+int64_t features_of(const tg_model *m);
+
 /* The first line of a history: its metric, "accuracy" or "r2", and what was held out, "test" or
  * "validation". */
 enum { HISTORY_HEADER = 128 };
@@ -77,7 +91,13 @@ void history_header(char line[HISTORY_HEADER], const char *metric, const char *h
 /* outputs.c: whether --save and --history can be written, and may be. */
 int check_outputs(const request *r);
 
+/* measures.c: those of --measures, on lines that begin with `what`, or as a JSON member. */
+int check_measures(const request *r);
+int print_measures(const request *r, tg_model *m, const tg_dataset *d, const char *what);
+
 /* lists.c: optimizers and schedules from text; the checks report a mistake on the command line. */
+/* --optimizer with the settings that have options of their own. */
+void optimizer_text(const request *r, char text[OPTIMIZER_TEXT], const char *more);
 tg_optim *make_optimizer(const request *r, tg_params *ps);
 tg_schedule *make_schedule(const request *r, int64_t total, int64_t epoch);
 int check_optimizer(const request *r);
@@ -90,8 +110,10 @@ typedef struct looks {
     tg_report *report;
     tg_profile *profile;
 } looks;
+/* "4-64-32-3", or the layers */
+void net_text(const request *r, const tg_model *m, char *text, size_t room);
 void command_text(int n, char **word, char text[COMMAND_TEXT]);
-void begin_looks(const request *r, tg_mlp *m, const char *held, tg_fit_options *o, looks *l);
+void begin_looks(const request *r, tg_model *m, const char *held, tg_fit_options *o, looks *l);
 int end_looks(const request *r, const tg_dataset *train, const tg_dataset *held, looks *l,
               int status);
 

@@ -105,7 +105,7 @@ static bool set_profile(const char *name, const char *text, request *r)
 }
 static bool set_hidden(const char *name, const char *text, request *r)
 {
-    return (void)name, hidden_value(text, r);
+    return (void)name, r->mlp = true, hidden_value(text, r);
 }
 static bool set_json(const char *name, const char *text, request *r)
 {
@@ -133,6 +133,7 @@ static bool set_decay(const char *name, const char *text, request *r)
 }
 static bool set_dropout(const char *name, const char *text, request *r)
 {
+    r->mlp = true;
     return real_value(name, text, 0, 1, &r->dropout);
 }
 static bool set_batch(const char *name, const char *text, request *r)
@@ -213,8 +214,72 @@ static bool set_group(const char *name, const char *text, request *r)
 static bool set_activation(const char *name, const char *text, request *r)
 {
     r->activation = text;
+    r->mlp = true;
     return listed(text, tg_activation_names()) ||
            (complain(0, "%s: '%s' is none of %s", name, text, tg_activation_names()), false);
+}
+
+static bool set_model(const char *name, const char *text, request *r)
+{
+    return (void)name, r->layers = strcmp(text, "mlp") != 0 ? text : NULL, true;
+}
+
+/* ---------------------------------------------------------------- checkpoints, and when to stop */
+
+static bool set_checkpoint(const char *name, const char *text, request *r)
+{
+    return (void)name, r->checkpoint = text, true;
+}
+static bool set_resume(const char *name, const char *text, request *r)
+{
+    return (void)name, (void)text, r->resume = true;
+}
+static bool set_watch(const char *name, const char *text, request *r)
+{
+    return (void)name, r->watch = text, true;
+}
+static bool set_best(const char *name, const char *text, request *r)
+{
+    return (void)name, (void)text, r->best = true;
+}
+static bool set_patience(const char *name, const char *text, request *r)
+{
+    return whole_value(name, text, 1, INT32_MAX, &r->patience);
+}
+static bool set_better(const char *name, const char *text, request *r)
+{
+    return real_value(name, text, 0, 1e300, &r->better_by);
+}
+static bool set_average(const char *name, const char *text, request *r)
+{
+    return real_value(name, text, 0, 1, &r->average);
+}
+static bool set_average_from(const char *name, const char *text, request *r)
+{
+    return whole_value(name, text, 1, INT32_MAX, &r->average_from);
+}
+
+/* "30s", "5min", "2h", "100steps", "epoch" */
+static bool set_every(const char *name, const char *text, request *r)
+{
+    static const struct {
+        const char *unit;
+        double seconds; /* 0: steps */
+    } units[] = {{"s", 1}, {"min", 60}, {"h", 3600}, {"steps", 0}, {"step", 0}};
+    char *end = NULL;
+    r->every_steps = 0;
+    r->every_seconds = 0;
+    if (!strcmp(text, "epoch")) return true;
+    errno = 0;
+    const long long n = strtoll(text, &end, 10);
+    for (size_t k = 0; k < sizeof units / sizeof units[0]; k++) {
+        if (end == text || errno || n < 1 || n > INT32_MAX || strcmp(end, units[k].unit) != 0)
+            continue;
+        if (units[k].seconds > 0) r->every_seconds = (double)n * units[k].seconds;
+        else r->every_steps = n;
+        return true;
+    }
+    return complain(0, "%s: '%s' is none of 30s, 5min, 100steps, epoch", name, text), false;
 }
 
 /* ---------------------------------------------------------------- how CSV files are read */
@@ -296,6 +361,19 @@ static bool set_categorical(const char *name, const char *text, request *r)
     return columns(name, (char *)(uintptr_t)text, r->categorical, &r->csv.n_categorical);
 }
 
+/* Names apart by commas. */
+static bool set_measures(const char *name, const char *text, request *r)
+{
+    for (char *at = (char *)(uintptr_t)text, *end; at; at = end) {
+        if (r->n_measures == MOST_MEASURES)
+            return complain(0, "%s: more than %d measures", name, MOST_MEASURES), false;
+        end = strchr(at, ',');
+        if (end) *end++ = 0;
+        r->measure[r->n_measures++] = at;
+    }
+    return true;
+}
+
 typedef struct option {
     const char *name, *value; /* value NULL: the option stands alone; name NULL: a heading */
     option_fn *set;
@@ -334,7 +412,11 @@ static const option train_options[] = {
     {"--no-standardize", NULL, set_plain, "use features and target as they are"},
     HEADING("How the CSV is written: --delimiter ';' --decimal-comma"),
     FORMAT_OPTIONS,
-    HEADING("Net: --hidden 128,64 --activation gelu --dropout 0.1"),
+    HEADING("Net: --hidden 128,64 --activation gelu --dropout 0.1; or --model 'conv 16 3, relu, "
+            "maxpool 2, flatten, linear'"),
+    {"--model", "LAYERS", set_model,
+     "mlp (default: a multilayer net), or layers with commas between; man tg_layers says which. A "
+     "last 'linear' has as many outputs as are wanted"},
     {"--hidden", "SIZES", set_hidden,
      "sizes of the hidden layers; default: 64,32; none: a linear model"},
     {"--activation", "NAME", set_activation,
@@ -360,9 +442,28 @@ static const option train_options[] = {
     {"--epochs", "N", set_epochs, "passes over the data; default: 100, for images 5"},
     {"--seed", "N", set_seed, "of initial values, dropout, order and --validation; default: 0"},
     {"--threads", "N", set_threads, "default: all cores; never changes a result"},
+    HEADING("Stopping: --patience 10 --watch f1 --checkpoint wine.run --every 30s"),
+    {"--patience", "N", set_patience,
+     "end after N epochs that brought nothing better on the rows held out, with the weights of "
+     "the best one"},
+    {"--watch", "MEASURE", set_watch, "what has to get better; default: the loss"},
+    {"--better-by", "X", set_better, "less than that is nothing better; default: 0"},
+    {"--best", NULL, set_best, "end with the weights of the best epoch in any case"},
+    {"--average", "DECAY", set_average,
+     "of the weights, over the steps, to be tested and saved instead of them; 0.999, or 1: all "
+     "alike"},
+    {"--average-from", "EPOCH", set_average_from, "average from it on; default: 1"},
+    {"--checkpoint", "FOLDER", set_checkpoint,
+     "save there all that is needed to go on, also on Ctrl-C"},
+    {"--every", "TIME", set_every, "30s, 5min, 100steps or epoch; default: epoch"},
+    {"--resume", NULL, set_resume,
+     "go on from the checkpoint, if there is one: the result is the same as without a stop"},
     HEADING("Results: --save wine.safetensors --history wine-epochs.csv --quiet"),
     {"--save", "MODEL", set_save, "write the model to this file (safetensors)"},
-    {"--history", "FILE.csv", set_history, "write loss and scores of each epoch"},
+    {"--history", "FILE", set_history,
+     "write loss and scores of each epoch: CSV, or JSON Lines to a FILE.jsonl"},
+    {"--measures", "NAMES", set_measures,
+     "also compute these: accuracy, f1, auc, mae, ..., commas between, or all"},
     {"--report", "FILE.html", set_report,
      "write one page that shows what was learnt, and where the time goes"},
     {"--profile", "TRACE.json", set_profile,
@@ -373,8 +474,16 @@ static const option train_options[] = {
 
 static const option evaluate_options[] = {
     FORMAT_OPTIONS,
+    {"--measures", "NAMES", set_measures,
+     "also compute these: accuracy, f1, auc, mae, ..., commas between, or all"},
     {"--missing", "WHAT", set_missing, "refuse (default) or skip the row; a model may fill"},
     {"--threads", "N", set_threads, "default: all cores"},
+    {"--json", NULL, set_json, "print one JSON object, on one line"},
+};
+
+static const option check_options[] = {
+    FORMAT_OPTIONS,
+    {"--missing", "WHAT", set_missing, "refuse (default) or skip the row; a model may fill"},
     {"--json", NULL, set_json, "print one JSON object, on one line"},
 };
 
@@ -395,18 +504,20 @@ static const char common_text[] =
 
 void print_help(void)
 {
-    printf("Trains and uses multilayer nets.\n\n"
-           "    tapegrad train DATA.csv|IDX-FOLDER [options]   train a net, test it, save it\n"
-           "    tapegrad predict MODEL DATA.csv                predictions as CSV\n"
-           "    tapegrad evaluate MODEL DATA.csv [--json]      loss and scores\n"
-           "    tapegrad graph MODEL                           a training step for Graphviz\n"
-           "    tapegrad ops                                   every op with its formula\n"
-           "    tapegrad optimizers                            what --optimizer can be\n"
-           "    tapegrad schedules                             what --schedule can be\n"
-           "    tapegrad --version\n\n"
-           "%s\n`tapegrad COMMAND --help` says more. Exit status: 0 done, 1 it failed, 2 the\n"
-           "command line is wrong.\n",
-           common_text);
+    printf(
+        "Trains and uses nets.\n\n"
+        "    tapegrad train DATA.csv|IDX-FOLDER [options]   train a net, test it, save it\n"
+        "    tapegrad predict MODEL DATA.csv                predictions as CSV\n"
+        "    tapegrad evaluate MODEL DATA.csv [--json]      loss and scores\n"
+        "    tapegrad check MODEL DATA.csv                  its derivatives against differences\n"
+        "    tapegrad graph MODEL                           a training step for Graphviz\n"
+        "    tapegrad ops                                   every op with its formula\n"
+        "    tapegrad optimizers                            what --optimizer can be\n"
+        "    tapegrad schedules                             what --schedule can be\n"
+        "    tapegrad --version\n\n"
+        "%s\n`tapegrad COMMAND --help` says more. Exit status: 0 done, 1 it failed, 2 the\n"
+        "command line is wrong.\n",
+        common_text);
 }
 
 /* Words from `column` on to column 80, further lines indented. */
@@ -493,6 +604,20 @@ static int parse(const char *usage, const char *about, const option *options, in
     return DONE;
 }
 
+/* Options that want others, or none. */
+static int check_training(const request *r)
+{
+    if (r->layers && r->mlp)
+        return complain(USAGE, "--hidden, --activation and --dropout are the multilayer net's: in "
+                               "--model they are layers (linear 64, relu, dropout 0.1)");
+    if (!r->checkpoint && (r->resume || r->every_steps || r->every_seconds > 0))
+        return complain(USAGE, "--resume and --every want a --checkpoint");
+    if (r->cross_validate && (r->checkpoint || r->patience || r->best || r->watch))
+        return complain(USAGE, "--cross-validate tests on the rows that it holds out: no "
+                               "--checkpoint, --patience, --best or --watch");
+    return check_measures(r);
+}
+
 int parse_train(int n, char **word, request *r, bool *helped)
 {
     const char **place[2] = {&r->data, NULL};
@@ -508,8 +633,9 @@ int parse_train(int n, char **word, request *r, bool *helped)
                         "--split, --validation, --save, --history, --report or --profile");
     if (r->csv.header && r->csv.no_header)
         return complain(USAGE, "--header and --no-header are opposites");
-    const int optimizer = check_optimizer(r);
-    return optimizer == DONE ? check_schedule(r) : optimizer;
+    int wrong = check_training(r);
+    if (wrong == DONE) wrong = check_optimizer(r);
+    return wrong == DONE ? check_schedule(r) : wrong;
 }
 
 int parse_predict(int n, char **word, request *r, bool *helped)
@@ -526,9 +652,19 @@ int parse_predict(int n, char **word, request *r, bool *helped)
 int parse_evaluate(int n, char **word, request *r, bool *helped)
 {
     const char **place[2] = {&r->model, &r->data};
-    return parse("evaluate MODEL DATA.csv|IDX-FOLDER [--json]",
-                 "Prints loss and scores of a model on data with targets.\n",
-                 OPTIONS(evaluate_options), n, word, place, r, helped);
+    const int status = parse("evaluate MODEL DATA.csv|IDX-FOLDER [--json]",
+                             "Prints loss and scores of a model on data with targets.\n",
+                             OPTIONS(evaluate_options), n, word, place, r, helped);
+    return status == DONE ? check_measures(r) : status;
+}
+
+int parse_check(int n, char **word, request *r, bool *helped)
+{
+    const char **place[2] = {&r->model, &r->data};
+    return parse("check MODEL DATA.csv|IDX-FOLDER [--json]",
+                 "Compares the derivatives of the model's loss, of first and second order, with\n"
+                 "differences, on four rows of the data in double precision.\n",
+                 OPTIONS(check_options), n, word, place, r, helped);
 }
 
 int parse_graph(int n, char **word, request *r, bool *helped)

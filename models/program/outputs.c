@@ -59,10 +59,13 @@ static bool is_model(const char *head)
     return !memcmp(head + 8, "{\"__metadata__\":{\"format\":\"tapegrad-", 36);
 }
 
-/* The whole of its first line, for either task and whatever was held out. */
+/* The whole of its first line, for either task and whatever was held out; or how JSON Lines
+ * begin. */
 static bool is_history(const char *head)
 {
     static const char *const metrics[] = {"accuracy", "r2"}, *const held[] = {"test", "validation"};
+    static const char json[] = "{\"epoch\":1,\"train_loss\":";
+    if (!strncmp(head, json, sizeof json - 1)) return true;
     for (int m = 0; m < 2; m++)
         for (int h = 0; h < 2; h++) {
             char line[HISTORY_HEADER];

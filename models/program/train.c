@@ -8,15 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../graph/file.h"
-#include "main.h"
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
+#include "training.h"
 
 int threads_of(const request *r)
 {
@@ -28,77 +20,6 @@ bool is_folder(const char *path)
 {
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
-/* ---------------------------------------------------------------- progress */
-
-typedef struct display {
-    const request *r;
-    bool terminal; /* a bar that is drawn over and over, instead of lines */
-    bool regression;
-    const char *held; /* what the held-out rows are called */
-    int64_t epochs, batch;
-    double drawn; /* when the bar was drawn last */
-    tg_metrics trained, tested;
-    double took; /* seconds */
-    tg_optim *optimizer;
-    tg_schedule *schedule; /* NULL: none */
-    tg_file *history;      /* NULL: none is wanted */
-} display;
-
-static double score(const display *d, const tg_metrics *m)
-{
-    return d->regression ? m->r2 : m->accuracy;
-}
-
-static bool on_batch(const tg_progress *p, void *user)
-{
-    enum { WIDTH = 30 };
-    display *d = user;
-    const double now = seconds();
-    if (d->schedule)
-        tg_optim_set_factor(
-            d->optimizer, tg_schedule_factor(d->schedule, (p->epoch - 1) * p->batches + p->batch));
-    if (!d->terminal || now - d->drawn < 0.05) return true;
-    d->drawn = now;
-    const int full = (int)(WIDTH * p->batch / p->batches);
-    fprintf(stderr, "\repoch %lld/%lld [%.*s%.*s] loss %.4f ", (long long)p->epoch,
-            (long long)p->epochs, full, "##############################", WIDTH - full,
-            "..............................", p->loss);
-    return true;
-}
-
-/* Lines for about twenty of the epochs tell enough. */
-static bool shown(const display *d, int64_t epoch)
-{
-    const int64_t every = d->epochs <= 20 ? 1 : (d->epochs + 19) / 20;
-    return epoch == 1 || epoch == d->epochs || epoch % every == 0;
-}
-
-static void put_history(display *d, const tg_epoch *e)
-{
-    char line[200], held[100] = ",";
-    if (e->validation.rows)
-        snprintf(held, sizeof held, "%.9g,%.9g", e->validation.loss, score(d, &e->validation));
-    const int n = snprintf(line, sizeof line, "%lld,%.9g,%.9g,%s,%.3f\n", (long long)e->epoch,
-                           e->train.loss, score(d, &e->train), held, e->seconds);
-    tg_file_put(d->history, line, (size_t)n);
-}
-
-static bool on_epoch(const tg_epoch *e, void *user)
-{
-    display *d = user;
-    const char *name = d->regression ? "R2" : "accuracy";
-    if (d->history) put_history(d, e);
-    if (d->r->quiet || !shown(d, e->epoch)) return true;
-    fprintf(stderr, "%sepoch %*lld/%lld  loss %.4f  %s %.4f", d->terminal ? "\r\033[K" : "",
-            d->epochs > 99 ? 3 : 2, (long long)e->epoch, (long long)d->epochs, e->train.loss, name,
-            score(d, &e->train));
-    if (e->validation.rows)
-        fprintf(stderr, "  %s loss %.4f  %s %.4f", d->held, e->validation.loss, name,
-                score(d, &e->validation));
-    fprintf(stderr, "  %.1f s\n", e->seconds);
-    return true;
 }
 
 /* ---------------------------------------------------------------- data */
@@ -146,12 +67,12 @@ static int read_parts(const request *r, parts *p)
 }
 
 /* Reads data that is apart from the training data, the way the model wants it. */
-static int read_test(const request *r, tg_mlp *m, parts *p)
+static int read_test(const request *r, const tg_model *m, parts *p)
 {
     const bool images = is_folder(r->data);
     if (p->held || (!r->test && !images)) return DONE;
     p->held = tg_dataset_new(program_allocator());
-    read_data(r, p->held, images ? r->data : r->test, "t10k", tg_model_schema(tg_mlp_model(m)));
+    read_data(r, p->held, images ? r->data : r->test, "t10k", tg_model_schema(m));
     return tg_dataset_status(p->held) == TG_OK ? DONE : data_failed(p->held);
 }
 
@@ -175,12 +96,14 @@ void print_text(const char *text)
     putchar('"');
 }
 
-static void print_metrics(const display *d, const char *name, const tg_metrics *m)
+/* A JSON member, with the measures that were asked for. */
+static int print_metrics(const display *d, const char *name, const tg_metrics *m,
+                         const tg_dataset *rows)
 {
     printf("\"%s\":", name);
     if (!m->rows) {
         printf("null");
-        return;
+        return DONE;
     }
     printf("{\"loss\":");
     print_number(m->loss);
@@ -190,66 +113,53 @@ static void print_metrics(const display *d, const char *name, const tg_metrics *
         printf(",\"rmse\":");
         print_number(m->rmse);
     }
-    printf(",\"rows\":%lld}", (long long)m->rows);
+    printf(",\"rows\":%lld", (long long)m->rows);
+    const int status = print_measures(d->r, d->m, rows, name);
+    putchar('}');
+    return status;
 }
 
-static void print_results(const display *d, tg_mlp *m)
+static int print_json(const display *d, const parts *p, long long parameters)
 {
-    const tg_metrics *trained = &d->trained, *held = &d->tested;
-    const double took = d->took;
-    const long long parameters = (long long)tg_params_elements(tg_mlp_params(m));
-    if (d->r->json) {
-        putchar('{');
-        print_metrics(d, "train", trained);
-        putchar(',');
-        print_metrics(d, "test", held);
-        printf(",\"seconds\":%.3f,\"parameters\":%lld,\"task\":\"%s\",\"epochs\":%lld,\"seed\":%"
-               "llu,\"held_out\":",
-               took, parameters, tg_task_name(tg_model_task(tg_mlp_model(m))), (long long)d->epochs,
-               (unsigned long long)d->r->seed);
-        print_text(held->rows ? d->held : "none");
-        puts("}");
-        return;
-    }
+    int64_t epochs;
+    tg_model_history(d->m, &epochs);
+    putchar('{');
+    int status = print_metrics(d, "train", &d->trained, p->train);
+    putchar(',');
+    if (status == DONE) status = print_metrics(d, "test", &d->tested, p->held);
+    printf(",\"seconds\":%.3f,\"parameters\":%lld,\"task\":\"%s\",\"epochs\":%lld,\"seed\":%llu,"
+           "\"held_out\":",
+           d->took, parameters, tg_task_name(tg_model_task(d->m)), (long long)epochs,
+           (unsigned long long)d->r->seed);
+    print_text(d->tested.rows ? d->held : "none");
+    puts("}");
+    return status;
+}
+
+static int print_results(const display *d, const parts *p)
+{
+    const long long parameters = (long long)tg_params_elements(tg_model_params(d->m));
     const char *name = d->regression ? "R2" : "accuracy";
-    printf("%-11s loss %.4f  %s %.4f  (%lld rows)\n", "train", trained->loss, name,
-           score(d, trained), (long long)trained->rows);
-    if (held->rows)
-        printf("%-11s loss %.4f  %s %.4f  (%lld rows)\n", d->held, held->loss, name, score(d, held),
-               (long long)held->rows);
-    printf("%lld parameters, %.1f s\n", parameters, took);
+    if (d->r->json) return print_json(d, p, parameters);
+    printf("%-11s loss %.4f  %s %.4f  (%lld rows)\n", "train", d->trained.loss, name,
+           score(d, &d->trained), (long long)d->trained.rows);
+    int status = print_measures(d->r, d->m, p->train, "train");
+    if (d->tested.rows)
+        printf("%-11s loss %.4f  %s %.4f  (%lld rows)\n", d->held, d->tested.loss, name,
+               score(d, &d->tested), (long long)d->tested.rows);
+    if (d->tested.rows && status == DONE) status = print_measures(d->r, d->m, p->held, d->held);
+    printf("%lld parameters, %.1f s\n", parameters, d->took);
+    return status;
 }
 
 /* ---------------------------------------------------------------- training */
 
-void history_header(char line[HISTORY_HEADER], const char *metric, const char *held)
+static int fit(const request *r, const parts *p, display *d)
 {
-    snprintf(line, HISTORY_HEADER, "epoch,train_loss,train_%s,%s_loss,%s_%s,seconds\n", metric,
-             held, held, metric);
-}
-
-static int open_history(const request *r, display *d, tg_file *history)
-{
-    if (!r->history) return DONE;
-    if (!tg_file_begin(history, r->history))
-        return complain(FAILED, "%s: can't write: %s", r->history,
-                        tg_errno_text(history->error).text);
-    char line[HISTORY_HEADER];
-    history_header(line, d->regression ? "r2" : "accuracy", d->held);
-    tg_file_put(d->history = history, line, strlen(line));
-    return DONE;
-}
-
-/* What was learnt before a failure is worth keeping too. */
-static int close_history(const request *r, const display *d, int status)
-{
-    if (!d->history || tg_file_finish(d->history) || status != DONE) return status;
-    return complain(FAILED, "%s: can't write: %s", r->history,
-                    tg_errno_text(d->history->error).text);
-}
-
-static int fit(const request *r, tg_mlp *m, const parts *p, display *d)
-{
+    checkpoint c;
+    tg_model *m = d->m;
+    const int opened = open_checkpoint(r, d, &c);
+    if (opened != DONE) return opened;
     tg_fit_options o = {.size = sizeof o,
                         .optimizer = d->optimizer,
                         .epochs = d->epochs,
@@ -257,61 +167,73 @@ static int fit(const request *r, tg_mlp *m, const parts *p, display *d)
                         .validation = p->held,
                         .on_epoch = on_epoch,
                         .on_batch = on_batch,
-                        .user = d};
+                        .user = d,
+                        .schedule = d->schedule,
+                        .watch = r->watch ? tg_measure_find(r->watch) : NULL,
+                        .patience = r->patience,
+                        .better_by = r->better_by,
+                        .best = r->best,
+                        .average = r->average,
+                        .average_from = r->average_from,
+                        .checkpoint = r->checkpoint ? c.path : NULL,
+                        .checkpoint_steps = r->every_steps,
+                        .checkpoint_seconds = r->every_seconds,
+                        .resume = r->resume,
+                        .settings = r->checkpoint ? c.settings : NULL};
     looks l;
     begin_looks(r, m, d->held, &o, &l);
-    const double start = seconds();
-    tg_model *model = tg_mlp_model(m);
-    tg_fit(model, p->train, &o);
-    d->took = seconds() - start;
-    if (tg_mlp_status(m) == TG_OK) tg_evaluate(model, p->train, &d->trained, NULL);
-    if (tg_mlp_status(m) == TG_OK && p->held) tg_evaluate(model, p->held, &d->tested, NULL);
-    if (tg_mlp_status(m) == TG_OK && r->save) tg_mlp_save(m, r->save);
-    if (d->terminal && tg_mlp_status(m) != TG_OK) fputc('\n', stderr);
-    const int status = tg_mlp_status(m) == TG_OK ? DONE : complain(FAILED, "%s", tg_mlp_message(m));
+    d->began = now_seconds();
+    tg_fit(m, p->train, &o);
+    d->took = now_seconds() - d->began;
+    write_history(d);
+    if (d->terminal) fputs("\r\033[K", stderr);
+    const bool going_on = tg_model_status(m) == TG_OK && !asked_to_stop();
+    if (going_on) tg_evaluate(m, p->train, &d->trained, NULL);
+    if (going_on && p->held) tg_evaluate(m, p->held, &d->tested, NULL);
+    if (going_on && r->save) tg_model_save(m, r->save);
+    int status = DONE;
+    if (tg_model_status(m) != TG_OK) status = complain(FAILED, "%s", tg_model_message(m));
+    else if (!going_on) status = stopped(r, m);
     return end_looks(r, p->train, p->held, &l, status);
 }
 
 /* Trains with what --optimizer and --schedule say. */
-static int optimize(const request *r, tg_mlp *m, const parts *p, display *d)
+static int optimize(const request *r, const parts *p, display *d)
 {
     const int64_t rows = tg_dataset_rows(p->train), steps = (rows + d->batch - 1) / d->batch;
     int status = DONE;
-    d->optimizer = make_optimizer(r, tg_mlp_params(m));
+    d->optimizer = make_optimizer(r, tg_model_params(d->m));
     if (r->schedule) {
         d->schedule = make_schedule(r, steps * d->epochs, steps);
         if (tg_schedule_status(d->schedule) != TG_OK)
             status = complain(FAILED, "--schedule: %s", tg_schedule_message(d->schedule));
-        else tg_optim_set_factor(d->optimizer, tg_schedule_factor(d->schedule, 0));
     }
     if (status == DONE && tg_optim_status(d->optimizer) != TG_OK)
         status = complain(FAILED, "%s", tg_optim_message(d->optimizer));
-    if (status == DONE) status = fit(r, m, p, d);
+    if (status == DONE) status = fit(r, p, d);
     tg_schedule_free(d->schedule);
     tg_optim_free(d->optimizer);
     return status;
 }
 
-static void describe(const request *r, tg_mlp *m, const parts *p, const display *d)
+static void describe(const request *r, const parts *p, const display *d)
 {
-    const int64_t *hidden;
-    const int n = tg_mlp_hidden(m, &hidden);
+    char net[1024];
+    net_text(r, d->m, net, sizeof net);
     fprintf(stderr, "%s: %lld rows to train on, ", r->data, (long long)tg_dataset_rows(p->train));
     if (p->held)
         fprintf(stderr, "%lld held out (%s), ", (long long)tg_dataset_rows(p->held), d->held);
     else fprintf(stderr, "none held out, ");
-    fprintf(stderr, "%s; net %lld", tg_task_name(tg_model_task(tg_mlp_model(m))),
-            (long long)tg_mlp_inputs(m));
-    for (int k = 0; k < n; k++) fprintf(stderr, "-%lld", (long long)hidden[k]);
-    fprintf(stderr, "-%lld\n", (long long)tg_mlp_outputs(m));
+    fprintf(stderr, "%s; net %s\n", tg_task_name(tg_model_task(d->m)), net);
 }
 
-static display new_display(const request *r, tg_mlp *m, const parts *p)
+static display new_display(const request *r, tg_model *m, const parts *p)
 {
     const bool images = is_folder(r->data);
     return (display){.r = r,
+                     .m = m,
                      .terminal = isatty(STDERR_FILENO) && !r->quiet,
-                     .regression = tg_model_task(tg_mlp_model(m)) == TG_TASK_REGRESSION,
+                     .regression = tg_model_task(m) == TG_TASK_REGRESSION,
                      .held = p->held_name,
                      .epochs = r->epochs ? r->epochs
                                : images  ? 5
@@ -321,25 +243,32 @@ static display new_display(const request *r, tg_mlp *m, const parts *p)
                                        : 32};
 }
 
-static int with_model(const request *r, tg_mlp *m, parts *p)
+static int with_model(const request *r, tg_model *m, parts *p)
 {
-    if (tg_mlp_status(m) != TG_OK) return complain(FAILED, "%s", tg_mlp_message(m));
+    if (tg_model_status(m) != TG_OK) return complain(FAILED, "%s", tg_model_message(m));
     int status = read_test(r, m, p);
     if (status != DONE) return status;
     display d = new_display(r, m, p);
     /* What was decided without being asked is no progress: it is told in any case. */
     for (int64_t k = 0; k < tg_dataset_notes(p->all); k++)
         fprintf(stderr, "%s: %s\n", r->data, tg_dataset_note(p->all, k));
-    if (!r->quiet) describe(r, m, p, &d);
+    if (!r->quiet) describe(r, p, &d);
     tg_file history;
     status = open_history(r, &d, &history);
-    if (status == DONE) status = optimize(r, m, p, &d);
-    if (status == DONE) print_results(&d, m);
+    if (status == DONE) status = optimize(r, p, &d);
+    if (status == DONE) status = print_results(&d, p);
     return close_history(r, &d, status);
 }
 
-static tg_mlp *make_net(const request *r, const tg_dataset *rows)
+static tg_model *make_net(const request *r, const tg_dataset *rows)
 {
+    const tg_net_options text = {.size = sizeof text,
+                                 .allocator = program_allocator(),
+                                 .head = r->loss,
+                                 .no_standardize = r->no_standardize,
+                                 .seed = r->seed,
+                                 .threads = threads_of(r)};
+    if (r->layers) return tg_net_new(rows, r->layers, &text);
     const tg_mlp_options o = {.size = sizeof o,
                               .allocator = program_allocator(),
                               .n_hidden = r->n_hidden,
@@ -350,7 +279,7 @@ static tg_mlp *make_net(const request *r, const tg_dataset *rows)
                               .no_standardize = r->no_standardize,
                               .seed = r->seed,
                               .threads = threads_of(r)};
-    return tg_mlp_new(rows, &o);
+    return tg_mlp_model(tg_mlp_new(rows, &o));
 }
 
 /* ---------------------------------------------------------------- cross-validation */
@@ -390,13 +319,13 @@ static int run_fold(const request *r, tg_dataset *all, int k, double *loss, doub
     parts p = {.all = all, .held_name = "validation"};
     if (tg_dataset_fold(all, (int)r->cross_validate, k, r->seed, &p.train, &p.held) != TG_OK)
         return data_failed(all);
-    tg_mlp *m = make_net(r, p.train);
-    int status = tg_mlp_status(m) == TG_OK ? DONE : complain(FAILED, "%s", tg_mlp_message(m));
+    tg_model *m = make_net(r, p.train);
+    int status = tg_model_status(m) == TG_OK ? DONE : complain(FAILED, "%s", tg_model_message(m));
     if (status == DONE) {
         request quiet = *r;
         quiet.quiet = true;
         display d = new_display(&quiet, m, &p);
-        status = optimize(&quiet, m, &p, &d);
+        status = optimize(&quiet, &p, &d);
         *loss = d.tested.loss;
         *scored = score(&d, &d.tested);
         *name = d.regression ? "r2" : "accuracy";
@@ -405,7 +334,7 @@ static int run_fold(const request *r, tg_dataset *all, int k, double *loss, doub
                     (long long)r->cross_validate, *loss, d.regression ? "R2" : "accuracy", *scored,
                     (long long)d.tested.rows);
     }
-    tg_mlp_free(m);
+    tg_model_free(m);
     tg_dataset_free(p.train);
     tg_dataset_free(p.held);
     return status;
@@ -443,9 +372,9 @@ int train(const request *r)
     int status = check_outputs(r);
     if (status == DONE) status = read_parts(r, &p);
     if (status == DONE) {
-        tg_mlp *m = make_net(r, p.train);
+        tg_model *m = make_net(r, p.train);
         status = with_model(r, m, &p);
-        tg_mlp_free(m);
+        tg_model_free(m);
     }
     free_parts(&p);
     return status;
