@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <tapegrad.h>
 
-#include "../graph/limits.h"
+#include "../graph/machine.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 

@@ -1,4 +1,4 @@
-/* The yardstick beside the figures: measured by graph/limits.c, or read from a file that an earlier
+/* The yardstick beside the figures: measured by graph/machine.c, or read from a file that an earlier
  * run wrote. */
 #include "bench.h"
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <tapegrad/profile.h>
 
-#include "limits.h"
+#include "machine.h"
 #include "plan.h"
 
 /* An op in a step. */

@@ -3,7 +3,7 @@
 
 #include <criterion/criterion.h>
 
-#include "../graph/limits.h"
+#include "../graph/machine.h"
 
 static bool good(double rate) { return rate > 1e6 && rate < 1e18; }
 

@@ -1,7 +1,7 @@
 /* What the machine can do, measured: the yardstick of benchmarks and profiles. Not in the lean
  * library. Private. */
-#ifndef TG_LIMITS_H
-#define TG_LIMITS_H
+#ifndef TG_MACHINE_H
+#define TG_MACHINE_H
 
 #include "memory.h"
 

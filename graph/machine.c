@@ -2,7 +2,7 @@
  * memory. Threads are measured each in its own processor time, and their rates added. */
 #define _POSIX_C_SOURCE 200809L
 
-#include "limits.h"
+#include "machine.h"
 
 #include <tapegrad/op.h>
 
