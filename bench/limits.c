@@ -1,5 +1,5 @@
-/* The yardstick beside the figures: measured by graph/machine.c, or read from a file that an earlier
- * run wrote. */
+/* The yardstick beside the figures: measured by graph/machine.c, or read from a file that an
+ * earlier run wrote. */
 #include "bench.h"
 
 #include <jansson.h>
