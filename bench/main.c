@@ -15,6 +15,7 @@ static const char usage[] =
     "  limits         what the machine can do: FMA peak, bandwidth by level of the memory\n"
     "  ops            every op, forward and backward\n"
     "  w1 ... w9, w11 a workload; `workloads` runs all\n"
+    "  w12            exported C beside loops written by hand\n"
     "  process NAME COMMAND ...   time and memory of a command; it comes last\n"
     "  report --round --ours FILE --plain FILE --peer FILE --round ...   medians side by side; "
     "bench/compare.sh uses it\n";
@@ -39,6 +40,7 @@ static const struct {
     {"w8", bench_w8, true},
     {"w9", bench_w9, true},
     {"w11", bench_w11, true},
+    {"w12", bench_w12, false},
     {"workloads", workloads, false},
     {"workload-names", workload_names, false},
     {"w3-process", bench_w3_process, false},

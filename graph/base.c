@@ -69,12 +69,14 @@ const tg_op tg_op_add = {
 
 /* ---------------------------------------------------------------- sum */
 
+/* carried: sum, on fold */
 #define SUM(a, b) ((a) + (b))
 #define WRAPPING_SUM(a, b) ((int64_t)((uint64_t)(a) + (uint64_t)(b)))
 TG_EACH_BUILD(TG_FOLD, sum_f32, float, 0, SUM)
 TG_EACH_BUILD(TG_FOLD, sum_f64, double, 0, SUM)
 TG_EACH_BUILD(TG_FOLD, sum_i64, int64_t, 0, WRAPPING_SUM)
 TG_FOLDS(static, sum_fold, add_span, TG_BUILDS(sum_f32), TG_BUILDS(sum_f64), TG_BUILDS(sum_i64))
+/* carried so far */
 
 static bool sum_rule(tg_rule *r)
 {

@@ -4,6 +4,7 @@
 
 #include <tapegrad/op.h>
 
+/* carried: fold */
 /* TG_EACH_BUILD(TG_FOLD, name, T, identity, JOIN) defines a tg_fold_fn for each build; JOIN(a, b)
  * combines two elements.
  *
@@ -54,6 +55,8 @@
     }
 #define TG_FOLD_PAIRS(half, JOIN) \
     for (int l = 0; l < (half); l++) lane[l] = JOIN(lane[l], lane[l + (half)]);
+
+/* carried so far */
 
 /* A tg_folds from the rows of its table, as TG_SPANS. */
 #define TG_FOLDS(scope, name, elementwise, ...)                                             \

@@ -420,22 +420,34 @@ typedef struct tg_export_options {
     int n_in TG_ZERO, n_out TG_ZERO;
     const tg_export_value *in TG_ZERO;  /* inputs and parameters */
     const tg_export_value *out TG_ZERO; /* any tensors, gradients too */
+    const char *after TG_ZERO;          /* C text to end the file with, or NULL */
 } tg_export_options;
 
 /* Prints what `out` depends on as one C99 file that includes only <math.h>,
- * <stddef.h> and <stdint.h>:
- *     void NAME(const float *in0, ..., float *out0, ..., void *scratch)
+ * <stddef.h>, <stdint.h> and <string.h>:
+ *     int NAME(const float *in0, ..., float *out0, ..., void *scratch)
  * Arrays are contiguous and row-major. The inputs and parameters in `in` are
  * arguments; all others become constants of the file with their present values.
- * scratch has NAME_SCRATCH bytes, aligned as for a double; outputs overlap
- * neither it nor the arguments. The function allocates nothing and keeps no
- * state. Elementwise expressions, reductions, views, matmul and linear can be
- * exported. Results have the bits of the base kernels (tg_tape_options.isa) but
- * for products, whose sums here go in order. Any other op, an i64 result, a
- * reduction over more than 65536 elements in columns or 1048576 in a row:
- * TG_EVALUE, naming op and line. A name that is no free C identifier:
- * TG_EVALUE. TG_EIO when the file can't be written; it is written whole or not
- * at all. A lean library can't export (TG_ESTATE). */
+ * scratch has NAME_SCRATCH bytes, aligned as for a double. Outputs are written
+ * last, so that one may lie where an argument does, as a parameter's next value
+ * would, unless another is a view of that argument. The function allocates
+ * nothing and keeps no state. It returns 0, or 1 when data are bad where an
+ * evaluation would fail (an index out of range): outputs are then undefined.
+ *
+ * If the recording draws random numbers (dropout in training, tg_rand), there is
+ * one more argument, `uint64_t tg_step` before scratch: with the tape's seed and
+ * stream, which become constants, the numbers are those of that step.
+ *
+ * Results have the bits of the base kernels (tg_tape_options.isa), compiled by
+ * gcc or clang; libm's are lgamma, fmod, hypot (in decompositions), log (in
+ * slogdet) and exp (in cross_entropy of more than 1024 classes); attention is
+ * the lean library's. It, convolutions and max-pooling want the vector types of
+ * gcc and clang. Loops (tg_scan, and what is built on it: rnn, lstm, gru),
+ * tg_external, ops of others without tg_op.print, and reductions over more than
+ * 65536 elements in columns or 1048576 in a row, are TG_EVALUE, naming op and
+ * line. A name that is no free C identifier: TG_EVALUE. TG_EIO when the file
+ * can't be written; it is written whole or not at all. A lean library can't
+ * export (TG_ESTATE). */
 TG_API tg_status tg_export_c_at(tg_tape *t, const char *where, const char *path,
                                 const tg_export_options *options);
 

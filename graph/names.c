@@ -34,7 +34,7 @@ bool tg_has_word(const char *text, const char *word)
     return false;
 }
 
-bool tg_is_self_contained(const char *text)
+bool tg_is_self_contained(const char *text, const char *carried)
 {
     static const char *const known[] = {
         "a",     "b",      "c",   "x",       "T",        "MAX",     "MIN",      "build",
@@ -51,6 +51,7 @@ bool tg_is_self_contained(const char *text)
         bool found = at - n > text && at[-(ptrdiff_t)n - 1] == '.'; /* as in 1.f */
         for (size_t k = 0; k < sizeof known / sizeof *known; k++)
             found = found || !strcmp(word, known[k]);
+        found = found || (carried && strstr(carried, word));
         for (const char *m = math; !found && (m = strstr(m, word)); m += n)
             found = !is_word(m[-1]) && m[n] == '(';
         if (!found) return false;

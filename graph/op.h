@@ -108,6 +108,10 @@ typedef struct tg_spans {
     int dtypes TG_ZERO, builds TG_ZERO;
     const tg_span_fn *of TG_ZERO; /* [dtypes][builds] */
     const char *text TG_ZERO;     /* the expression, in C; NULL: it has none */
+    /* The library's own: the text that tg_export_c carries, see tg_op.carried:
+     * what the expression calls, or, where there is none, the functions, whose
+     * table is named behind it. NULL: nothing. */
+    const char *carried TG_ZERO;
 } tg_spans;
 
 /* A reduction's kernels. fold reduces n contiguous elements, 0 <= n <= 1024, to
@@ -230,7 +234,18 @@ struct tg_op {
     /* For profiles: how many floating-point operations the kernel needs. NULL:
      * not counted. */
     double (*flops)(const tg_call *c) TG_ZERO;
+    /* The library's own, where there is no print: the text that an exported
+     * file carries, and the kernel in it and what prepares it, "norm
+     * norm_kernel norm_prepare". NULL: the op can't be exported. */
+    const char *carried TG_ZERO;
 };
+
+/* What a library that can't export does without. */
+#ifdef TG_LEAN
+#define TG_CARRIED(text) NULL
+#else
+#define TG_CARRIED(text) text
+#endif
 
 /* Records op on n_in operands with n_attrs attributes (copied). x may be an
  * array of the caller's stack. */
@@ -478,10 +493,11 @@ typedef struct tg_op_info {
 /* A tg_spans from the rows of its table, the first for TG_F32, the next for
  * TG_F64, and so on: TG_BUILDS(function), or {0} for none. */
 #define TG_ROW_COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
-#define TG_SPANS(name, text, ...)                                                            \
-    static const tg_span_fn name##_of[][TG_BUILD_COUNT] = {__VA_ARGS__};                     \
-    static const tg_spans name = {sizeof(tg_spans), TG_ROW_COUNT(name##_of), TG_BUILD_COUNT, \
-                                  name##_of[0], text};
+#define TG_SPANS(name, text, ...) TG_SPANS_WITH(name, text, NULL, __VA_ARGS__)
+#define TG_SPANS_WITH(name, text, carried, ...)                          \
+    static const tg_span_fn name##_of[][TG_BUILD_COUNT] = {__VA_ARGS__}; \
+    static const tg_spans name = {                                       \
+        sizeof(tg_spans), TG_ROW_COUNT(name##_of), TG_BUILD_COUNT, name##_of[0], text, carried};
 
 #define TG_MAP_1(name, ...) TG_MAP_TEXT_1(name, #__VA_ARGS__, __VA_ARGS__)
 #define TG_MAP_2(name, ...) TG_MAP_TEXT_2(name, #__VA_ARGS__, __VA_ARGS__)

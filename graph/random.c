@@ -7,9 +7,12 @@
 
 #include "params.h"
 
+#define TG_SHARED /* static in an exported file */
+/* carried: philox */
 /* Philox 4x32-10 of "Parallel random numbers: as easy as 1, 2, 3" (Salmon, Moraes, Dror and Shaw,
  * 2011). */
-void tg_philox(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t block, uint32_t out[4])
+TG_SHARED void tg_philox(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t block,
+                         uint32_t out[4])
 {
     uint32_t c0 = (uint32_t)block, c1 = ordinal, c2 = (uint32_t)step,
              c3 = (uint32_t)(block >> 32) << 16 ^ (uint32_t)(step >> 32);
@@ -28,6 +31,7 @@ void tg_philox(uint64_t key, uint64_t step, uint32_t ordinal, uint64_t block, ui
     out[2] = c2;
     out[3] = c3;
 }
+/* carried so far */
 
 uint64_t tg_random_key(uint64_t seed, uint64_t stream)
 {

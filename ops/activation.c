@@ -130,6 +130,7 @@ SAMPLES(elu, EACH(elu, "below", 0, REAL(-3, -0.1)), EACH(elu, "above", 0, REAL(0
  * product would be inf 0. */
 
 #ifndef TG_SAMPLES
+/* carried: activation */
 #define CUT(x, bound) ((x) < -(bound) ? -(bound) : (x) > (bound) ? (bound) : (x))
 
 /* x sigmoid(v) and its slope sigmoid(v) + x v' sigmoid(v) sigmoid(-v), for v(x) that has x's
@@ -178,6 +179,7 @@ SAMPLES(elu, EACH(elu, "below", 0, REAL(-3, -0.1)), EACH(elu, "above", 0, REAL(0
 
 GATE_BY_SIGMOID(float, f32)
 GATE_BY_SIGMOID(double, f64)
+/* carried so far */
 
 /* With s1 = sigmoid'(v): (sigmoid(v) + x v' s1)' = s1 (2 v' + x (v'' - tanh(v/2) v'^2)). */
 static tg_tensor *sigmoid_curve(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *v,
@@ -209,13 +211,18 @@ static void gelu_slope_derivative(TG_VJP)
 }
 #endif
 
-/* An op and its slope, which has a rule of its own. */
-#define SLOPED(name, known, low, high, ...)                                              \
-    INNER_TEXT_1(name##_slope, #name "_slope(x)", TG_BY_TYPE(x, name##_slope)(x, build), \
-                 name##_slope_derivative(TG_PULLED))                                     \
-    INNER_TEXT_1(name, #name "(x)", TG_BY_TYPE(x, name)(x, build),                       \
-                 gx[0] = tg_mul(t, gy, tg_apply_1(t, where, &op_##name##_slope, x[0])))  \
-    PUBLIC_1(name, known)                                                                \
+/* An op and its slope, which has a rule of its own. They are exported with the text that they
+ * call. */
+#ifndef TG_SAMPLES
+#undef TG_SPANS
+#define TG_SPANS(name, text, ...) TG_SPANS_WITH(name, text, TG_CARRIED("activation"), __VA_ARGS__)
+#endif
+#define SLOPED(name, known, low, high, ...)                                                 \
+    INNER_TEXT_1(name##_slope, "TG_BY_TYPE(x, " #name "_slope)(x, build)",                  \
+                 TG_BY_TYPE(x, name##_slope)(x, build), name##_slope_derivative(TG_PULLED)) \
+    INNER_TEXT_1(name, "TG_BY_TYPE(x, " #name ")(x, build)", TG_BY_TYPE(x, name)(x, build), \
+                 gx[0] = tg_mul(t, gy, tg_apply_1(t, where, &op_##name##_slope, x[0])))     \
+    PUBLIC_1(name, known)                                                                   \
     SAMPLED_1(name, (REAL(low, high)), __VA_ARGS__)
 
 SLOPED(silu, ("y = x sigmoid(x)"), -5, 5, x / (1 + exp(-x)))

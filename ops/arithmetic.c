@@ -111,6 +111,7 @@ BINARY(hypot, ("y = (a^2 + b^2)^(1/2)", .kinks = "a = b = 0"), HYPOT(a, b),
  * coefficient is 0 is absent, whatever a^b would be (0^-1); and log a counts as 0 where a = 0 and b
  * >= 0, as PyTorch has it. */
 
+/* carried: arithmetic */
 #define LOG_TERM(fn, TARGET, BUILD, A)                                                   \
     TARGET static void fn(const tg_span *s, void *result, const void *const *operand)    \
     {                                                                                    \
@@ -127,7 +128,9 @@ BINARY(hypot, ("y = (a^2 + b^2)^(1/2)", .kinks = "a = b = 0"), HYPOT(a, b),
     }
 TG_EACH_BUILD(LOG_TERM, log_term_f32, float)
 TG_EACH_BUILD_F64(LOG_TERM, log_term_f64, double)
-TG_SPANS(span_pow_log_term, NULL, TG_BUILDS(log_term_f32), TG_BUILDS_F64(log_term_f64))
+TG_SPANS_WITH(span_pow_log_term, NULL, TG_CARRIED("arithmetic span_pow_log_term"),
+              TG_BUILDS(log_term_f32), TG_BUILDS_F64(log_term_f64))
+/* carried so far */
 
 #ifndef TG_SAMPLES
 static const tg_op op_pow_term, op_pow_log_term;
@@ -228,6 +231,7 @@ PIECES(frac, ("y = x - trunc x", .kinks = "integers but 0"), (REAL(1.1, 1.9)), (
 
 /* -------------------- sin, cos, tan: large arguments send a block through it element by element */
 
+/* carried: arithmetic */
 #define CIRCULAR(fn, TARGET, BUILD, T, near_one, far_one, turn)                       \
     TARGET static void fn(const tg_span *s, void *result, const void *const *operand) \
     {                                                                                 \
@@ -255,9 +259,13 @@ TG_EACH_BUILD(CIRCULAR, tan_f32, float, TAN_NEAR, TAN_FAR, 0)
 TG_EACH_BUILD_F64(CIRCULAR, sin_f64, double, sin_turned_f64, sin_turned_far_f64, 0)
 TG_EACH_BUILD_F64(CIRCULAR, cos_f64, double, sin_turned_f64, sin_turned_far_f64, 1)
 TG_EACH_BUILD_F64(CIRCULAR, tan_f64_of, double, TAN_NEAR, TAN_FAR, 0)
-TG_SPANS(span_sin, NULL, TG_BUILDS(sin_f32), TG_BUILDS_F64(sin_f64))
-TG_SPANS(span_cos, NULL, TG_BUILDS(cos_f32), TG_BUILDS_F64(cos_f64))
-TG_SPANS(span_tan, NULL, TG_BUILDS(tan_f32), TG_BUILDS_F64(tan_f64_of))
+TG_SPANS_WITH(span_sin, NULL, TG_CARRIED("arithmetic span_sin"), TG_BUILDS(sin_f32),
+              TG_BUILDS_F64(sin_f64))
+TG_SPANS_WITH(span_cos, NULL, TG_CARRIED("arithmetic span_cos"), TG_BUILDS(cos_f32),
+              TG_BUILDS_F64(cos_f64))
+TG_SPANS_WITH(span_tan, NULL, TG_CARRIED("arithmetic span_tan"), TG_BUILDS(tan_f32),
+              TG_BUILDS_F64(tan_f64_of))
+/* carried so far */
 
 OP(1, sin, NULL, gx[0] = tg_mul(t, gy, tg_cos(t, x[0])))
 OP(1, cos, NULL, gx[0] = tg_neg(t, tg_mul(t, gy, tg_sin(t, x[0]))))

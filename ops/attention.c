@@ -12,6 +12,7 @@
 #include "attention_tiles.h"
 #include "kernels/attention.h"
 
+/* carried: attention */
 #define FORWARD(fn, TARGET, BUILD, T)                                                             \
     TARGET static void forward_##fn(const tg_call *c, const problem *p, const block *b,           \
                                     int64_t unit)                                                 \
@@ -168,14 +169,16 @@
     SELECTION(name, TARGET, BUILD, T) \
     FORWARD(name, TARGET, BUILD, T)   \
     GRADIENT(name, TARGET, BUILD, T)
-TG_EACH_BUILD(ALL, f32, float)
-TG_EACH_BUILD_F64(ALL, f64, double)
+TG_EACH_BUILD(ALL, tile_f32, float)
+TG_EACH_BUILD_F64(ALL, tile_f64, double)
 
 typedef void (*unit_fn)(const tg_call *c, const problem *p, const block *b, int64_t unit);
 static const unit_fn forward_of[][TG_BUILD_COUNT] = {
-    [TG_F32] = TG_BUILDS(forward_f32), [TG_F64] = TG_BUILDS_F64(forward_f64)};
+    [TG_F32] = TG_BUILDS(forward_tile_f32), [TG_F64] = TG_BUILDS_F64(forward_tile_f64)};
 static const unit_fn gradient_of[][TG_BUILD_COUNT] = {
-    [TG_F32] = TG_BUILDS(gradient_f32), [TG_F64] = TG_BUILDS_F64(gradient_f64)};
+    [TG_F32] = TG_BUILDS(gradient_tile_f32), [TG_F64] = TG_BUILDS_F64(gradient_tile_f64)};
+
+/* carried so far */
 
 /* ---------------------------------------------------------------- few queries and keys */
 
@@ -237,14 +240,18 @@ static int64_t small_scratch(const problem *p)
                : 0;
 }
 #else
+/* carried: attention */
 static bool small(const tg_call *c, const problem *p, bool gradient, int64_t group, int64_t batch)
 {
     return (void)c, (void)p, (void)gradient, (void)group, (void)batch, false;
 }
 static int64_t small_scratch(const problem *p) { return (void)p, 0; }
+/* carried so far */
 #endif
 
 /* ---------------------------------------------------------------- running */
+
+/* carried: attention */
 
 static problem problem_of(const tg_call *c, bool gradient)
 {
@@ -300,6 +307,7 @@ static void prepare_gradient(const tg_call *c, void *prepared)
 {
     *(problem *)prepared = problem_of(c, true);
 }
+/* carried so far */
 
 static int64_t scratch(const tg_call *c)
 {
@@ -307,6 +315,7 @@ static int64_t scratch(const tg_call *c)
     return tg_times(p->groups, p->group_bytes);
 }
 
+/* carried: attention */
 static void forward_group(const tg_call *c, void *user, int64_t group)
 {
     const problem *p = user;
@@ -347,6 +356,7 @@ static void allowed_kernel(const tg_call *c)
     uint8_t *y = c->y->data;
     for (int64_t i = 0; i < count; i++) y[i] = x[i] && (!c->attrs[0] || i % m <= i / m % n);
 }
+/* carried so far */
 
 /* ----------------------------------- ops: private ones, on what the public function has checked */
 
@@ -393,6 +403,7 @@ static const tg_op attention = {.size = sizeof(tg_op),
                                 .flags = TG_STRIDED,
                                 .rule = forward_rule,
                                 .kernel = forward_kernel,
+                                .carried = TG_CARRIED("attention forward_kernel prepare_forward"),
                                 .scratch = scratch,
                                 .prepared = sizeof(problem),
                                 .prepare = prepare_forward,
@@ -406,6 +417,8 @@ static const tg_op attention_grad = {.size = sizeof(tg_op),
                                      .flags = TG_STRIDED,
                                      .rule = gradient_rule,
                                      .kernel = gradient_kernel,
+                                     .carried =
+                                         TG_CARRIED("attention gradient_kernel prepare_gradient"),
                                      .scratch = scratch,
                                      .prepared = sizeof(problem),
                                      .prepare = prepare_gradient,
@@ -417,6 +430,7 @@ static const tg_op attention_allowed = {.size = sizeof(tg_op),
                                         .n_in = 1,
                                         .rule = allowed_rule,
                                         .kernel = allowed_kernel,
+                                        .carried = TG_CARRIED("attention allowed_kernel"),
                                         .vjp = NULL};
 
 static void separate(tg_tape *t, const char *where, tg_tensor *flat, tg_tensor *const *x,

@@ -13,6 +13,7 @@
 #include <immintrin.h>
 #endif
 
+/* carried: attention, on bytes */
 enum { QUERIES = 64, KEYS = 64, ROWS = 8, LEAST_GROUPS = 8, MOST_GROUPS = 64 };
 
 /* An operand [..., rows, columns] of any strides. */
@@ -318,5 +319,7 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
                 if (!sees(p, a, i, j)) s[i] = z[i] = 0;                                              \
         }                                                                                            \
     }
+
+/* carried so far */
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+/* carried: bytes */
 #define TG_BYTES_MOST (INT64_MAX / 4)
 
 static inline int64_t tg_plus(int64_t a, int64_t b)
@@ -16,5 +17,7 @@ static inline int64_t tg_times(int64_t a, int64_t b)
 {
     return a && b > TG_BYTES_MOST / a ? TG_BYTES_MOST : a * b;
 }
+
+/* carried so far */
 
 #endif

@@ -9,6 +9,7 @@
 
 /* ---------------------------------------------------------------- cast */
 
+/* carried: cast */
 #define CONVERT(fn, TARGET, BUILD, R, A) TG_SPAN_1(fn, TARGET, BUILD, R, A, x)
 
 /* Towards zero, for values between low and high exclusively; the first other one fails. An infinity
@@ -50,9 +51,11 @@ TG_EACH_BUILD(CONVERT_IN_RANGE, i64_to_u8, uint8_t, int64_t, -1, 256, "u8")
 
 TG_SPANS(to_f32_spans, "x", {0}, TG_BUILDS(f64_to_f32), TG_BUILDS(i64_to_f32), TG_BUILDS(u8_to_f32))
 TG_SPANS(to_f64_spans, "x", TG_BUILDS(f32_to_f64), {0}, TG_BUILDS(i64_to_f64), TG_BUILDS(u8_to_f64))
-TG_SPANS(to_i64_spans, NULL, TG_BUILDS(f32_to_i64), TG_BUILDS(f64_to_i64), {0},
-         TG_BUILDS(u8_to_i64))
-TG_SPANS(to_u8_spans, NULL, TG_BUILDS(f32_to_u8), TG_BUILDS(f64_to_u8), TG_BUILDS(i64_to_u8))
+TG_SPANS_WITH(to_i64_spans, NULL, TG_CARRIED("cast to_i64_spans"), TG_BUILDS(f32_to_i64),
+              TG_BUILDS(f64_to_i64), {0}, TG_BUILDS(u8_to_i64))
+TG_SPANS_WITH(to_u8_spans, NULL, TG_CARRIED("cast to_u8_spans"), TG_BUILDS(f32_to_u8),
+              TG_BUILDS(f64_to_u8), TG_BUILDS(i64_to_u8))
+/* carried so far */
 
 #define TO_RULE(name, target)           \
     static bool name##_rule(tg_rule *r) \
@@ -118,6 +121,7 @@ static bool one_hot_rule(tg_rule *r)
     return true;
 }
 
+/* carried: one_hot */
 static void one_hot_kernel(const tg_call *c)
 {
     const int64_t n = tg_shape_count(c->x[0].shape), classes = c->attrs[0], *label = c->x[0].data;
@@ -140,12 +144,14 @@ static void one_hot_kernel(const tg_call *c)
         }
     }
 }
+/* carried so far */
 
 static const tg_op one_hot = {.size = sizeof(tg_op),
                               .name = "one_hot",
                               .n_in = 1,
                               .rule = one_hot_rule,
-                              .kernel = one_hot_kernel};
+                              .kernel = one_hot_kernel,
+                              .carried = TG_CARRIED("one_hot one_hot_kernel")};
 
 tg_tensor *tg_one_hot_at(tg_tape *t, const char *where, tg_tensor *x, int64_t classes,
                          tg_dtype dtype)

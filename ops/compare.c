@@ -34,11 +34,15 @@ INNER_3(order_gate, b <= c ? a : 0, gx[0] = tg_apply_3(t, where, &op_order_gate,
         gx[1] = zeros_like(t, where, x[1]); gx[2] = zeros_like(t, where, x[2]))
 
 /* A bound that is NaN gives NaN too. */
-#define RAISED (a < b ? b : b != b ? b : a)
 INNER_3(clamp,
-        RAISED > c ? c
-        : c != c   ? c
-                   : RAISED,
+        (a < b    ? b
+         : b != b ? b
+                  : a) > c
+            ? c
+        : c != c ? c
+        : a < b  ? b
+        : b != b ? b
+                 : a,
         tg_tensor *above = tg_apply_3(t, where, &op_order_gate, gy, x[1], x[0]);
         gx[0] = tg_apply_3(t, where, &op_order_gate, above, x[0], x[2]))
 

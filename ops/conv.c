@@ -95,6 +95,7 @@ static const tg_op conv2d = {.size = sizeof(tg_op),
                              .n_in = -1,
                              .rule = conv_rule,
                              .kernel = tg_conv_kernel,
+                             .carried = TG_CARRIED("conv tg_conv_kernel tg_conv_prepare"),
                              .scratch = tg_conv_scratch,
                              .prepared = sizeof(tg_conv_plan),
                              .prepare = tg_conv_prepare,
@@ -102,28 +103,32 @@ static const tg_op conv2d = {.size = sizeof(tg_op),
                              .flops = conv_flops};
 
 /* of gy and w */
-static const tg_op conv_input_gradient = {.size = sizeof(tg_op),
-                                          .name = "conv_input_gradient",
-                                          .n_in = 2,
-                                          .rule = input_gradient_rule,
-                                          .kernel = tg_conv_input_gradient_kernel,
-                                          .scratch = tg_conv_scratch,
-                                          .prepared = sizeof(tg_conv_plan),
-                                          .prepare = tg_conv_input_gradient_prepare,
-                                          .vjp = input_gradient_vjp,
-                                          .flops = input_gradient_flops};
+static const tg_op conv_input_gradient = {
+    .size = sizeof(tg_op),
+    .name = "conv_input_gradient",
+    .n_in = 2,
+    .rule = input_gradient_rule,
+    .kernel = tg_conv_input_gradient_kernel,
+    .carried = TG_CARRIED("conv tg_conv_input_gradient_kernel tg_conv_input_gradient_prepare"),
+    .scratch = tg_conv_scratch,
+    .prepared = sizeof(tg_conv_plan),
+    .prepare = tg_conv_input_gradient_prepare,
+    .vjp = input_gradient_vjp,
+    .flops = input_gradient_flops};
 
 /* of x and gy */
-static const tg_op conv_weight_gradient = {.size = sizeof(tg_op),
-                                           .name = "conv_weight_gradient",
-                                           .n_in = 2,
-                                           .rule = weight_gradient_rule,
-                                           .kernel = tg_conv_weight_gradient_kernel,
-                                           .scratch = tg_conv_scratch,
-                                           .prepared = sizeof(tg_conv_plan),
-                                           .prepare = tg_conv_weight_gradient_prepare,
-                                           .vjp = weight_gradient_vjp,
-                                           .flops = weight_gradient_flops};
+static const tg_op conv_weight_gradient = {
+    .size = sizeof(tg_op),
+    .name = "conv_weight_gradient",
+    .n_in = 2,
+    .rule = weight_gradient_rule,
+    .kernel = tg_conv_weight_gradient_kernel,
+    .carried = TG_CARRIED("conv tg_conv_weight_gradient_kernel tg_conv_weight_gradient_prepare"),
+    .scratch = tg_conv_scratch,
+    .prepared = sizeof(tg_conv_plan),
+    .prepare = tg_conv_weight_gradient_prepare,
+    .vjp = weight_gradient_vjp,
+    .flops = weight_gradient_flops};
 
 static tg_tensor *convolve(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *w,
                            const int64_t *attrs)

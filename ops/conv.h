@@ -5,6 +5,7 @@
 
 #include <tapegrad/op.h>
 
+/* carried: conv, on bytes gemm lanes */
 /* The attributes of all three ops: of each axis, rows first, its stride, padding and dilation; then
  * the groups; for a gradient also the two sizes of its result that its operands don't tell. */
 enum {
@@ -42,6 +43,8 @@ typedef struct tg_conv_plan {
     int64_t sums; /* elements of a part's scratch before its share of the weight gradient */
     int64_t scratch;
 } tg_conv_plan;
+
+/* carried so far */
 
 void tg_conv_prepare(const tg_call *c, void *prepared);
 void tg_conv_input_gradient_prepare(const tg_call *c, void *prepared);

@@ -10,6 +10,8 @@
 #include <immintrin.h>
 #endif
 
+#define TG_SHARED /* static in an exported file */
+/* carried: conv */
 static int64_t lowest(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t highest(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t rounded(int64_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -151,6 +153,8 @@ typedef struct weight_sum {
 #undef TARGET
 #undef MADD
 
+/* carried so far */
+
 #if defined(__GNUC__) && defined(__x86_64__)
 #define TARGET TG_TARGET_AVX2
 #define T float
@@ -202,6 +206,7 @@ typedef struct weight_sum {
 #endif
 #endif
 
+/* carried: conv */
 typedef void (*part_function)(const tg_call *c, void *user, int64_t part);
 static const part_function correlate[][TG_BUILD_COUNT] = {
     [TG_F32] = TG_BUILDS(correlate_f32), [TG_F64] = TG_BUILDS(correlate_f64)};
@@ -302,14 +307,14 @@ static void prepare_correlation(tg_conv_plan *p, bool transposed)
     }
 }
 
-void tg_conv_prepare(const tg_call *c, void *prepared)
+TG_SHARED void tg_conv_prepare(const tg_call *c, void *prepared)
 {
     tg_conv_plan *p = prepared;
     *p = plan_of(c, &c->x[0].shape, &c->x[1].shape, &c->y->shape);
     prepare_correlation(p, false);
 }
 
-void tg_conv_input_gradient_prepare(const tg_call *c, void *prepared)
+TG_SHARED void tg_conv_input_gradient_prepare(const tg_call *c, void *prepared)
 {
     tg_conv_plan *p = prepared;
     *p = plan_of(c, &c->y->shape, &c->x[1].shape, &c->x[0].shape);
@@ -321,7 +326,7 @@ static void padded_sizes(const tg_conv_plan *p, int64_t size[2])
     for (int d = 0; d < 2; d++) size[d] = p->axis[d].size + 2 * p->axis[d].padding;
 }
 
-void tg_conv_weight_gradient_prepare(const tg_call *c, void *prepared)
+TG_SHARED void tg_conv_weight_gradient_prepare(const tg_call *c, void *prepared)
 {
     tg_conv_plan *p = prepared;
     *p = plan_of(c, &c->x[0].shape, &c->y->shape, &c->x[1].shape);
@@ -346,7 +351,10 @@ void tg_conv_weight_gradient_prepare(const tg_call *c, void *prepared)
     }
 }
 
-int64_t tg_conv_scratch(const tg_call *c) { return ((const tg_conv_plan *)c->prepared)->scratch; }
+TG_SHARED int64_t tg_conv_scratch(const tg_call *c)
+{
+    return ((const tg_conv_plan *)c->prepared)->scratch;
+}
 
 /* ---------------------------------------------------------------- by matrix products */
 
@@ -574,7 +582,7 @@ static void fill(const tg_call *c, const void *bias, int64_t pixels)
                  (const char *)bias + (size_t)(k % channels) * element, 1, pixels, 0, 0);
 }
 
-void tg_conv_kernel(const tg_call *c)
+TG_SHARED void tg_conv_kernel(const tg_call *c)
 {
     const tg_conv_plan *p = c->prepared;
     const void *bias = c->n_in > 2 ? c->x[2].data : NULL;
@@ -593,7 +601,7 @@ void tg_conv_kernel(const tg_call *c)
     }
 }
 
-void tg_conv_input_gradient_kernel(const tg_call *c)
+TG_SHARED void tg_conv_input_gradient_kernel(const tg_call *c)
 {
     const tg_conv_plan *p = c->prepared;
     if (tg_shape_count(c->y->shape) == 0) return;
@@ -608,7 +616,7 @@ void tg_conv_input_gradient_kernel(const tg_call *c)
     }
 }
 
-void tg_conv_weight_gradient_kernel(const tg_call *c)
+TG_SHARED void tg_conv_weight_gradient_kernel(const tg_call *c)
 {
     const tg_conv_plan *p = c->prepared;
     const int64_t weights = p->o * taps_of(p), element = (int64_t)tg_dtype_size(p->dtype);
@@ -642,3 +650,4 @@ void tg_conv_weight_gradient_kernel(const tg_call *c)
         else add_each(p->dtype, c->y->data, from, 1, weights, 0, 1);
     }
 }
+/* carried so far */

@@ -2,6 +2,7 @@
  * padding or kernel leaves lanes idle. Included by conv_kernels.c once for each dtype and build,
  * with T, LANES, TARGET, MADD(a, b, c) = a b + c, SPLAT(a) and NAME(function) defined. Private. */
 
+/* carried: conv_lanes */
 typedef T NAME(vector)
     __attribute__((vector_size(LANES * sizeof(T)), aligned(sizeof(T)), may_alias));
 #define vector NAME(vector)
@@ -267,3 +268,4 @@ TARGET static void NAME(weigh)(const tg_call *c, void *user, int64_t part)
 #undef LOW
 #undef HIGH
 #undef vector
+/* carried so far */

@@ -103,6 +103,7 @@ static bool searchsorted_rule(tg_rule *r)
     return true;
 }
 
+/* carried: search */
 /* A NaN comes behind all that are no NaN. */
 #define SEARCH(fn, T)                                                                       \
     static int64_t fn(const void *edges, int64_t n, const void *value, bool right)          \
@@ -135,11 +136,14 @@ static void searchsorted_kernel(const tg_call *c)
             search[c->x[0].dtype]((const char *)c->x[0].data + (size_t)(i / m * n) * size, n,
                                   (const char *)c->x[1].data + (size_t)i * size, c->attrs[0] != 0);
 }
+/* carried so far */
+
 static const tg_op searchsorted = {.size = sizeof(tg_op),
                                    .name = "searchsorted",
                                    .n_in = 2,
                                    .rule = searchsorted_rule,
-                                   .kernel = searchsorted_kernel};
+                                   .kernel = searchsorted_kernel,
+                                   .carried = TG_CARRIED("search searchsorted_kernel")};
 tg_tensor *tg_searchsorted_at(tg_tape *t, const char *where, tg_tensor *edges, tg_tensor *values,
                               bool right)
 {

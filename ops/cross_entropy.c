@@ -6,6 +6,7 @@
 
 #ifndef TG_SAMPLES
 
+/* carried: cross_entropy, on rows staircase */
 enum { MOST = TG_FOLD_MOST, SHORT = 64 };
 
 /* A matrix of logits and what goes with it; operands that an op lacks are NULL. */
@@ -257,7 +258,7 @@ static void run(const tg_call *c, const rows_fn of[][TG_BUILD_COUNT], const tg_a
                                        : *(const double *)smoothing->data;
     r->gy = gy ? gy->data : NULL;
     r->y = c->y->data;
-    r->sum = tg_fold_of(tg_op_sum.fold, dtype, c->build);
+    r->sum = tg_sum_of(dtype, c->build);
     r->rows_of_part = classes < 1 << 14 ? (1 << 14) / (classes > 0 ? classes : 1) : 1;
     if (r->rows > 0)
         tg_parallel(c, (r->rows + r->rows_of_part - 1) / r->rows_of_part, run_part, &j);
@@ -288,6 +289,7 @@ static void places_kernel(const tg_call *c)
 {
     run(c, places_rows, NULL, c->attrs[1], c->x + 1, c->x + 2, NULL, NULL, c->x);
 }
+/* carried so far */
 
 /* --------------------------------- ops: private ones, on what the public functions have checked */
 
@@ -317,12 +319,13 @@ static void gradients_vjp(TG_VJP);
 static void picks_vjp(TG_VJP);
 static void places_vjp(TG_VJP);
 
-#define OP(identifier, text, operands, rule_function, kernel_function, ...) \
-    static const tg_op identifier = {.size = sizeof(tg_op),                 \
-                                     .name = text,                          \
-                                     .n_in = operands,                      \
-                                     .rule = rule_function,                 \
-                                     .kernel = kernel_function,             \
+#define OP(identifier, text, operands, rule_function, kernel_function, ...)                    \
+    static const tg_op identifier = {.size = sizeof(tg_op),                                    \
+                                     .name = text,                                             \
+                                     .n_in = operands,                                         \
+                                     .rule = rule_function,                                    \
+                                     .kernel = kernel_function,                                \
+                                     .carried = TG_CARRIED("cross_entropy " #kernel_function), \
                                      __VA_ARGS__};
 OP(statistics, "cross_entropy_statistics", 1, statistics_rule, statistics_kernel, .vjp = NULL)
 OP(losses, "cross_entropy_loss", 5, rows_rule, losses_kernel, .vjp = losses_vjp)

@@ -10,6 +10,7 @@
 
 #ifndef TG_SAMPLES
 
+/* carried: decompose, on linalg */
 typedef struct sizes {
     int64_t count, m, n, k; /* how many; rows, columns, the smaller of them */
 } sizes;
@@ -21,6 +22,7 @@ static sizes sizes_of(tg_shape s)
     z.k = z.m < z.n ? z.m : z.n;
     return z;
 }
+/* carried so far */
 
 static bool matrix_rule(tg_rule *r, bool square)
 {
@@ -66,6 +68,7 @@ enum { VECTOR = -1 };
 
 /* a [m, n] becomes R, q [m, k] Q, by Householder's reflections, with LAPACK's signs; v [m, k] has
  * the reflections' vectors. */
+/* carried: decompose */
 static void factor_qr(sizes z, double *a, double *v, double *q)
 {
     memset(v, 0, (size_t)(z.m * z.k) * sizeof *v);
@@ -93,6 +96,7 @@ static void factor_qr(sizes z, double *a, double *v, double *q)
     for (int64_t i = 0; i < z.k; i++)
         for (int64_t j = 0; j < i && j < z.n; j++) a[i * z.n + j] = 0;
 }
+/* carried so far */
 
 static bool qr_rule(tg_rule *r)
 {
@@ -107,6 +111,7 @@ static int64_t qr_scratch(const tg_call *c)
     return (z.m * z.n + 2 * z.m * z.k) * (int64_t)sizeof(double);
 }
 
+/* carried: decompose */
 static void qr_kernel(const tg_call *c)
 {
     const sizes z = sizes_of(c->x[0].shape);
@@ -119,6 +124,7 @@ static void qr_kernel(const tg_call *c)
         tg_matrix_store(c->y, i * row + z.m * z.k, z.k * z.n, a);
     }
 }
+/* carried so far */
 
 /* (gq + q copyltu(r gr^T - gq^T q)) r^-T, copyltu(m) being m's lower triangle mirrored; Liao et al.
  * 2019. */
@@ -155,6 +161,7 @@ static const tg_op op_qr = {.size = sizeof(tg_op),
                             .n_in = 1,
                             .rule = qr_rule,
                             .kernel = qr_kernel,
+                            .carried = TG_CARRIED("decompose qr_kernel"),
                             .scratch = qr_scratch,
                             .vjp = qr_vjp};
 
@@ -209,6 +216,7 @@ static tg_tensor *over_gaps(tg_tape *t, const char *where, tg_tensor *a, tg_tens
 
 /* ---------------------------------------------------------------- Jacobi's rotations */
 
+/* carried: decompose */
 enum { SWEEPS = 60 };
 
 /* The rotation that makes b of [[a, b], [b, c]] vanish, by the smaller angle. */
@@ -276,6 +284,7 @@ static void diagonalise(double *a, double *v, int64_t n)
             }
     }
 }
+/* carried so far */
 
 static bool eigh_rule(tg_rule *r)
 {
@@ -290,6 +299,7 @@ static int64_t eigh_scratch(const tg_call *c)
     return (3 * n * n + 2 * n) * (int64_t)sizeof(double);
 }
 
+/* carried: decompose */
 static void eigh_kernel(const tg_call *c)
 {
     const sizes z = sizes_of(c->x[0].shape);
@@ -308,6 +318,7 @@ static void eigh_kernel(const tg_call *c)
         tg_matrix_store(c->y, k * row + n, n * n, out);
     }
 }
+/* carried so far */
 
 /* v (diag gl + v^T gv / gaps) v^T, symmetric. */
 static void eigh_vjp(TG_VJP)
@@ -328,6 +339,7 @@ static const tg_op op_eigh = {.size = sizeof(tg_op),
                               .n_in = 1,
                               .rule = eigh_rule,
                               .kernel = eigh_kernel,
+                              .carried = TG_CARRIED("decompose eigh_kernel"),
                               .scratch = eigh_scratch,
                               .vjp = eigh_vjp};
 
@@ -343,6 +355,7 @@ tg_tensor *tg_eigh_at(tg_tape *t, const char *where, tg_tensor *x, tg_tensor **v
 
 /* ---------------------------------------------------------------- singular values */
 
+/* carried: decompose */
 static double dot(const double *a, int64_t n, int64_t stride, int64_t p, int64_t q)
 {
     double sum = 0;
@@ -390,6 +403,7 @@ static void complete(double *u, int64_t m, int64_t n, int64_t to)
     }
     for (int64_t i = 0; i < m; i++) u[i * n + to] /= best;
 }
+/* carried so far */
 
 static bool svd_rule(tg_rule *r)
 {
@@ -406,6 +420,7 @@ static int64_t svd_scratch(const tg_call *c)
 }
 
 /* Of the matrix, or, when it is wide, of its transpose. */
+/* carried: decompose */
 static void svd_kernel(const tg_call *c)
 {
     const sizes z = sizes_of(c->x[0].shape);
@@ -436,6 +451,7 @@ static void svd_kernel(const tg_call *c)
                             &right[i % z.n * z.k + i / z.n]);
     }
 }
+/* carried so far */
 
 /* a - a^T */
 static tg_tensor *skew(tg_tape *t, const char *where, tg_tensor *a)
@@ -484,6 +500,7 @@ static const tg_op op_svd = {.size = sizeof(tg_op),
                              .n_in = 1,
                              .rule = svd_rule,
                              .kernel = svd_kernel,
+                             .carried = TG_CARRIED("decompose svd_kernel"),
                              .scratch = svd_scratch,
                              .vjp = svd_vjp};
 
@@ -510,6 +527,7 @@ static int64_t exp_scratch(const tg_call *c)
 }
 
 /* c = a b; c is none of them. */
+/* carried: decompose */
 static void multiply(int64_t n, const double *a, const double *b, double *c)
 {
     memset(c, 0, (size_t)(n * n) * sizeof *c);
@@ -571,7 +589,9 @@ static void exponentiate(double *a, int64_t n, double *room)
         memcpy(a, w, (size_t)nn * sizeof *a);
     }
 }
+/* carried so far */
 
+/* carried: decompose */
 static void exp_kernel(const tg_call *c)
 {
     const sizes z = sizes_of(c->x[0].shape);
@@ -582,6 +602,7 @@ static void exp_kernel(const tg_call *c)
         tg_matrix_store(c->y, k * z.n * z.n, z.n * z.n, a);
     }
 }
+/* carried so far */
 
 /* The upper right part of the exponential of [[x^T, gy], [0, x^T]]; Mathias 1996. */
 static void exp_vjp(TG_VJP)
@@ -599,6 +620,7 @@ static const tg_op op_matrix_exp = {.size = sizeof(tg_op),
                                     .n_in = 1,
                                     .rule = exp_rule,
                                     .kernel = exp_kernel,
+                                    .carried = TG_CARRIED("decompose exp_kernel"),
                                     .scratch = exp_scratch,
                                     .vjp = exp_vjp};
 TG_DEFINE_1(matrix_exp, op_matrix_exp)

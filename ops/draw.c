@@ -15,6 +15,7 @@
  * Element i is made of two words of Philox block i / 2, of their upper 52 bits, or in f32 23: the
  * middle of one of as many parts, so that neither 0 nor 1 is drawn. */
 
+/* carried: draw, on philox */
 #define UNIFORM(fn, T, BITS)                                                                   \
     static void fn(const tg_span *s, void *result, const void *const *operand)                 \
     {                                                                                          \
@@ -31,10 +32,12 @@
     }
 UNIFORM(uniform_f32, float, 23)
 UNIFORM(uniform_f64, double, 52)
-TG_SPANS(spans, NULL, {uniform_f32, uniform_f32, uniform_f32},
-         {uniform_f64, uniform_f64, uniform_f64})
+TG_SPANS_WITH(draw_spans, NULL, TG_CARRIED("draw draw_spans"), TG_SAME_BUILDS(uniform_f32),
+              TG_SAME_BUILDS(uniform_f64))
+/* carried so far */
+
 static const tg_op uniform = {
-    .size = sizeof(tg_op), .name = "rand", .n_in = 1, .flags = TG_DRAWS, .span = &spans};
+    .size = sizeof(tg_op), .name = "rand", .n_in = 1, .flags = TG_DRAWS, .span = &draw_spans};
 
 /* Whether numbers of this dtype and shape can be drawn on a healthy tape. */
 static bool can_draw(tg_tape *t, const char *where, const char *name, tg_dtype dtype,

@@ -8,6 +8,7 @@
 #include <immintrin.h>
 #endif
 
+/* carried: dropout, on philox */
 /* Words are drawn for up to 64 blocks at once, and for up to 15 more to fill the last vectors. */
 enum { BLOCKS = 64, FILLED = BLOCKS + 16 };
 
@@ -21,6 +22,7 @@ static void words_base(const draw *d, uint64_t block, int64_t blocks, uint32_t *
     for (int64_t k = 0; k < blocks; k++)
         tg_philox(d->key, d->step, d->ordinal, block + (uint64_t)k, out + 4 * k);
 }
+/* carried so far */
 
 /* tg_philox for consecutive blocks. A lane of 64 bits holds one 32-bit word of a counter in its
  * lower half; the upper half is rubbish at which neither the widening product nor an xor of lower
@@ -68,6 +70,7 @@ TG_ON_AVX512(WORDS(words_avx512, TG_TARGET_AVX512, 8, PRODUCT_8, FIRST_8, SECOND
                    6, 3, 7))
 #endif
 
+/* carried: dropout */
 /* With p = 1 every word is at most `last`; the infinite scale that goes with it is never used. */
 #define DROP(fn, TARGET, BUILD, words, T)                                                  \
     TARGET static void fn(const tg_span *s, void *result, const void *const *operand)      \
@@ -100,7 +103,8 @@ TG_ON_AVX512(WORDS(words_avx512, TG_TARGET_AVX512, 8, PRODUCT_8, FIRST_8, SECOND
 DROP_BUILDS(drop_f32, float)
 DROP_BUILDS(drop_f64, double)
 
-TG_SPANS(spans, NULL, TG_BUILDS(drop_f32), TG_BUILDS(drop_f64))
+TG_SPANS_WITH(spans, NULL, TG_CARRIED("dropout spans"), TG_BUILDS(drop_f32), TG_BUILDS(drop_f64))
+/* carried so far */
 
 static void vjp(TG_VJP);
 static const tg_op dropout = {.size = sizeof(tg_op),

@@ -96,6 +96,8 @@ tg_tensor *tg_sigmoid_slope(tg_tape *t, const char *where, tg_tensor *x);
 #define TG_EACH_BUILD(...)
 #undef TG_SPANS
 #define TG_SPANS(...)
+#undef TG_SPANS_WITH
+#define TG_SPANS_WITH(...)
 #define OP(...)
 #define INNER_TEXT_1(...)
 #define INNER_TEXT_2(...)

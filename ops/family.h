@@ -23,6 +23,12 @@
     }
 #endif
 
+/* The same function for every build. */
+#define TG_SAME_BUILDS(name) \
+    {                        \
+        name, name, name     \
+    }
+
 #define TG_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 #if defined(__GNUC__)

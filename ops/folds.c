@@ -9,6 +9,7 @@
 
 #define MAX(a, b) ((a) > (b) || (a) != (a) ? (a) : (b)) /* NaN wins */
 #define MIN(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
+/* carried: extrema, on fold */
 #define INTEGER_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define INTEGER_MIN(a, b) ((a) < (b) ? (a) : (b))
 
@@ -26,10 +27,13 @@
 
 FOLDS(max, MAX, INTEGER_MAX, -INFINITY, INT64_MIN)
 FOLDS(min, MIN, INTEGER_MIN, INFINITY, INT64_MAX)
+/* carried so far */
 
 /* ---------------------------------------------------------------- long rows */
 
-void tg_staircase_start(tg_staircase *s, tg_fold_fn fold, size_t size)
+#define TG_SHARED /* static in an exported file */
+/* carried: staircase */
+TG_SHARED void tg_staircase_start(tg_staircase *s, tg_fold_fn fold, size_t size)
 {
     s->fold = fold;
     s->size = size;
@@ -37,7 +41,7 @@ void tg_staircase_start(tg_staircase *s, tg_fold_fn fold, size_t size)
     s->count[0] = 0;
 }
 
-static void put(tg_staircase *s, int k, const void *value)
+static void put_on_stair(tg_staircase *s, int k, const void *value)
 {
     if (k > s->top) {
         s->top = k;
@@ -46,27 +50,28 @@ static void put(tg_staircase *s, int k, const void *value)
     memcpy((char *)s->step[k] + (size_t)s->count[k]++ * s->size, value, s->size);
 }
 
-void tg_staircase_add(tg_staircase *s, const void *chunk)
+TG_SHARED void tg_staircase_add(tg_staircase *s, const void *chunk)
 {
     double value;
-    put(s, 0, chunk);
+    put_on_stair(s, 0, chunk);
     for (int k = 0; s->count[k] == TG_FOLD_MOST; k++) {
         s->fold(TG_FOLD_MOST, s->step[k], &value);
         s->count[k] = 0;
-        put(s, k + 1, &value);
+        put_on_stair(s, k + 1, &value);
     }
 }
 
-void tg_staircase_end(tg_staircase *s, void *y)
+TG_SHARED void tg_staircase_end(tg_staircase *s, void *y)
 {
     double value;
     for (int k = 0; k < s->top; k++)
         if (s->count[k]) {
             s->fold(s->count[k], s->step[k], &value);
-            put(s, k + 1, &value);
+            put_on_stair(s, k + 1, &value);
         }
     s->fold(s->count[s->top], s->step[s->top], y);
 }
+/* carried so far */
 
 /* ---------------------------------------------------------------- operands and axes */
 

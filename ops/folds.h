@@ -9,7 +9,16 @@
 /* The kernels of max and min, for f32, f64 and i64, with their elementwise forms; those of sum
  * belong to graph. */
 extern const tg_folds tg_max_folds, tg_min_folds;
+static inline tg_fold_fn tg_sum_of(tg_dtype dtype, int build)
+{
+    return tg_fold_of(tg_op_sum.fold, dtype, build);
+}
+static inline tg_fold_fn tg_max_of(tg_dtype dtype, int build)
+{
+    return tg_fold_of(&tg_max_folds, dtype, build);
+}
 
+/* carried: staircase, on sum */
 enum { TG_FOLD_MOST = 1024 }; /* elements that one fold takes at most */
 
 /* A reduction of any length, fed with the folds of its chunks in order: the order that op.h
@@ -22,6 +31,7 @@ typedef struct tg_staircase {
     /* results waiting at each height; 1024^5 elements fit below an int64_t of bytes */
     double step[4][TG_FOLD_MOST];
 } tg_staircase;
+/* carried so far */
 
 void tg_staircase_start(tg_staircase *s, tg_fold_fn fold, size_t size);
 void tg_staircase_add(tg_staircase *s, const void *chunk);

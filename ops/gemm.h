@@ -5,12 +5,15 @@
 #include <tapegrad/op.h>
 #include "kernels/gemm.h"
 
+/* carried: gemm, on matrix */
 /* Whether a product's elements are eight sums each: it has so few that one sum each would not keep
  * the processor busy. Of the whole product, however it is cut. */
 static inline bool tg_gemm_interleaved(int64_t m, int64_t n, int64_t k)
 {
     return k >= 16 && (m <= 2 || n == 1);
 }
+
+/* carried so far */
 
 /* As kernels/gemm.h says. */
 void tg_gemm(tg_dtype dtype, int build, const tg_matrix *a, const tg_matrix *b, void *c,

@@ -5,6 +5,7 @@
 
 #ifndef TG_SAMPLES
 
+/* carried: index */
 static int64_t lowest(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t at_least_one(int64_t a) { return a < 1 ? 1 : a; }
 
@@ -43,6 +44,7 @@ static inline void copy_slice(char *to, const char *from, int64_t bytes)
         for (int64_t i = 0; i < bytes; i++) to[i] = from[i];
 #undef TWO
 }
+/* carried so far */
 
 /* An axis attribute as the shape rules see it, and the index's dtype. */
 static bool index_fits(tg_rule *r, tg_type index)
@@ -57,6 +59,7 @@ static bool index_fits(tg_rule *r, tg_type index)
  * Both walk the index in row-major order; `far` is the operand that is indexed along the axis (x of
  * gather, y of scatter_add), `near` the other. */
 
+/* carried: index */
 typedef struct walk {
     const tg_array *index, *near, *far;
     int axis, cut; /* the dimension along which parts are cut */
@@ -206,6 +209,7 @@ static void walk_all(const tg_call *c, walk *w)
     if (w->cut < 0) w->cut = 0;
     tg_parallel(c, w->parts, walk_part, w);
 }
+/* carried so far */
 
 /* The sizes of index fit those of x but along the axis. */
 static bool walk_fits(tg_rule *r, tg_type x, tg_type index)
@@ -228,11 +232,13 @@ static bool gather_rule(tg_rule *r)
     return walk_fits(r, r->x[0], r->x[1]);
 }
 
+/* carried: index */
 static void gather_kernel(const tg_call *c)
 {
     walk w = {.index = &c->x[1], .near = c->y, .far = &c->x[0], .axis = (int)c->attrs[0]};
     walk_all(c, &w);
 }
+/* carried so far */
 
 static void gather_vjp(TG_VJP)
 {
@@ -246,6 +252,7 @@ static const tg_op gather = {.size = sizeof(tg_op),
                              .flags = TG_STRIDED,
                              .rule = gather_rule,
                              .kernel = gather_kernel,
+                             .carried = TG_CARRIED("index gather_kernel"),
                              .vjp = gather_vjp};
 
 tg_tensor *tg_gather_at(tg_tape *t, const char *where, tg_tensor *x, int axis, tg_tensor *index)
@@ -269,6 +276,7 @@ static bool scatter_rule(tg_rule *r)
     return walk_fits(r, x, index);
 }
 
+/* carried: index */
 /* x to y, whatever its strides. */
 static void copy_strided(const tg_array *x, const tg_array *y)
 {
@@ -309,6 +317,7 @@ static void scatter_kernel(const tg_call *c)
         .index = &c->x[1], .near = &c->x[2], .far = c->y, .axis = (int)c->attrs[0], .add = true};
     walk_all(c, &w);
 }
+/* carried so far */
 
 static void scatter_vjp(TG_VJP)
 {
@@ -322,6 +331,7 @@ static const tg_op scatter_add = {.size = sizeof(tg_op),
                                   .flags = TG_STRIDED,
                                   .rule = scatter_rule,
                                   .kernel = scatter_kernel,
+                                  .carried = TG_CARRIED("index scatter_kernel"),
                                   .vjp = scatter_vjp};
 
 tg_tensor *tg_scatter_add_at(tg_tape *t, const char *where, tg_tensor *x, int axis,
@@ -338,6 +348,7 @@ tg_tensor *tg_scatter_add_at(tg_tape *t, const char *where, tg_tensor *x, int ax
 
 /* ------------------------------- index_select: slices [outer, i, inner] of [outer, size, inner] */
 
+/* carried: index */
 typedef struct slices {
     int64_t outer, n, size, inner; /* n slices are chosen, of `size` */
     int64_t parts;
@@ -350,6 +361,7 @@ static slices slices_of(const tg_array *few, const tg_array *all, int axis)
     for (int d = axis + 1; d < few->shape.ndim; d++) s.inner *= few->shape.dim[d];
     return s;
 }
+/* carried so far */
 
 static bool select_rule(tg_rule *r)
 {
@@ -363,6 +375,7 @@ static bool select_rule(tg_rule *r)
     return true;
 }
 
+/* carried: index */
 static void select_part(const tg_call *c, void *user, int64_t part)
 {
     const slices *s = user;
@@ -398,6 +411,7 @@ static void select_kernel(const tg_call *c)
     s.parts = parts_of(s.outer * s.n * s.inner, s.outer * s.n);
     tg_parallel(c, s.parts, select_part, &s);
 }
+/* carried so far */
 
 /* The transpose of index_select: gy's slices added up into `size` slices, attrs = {axis, size}. */
 static bool index_add_rule(tg_rule *r)
@@ -407,6 +421,7 @@ static bool index_add_rule(tg_rule *r)
     return true;
 }
 
+/* carried: index */
 /* A part owns a range of y's slices and looks through the whole index for them. */
 #define ADD_SLICES(T)                                                        \
     {                                                                        \
@@ -444,6 +459,7 @@ static void index_add_kernel(const tg_call *c)
     s.parts = lowest(parts_of(count + s.outer * s.n * s.inner, s.outer * s.size), c->threads);
     tg_parallel(c, s.parts, index_add_part, &s);
 }
+/* carried so far */
 
 static void select_vjp(TG_VJP);
 static void index_add_vjp(TG_VJP) { gx[0] = tg_index_select(t, gy, (int)attrs[0], x[1]); }
@@ -453,18 +469,21 @@ static const tg_op index_select = {.size = sizeof(tg_op),
                                    .n_in = 2,
                                    .rule = select_rule,
                                    .kernel = select_kernel,
+                                   .carried = TG_CARRIED("index select_kernel"),
                                    .vjp = select_vjp};
 static const tg_op embedding = {.size = sizeof(tg_op),
                                 .name = "embedding",
                                 .n_in = 2,
                                 .rule = select_rule,
                                 .kernel = select_kernel,
+                                .carried = TG_CARRIED("index select_kernel"),
                                 .vjp = select_vjp};
 static const tg_op index_add = {.size = sizeof(tg_op),
                                 .name = "index_add",
                                 .n_in = 2,
                                 .rule = index_add_rule,
                                 .kernel = index_add_kernel,
+                                .carried = TG_CARRIED("index index_add_kernel"),
                                 .vjp = index_add_vjp};
 
 static void select_vjp(TG_VJP)

@@ -5,6 +5,7 @@
 
 #include "family.h"
 
+/* carried: lanes */
 #define TG_LOW_2(a, b) __builtin_shufflevector(a, b, 0, 2)
 #define TG_HIGH_2(a, b) __builtin_shufflevector(a, b, 1, 3)
 #define TG_EVEN_2(a, b) TG_LOW_2(a, b)
@@ -21,5 +22,7 @@
     __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
 #define TG_HIGH_16(a, b) \
     __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+
+/* carried so far */
 
 #endif

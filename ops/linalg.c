@@ -9,6 +9,8 @@
 
 /* ---------------------------------------------------------------- matrices in double */
 
+#define TG_SHARED /* static in an exported file */
+/* carried: linalg, on matrices */
 /* How many matrices of `elements` there are. */
 static int64_t matrices(const tg_array *a, int64_t elements)
 {
@@ -35,7 +37,8 @@ static int64_t pivot_place(const double *a, int64_t n, int64_t k, bool columns_t
     return best;
 }
 
-double tg_matrix_factorise(double *a, int64_t n, double *row, double *column, int64_t *rank)
+TG_SHARED double tg_matrix_factorise(double *a, int64_t n, double *row, double *column,
+                                     int64_t *rank)
 {
     double sign = 1;
     *rank = n;
@@ -59,7 +62,8 @@ double tg_matrix_factorise(double *a, int64_t n, double *row, double *column, in
     return sign;
 }
 
-void tg_matrix_substitute(const double *a, int64_t n, bool upper, bool ones, double *b, int64_t m)
+TG_SHARED void tg_matrix_substitute(const double *a, int64_t n, bool upper, bool ones, double *b,
+                                    int64_t m)
 {
     for (int64_t step = 0; step < n; step++) {
         const int64_t i = upper ? n - 1 - step : step, first = upper ? i + 1 : 0,
@@ -70,13 +74,14 @@ void tg_matrix_substitute(const double *a, int64_t n, bool upper, bool ones, dou
     }
 }
 
-void tg_matrix_solve(const double *a, int64_t n, const double *row, double *b, int64_t m)
+TG_SHARED void tg_matrix_solve(const double *a, int64_t n, const double *row, double *b, int64_t m)
 {
     for (int64_t i = 0; i < n; i++)
         if ((int64_t)row[i] != i) swap(b + i * m, b + (int64_t)row[i] * m, m, 1);
     tg_matrix_substitute(a, n, false, true, b, m);
     tg_matrix_substitute(a, n, true, false, b, m);
 }
+/* carried so far */
 
 static bool square_rule(tg_rule *r)
 {
@@ -122,6 +127,7 @@ static int64_t system_scratch(const tg_call *c)
     return (n * n + n * m + n) * (int64_t)sizeof(double);
 }
 
+/* carried: linalg */
 static void triangular_kernel(const tg_call *c)
 {
     const int64_t n = tg_matrix_size(&c->x[0]), m = tg_matrix_size(&c->x[1]);
@@ -133,6 +139,7 @@ static void triangular_kernel(const tg_call *c)
         tg_matrix_store(c->y, k * n * m, n * m, b);
     }
 }
+/* carried so far */
 
 static tg_tensor *transposed(tg_tape *t, const char *where, tg_tensor *x)
 {
@@ -145,6 +152,7 @@ static const tg_op solve_triangular = {.size = sizeof(tg_op),
                                        .n_in = 2,
                                        .rule = system_rule,
                                        .kernel = triangular_kernel,
+                                       .carried = TG_CARRIED("linalg triangular_kernel"),
                                        .scratch = system_scratch,
                                        .vjp = triangular_vjp};
 
@@ -164,6 +172,7 @@ static void triangular_vjp(TG_VJP)
 
 /* ---------------------------------------------------------------- general systems */
 
+/* carried: linalg */
 static void solve_kernel(const tg_call *c)
 {
     const int64_t n = tg_matrix_size(&c->x[0]), m = tg_matrix_size(&c->x[1]);
@@ -181,6 +190,7 @@ static void solve_kernel(const tg_call *c)
         tg_matrix_store(c->y, k * n * m, n * m, b);
     }
 }
+/* carried so far */
 
 static void solve_vjp(TG_VJP);
 static const tg_op solve = {.size = sizeof(tg_op),
@@ -188,6 +198,7 @@ static const tg_op solve = {.size = sizeof(tg_op),
                             .n_in = 2,
                             .rule = system_rule,
                             .kernel = solve_kernel,
+                            .carried = TG_CARRIED("linalg solve_kernel"),
                             .scratch = system_scratch,
                             .vjp = solve_vjp};
 
@@ -281,6 +292,7 @@ tg_tensor *tg_inv_at(tg_tape *t, const char *where, tg_tensor *x)
 
 /* ---------------------------------------------------------------- Cholesky */
 
+/* carried: linalg */
 static void cholesky_kernel(const tg_call *c)
 {
     const int64_t n = tg_matrix_size(&c->x[0]);
@@ -304,6 +316,7 @@ static void cholesky_kernel(const tg_call *c)
         tg_matrix_store(c->y, k * n * n, n * n, a);
     }
 }
+/* carried so far */
 
 /* ga = L^-T phi(L^T gy) L^-1, symmetric; phi: the lower triangle with half the diagonal. Murray
  * 2016. */
@@ -321,12 +334,14 @@ static const tg_op cholesky = {.size = sizeof(tg_op),
                                .n_in = 1,
                                .rule = square_rule,
                                .kernel = cholesky_kernel,
+                               .carried = TG_CARRIED("linalg cholesky_kernel"),
                                .scratch = square_scratch,
                                .vjp = cholesky_vjp};
 TG_DEFINE_1(cholesky, cholesky)
 
 /* ---------------------------------------------------------------- determinants */
 
+/* carried: linalg */
 static void cofactor_kernel(const tg_call *c)
 {
     const int64_t n = tg_matrix_size(&c->x[0]);
@@ -354,6 +369,7 @@ static void cofactor_kernel(const tg_call *c)
         tg_matrix_store(c->y, k * n * n, n * n, a);
     }
 }
+/* carried so far */
 
 static void cofactor_vjp(TG_VJP);
 static const tg_op cofactor = {.size = sizeof(tg_op),
@@ -361,6 +377,7 @@ static const tg_op cofactor = {.size = sizeof(tg_op),
                                .n_in = 1,
                                .rule = square_rule,
                                .kernel = cofactor_kernel,
+                               .carried = TG_CARRIED("linalg cofactor_kernel"),
                                .scratch = square_scratch,
                                .vjp = cofactor_vjp};
 
@@ -383,6 +400,7 @@ static bool det_rule(tg_rule *r)
 }
 
 /* The determinants; with an attribute their signs, and the logarithms of their sizes. */
+/* carried: linalg */
 static void det_kernel(const tg_call *c)
 {
     const int64_t n = tg_matrix_size(&c->x[0]), of = c->n_attrs ? 2 : 1;
@@ -400,6 +418,7 @@ static void det_kernel(const tg_call *c)
         tg_matrix_store(c->y, k * of, of, pair);
     }
 }
+/* carried so far */
 
 static tg_tensor *per_matrix(tg_tape *t, const char *where, tg_tensor *x)
 {
@@ -416,6 +435,7 @@ static const tg_op det = {.size = sizeof(tg_op),
                           .n_in = 1,
                           .rule = det_rule,
                           .kernel = det_kernel,
+                          .carried = TG_CARRIED("linalg det_kernel"),
                           .scratch = square_scratch,
                           .vjp = det_vjp};
 TG_DEFINE_1(det, det)
@@ -433,6 +453,7 @@ static const tg_op slogdet = {.size = sizeof(tg_op),
                               .n_in = 1,
                               .rule = det_rule,
                               .kernel = det_kernel,
+                              .carried = TG_CARRIED("linalg det_kernel"),
                               .scratch = square_scratch,
                               .vjp = slogdet_vjp};
 

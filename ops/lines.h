@@ -4,6 +4,7 @@
 
 #include "folds.h"
 
+/* carried: lines */
 /* x as [outer, n, inner] around the axis attrs[0]. */
 typedef struct tg_lines {
     int64_t outer, n, inner;
@@ -38,5 +39,7 @@ static inline void tg_lines_run(const tg_call *c,
                   first = part % blocks * TG_COLUMNS,                                    \
                   width = l->inner - first < TG_COLUMNS ? l->inner - first : TG_COLUMNS, \
                   at = part / blocks * l->n * l->inner + first;
+
+/* carried so far */
 
 #endif

@@ -82,6 +82,7 @@ tg_tensor *tg_poisson_nll_loss_at(tg_tape *t, const char *where, tg_tensor *x, t
 
 /* -------------------------------------------------------- binary cross-entropy on probabilities */
 
+/* carried: loss */
 #define AT_LEAST_MINUS_100(x) ((x) < -100 ? -100 : (x))
 #define OUTSIDE(x) (!((x) >= 0 && (x) <= 1))
 
@@ -111,10 +112,15 @@ tg_tensor *tg_poisson_nll_loss_at(tg_tape *t, const char *where, tg_tensor *x, t
     }
 TG_EACH_BUILD(BCE, bce_f32, float)
 TG_EACH_BUILD_F64(BCE, bce_f64, double)
-TG_SPANS(bce_span, NULL, TG_BUILDS(bce_f32), TG_BUILDS_F64(bce_f64))
+TG_SPANS_WITH(bce_span, NULL, TG_CARRIED("loss bce_span"), TG_BUILDS(bce_f32),
+              TG_BUILDS_F64(bce_f64))
+/* carried so far */
 
 /* ln(1 - p) - ln p, the derivative by the target; its own derivative is, as that of the other
  * gradient by the target, -1 / max(p (1 - p), 1e-12). */
+/* What follows is exported with the text that its expressions call. */
+#undef TG_SPANS
+#define TG_SPANS(name, text, ...) TG_SPANS_WITH(name, text, TG_CARRIED("loss"), __VA_ARGS__)
 TG_MAP_1(bce_odds_span, AT_LEAST_MINUS_100(LOG1P(-x)) - AT_LEAST_MINUS_100(LOG(x)))
 
 static tg_tensor *bounded_variance(tg_tape *t, const char *where, tg_tensor *p)
@@ -154,6 +160,7 @@ tg_tensor *tg_bce_loss_at(tg_tape *t, const char *where, tg_tensor *p, tg_tensor
 
 /* w t softplus(-z) + (1 - t) softplus(z), and w softplus(z): a term that weighs 0 is exactly 0
  * whatever z, by a choice after the product. */
+/* carried: loss */
 #define SOFTPLUS_SUMS(suffix, T)                                                                 \
     TG_INLINE T weighed_##suffix(T z, T w, int build)                                            \
     {                                                                                            \
@@ -178,6 +185,7 @@ SOFTPLUS_SUMS(f64, double)
     }
 LOGITS_SLOPE(f32, float)
 LOGITS_SLOPE(f64, double)
+/* carried so far */
 
 TG_MAP_2(logits_slope_span, TG_BY_TYPE(a, logits_slope)(a, b, build))
 TG_MAP_2(logits_span, TG_BY_TYPE(a, logits)(a, b, 1, build))

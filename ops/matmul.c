@@ -199,26 +199,41 @@ static void print_index(tg_source *s, const tg_array *x, int y_dims, const char 
                     (long long)x->stride[d - 1], column);
 }
 
-/* Sums in order over the inner dimension, a row of y at a time. */
+/* Sums in order over the inner dimension, a row of y at a time; or, where kernels/gemm.h has eight
+ * sums for an element, element by element. */
 static bool print(const tg_call *c, tg_source *s)
 {
     const tg_array *a = &c->x[0], *b = &c->x[1], *y = c->y;
     const int dims = y->shape.ndim;
     const char *type = y->dtype == TG_F32 ? "float" : "double";
     const char *row = c->n_attrs ? "j" : "p", *column = c->n_attrs ? "p" : "j";
+    const long long m = y->shape.dim[dims - 2], n = y->shape.dim[dims - 1],
+                    depth = a->shape.dim[a->shape.ndim - 1];
+    product p;
+    prepare(c, &p);
     for (int k = 0; k < dims - 2; k++)
         tg_source_print(s, "    for (ptrdiff_t b%d = 0; b%d < %lld; b%d++)\n", k, k,
                         (long long)y->shape.dim[k], k);
-    tg_source_print(s, "    for (ptrdiff_t i = 0; i < %lld; i++, y += %lld) {\n",
-                    (long long)y->shape.dim[dims - 2], (long long)y->shape.dim[dims - 1]);
-    tg_source_print(s, "        for (ptrdiff_t j = 0; j < %lld; j++) y[j] = 0;\n",
-                    (long long)y->shape.dim[dims - 1]);
+    tg_source_print(s, "    for (ptrdiff_t i = 0; i < %lld; i++, y += %lld)", m, n);
+    if (p.interleaved) {
+        tg_source_print(s,
+                        "\n        for (ptrdiff_t j = 0; j < %lld; j++) {\n"
+                        "            %s s[8] = {0};\n"
+                        "            for (ptrdiff_t p = 0; p < %lld; p++) s[p %% 8] += x0[",
+                        n, type, depth);
+        print_index(s, a, dims, "i", "p");
+        tg_source_print(s, "] * x1[");
+        print_index(s, b, dims, row, column);
+        tg_source_print(s, "];\n            y[j] = ((s[0] + s[4]) + (s[2] + s[6])) + "
+                           "((s[1] + s[5]) + (s[3] + s[7]));\n        }\n");
+        return true;
+    }
+    tg_source_print(s, " {\n        for (ptrdiff_t j = 0; j < %lld; j++) y[j] = 0;\n", n);
     tg_source_print(s,
                     "        for (ptrdiff_t p = 0; p < %lld; p++) {\n            const %s a = x0[",
-                    (long long)a->shape.dim[a->shape.ndim - 1], type);
+                    depth, type);
     print_index(s, a, dims, "i", "p");
-    tg_source_print(s, "];\n            for (ptrdiff_t j = 0; j < %lld; j++) y[j] += a * x1[",
-                    (long long)y->shape.dim[dims - 1]);
+    tg_source_print(s, "];\n            for (ptrdiff_t j = 0; j < %lld; j++) y[j] += a * x1[", n);
     print_index(s, b, dims, row, column);
     tg_source_print(s, "];\n        }\n    }\n");
     return true;

@@ -6,6 +6,7 @@
 
 #ifndef TG_SAMPLES
 
+/* carried: matrices */
 /* columns */
 static inline int64_t tg_matrix_size(const tg_array *a) { return a->shape.dim[a->shape.ndim - 1]; }
 
@@ -23,6 +24,8 @@ static inline void tg_matrix_store(const tg_array *a, int64_t first, int64_t cou
         if (a->dtype == TG_F32) ((float *)a->data)[first + i] = (float)from[i];
         else ((double *)a->data)[first + i] = from[i];
 }
+
+/* carried so far */
 
 /* P a Q = L U in place, L with ones on its diagonal. row[k] and column[k] say with what k changed
  * places in step k; column is NULL for Q = 1. The sign of the permutations; *rank: the pivots

@@ -6,6 +6,7 @@
 
 #ifndef TG_SAMPLES
 
+/* carried: norm */
 enum {
     CHUNK = 1024, /* elements that stay in the first cache while they are walked twice */
     GROUP = 32,   /* lanes that a sum runs in */
@@ -212,6 +213,7 @@ static void forward_kernel(const tg_call *c)
 }
 
 static bool has_sums(const tg_call *c) { return c->attrs[0] != 0; }
+/* carried so far */
 
 static int64_t gradient_scratch(const tg_call *c)
 {
@@ -219,6 +221,7 @@ static int64_t gradient_scratch(const tg_call *c)
     return has_sums(c) ? r.parts * 2 * r.n * (int64_t)tg_dtype_size(c->y->dtype) : 0;
 }
 
+/* carried: norm */
 static void gradient_kernel(const tg_call *c)
 {
     job j = {.r = table_of(c, &c->x[1], &c->x[3]),
@@ -230,6 +233,7 @@ static void gradient_kernel(const tg_call *c)
     if (j.r.parts > 0) tg_parallel(c, j.r.parts, run_part, &j);
     if (has_sums(c)) tg_parallel(c, (2 * j.r.n + CHUNK - 1) / CHUNK, join_part, &j);
 }
+/* carried so far */
 
 /* ----------------------------------- ops: private ones, on what the public function has checked */
 
@@ -254,12 +258,14 @@ static const tg_op layer_norm = {.size = sizeof(tg_op),
                                  .n_in = 4,
                                  .rule = forward_rule,
                                  .kernel = forward_kernel,
+                                 .carried = TG_CARRIED("norm forward_kernel"),
                                  .vjp = forward_vjp};
 static const tg_op layer_norm_grad = {.size = sizeof(tg_op),
                                       .name = "layer_norm_grad",
                                       .n_in = 4,
                                       .rule = gradient_rule,
                                       .kernel = gradient_kernel,
+                                      .carried = TG_CARRIED("norm gradient_kernel"),
                                       .scratch = gradient_scratch,
                                       .vjp = gradient_vjp};
 

@@ -11,6 +11,7 @@
 
 #ifndef TG_SAMPLES
 
+/* carried: pool, on lanes */
 enum { KERNEL = 0, STRIDE = 2, PADDING = 4, DILATION = 6, CEIL = 8, ATTRS = 9 };
 
 /* One axis: windows of `kernel` elements, `dilation` apart. */
@@ -125,7 +126,7 @@ static int64_t ends(const axis *c, int64_t column, int64_t end)
     }
 #define ROWS(build, TARGET, BUILD, T, I)                                                  \
     TOPS_OF_ROW(tops_##build, TARGET, T, I, 0)                                            \
-    TOPS_OF_ROW(places_##build, TARGET, T, I, 1)                                          \
+    TOPS_OF_ROW(spots_##build, TARGET, T, I, 1)                                           \
     static void pool_rows_##build(const planes *p, const T *x, const T *other, T *y)      \
     {                                                                                     \
         const int64_t out = p->axis[1].out;                                               \
@@ -143,7 +144,7 @@ static int64_t ends(const axis *c, int64_t column, int64_t end)
             for (int64_t from = 0; from < c->out; from += STRIP) {                        \
                 const int64_t end = from + STRIP < c->out ? from + STRIP : c->out;        \
                 const int64_t at = (i * r->stride - r->padding) * c->size - c->padding;   \
-                places_##build(p, x, i, from, end, top, where);                           \
+                spots_##build(p, x, i, from, end, top, where);                            \
                 for (int64_t j = from; j < end; j++)                                      \
                     if (where[j - from] >= 0)                                             \
                         y[at + j * c->stride + where[j - from]] += other[i * c->out + j]; \
@@ -220,6 +221,7 @@ TG_EACH_BUILD_F64(EACH_ROWS, f64, double, int64_t)
 enum { LEAST_F32 = 4, LEAST_F64 = 2 }; /* windows in a row for these */
 ONE_SIZE(POOL_BLOCK, pool_halves_f32_base, TG_TARGET_BASE, float, int32_t, 1, 4)
 ONE_SIZE(SPREAD_BLOCK, spread_halves_f32_base, TG_TARGET_BASE, float, int32_t, 2, 4)
+/* carried so far */
 TG_ON_AVX(TWO_SIZES(POOL_BLOCK, pool_halves_f32_avx2, TG_TARGET_AVX2, float, int32_t, 1, 8, 4))
 TG_ON_AVX(TWO_SIZES(SPREAD_BLOCK, spread_halves_f32_avx2, TG_TARGET_AVX2, float, int32_t, 2, 8, 4))
 
@@ -230,9 +232,11 @@ TG_ON_AVX(TWO_SIZES(SPREAD_BLOCK, spread_halves_f32_avx2, TG_TARGET_AVX2, float,
         NULL             \
     }
 #else
+/* carried: pool */
 #define HALVES_F64 TG_BUILDS
 ONE_SIZE(POOL_BLOCK, pool_halves_f64_base, TG_TARGET_BASE, double, int64_t, 1, 2)
 ONE_SIZE(SPREAD_BLOCK, spread_halves_f64_base, TG_TARGET_BASE, double, int64_t, 2, 2)
+/* carried so far */
 TG_ON_AVX(TWO_SIZES(POOL_BLOCK, pool_halves_f64_avx2, TG_TARGET_AVX2, double, int64_t, 1, 4, 2))
 TG_ON_AVX(TWO_SIZES(SPREAD_BLOCK, spread_halves_f64_avx2, TG_TARGET_AVX2, double, int64_t, 2, 4, 2))
 #endif
@@ -245,6 +249,7 @@ TG_ON_AVX(TWO_SIZES(SPREAD_BLOCK, spread_halves_f64_avx2, TG_TARGET_AVX2, double
 
 /* ---------------------------------------------------------------- kernels */
 
+/* carried: pool */
 typedef void (*f32_function)(const planes *p, const float *x, const float *other, float *y);
 typedef void (*f64_function)(const planes *p, const double *x, const double *other, double *y);
 
@@ -323,6 +328,7 @@ static void pick_kernel(const tg_call *c)
     static const ways pick = {.f32 = pick_f32, .f64 = pick_f64};
     run(c, c->y, &pick);
 }
+/* carried so far */
 
 /* ---------------------------------------------------------------- ops */
 
@@ -374,18 +380,21 @@ static const tg_op max_pool2d = {.size = sizeof(tg_op),
                                  .n_in = 1,
                                  .rule = rule,
                                  .kernel = pool_kernel,
+                                 .carried = TG_CARRIED("pool pool_kernel"),
                                  .vjp = pool_vjp};
 static const tg_op max_pool_pick = {.size = sizeof(tg_op),
                                     .name = "max_pool_pick",
                                     .n_in = 2,
                                     .rule = rule,
                                     .kernel = pick_kernel,
+                                    .carried = TG_CARRIED("pool pick_kernel"),
                                     .vjp = pick_vjp};
 static const tg_op max_pool_spread = {.size = sizeof(tg_op),
                                       .name = "max_pool_spread",
                                       .n_in = 2,
                                       .rule = spread_rule,
                                       .kernel = spread_kernel,
+                                      .carried = TG_CARRIED("pool spread_kernel"),
                                       .vjp = spread_vjp};
 
 static tg_tensor *chosen(tg_tape *t, const char *where, const tg_op *op, tg_tensor *x,

@@ -319,6 +319,7 @@ tg_tensor *tg_logsumexp_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes 
 
 /* ---------------------------------------------------------------- argmax, max_along */
 
+/* carried: argmax, on staircase extrema */
 /* A later element wins only if it is greater, or the first NaN. */
 #define BEATS(v, best) ((v) > (best) || ((v) != (v) && (best) == (best)))
 
@@ -367,8 +368,8 @@ tg_tensor *tg_logsumexp_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes 
         for (int64_t k = part * s->per_part; k < s->pieces && k < (part + 1) * s->per_part; k++) { \
             const int64_t block = k % s->blocks * COLUMNS, outer = k / s->blocks;                  \
             if (s->inner == 1)                                                                     \
-                y[outer] = row_argmax_##suffix(s->n, x + outer * s->n,                             \
-                                               tg_fold_of(&tg_max_folds, dtype_of, c->build));     \
+                y[outer] =                                                                         \
+                    row_argmax_##suffix(s->n, x + outer * s->n, tg_max_of(dtype_of, c->build));    \
             else                                                                                   \
                 column_argmax_##suffix(                                                            \
                     s->n, s->inner, s->inner - block < COLUMNS ? s->inner - block : COLUMNS,       \
@@ -385,6 +386,7 @@ typedef struct argmax_shape {
 
 ARGMAX(float, f32, TG_F32)
 ARGMAX(double, f64, TG_F64)
+/* carried so far */
 
 static bool argmax_rule(tg_rule *r)
 {
@@ -402,6 +404,7 @@ static bool argmax_rule(tg_rule *r)
     return true;
 }
 
+/* carried: argmax */
 static void argmax_kernel(const tg_call *c)
 {
     const tg_shape shape = c->x[0].shape;
@@ -416,12 +419,14 @@ static void argmax_kernel(const tg_call *c)
     tg_parallel(c, (s.pieces + s.per_part - 1) / s.per_part,
                 c->x[0].dtype == TG_F32 ? part_argmax_f32 : part_argmax_f64, &s);
 }
+/* carried so far */
 
 static const tg_op argmax = {.size = sizeof(tg_op),
                              .name = "argmax",
                              .n_in = 1,
                              .rule = argmax_rule,
-                             .kernel = argmax_kernel};
+                             .kernel = argmax_kernel,
+                             .carried = TG_CARRIED("argmax argmax_kernel")};
 
 tg_tensor *tg_argmax_at(tg_tape *t, const char *where, tg_tensor *x, int axis, bool keepdim)
 {

@@ -6,6 +6,7 @@
 
 #include "math.h"
 
+/* carried: rows */
 /* Defines, for one build, fn##_max, the maximum of n elements, and fn##_sum, the sum of e^(x - top)
  * for n elements none of which is above top.
  *
@@ -46,5 +47,6 @@
             for (int l = 0; l < half; l++) lane[l] += lane[l + half];                          \
         return lane[0];                                                                        \
     }
+/* carried so far */
 
 #endif

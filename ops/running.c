@@ -34,6 +34,7 @@ static tg_tensor *moved(tg_tape *t, const char *where, tg_tensor *x, int axis, b
 
 /* ---------------------------------------------------------------- linear_recurrence */
 
+/* carried: running, on lines */
 #define RECURRENCE(fn, T)                                                             \
     static void fn(const tg_call *c, void *user, int64_t part)                        \
     {                                                                                 \
@@ -56,6 +57,7 @@ static void recurrence_kernel(const tg_call *c)
 {
     tg_lines_run(c, c->y->dtype == TG_F32 ? recurrence_f32 : recurrence_f64);
 }
+/* carried so far */
 
 static bool recurrence_rule(tg_rule *r)
 {
@@ -92,6 +94,7 @@ static const tg_op linear_recurrence = {.size = sizeof(tg_op),
                                         .n_in = 2,
                                         .rule = recurrence_rule,
                                         .kernel = recurrence_kernel,
+                                        .carried = TG_CARRIED("running recurrence_kernel"),
                                         .vjp = recurrence_vjp};
 
 tg_tensor *tg_linear_recurrence_at(tg_tape *t, const char *where, tg_tensor *a, tg_tensor *b,
@@ -120,6 +123,7 @@ tg_tensor *tg_cumprod_at(tg_tape *t, const char *where, tg_tensor *x, int axis)
  *
  * The sum so far is kept relative to the greatest term so far. */
 
+/* carried: running */
 #define LOG_SUMS(fn, T)                                               \
     static void fn(const tg_call *c, void *user, int64_t part)        \
     {                                                                 \
@@ -146,6 +150,8 @@ static void logcumsumexp_kernel(const tg_call *c)
 {
     tg_lines_run(c, c->y->dtype == TG_F32 ? log_sums_f32 : log_sums_f64);
 }
+/* carried so far */
+
 static bool same_rule(tg_rule *r)
 {
     r->y = r->x[0];
@@ -180,6 +186,7 @@ static const tg_op logcumsumexp = {.size = sizeof(tg_op),
                                    .n_in = 1,
                                    .rule = same_rule,
                                    .kernel = logcumsumexp_kernel,
+                                   .carried = TG_CARRIED("running logcumsumexp_kernel"),
                                    .vjp = logcumsumexp_vjp};
 tg_tensor *tg_logcumsumexp_at(tg_tape *t, const char *where, tg_tensor *x, int axis)
 {
@@ -191,6 +198,7 @@ tg_tensor *tg_logcumsumexp_at(tg_tape *t, const char *where, tg_tensor *x, int a
 
 /* ---------------------------------------------------------------- cummax, cummin */
 
+/* carried: running */
 /* The place of the extremum so far: the last of equals, the last NaN if any. */
 #define PLACES(fn, T)                                                                         \
     static void fn(const tg_call *c, void *user, int64_t part)                                \
@@ -214,6 +222,8 @@ static void places_kernel(const tg_call *c)
 {
     tg_lines_run(c, c->x[0].dtype == TG_F32 ? places_f32 : places_f64);
 }
+/* carried so far */
+
 static bool places_rule(tg_rule *r)
 {
     r->y = r->x[0];
@@ -224,7 +234,8 @@ static const tg_op places = {.size = sizeof(tg_op),
                              .name = "running_places",
                              .n_in = 1,
                              .rule = places_rule,
-                             .kernel = places_kernel};
+                             .kernel = places_kernel,
+                             .carried = TG_CARRIED("running places_kernel")};
 
 static tg_tensor *extrema(tg_tape *t, const char *where, const char *name, tg_tensor *x, int axis,
                           bool least)

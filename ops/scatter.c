@@ -37,6 +37,7 @@ tg_tensor *tg_chunk_at(tg_tape *t, const char *where, tg_tensor *x, int axis, in
 
 /* ---------------------------------------------------------------- what comes to a place */
 
+/* carried: sent */
 /* A NaN beats every number. */
 static bool beats(tg_dtype dtype, const void *values, int64_t a, int64_t b, tg_winner kind)
 {
@@ -45,6 +46,7 @@ static bool beats(tg_dtype dtype, const void *values, int64_t a, int64_t b, tg_w
                  q = single ? (double)((const float *)values)[b] : ((const double *)values)[b];
     return p != p ? q == q : kind == TG_GREATEST ? p > q : p < q;
 }
+/* carried so far */
 
 /* attrs: the axis, the winner, the sizes of the result */
 static bool sent_rule(tg_rule *r)
@@ -53,6 +55,7 @@ static bool sent_rule(tg_rule *r)
     for (int d = 0; d < r->y.shape.ndim; d++) r->y.shape.dim[d] = r->attrs[2 + d];
     return true;
 }
+/* carried: sent */
 static void sent_kernel(const tg_call *c)
 {
     const int axis = (int)c->attrs[0], dims = c->y->shape.ndim;
@@ -81,11 +84,14 @@ static void sent_kernel(const tg_call *c)
         }
     }
 }
+/* carried so far */
+
 static const tg_op sent_places = {.size = sizeof(tg_op),
                                   .name = "sent_places",
                                   .n_in = 2,
                                   .rule = sent_rule,
-                                  .kernel = sent_kernel};
+                                  .kernel = sent_kernel,
+                                  .carried = TG_CARRIED("sent sent_kernel")};
 tg_tensor *tg_sent_to(tg_tape *t, const char *where, tg_shape to, int axis, tg_tensor *index,
                       tg_tensor *source, tg_winner kind)
 {
@@ -272,13 +278,16 @@ tg_tensor *tg_select_scatter_at(tg_tape *t, const char *where, tg_tensor *x, tg_
 /* ---------------------------------------------------------------- an index for each axis */
 
 /* index times a step, of an axis and its size: where it must be inside of it. */
+/* carried: multiple */
 enum { AXIS, SIZE, STEP };
+/* carried so far */
 static bool multiple_rule(tg_rule *r)
 {
     r->y = r->x[0];
     if (r->y.dtype == TG_I64) return true;
     return tg_rule_fail(r, TG_EDTYPE, "an index is i64, not %s", tg_dtype_name(r->y.dtype));
 }
+/* carried: multiple */
 static void multiple_kernel(const tg_call *c)
 {
     const int64_t *index = c->x[0].data, size = c->attrs[SIZE];
@@ -293,16 +302,19 @@ static void multiple_kernel(const tg_call *c)
                          index[i], i, (int)c->attrs[AXIS], size);
     }
 }
+/* carried so far */
 static const tg_op in_gather = {.size = sizeof(tg_op),
                                 .name = "gather_nd",
                                 .n_in = 1,
                                 .rule = multiple_rule,
-                                .kernel = multiple_kernel},
+                                .kernel = multiple_kernel,
+                                .carried = TG_CARRIED("multiple multiple_kernel")},
                    in_put = {.size = sizeof(tg_op),
                              .name = "index_put",
                              .n_in = 1,
                              .rule = multiple_rule,
-                             .kernel = multiple_kernel};
+                             .kernel = multiple_kernel,
+                             .carried = TG_CARRIED("multiple multiple_kernel")};
 
 /* One index into the first n axes joined, from one for each; *x gets them joined, *index_shape the
  * shape of each index. */

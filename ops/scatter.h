@@ -5,7 +5,9 @@
 #include "folds.h"
 
 /* Who stays where several are sent to one place. */
+/* carried: sent */
 typedef enum tg_winner { TG_LAST, TG_GREATEST, TG_SMALLEST } tg_winner;
+/* carried so far */
 
 /* For each element of a tensor of shape `to` the place in source, row-major, of what the index
  * sends there along the axis: of several the last, or the first that is greatest or smallest; -1

@@ -175,6 +175,7 @@ tg_tensor *tg_flip_at(tg_tape *t, const char *where, tg_tensor *x, tg_axes axes)
 /* ---------------------------------------------------------------- copying between strides */
 
 /* One strided copy: sizes and strides (in elements), and the bytes of an element. */
+/* carried: shape */
 typedef struct copy {
     int ndim;
     int64_t dim[TG_MAX_DIMS], from_stride[TG_MAX_DIMS], to_stride[TG_MAX_DIMS];
@@ -254,6 +255,7 @@ static void copy_strided(const tg_call *call, const tg_array *x, char *to, const
     c.rows_of_part = length < many ? many / length : 1;
     tg_parallel(call, (c.rows + c.rows_of_part - 1) / c.rows_of_part, copy_rows, &c);
 }
+/* carried so far */
 
 /* ------------------------------------------------------- slice, and its inverses: place and pad */
 
@@ -288,6 +290,7 @@ static bool place_rule(tg_rule *r)
     return true;
 }
 
+/* carried: shape */
 typedef struct filling {
     char *to;
     const void *value;
@@ -323,6 +326,7 @@ static void place_kernel(const tg_call *c)
     if (tg_shape_count(x->shape))
         copy_strided(c, x, (char *)y->data + first * (int64_t)size, stride);
 }
+/* carried so far */
 
 static void slice_vjp(TG_VJP);
 static void place_vjp(TG_VJP);
@@ -338,6 +342,7 @@ static const tg_op place = {.size = sizeof(tg_op),
                             .flags = TG_STRIDED,
                             .rule = place_rule,
                             .kernel = place_kernel,
+                            .carried = TG_CARRIED("shape place_kernel"),
                             .vjp = place_vjp};
 static const tg_op pad = {.size = sizeof(tg_op),
                           .name = "pad",
@@ -345,6 +350,7 @@ static const tg_op pad = {.size = sizeof(tg_op),
                           .flags = TG_STRIDED,
                           .rule = place_rule,
                           .kernel = place_kernel,
+                          .carried = TG_CARRIED("shape place_kernel"),
                           .vjp = place_vjp};
 
 static void slice_vjp(TG_VJP)
@@ -488,6 +494,7 @@ static bool stack_rule(tg_rule *r)
     return one_dtype(r);
 }
 
+/* carried: shape */
 /* Both: an operand goes to a range of y along the axis, which stack's operands don't have
  * themselves. */
 static void join_kernel(const tg_call *c)
@@ -506,6 +513,7 @@ static void join_kernel(const tg_call *c)
         at += stacked ? 1 : x->shape.dim[axis];
     }
 }
+/* carried so far */
 
 static void concat_vjp(TG_VJP)
 {
@@ -530,6 +538,7 @@ static const tg_op concat = {.size = sizeof(tg_op),
                              .flags = TG_STRIDED,
                              .rule = concat_rule,
                              .kernel = join_kernel,
+                             .carried = TG_CARRIED("shape join_kernel"),
                              .vjp = concat_vjp};
 static const tg_op stack = {.size = sizeof(tg_op),
                             .name = "stack",
@@ -537,6 +546,7 @@ static const tg_op stack = {.size = sizeof(tg_op),
                             .flags = TG_STRIDED,
                             .rule = stack_rule,
                             .kernel = join_kernel,
+                            .carried = TG_CARRIED("shape join_kernel"),
                             .vjp = stack_vjp};
 
 static tg_tensor *join(tg_tape *t, const char *where, const tg_op *op, int more_dims, int n,

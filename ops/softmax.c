@@ -7,6 +7,7 @@
 
 /* ---------------------------------------------------------------- rows */
 
+/* carried: softmax, on rows staircase */
 enum { MOST = TG_FOLD_MOST };
 
 typedef struct rows rows;
@@ -160,7 +161,7 @@ static void run_rows(const tg_call *c, const row_fn of[][TG_BUILD_COUNT])
     r.count = elements / r.n;
     r.count_of_part = r.n < 1 << 14 ? (1 << 14) / r.n : 1;
     r.bytes = (size_t)r.n * tg_dtype_size(dtype);
-    r.sum = tg_fold_of(tg_op_sum.fold, dtype, c->build);
+    r.sum = tg_sum_of(dtype, c->build);
     r.a = c->x[0].data;
     r.b = c->x[c->n_in - 1].data;
     r.y = c->y->data;
@@ -171,6 +172,7 @@ static void softmax_kernel(const tg_call *c) { run_rows(c, softmax_rows); }
 static void log_softmax_kernel(const tg_call *c) { run_rows(c, log_softmax_rows); }
 static void softmax_grad_kernel(const tg_call *c) { run_rows(c, softmax_grad_rows); }
 static void log_softmax_grad_kernel(const tg_call *c) { run_rows(c, log_softmax_grad_rows); }
+/* carried so far */
 
 /* ---------------------------------------------------------------- ops */
 
@@ -190,24 +192,28 @@ static const tg_op softmax = {.size = sizeof(tg_op),
                               .n_in = 1,
                               .rule = rule,
                               .kernel = softmax_kernel,
+                              .carried = TG_CARRIED("softmax softmax_kernel"),
                               .vjp = softmax_vjp};
 static const tg_op softmax_grad = {.size = sizeof(tg_op),
                                    .name = "softmax_grad",
                                    .n_in = 2,
                                    .rule = rule,
                                    .kernel = softmax_grad_kernel,
+                                   .carried = TG_CARRIED("softmax softmax_grad_kernel"),
                                    .vjp = softmax_grad_vjp};
 static const tg_op log_softmax = {.size = sizeof(tg_op),
                                   .name = "log_softmax",
                                   .n_in = 1,
                                   .rule = rule,
                                   .kernel = log_softmax_kernel,
+                                  .carried = TG_CARRIED("softmax log_softmax_kernel"),
                                   .vjp = log_softmax_vjp};
 static const tg_op log_softmax_grad = {.size = sizeof(tg_op),
                                        .name = "log_softmax_grad",
                                        .n_in = 2,
                                        .rule = rule,
                                        .kernel = log_softmax_grad_kernel,
+                                       .carried = TG_CARRIED("softmax log_softmax_grad_kernel"),
                                        .vjp = log_softmax_grad_vjp};
 
 static tg_tensor *row_sum(tg_tape *t, const char *where, tg_tensor *x)

@@ -6,6 +6,7 @@
 
 /* ---------------------------------------------------------------- cumsum */
 
+/* carried: cumsum, on lines */
 /* In double, of i64 modulo 2^64. */
 #define RUNNING(fn, T, SUM)                                                    \
     static void fn(const tg_call *c, void *user, int64_t part)                 \
@@ -28,6 +29,7 @@ static void cumsum_kernel(const tg_call *c)
                     : c->y->dtype == TG_F64 ? running_f64
                                             : running_i64);
 }
+/* carried so far */
 
 static bool cumsum_rule(tg_rule *r)
 {
@@ -42,6 +44,7 @@ static const tg_op cumsum = {.size = sizeof(tg_op),
                              .n_in = 1,
                              .rule = cumsum_rule,
                              .kernel = cumsum_kernel,
+                             .carried = TG_CARRIED("cumsum cumsum_kernel"),
                              .vjp = cumsum_vjp};
 
 /* An element is in every sum from its own on. */
@@ -62,6 +65,7 @@ tg_tensor *tg_cumsum_at(tg_tape *t, const char *where, tg_tensor *x, int axis)
 
 /* ---------------------------------------------------------------- argsort */
 
+/* carried: argsort, on lines */
 /* An element's place in its line, under a number that orders as the element does. */
 typedef struct key {
     uint64_t rank;
@@ -152,6 +156,7 @@ static void argsort_kernel(const tg_call *c)
     tg_lines l = tg_lines_of(c);
     if (l.n > 0) tg_parallel(c, sorters_of(&l), sort_lines, &l);
 }
+/* carried so far */
 
 static bool argsort_rule(tg_rule *r)
 {
@@ -165,6 +170,7 @@ static const tg_op argsort = {.size = sizeof(tg_op),
                               .n_in = 1,
                               .rule = argsort_rule,
                               .kernel = argsort_kernel,
+                              .carried = TG_CARRIED("argsort argsort_kernel"),
                               .scratch = argsort_scratch};
 
 tg_tensor *tg_argsort_at(tg_tape *t, const char *where, tg_tensor *x, int axis, bool descending)

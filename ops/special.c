@@ -8,17 +8,18 @@
 
 /* Functions that are computed in double whatever the dtype, one element after the other, are
  * compiled once; f(x), f(a, b), f(order, x) for an op with its order as attribute. */
+/* carried: special */
 #define ONE_BY_ONE(name, f, T, ...)                                              \
     static void name(const tg_span *s, void *result, const void *const *operand) \
     {                                                                            \
         T *y = (T *)result;                                                      \
         for (int64_t i = 0; i < s->n; i++) y[i] = (T)f(__VA_ARGS__);             \
     }
-#define IN_DOUBLE(name, f, ...)                                       \
-    ONE_BY_ONE(name##_f32, f, float, OF_##__VA_ARGS__(float))         \
-    ONE_BY_ONE(name##_f64, f, double, OF_##__VA_ARGS__(double))       \
-    TG_SPANS(span_##name, NULL, {name##_f32, name##_f32, name##_f32}, \
-             {name##_f64, name##_f64, name##_f64})
+#define IN_DOUBLE(name, f, ...)                                         \
+    ONE_BY_ONE(name##_f32, f, float, OF_##__VA_ARGS__(float))           \
+    ONE_BY_ONE(name##_f64, f, double, OF_##__VA_ARGS__(double))         \
+    TG_SPANS_WITH(span_##name, NULL, TG_CARRIED("special span_" #name), \
+                  TG_SAME_BUILDS(name##_f32), TG_SAME_BUILDS(name##_f64))
 #define OF_X(T) (double)((const T *)operand[0])[i]
 #define OF_A_B(T) (double)((const T *)operand[0])[i], (double)((const T *)operand[1])[i]
 #define OF_ORDER_X(T) s->attrs[0], (double)((const T *)operand[0])[i]
@@ -32,6 +33,7 @@ static double sin_pi(double x, int turn)
     if (rest != rest) return rest;
     return sin_turned_f64(pi * (rest - quarter / 2), (int)quarter + turn);
 }
+/* carried so far */
 
 static tg_tensor *of_order(tg_tape *t, const char *where, const tg_op *op, tg_tensor *x,
                            int64_t order)
@@ -44,6 +46,7 @@ static tg_tensor *of_order(tg_tape *t, const char *where, const tg_op *op, tg_te
  * The spherical Bessel function j_n(pi x), of which j_0 is sinc: their derivatives are made of each
  * other without a quotient, so that any order is exact at 0. */
 
+/* carried: special */
 static double wave(int64_t n, double x)
 {
     const double z = pi * fabs(x), n_1 = (double)n;
@@ -65,6 +68,7 @@ static double wave(int64_t n, double x)
     return x < 0 && n % 2 != 0 ? -y : y;
 }
 IN_DOUBLE(sinc, wave, ORDER_X)
+/* carried so far */
 
 static void sinc_slope(TG_VJP, const tg_op *op, int64_t n)
 {
@@ -82,6 +86,7 @@ tg_tensor *tg_sinc_at(tg_tape *t, const char *where, tg_tensor *x)
 
 /* ---------------------------------------------------------------- lgamma, digamma, polygamma */
 
+/* carried: special */
 static double power(double x, int64_t n)
 {
     double y = 1;
@@ -139,6 +144,8 @@ static double polygamma(int64_t n, double x)
 }
 IN_DOUBLE(lgamma, lgamma, X)
 IN_DOUBLE(polygamma, polygamma, ORDER_X)
+/* carried so far */
+
 OP(1, polygamma, NULL, gx[0] = tg_mul(t, gy, of_order(t, where, &op_polygamma, x[0], attrs[0] + 1)))
 OP(1, lgamma, NULL, gx[0] = tg_mul(t, gy, tg_digamma(t, x[0])))
 
@@ -160,6 +167,7 @@ tg_tensor *tg_polygamma_at(tg_tape *t, const char *where, tg_tensor *x, int64_t 
  * Winitzki's approximation, off by 2e-3, made exact by Halley's method, whose steps cube the
  * error. */
 
+/* carried: special */
 static double erfinv(double x)
 {
     const double a = fabs(x), w = log_f64((1 - a) * (1 + a)), b = 0.147,
@@ -175,6 +183,8 @@ static double erfinv(double x)
     return copysign(y, x);
 }
 IN_DOUBLE(erfinv, erfinv, X)
+/* carried so far */
+
 OP(1, erfinv, NULL,
    gx[0] = tg_mul(t, gy, tg_scale(t, tg_exp(t, tg_square(t, y)), 0.8862269254527580)))
 
@@ -182,7 +192,10 @@ OP(1, erfinv, NULL,
  *
  * a / b without its fraction is (a - y) / b but for roundings. */
 
+/* carried: special */
 IN_DOUBLE(fmod, fmod, A_B)
+/* carried so far */
+
 OP(2, fmod, NULL, gx[0] = gy;
    gx[1] = tg_neg(t, tg_mul(t, gy, tg_round(t, tg_div(t, tg_sub(t, x[0], y), x[1])))))
 

@@ -46,7 +46,7 @@ out 'tapegrad train DATA.csv'
 silent err
 run 0 --version
 out '^tapegrad [0-9]*\.[0-9]*\.[0-9]*$'
-for command in train predict evaluate check ops graph optimizers schedules; do
+for command in train predict evaluate check export ops graph optimizers schedules; do
     run 0 $command --help
     out "^usage: tapegrad $command"
     awk 'length > 80 { exit 1 }' "$scratch/out" || fail "tapegrad $words: more than 80 columns"
@@ -422,6 +422,52 @@ err '^tapegrad: models/samples/iris.csv: not a model'
 head -c 1000 "$scratch/iris.model" >"$scratch/short.model"
 run 1 predict "$scratch/short.model" $data/iris.csv
 err 'cut short'
+
+# ---------------------------------------------------------------- export
+
+strict="cc -std=c99 -O1 -Wall -Wextra -pedantic -Werror"
+run 0 export "$scratch/iris.model" -o "$scratch/iris.c" --name iris --header "$scratch/iris.h" \
+    --test
+silent out
+silent err
+$strict -Diris_TEST "$scratch/iris.c" -o "$scratch/self" -lm && "$scratch/self" >"$scratch/out" ||
+    fail "the exported net fails its own test"
+out '^0 of 12 numbers are wrong$'
+cat >"$scratch/use.c" <<'END'
+#include <stdio.h>
+#include "iris.h"
+int main(void)
+{
+    float row[4], p[3];
+    printf("%s\n", iris_inputs[3]);
+    while (scanf("%f,%f,%f,%f%*[^\n]", &row[0], &row[1], &row[2], &row[3]) == 4) {
+        iris_predict(row, p);
+        int best = p[1] > p[0];
+        if (p[2] > p[best]) best = 2;
+        printf("%s,%.5f,%.5f,%.5f\n", iris_label(best), (double)p[0], (double)p[1], (double)p[2]);
+    }
+    return *iris_label(3);
+}
+END
+$strict "$scratch/use.c" "$scratch/iris.c" -o "$scratch/use" -lm ||
+    fail "an exported net doesn't link"
+tail -n +2 $data/iris.csv | "$scratch/use" >"$scratch/out" || fail "a label beyond the last"
+out '^petal_width_cm$'
+paste -d, "$scratch/out" "$scratch/labelled" | awk -F, '
+    NR > 1 { n++; for (k = 2; k < 5; k++) if (($k - $(k + 4)) ^ 2 > 1e-9 || $1 != $5) exit 1 }
+    END { if (n != 150) exit 1 }' || fail "an exported net predicts something else"
+run 0 export "$scratch/diabetes.model" -o "$scratch/diabetes.c" --test
+$strict -Dnet_TEST "$scratch/diabetes.c" -o "$scratch/self" -lm && "$scratch/self" >/dev/null ||
+    fail "the exported regression fails its own test"
+run 2 export "$scratch/iris.model"
+err 'export: -o FILE.c is missing'
+run 1 export "$scratch/iris.model" -o "$scratch/no.c" --name 7up
+err '"7up" is no free C identifier'
+run 1 export "$scratch/iris.model" -o "$scratch/no/such/folder.c"
+err 'No such file or directory'
+run 1 export "$scratch/short.model" -o "$scratch/no.c"
+err 'cut short'
+[ ! -e "$scratch/no.c" ] || fail "a failed export left a file"
 
 # ---------------------------------------------------------------- images
 

@@ -13,7 +13,7 @@ static void show(const float *p)
 }
 
 #ifdef USE
-#include "net.c" /* void xor_net(const float *x, float *p, void *scratch) */
+#include "net.c" /* int xor_net(const float *x, float *p, void *scratch) */
 
 int main(void)
 {

@@ -67,6 +67,11 @@ tg_tensor *(tg_layers_apply)(tg_tape *t, const tg_layers *y, tg_tensor *x)
 
 tg_status tg_training_write(tg_trainer *r) { return without_files(r->m, r->o.checkpoint); }
 tg_status tg_training_read(tg_trainer *r) { return without_files(r->m, r->o.checkpoint); }
+tg_status tg_model_export_c(tg_model *m, const char *path, const tg_model_export_options *options)
+{
+    (void)options;
+    return without_files(m, path);
+}
 tg_status tg_model_save(tg_model *m, const char *path) { return without_files(m, path); }
 tg_status tg_model_load(tg_model *m, const char *path) { return without_files(m, path); }
 

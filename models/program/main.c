@@ -282,6 +282,20 @@ static int graph(const request *r)
     return status;
 }
 
+/* ---------------------------------------------------------------- export */
+
+static int export(const request *r)
+{
+    tg_model *m = tg_model_open(r->model, program_allocator());
+    const tg_model_export_options o = {
+        .size = sizeof o, .name = r->name, .header = r->header, .test = r->with_test};
+    const int status = tg_model_status(m) == TG_OK && tg_model_export_c(m, r->output, &o) == TG_OK
+                           ? DONE
+                           : complain(FAILED, "%s", tg_model_message(m));
+    tg_model_free(m);
+    return status;
+}
+
 /* ---------------------------------------------------------------- commands */
 
 static const struct command {
@@ -294,6 +308,7 @@ static const struct command {
     {"evaluate", parse_evaluate, evaluate},
     {"ops", parse_ops, ops},
     {"check", parse_check, check},
+    {"export", parse_export, export},
     {"graph", parse_graph, graph},
     {"optimizers", parse_optimizers, optimizers},
     {"schedules", parse_schedules, schedules},
@@ -320,9 +335,9 @@ int main(int n, char **word)
     command_text(n, word, command);
     r.command = command;
     if (n < 2)
-        return complain(USAGE, "a command is missing: train, predict, evaluate, check, graph, ops, "
-                               "optimizers or schedules; "
-                               "`tapegrad --help` says more");
+        return complain(USAGE, "a command is missing: train, predict, evaluate, check, export, "
+                               "graph, ops, optimizers or "
+                               "schedules; `tapegrad --help` says more");
     if (!strcmp(word[1], "--help") || !strcmp(word[1], "-h") || !strcmp(word[1], "help")) {
         print_help();
         return finish(DONE);
@@ -340,7 +355,7 @@ int main(int n, char **word)
     }
     return complain(
         USAGE,
-        "'%s' is no command: train, predict, evaluate, check, graph, ops, optimizers or "
-        "schedules; `tapegrad --help` says more",
+        "'%s' is no command: train, predict, evaluate, check, export, graph, ops, optimizers "
+        "or schedules; `tapegrad --help` says more",
         word[1]);
 }

@@ -59,6 +59,8 @@ typedef struct request {
     double better_by, average;
     const char *measure[MOST_MEASURES];
     int n_measures;
+    const char *output, *name, *header; /* of export */
+    bool with_test;
 } request;
 
 /* Writes "tapegrad: ..." to standard error. Returns status. */
@@ -70,6 +72,7 @@ int parse_train(int n, char **word, request *r, bool *helped);
 int parse_predict(int n, char **word, request *r, bool *helped);
 int parse_evaluate(int n, char **word, request *r, bool *helped);
 int parse_check(int n, char **word, request *r, bool *helped);
+int parse_export(int n, char **word, request *r, bool *helped);
 int parse_graph(int n, char **word, request *r, bool *helped);
 int parse_ops(int n, char **word, request *r, bool *helped);
 int parse_optimizers(int n, char **word, request *r, bool *helped);

@@ -79,6 +79,22 @@ static bool set_target(const char *name, const char *text, request *r)
 {
     return (void)name, r->csv.target = text, true;
 }
+static bool set_output(const char *name, const char *text, request *r)
+{
+    return (void)name, r->output = text, true;
+}
+static bool set_name(const char *name, const char *text, request *r)
+{
+    return (void)name, r->name = text, true;
+}
+static bool set_header_file(const char *name, const char *text, request *r)
+{
+    return (void)name, r->header = text, true;
+}
+static bool set_with_test(const char *name, const char *text, request *r)
+{
+    return (void)name, (void)text, r->with_test = true;
+}
 static bool set_test(const char *name, const char *text, request *r)
 {
     return (void)name, r->test = text, true;
@@ -493,6 +509,13 @@ static const option predict_options[] = {
     {"--threads", "N", set_threads, "default: all cores"},
 };
 
+static const option export_options[] = {
+    {"-o", "FILE.c", set_output, "where to write it"},
+    {"--name", "NAME", set_name, "of its functions; default: net"},
+    {"--header", "FILE.h", set_header_file, "write their declarations as well"},
+    {"--test", NULL, set_with_test, "with a main that checks itself: cc -DNAME_TEST FILE.c -lm"},
+};
+
 #define OPTIONS(list) list, (int)(sizeof(list) / sizeof(list[0]))
 
 /* ---------------------------------------------------------------- commands */
@@ -510,6 +533,7 @@ void print_help(void)
         "    tapegrad predict MODEL DATA.csv                predictions as CSV\n"
         "    tapegrad evaluate MODEL DATA.csv [--json]      loss and scores\n"
         "    tapegrad check MODEL DATA.csv                  its derivatives against differences\n"
+        "    tapegrad export MODEL -o FILE.c                the net as C, without the library\n"
         "    tapegrad graph MODEL                           a training step for Graphviz\n"
         "    tapegrad ops                                   every op with its formula\n"
         "    tapegrad optimizers                            what --optimizer can be\n"
@@ -665,6 +689,19 @@ int parse_check(int n, char **word, request *r, bool *helped)
                  "Compares the derivatives of the model's loss, of first and second order, with\n"
                  "differences, on four rows of the data in double precision.\n",
                  OPTIONS(check_options), n, word, place, r, helped);
+}
+
+int parse_export(int n, char **word, request *r, bool *helped)
+{
+    const char **place[2] = {&r->model, NULL};
+    const int status =
+        parse("export MODEL -o FILE.c [options]",
+              "Writes the net as one C99 file that needs nothing but a compiler and libm:\n"
+              "NAME_predict takes a row of raw features and gives probabilities or a number,\n"
+              "NAME_label and NAME_inputs name them.\n",
+              OPTIONS(export_options), n, word, place, r, helped);
+    if (status != DONE || *helped || r->output) return status;
+    return complain(USAGE, "export: -o FILE.c is missing");
 }
 
 int parse_graph(int n, char **word, request *r, bool *helped)

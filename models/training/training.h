@@ -14,7 +14,7 @@
  *
  * Errors stick to the model, as they do to data sets (data.h).
  *
- * Contents: a model; training; measures; checking it. */
+ * Contents: a model; training; as C; measures; checking it. */
 #ifndef TG_TRAINING_H
 #define TG_TRAINING_H
 
@@ -261,6 +261,36 @@ TG_API int64_t tg_model_prediction_width(const tg_model *m);
 /* The probability of each class, or the number in the target's own units: y is
  * [rows, prediction width]. */
 TG_API tg_status tg_predict(tg_model *m, const tg_dataset *data, float *y);
+/* ------------------------------------------------------------------- as C */
+
+typedef struct tg_model_export_options {
+    size_t size TG_ZERO;
+    const char *name TG_ZERO; /* of the functions, a C identifier; NULL: "net" */
+    /* where to write their declarations as well; NULL: nowhere */
+    const char *header TG_ZERO;
+    /* also a main, under #ifdef NAME_TEST: it predicts four stored rows, compares
+     * them with the library's results to 1e-4, and returns 0 if all are right */
+    bool test TG_ZERO;
+} tg_model_export_options;
+
+/* Writes a trained model as one C99 file that needs nothing but a compiler and
+ * libm (tg_export_c says what holds for it):
+ *     int NAME_predict(const float row[D], float out[K]);
+ *     const char *NAME_label(int k);
+ *     const char *const NAME_inputs[D];
+ * predict takes a row of D features as they are in the data, standardises it,
+ * and gives what tg_predict does: the probability of each of K classes, or one
+ * number. Its scratch lies on the stack. It returns 0. label names class k, or
+ * the number; inputs names the features. Below them is the function without a
+ * stack: NAME(row, out, scratch).
+ *
+ * TG_ESTATE for a model that was never trained, TG_EVALUE for a name that is no
+ * free C identifier or an op that can't be exported, TG_EIO when a file can't be
+ * written; the file is written whole or not at all, the header after it. A lean
+ * library: TG_ESTATE. */
+TG_API tg_status tg_model_export_c(tg_model *m, const char *path,
+                                   const tg_model_export_options *options);
+
 /* ---------------------------------------------------------------- measures
  *
  * Functions of all predictions at once, in a table to which programs add their

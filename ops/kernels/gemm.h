@@ -5,11 +5,13 @@
 #include <stdbool.h>
 #include "kernel.h"
 
+/* carried: matrix */
 /* Element (i, j) is data[i * row + j * column]; any strides will do. */
 typedef struct tg_matrix {
     const void *data;
     int64_t rows, columns, row, column;
 } tg_matrix;
+/* carried so far */
 
 /* c = a b, c row-major with rows ldc apart; a has at least one column. An element is one sum over k
  * that begins with 0: sum = fma(a[i][p], b[p][j], sum) for p = 0, 1, 2 ... (in the base build the
@@ -22,6 +24,7 @@ typedef void tg_gemm_fn(const tg_matrix *a, const tg_matrix *b, void *c, int64_t
                         bool interleaved, void *scratch);
 TG_KERNELS(tg_gemm_fn, tg_gemm)
 
+/* carried: matrix */
 /* Of b, GEMM_DEPTH rows of GEMM_PANELS panels of two vectors are copied at a time, for the second
  * level of cache; of a, when it is not read in place, GEMM_TALL rows. Panels lie GEMM_LINE bytes
  * further apart than they are long, so as not to meet in one place of the cache. */
@@ -44,5 +47,7 @@ static inline int64_t tg_gemm_scratch(const tg_matrix *a, int64_t n, int64_t ele
     return (panels < GEMM_PANELS ? panels : GEMM_PANELS) * (deep * 128 + 4 * GEMM_LINE) +
            (tg_gemm_copies(a, element) ? (tall + 14) * (deep * element + GEMM_LINE) : 0);
 }
+
+/* carried so far */
 
 #endif
