@@ -159,7 +159,7 @@ typedef int predict_fn(const float *row, float *p, void *scratch);
 typedef struct classifier {
     tg_tape *t;
     tg_tensor *x, *p;
-    float row[IN], w1[HIDDEN][IN], b1[HIDDEN], w2[OUT][HIDDEN], b2[OUT], out[OUT];
+    float row[IN], w1[HIDDEN * IN], b1[HIDDEN], w2[OUT * HIDDEN], b2[OUT], out[OUT];
     predict_fn *predict;
     exported e;
 } classifier;
@@ -183,12 +183,12 @@ static void predict_by_hand(void *user)
     float h[HIDDEN], sum = 0;
     for (int i = 0; i < HIDDEN; i++) {
         float z = c->b1[i];
-        for (int j = 0; j < IN; j++) z += c->w1[i][j] * c->row[j];
+        for (int j = 0; j < IN; j++) z += c->w1[i * IN + j] * c->row[j];
         h[i] = z > 0 ? z : 0;
     }
     for (int i = 0; i < OUT; i++) {
         float z = c->b2[i];
-        for (int j = 0; j < HIDDEN; j++) z += c->w2[i][j] * h[j];
+        for (int j = 0; j < HIDDEN; j++) z += c->w2[i * HIDDEN + j] * h[j];
         sum += c->out[i] = expf(z);
     }
     for (int i = 0; i < OUT; i++) c->out[i] /= sum;
@@ -199,10 +199,10 @@ static void prediction(void)
     classifier *c = bench_memory(sizeof *c);
     *c = (classifier){.t = tape_with(1)};
     fill_uniform(IN, c->row, 3);
-    fill_uniform(HIDDEN * IN, c->w1[0], 4);
-    fill_uniform(OUT * HIDDEN, c->w2[0], 5);
-    for (int k = 0; k < HIDDEN * IN; k++) c->w1[0][k] /= 16;
-    for (int k = 0; k < OUT * HIDDEN; k++) c->w2[0][k] /= 8;
+    fill_uniform(HIDDEN * IN, c->w1, 4);
+    fill_uniform(OUT * HIDDEN, c->w2, 5);
+    for (int k = 0; k < HIDDEN * IN; k++) c->w1[k] /= 16;
+    for (int k = 0; k < OUT * HIDDEN; k++) c->w2[k] /= 8;
     tg_tape *t = c->t;
     c->x = tg_input(t, TG_F32, TG_SHAPE(1, IN), c->row);
     tg_tensor *h = tg_relu(t, tg_linear(t, c->x, tg_input(t, TG_F32, TG_SHAPE(HIDDEN, IN), c->w1),
