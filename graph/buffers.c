@@ -53,6 +53,13 @@ tg_tensor *tg_buffer_get(tg_tape *t, tg_tensor *p)
     return a ? a->x : p;
 }
 
+tg_param *tg_buffer_pending(tg_tape *t, size_t k, const void **value)
+{
+    if (!t || k >= t->asked.n_assignments) return NULL;
+    *value = tg_data_at(t, NULL, t->asked.assignment[k].x);
+    return t->asked.assignment[k].to;
+}
+
 tg_status tg_buffers_update_at(tg_tape *t, const char *where)
 {
     if (!t) return TG_ENOMEM;

@@ -34,6 +34,7 @@ tg_tape *tg_tape_new(const tg_tape_options *options)
     tg_tape *t = tg_allocate(&a, sizeof *t);
     if (!t) return NULL;
     *t = (tg_tape){.allocator = a,
+                   .seed = o.seed,
                    .key = tg_random_key(o.seed, o.stream),
                    .threads = o.threads ? o.threads : 1,
                    .build = choose_build(o.isa),
@@ -196,6 +197,13 @@ void tg_tape_set_step(tg_tape *t, uint64_t step)
 }
 
 uint64_t tg_tape_step(const tg_tape *t) { return t ? t->step : 0; }
+
+void tg_tape_take_stream(tg_tape *t, uint64_t stream)
+{
+    const uint64_t key = tg_random_key(t->seed, stream);
+    t->renewed = t->renewed || (t->asked.n_events > 0 && t->key != key);
+    t->key = key;
+}
 
 void tg_tape_set_threads(tg_tape *t, int threads)
 {

@@ -189,7 +189,7 @@ struct tg_tape {
     tg_error error, report;     /* report: of bad data, by the kernels of the run at hand */
     tg_careful careful;
 
-    uint64_t key, step;
+    uint64_t seed, key, step;
     int threads, build;
     bool training, node_by_node, trace_nonfinite, forbid_f32;
     bool renewed; /* inputs, or the random step, are others than those of the values computed */
@@ -211,6 +211,9 @@ struct tg_tape {
 };
 
 /* ---------------------------------------------------------------- tape.c, record.c */
+
+/* Another stream of random numbers than the option's, from the next evaluation on. */
+void tg_tape_take_stream(tg_tape *t, uint64_t stream);
 
 /* Fails the tape at a position, naming an op or NULL. */
 tg_status tg_tape_fail(tg_tape *t, const char *where, const char *op, tg_status status,

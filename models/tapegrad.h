@@ -7,6 +7,7 @@
 #include <tapegrad/profile.h>
 #include <tapegrad/ops.h>
 #include <tapegrad/optim.h>
+#include <tapegrad/ranks.h>
 #include <tapegrad/models.h>
 
 #endif

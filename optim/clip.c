@@ -2,7 +2,7 @@
 
 #include "optimizer.h"
 
-enum { CHUNK = 1024, LANES = 16 };
+enum { CHUNK = TG_NORM_CHUNK, LANES = 16 };
 
 /* The sum of the squares of n <= CHUNK elements, each times factor, by lanes that are combined
  * pairwise. */
@@ -98,19 +98,44 @@ static const tg_param *next(size_t n, const tg_grads *g, size_t *group, size_t *
     size_t group_ = 0, place_ = 0; \
     for (const tg_param *p; (p = next(n, g, &group_, &place_));)
 
+static void *grad_from(const tg_param *p, int64_t first)
+{
+    return (char *)p->grad + (size_t)first * tg_dtype_size(p->dtype);
+}
+
+static double squares_from(const tg_param *p, int64_t first, int build, double factor)
+{
+    const int64_t left = p->count - first;
+    return squares[p->dtype][build](grad_from(p, first), left < CHUNK ? left : CHUNK, factor);
+}
+
+/* Each rank has the squares of its chunks; they are added in the same order as on one. */
+static double divided_sum(size_t n, const tg_grads *g, int build, double factor)
+{
+    const tg_division *d = TG_DIVISION_OF(g);
+    pairwise sum = {0, {0}};
+    size_t count = 0;
+    EACH_GRAD(p, n, g)
+    {
+        const tg_part s = tg_division_span(d, p);
+        for (int64_t first = 0; first < p->count; first += CHUNK)
+            d->chunk[count++] = first >= s.first && first < s.first + s.n
+                                    ? squares_from(p, first, build, factor)
+                                    : 0;
+    }
+    if (!d->sum(d->user, d->chunk, count)) return NAN;
+    for (size_t k = 0; k < count; k++) add(&sum, d->chunk[k]);
+    return total(&sum);
+}
+
 /* The sum of the squares of all gradients, each times factor. */
 static double sum_of_squares(size_t n, const tg_grads *g, int build, double factor)
 {
     pairwise sum = {0, {0}};
+    if (TG_DIVISION_OF(g)) return divided_sum(n, g, build, factor);
     EACH_GRAD(p, n, g)
-    {
-        const size_t size = tg_dtype_size(p->dtype);
-        for (int64_t first = 0; first < p->count; first += CHUNK) {
-            const int64_t left = p->count - first, part = left < CHUNK ? left : CHUNK;
-            const char *data = (const char *)p->grad + (size_t)first * size;
-            add(&sum, squares[p->dtype][build](data, part, factor));
-        }
-    }
+    for (int64_t first = 0; first < p->count; first += CHUNK)
+        add(&sum, squares_from(p, first, build, factor));
     return total(&sum);
 }
 
@@ -119,19 +144,51 @@ static double element(const tg_param *p, int64_t i)
     return p->dtype == TG_F32 ? (double)((const float *)p->grad)[i] : ((const double *)p->grad)[i];
 }
 
+/* All ranks' numbers, of which mine is x. */
+static const double *every(const tg_division *d, double x)
+{
+    for (int k = 0; k < d->ranks; k++) d->chunk[k] = k == d->rank ? x : 0;
+    return d->sum(d->user, d->chunk, (size_t)d->ranks) ? d->chunk : NULL;
+}
+
 static double greatest(size_t n, const tg_grads *g)
 {
+    const tg_division *d = TG_DIVISION_OF(g);
     double top = 0;
     EACH_GRAD(p, n, g)
-    for (int64_t i = 0; i < p->count; i++) top = fmax(top, fabs(element(p, i)));
+    {
+        const tg_part s = tg_division_span(d, p);
+        for (int64_t i = s.first; i < s.first + s.n; i++) top = fmax(top, fabs(element(p, i)));
+    }
+    const double *const all = d ? every(d, top) : NULL;
+    for (int k = 0; all && k < d->ranks; k++) top = fmax(top, all[k]);
     return top;
+}
+
+static const tg_param *nonfinite_here(size_t n, const tg_grads *g, int64_t *place)
+{
+    *place = 0;
+    EACH_GRAD(p, n, g)
+    {
+        const tg_part s = tg_division_span(TG_DIVISION_OF(g), p);
+        ++*place;
+        for (int64_t i = s.first; i < s.first + s.n; i++)
+            if (!isfinite(element(p, i))) return p;
+    }
+    return NULL;
 }
 
 const tg_param *tg_grads_nonfinite(size_t n, const tg_grads *g)
 {
+    int64_t place, first = 0;
+    const tg_param *found = nonfinite_here(n, g, &place);
+    const tg_division *d = TG_DIVISION_OF(g);
+    if (!d) return found;
+    const double *const all = every(d, found ? (double)place : 0);
+    for (int k = 0; all && k < d->ranks; k++)
+        if (all[k] > 0 && (!first || (int64_t)all[k] < first)) first = (int64_t)all[k];
     EACH_GRAD(p, n, g)
-    for (int64_t i = 0; i < p->count; i++)
-        if (!isfinite(element(p, i))) return p;
+    if (first && !--first) return p;
     return NULL;
 }
 
@@ -153,13 +210,21 @@ double tg_grads_norm(size_t n, const tg_grads *g)
 void tg_grads_scale(size_t n, const tg_grads *g, double factor)
 {
     const int build = tg_build_best();
-    EACH_GRAD(p, n, g) scale[p->dtype][build](p->grad, p->count, factor);
+    EACH_GRAD(p, n, g)
+    {
+        const tg_part s = tg_division_span(TG_DIVISION_OF(g), p);
+        scale[p->dtype][build](grad_from(p, s.first), s.n, factor);
+    }
 }
 
 void tg_grads_clamp(size_t n, const tg_grads *g, double limit)
 {
     const int build = tg_build_best();
-    EACH_GRAD(p, n, g) clamp[p->dtype][build](p->grad, p->count, limit);
+    EACH_GRAD(p, n, g)
+    {
+        const tg_part s = tg_division_span(TG_DIVISION_OF(g), p);
+        clamp[p->dtype][build](grad_from(p, s.first), s.n, limit);
+    }
 }
 
 void tg_grads_drop(size_t n, const tg_grads *g)
@@ -201,7 +266,7 @@ double tg_clip_grad_norms(int n, tg_params *const *sets, double max)
         tg_error_set(&sets[0]->error, NULL, "clip_grad_norms", TG_ENOMEM, "no memory");
         return NAN;
     }
-    for (size_t k = 0; k < count; k++) g[k] = (tg_grads){sets[k], NULL};
+    for (size_t k = 0; k < count; k++) g[k] = (tg_grads){.params = sets[k]};
     const double before = clip_norm(count, g, max);
     if (g != few) tg_release(&sets[0]->allocator, g, bytes);
     return before;
@@ -215,7 +280,7 @@ tg_status tg_clip_grad_value(tg_params *ps, double limit)
     if (!(limit >= 0))
         return tg_error_set(&ps->error, NULL, "clip_grad_value", TG_EVALUE,
                             "the limit %g is not >= 0", limit);
-    tg_grads_clamp(1, &(tg_grads){ps, NULL}, limit);
+    tg_grads_clamp(1, &(tg_grads){.params = ps}, limit);
     return TG_OK;
 }
 
@@ -225,7 +290,7 @@ tg_status tg_scale_grads(tg_params *ps, double factor)
     if (!isfinite(factor))
         return tg_error_set(&ps->error, NULL, "scale_grads", TG_EVALUE,
                             "the factor %g is not finite", factor);
-    tg_grads_scale(1, &(tg_grads){ps, NULL}, factor);
+    tg_grads_scale(1, &(tg_grads){.params = ps}, factor);
     return TG_OK;
 }
 
@@ -293,7 +358,8 @@ tg_status tg_optim_treat(tg_optim *o, bool *skip)
     tg_grads self, *g = o->n_parts ? o->groups : &self;
     o->norm = NAN;
     for (size_t k = 0; k < n; k++)
-        g[k] = (tg_grads){tg_optim_member(o, k)->params, &tg_optim_member(o, k)->mover};
+        g[k] =
+            (tg_grads){tg_optim_member(o, k)->params, &tg_optim_member(o, k)->mover, o->division};
     if (o->accumulate > 1) tg_grads_scale(n, g, 1 / (double)o->accumulate);
     if (c->value > 0) tg_grads_clamp(n, g, c->value);
     if (c->norm > 0) o->norm = clip_norm(n, g, c->norm);

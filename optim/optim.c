@@ -145,14 +145,16 @@ tg_status tg_optim_set_isa(tg_optim *o, tg_isa isa)
 
 /* ---------------------------------------------------------------- the step */
 
-static size_t slot_bytes(const tg_param *p)
+static size_t slot_bytes(const tg_param *p, tg_part span)
 {
-    return (p->bytes + TG_ALIGN - 1) / TG_ALIGN * TG_ALIGN;
+    const size_t bytes = (size_t)span.n * tg_dtype_size(p->dtype);
+    return (bytes + TG_ALIGN - 1) / TG_ALIGN * TG_ALIGN;
 }
 
 void *tg_optim_slot(const tg_optim *o, const tg_param *p, int slot)
 {
-    return (char *)o->histories[p->slot.id].slots + (size_t)slot * slot_bytes(p);
+    const tg_history *h = &o->histories[p->slot.id];
+    return (char *)h->slots + (size_t)slot * slot_bytes(p, h->span);
 }
 
 static tg_update_fn update_of(const tg_optim *o, tg_dtype dtype)
@@ -169,33 +171,55 @@ bool tg_optim_cover(tg_optim *o)
     if (!tg_grow(&o->allocator, (void **)&o->histories, &o->history_capacity, count,
                  sizeof *o->histories))
         return false;
-    while (o->n_histories < count) o->histories[o->n_histories++] = (tg_history){0, NULL, 0};
+    while (o->n_histories < count) o->histories[o->n_histories++] = (tg_history){0};
+    return true;
+}
+
+bool tg_optim_resize(tg_optim *o, const tg_param *p, tg_part span)
+{
+    tg_history *h = &o->histories[p->slot.id];
+    const size_t each = slot_bytes(p, span), arrays = (size_t)(o->rule.n_slots + o->rule.n_scratch);
+    const size_t size = tg_dtype_size(p->dtype);
+    if (each > (size_t)PTRDIFF_MAX / (2 * TG_OPTIM_SLOTS)) return false;
+    const tg_history old = *h;
+    void *const slots = tg_allocate(&o->allocator, arrays * each);
+    if (!slots) return false;
+    memset(slots, 0, arrays * each);
+    *h = (tg_history){old.steps, slots, arrays * each, span};
+    const int64_t end = old.span.first + old.span.n, to = span.first + span.n;
+    const int64_t first = old.span.first > span.first ? old.span.first : span.first;
+    const int64_t n = (end < to ? end : to) - first;
+    for (int s = 0; old.slots && n > 0 && s < o->rule.n_slots; s++)
+        memcpy((char *)tg_optim_slot(o, p, s) + (size_t)(first - span.first) * size,
+               (char *)old.slots + (size_t)s * slot_bytes(p, old.span) +
+                   (size_t)(first - old.span.first) * size,
+               (size_t)n * size);
+    tg_release(&o->allocator, old.slots, old.bytes);
     return true;
 }
 
 bool tg_optim_remember(tg_optim *o, const tg_param *p)
 {
-    tg_history *h = &o->histories[p->slot.id];
-    const size_t each = slot_bytes(p), arrays = (size_t)(o->rule.n_slots + o->rule.n_scratch);
-    if (h->slots || !arrays) return true;
-    if (each > (size_t)PTRDIFF_MAX / (2 * TG_OPTIM_SLOTS)) return false;
-    h->bytes = arrays * each;
-    h->slots = tg_allocate(&o->allocator, h->bytes);
-    if (h->slots) memset(h->slots, 0, h->bytes);
-    return h->slots != NULL;
+    const tg_history *h = &o->histories[p->slot.id];
+    const tg_part span = tg_division_span(TG_DIVISION_OF(o), p);
+    if (!(o->rule.n_slots + o->rule.n_scratch)) return true;
+    if (h->slots && h->span.first == span.first && h->span.n == span.n) return true;
+    return tg_optim_resize(o, p, span);
 }
 
 static bool moves(const tg_optim *o, const tg_param *p)
 {
-    return tg_grads_has(&(tg_grads){o->params, &o->mover}, p);
+    return tg_grads_has(&(tg_grads){.params = o->params, .mover = &o->mover}, p);
 }
 
 /* Cuts p into pieces: large enough to hide the call, small enough to share out. */
 static bool cut(tg_optim *o, const tg_param *p, uint32_t set)
 {
     enum { PIECE = 16384 };
-    for (int64_t first = 0; first < p->count;) {
-        const int64_t left = p->count - first, n = o->rule.whole || left < PIECE ? left : PIECE;
+    const tg_part span = tg_division_span(TG_DIVISION_OF(o), p);
+    for (int64_t first = span.first; first < span.first + span.n;) {
+        const int64_t left = span.first + span.n - first,
+                      n = o->rule.whole || left < PIECE ? left : PIECE;
         if (!tg_grow(&o->allocator, (void **)&o->pieces, &o->piece_capacity, o->n_pieces + 1,
                      sizeof *o->pieces))
             return false;
@@ -217,6 +241,11 @@ static bool admits(tg_optim *o, tg_param *p)
                          p->name, p->mover->name);
         return false;
     }
+    const tg_history *h = &o->histories[p->slot.id];
+    if (p->has_grad && !TG_DIVISION_OF(o) && h->slots && h->span.n < p->count)
+        tg_error_set(&o->error, NULL, o->rule.name, TG_ESTATE,
+                     "the state of \"%s\" is divided among ranks: steps go on with tg_ranks_step",
+                     p->name);
     if (p->has_grad && !update_of(o, p->dtype))
         tg_error_set(&o->error, NULL, o->rule.name, TG_EDTYPE,
                      "\"%s\" is %s, for which the rule has no update", p->name,
@@ -264,6 +293,8 @@ static void run_piece(const tg_optim *o, const tg_piece *k)
 {
     const tg_param *p = o->params->list[k->param];
     const size_t offset = (size_t)k->first * tg_dtype_size(p->dtype);
+    const size_t behind =
+        (size_t)(k->first - o->histories[k->param].span.first) * tg_dtype_size(p->dtype);
     tg_update u = {.n = k->n,
                    .value = (char *)p->value + offset,
                    .grad = (char *)p->grad + offset,
@@ -271,7 +302,7 @@ static void run_piece(const tg_optim *o, const tg_piece *k)
                    .options = o->options,
                    .shape = &p->shape};
     if (o->rule.n_scratch) u.scratch = tg_optim_slot(o, p, o->rule.n_slots);
-    for (int s = 0; s < o->rule.n_slots; s++) u.slot[s] = (char *)tg_optim_slot(o, p, s) + offset;
+    for (int s = 0; s < o->rule.n_slots; s++) u.slot[s] = (char *)tg_optim_slot(o, p, s) + behind;
     if (o->maximize) negate(p->dtype, (char *)p->grad + offset, k->n);
     update_of(o, p->dtype)(&u);
 }
@@ -344,7 +375,11 @@ tg_status tg_optim_step(tg_optim *o)
     if (o->mover.whole)
         return tg_error_set(&o->error, NULL, o->rule.name, TG_ESTATE,
                             "it is a part of another optimizer, whose step is its own");
-    if (plan_all(o) != TG_OK) return o->error.status;
+    plan_all(o);
+    const tg_division *d = TG_DIVISION_OF(o);
+    if (d && !d->ready(d->user, o->error.status, o->error.message))
+        return tg_error_set(&o->error, NULL, NULL, d->error->status, "%s", d->error->message);
+    if (o->error.status != TG_OK) return o->error.status;
     bool skip = ++o->collected < o->accumulate;
     if (skip) return TG_OK;
     if (o->treats && tg_optim_treat(o, &skip) != TG_OK) return o->error.status;

@@ -2,7 +2,7 @@
 #ifndef TG_OPTIMIZER_H
 #define TG_OPTIMIZER_H
 
-#include <tapegrad/optim.h>
+#include <tapegrad/ranks.h>
 
 #include "../graph/params.h"
 
@@ -11,7 +11,24 @@ typedef struct tg_history {
     int64_t steps;
     void *slots;  /* all of them in one block, each aligned; NULL until the first step */
     size_t bytes; /* of the block */
+    tg_part span; /* the parameter's elements that they are of: all, or those of a division */
 } tg_history;
+
+/* A step of which each of several ranks takes its part: the elements `mine` of every parameter,
+ * which are multiples of TG_NORM_CHUNK from the parameter's begin, or end where it does. */
+typedef struct tg_division {
+    const tg_part *mine; /* [parameters] */
+    int ranks, rank;
+    double *chunk; /* room for a number for each chunk of all parameters, and for each rank */
+    /* Nothing has changed yet: whether all ranks are as far; error says why not. */
+    bool (*ready)(void *user, tg_status status, const char *message);
+    /* x becomes its sum over the ranks, on all of them. */
+    bool (*sum)(void *user, double *x, size_t n);
+    const tg_error *error;
+    void *user;
+} tg_division;
+
+enum { TG_NORM_CHUNK = 1024 };
 
 /* A part of a parameter, updated by one call. */
 typedef struct tg_piece {
@@ -28,6 +45,7 @@ typedef struct tg_coefficients {
 typedef struct tg_grads {
     const tg_params *params;
     const tg_mover *mover;
+    const tg_division *division; /* NULL: none */
 } tg_grads;
 
 struct tg_optim {
@@ -51,6 +69,8 @@ struct tg_optim {
     tg_clip_options clip;
     double norm;                            /* before clipping; NaN: not computed */
     int64_t skipped, accumulate, collected; /* steps */
+    const tg_division *division;            /* of the step at hand; NULL: none */
+    bool divided;                           /* its state is, since a step by tg_ranks_step */
     tg_history *histories;
     size_t n_histories, history_capacity;
     /* Rebuilt by each step, kept for their room. */
@@ -79,6 +99,9 @@ tg_status tg_optim_treat(tg_optim *o, bool *skip);
  * memory. */
 bool tg_optim_cover(tg_optim *o);
 bool tg_optim_remember(tg_optim *o, const tg_param *p);
+/* Makes what is remembered that of other elements; zeros where it wasn't of them. */
+bool tg_optim_resize(tg_optim *o, const tg_param *p, tg_part span);
+/* where a slot's elements `span` begin */
 void *tg_optim_slot(const tg_optim *o, const tg_param *p, int slot);
 
 /* ---------------------------------------------------------------- gradients: clip.c */
@@ -86,6 +109,18 @@ void *tg_optim_slot(const tg_optim *o, const tg_param *p, int slot);
 static inline bool tg_grads_has(const tg_grads *g, const tg_param *p)
 {
     return p->has_grad && (!g->mover || (p->mover == g->mover && p->trainable));
+}
+
+/* A lean library has one rank: what divides a step is left out of it. */
+#ifdef TG_LEAN
+#define TG_DIVISION_OF(x) ((const tg_division *)NULL)
+#else
+#define TG_DIVISION_OF(x) ((x)->division)
+#endif
+
+static inline tg_part tg_division_span(const tg_division *d, const tg_param *p)
+{
+    return d ? d->mine[p->slot.id] : (tg_part){0, p->count};
 }
 
 /* Over n groups at once: the norm, a factor, a limit for elements; all gradients away. */

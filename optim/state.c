@@ -26,7 +26,7 @@ static bool get(const tg_optim *o, int index, tg_optim_state *out)
     const int each = o->rule.n_slots + 1, slot = index % each;
     const tg_param *p = o->params->list[index / each];
     const tg_history *h = &o->histories[index / each];
-    if (!h->steps) return false;
+    if (!h->steps || (h->slots && h->span.n < p->count)) return false;
     if (slot < o->rule.n_slots)
         *out = (tg_optim_state){p->name, o->rule.slot[slot], p->dtype, p->shape,
                                 tg_optim_slot(o, p, slot)};
@@ -87,6 +87,7 @@ tg_status tg_optim_state_set(tg_optim *o, const tg_optim_state *state)
 {
     if (tg_optim_status(o) != TG_OK) return tg_optim_status(o);
     const char *what = o->rule.name;
+    o->divided = false;
     if (!state || !state->param || !state->slot)
         return tg_error_set(&o->error, NULL, what, TG_ENULL, "the state, or a name in it, is NULL");
     tg_optim *member = NULL;

@@ -88,3 +88,16 @@ tg_model *tg_net_new(const tg_dataset *data, const char *layers, const tg_net_op
 }
 
 const char *tg_net_layers(const tg_model *m) { return (void)m, NULL; }
+
+tg_status tg_sharing_begin(tg_trainer *r)
+{
+    if (!r->o.ranks && r->o.leaves < 2) return TG_OK;
+    return tg_error_set(&r->m->error, NULL, "fit", TG_ESTATE, "built without leaves");
+}
+
+tg_status tg_sharing_start(tg_trainer *r) { return r->m->error.status; }
+tg_status tg_sharing_step(tg_trainer *r, int64_t n) { return (void)n, r->m->error.status; }
+tg_status tg_sharing_epoch(tg_trainer *r) { return r->m->error.status; }
+tg_status tg_sharing_write(tg_trainer *r) { return r->m->error.status; }
+bool tg_sharing_any(tg_trainer *r, bool yes) { return (void)r, yes; }
+void tg_sharing_end(tg_trainer *r) { (void)r; }

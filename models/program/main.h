@@ -49,7 +49,8 @@ typedef struct request {
     double lr, momentum, weight_decay; /* negative: not given */
     int64_t batch, epochs;             /* 0: not given */
     uint64_t seed;
-    int threads; /* 0: all cores */
+    int threads;    /* 0: all cores */
+    int64_t leaves; /* 0: by the batch */
     bool no_standardize, json, quiet;
     const char *checkpoint, *watch;
     bool resume, best;
@@ -61,10 +62,14 @@ typedef struct request {
     int n_measures;
     const char *output, *name, *header; /* of export */
     bool with_test;
+    tg_ranks *ranks; /* NULL: this process alone */
 } request;
 
 /* Writes "tapegrad: ..." to standard error. Returns status. */
 int complain(int status, const char *format, ...) TG_PRINTF(2, 3);
+
+/* With room for it, the first complaint from now on goes there, and none to standard error. */
+void complain_to(char *text, size_t room);
 
 /* Reads the words behind a command. DONE: go on; DONE with *helped: help was printed; USAGE: a
  * mistake was reported. */
@@ -120,7 +125,7 @@ void begin_looks(const request *r, tg_model *m, const char *held, tg_fit_options
 int end_looks(const request *r, const tg_dataset *train, const tg_dataset *held, looks *l,
               int status);
 
-/* train.c */
+/* train.c: on one rank or several */
 int train(const request *r);
 int threads_of(const request *r);
 bool is_folder(const char *path);

@@ -8,13 +8,27 @@
 
 #include "main.h"
 
+static char *complaint; /* NULL: standard error */
+static size_t complaint_room;
+
+void complain_to(char *text, size_t room)
+{
+    complaint = text;
+    complaint_room = room;
+    if (text) *text = 0;
+}
+
 int complain(int status, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fputs("tapegrad: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    if (!complaint) {
+        fputs("tapegrad: ", stderr);
+        vfprintf(stderr, format, arguments);
+        fputc('\n', stderr);
+    } else if (!*complaint) {
+        vsnprintf(complaint, complaint_room, format, arguments);
+    }
     va_end(arguments);
     return status;
 }
@@ -155,6 +169,10 @@ static bool set_dropout(const char *name, const char *text, request *r)
 static bool set_batch(const char *name, const char *text, request *r)
 {
     return whole_value(name, text, 1, INT32_MAX, &r->batch);
+}
+static bool set_leaves(const char *name, const char *text, request *r)
+{
+    return whole_value(name, text, 1, 1 << 20, &r->leaves);
 }
 static bool set_epochs(const char *name, const char *text, request *r)
 {
@@ -455,6 +473,9 @@ static const option train_options[] = {
      "limit the norm of all gradients; one that is not finite ends the training"},
     {"--accumulate", "N", set_accumulate, "step with the mean gradient of N batches; default: 1"},
     {"--batch", "ROWS", set_batch, "rows a step; default: 32, for images 64"},
+    {"--leaves", "N", set_leaves,
+     "parts of a batch that are added up in a fixed order, which ranks share out; default: batch / "
+     "64, from 1 to 16"},
     {"--epochs", "N", set_epochs, "passes over the data; default: 100, for images 5"},
     {"--seed", "N", set_seed, "of initial values, dropout, order and --validation; default: 0"},
     {"--threads", "N", set_threads, "default: all cores; never changes a result"},

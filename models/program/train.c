@@ -10,9 +10,12 @@
 
 #include "training.h"
 
+/* The rank that writes and draws. */
+static bool is_first(const request *r) { return tg_ranks_rank(r->ranks) == 0; }
+
 int threads_of(const request *r)
 {
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const long all = sysconf(_SC_NPROCESSORS_ONLN), cores = all / tg_ranks_neighbours(r->ranks);
     return r->threads ? r->threads : cores < 1 ? 1 : cores > 1024 ? 1024 : (int)cores;
 }
 
@@ -132,6 +135,11 @@ static int print_json(const display *d, const parts *p, long long parameters)
            d->took, parameters, tg_task_name(tg_model_task(d->m)), (long long)epochs,
            (unsigned long long)d->r->seed);
     print_text(d->tested.rows ? d->held : "none");
+    const tg_ranks_stats sent = tg_ranks_statistics(d->r->ranks);
+    printf(",\"leaves\":%lld,\"ranks\":%d", (long long)d->leaves, tg_ranks_count(d->r->ranks));
+    if (tg_ranks_count(d->r->ranks) > 1)
+        printf(",\"sent_bytes\":%llu,\"transport_seconds\":%.3f,\"rank_memory\":%llu",
+               (unsigned long long)sent.bytes, sent.seconds, (unsigned long long)sent.memory);
     puts("}");
     return status;
 }
@@ -153,6 +161,24 @@ static int print_results(const display *d, const parts *p)
 }
 
 /* ---------------------------------------------------------------- training */
+
+/* Whether the end was asked for on any rank. */
+static bool any_asked_to_stop(const request *r)
+{
+    const int n = tg_ranks_count(r->ranks);
+    bool stop = asked_to_stop();
+    if (n == 1) return stop;
+    size_t *end = calloc((size_t)n, sizeof *end);
+    bool *asked = calloc((size_t)n, sizeof *asked);
+    for (int k = 0; end && asked && k < n; k++) end[k] = (size_t)(k + 1) * sizeof *asked;
+    if (end && asked) asked[tg_ranks_rank(r->ranks)] = stop;
+    tg_ranks_share(r->ranks, end && asked ? TG_OK : TG_ENOMEM, "no memory");
+    if (tg_ranks_gather(r->ranks, asked, end) == TG_OK)
+        for (int k = 0; k < n; k++) stop = stop || asked[k];
+    free(end);
+    free(asked);
+    return stop;
+}
 
 static int fit(const request *r, const parts *p, display *d)
 {
@@ -179,7 +205,9 @@ static int fit(const request *r, const parts *p, display *d)
                         .checkpoint_steps = r->every_steps,
                         .checkpoint_seconds = r->every_seconds,
                         .resume = r->resume,
-                        .settings = r->checkpoint ? c.settings : NULL};
+                        .settings = r->checkpoint ? c.settings : NULL,
+                        .leaves = d->leaves,
+                        .ranks = tg_ranks_count(r->ranks) > 1 ? r->ranks : NULL};
     looks l;
     begin_looks(r, m, d->held, &o, &l);
     d->began = now_seconds();
@@ -187,13 +215,13 @@ static int fit(const request *r, const parts *p, display *d)
     d->took = now_seconds() - d->began;
     write_history(d);
     if (d->terminal) fputs("\r\033[K", stderr);
-    const bool going_on = tg_model_status(m) == TG_OK && !asked_to_stop();
+    const bool going_on = !any_asked_to_stop(r) && tg_model_status(m) == TG_OK;
     if (going_on) tg_evaluate(m, p->train, &d->trained, NULL);
     if (going_on && p->held) tg_evaluate(m, p->held, &d->tested, NULL);
     if (going_on && r->save) tg_model_save(m, r->save);
     int status = DONE;
     if (tg_model_status(m) != TG_OK) status = complain(FAILED, "%s", tg_model_message(m));
-    else if (!going_on) status = stopped(r, m);
+    else if (!going_on) status = is_first(r) ? stopped(r, m) : FAILED;
     return end_looks(r, p->train, p->held, &l, status);
 }
 
@@ -225,11 +253,24 @@ static void describe(const request *r, const parts *p, const display *d)
         fprintf(stderr, "%lld held out (%s), ", (long long)tg_dataset_rows(p->held), d->held);
     else fprintf(stderr, "none held out, ");
     fprintf(stderr, "%s; net %s\n", tg_task_name(tg_model_task(d->m)), net);
+    if (tg_ranks_count(r->ranks) > d->leaves)
+        fprintf(
+            stderr,
+            "a batch has %lld leaves for %d ranks: some have nothing to do; --batch or --leaves "
+            "makes more\n",
+            (long long)d->leaves, tg_ranks_count(r->ranks));
+}
+
+/* Of 64 rows or more, and at most 16. */
+static int64_t usual_leaves(int64_t batch)
+{
+    return batch < 128 ? 1 : batch > 1024 ? 16 : batch / 64;
 }
 
 static display new_display(const request *r, tg_model *m, const parts *p)
 {
     const bool images = is_folder(r->data);
+    const int64_t batch = r->batch ? r->batch : images ? 64 : 32;
     return (display){.r = r,
                      .m = m,
                      .terminal = isatty(STDERR_FILENO) && !r->quiet,
@@ -238,9 +279,8 @@ static display new_display(const request *r, tg_model *m, const parts *p)
                      .epochs = r->epochs ? r->epochs
                                : images  ? 5
                                          : 100,
-                     .batch = r->batch ? r->batch
-                              : images ? 64
-                                       : 32};
+                     .batch = batch,
+                     .leaves = r->leaves ? r->leaves : usual_leaves(batch)};
 }
 
 static int with_model(const request *r, tg_model *m, parts *p)
@@ -250,13 +290,13 @@ static int with_model(const request *r, tg_model *m, parts *p)
     if (status != DONE) return status;
     display d = new_display(r, m, p);
     /* What was decided without being asked is no progress: it is told in any case. */
-    for (int64_t k = 0; k < tg_dataset_notes(p->all); k++)
+    for (int64_t k = 0; k < tg_dataset_notes(p->all) && is_first(r); k++)
         fprintf(stderr, "%s: %s\n", r->data, tg_dataset_note(p->all, k));
     if (!r->quiet) describe(r, p, &d);
     tg_file history;
     status = open_history(r, &d, &history);
     if (status == DONE) status = optimize(r, p, &d);
-    if (status == DONE) status = print_results(&d, p);
+    if (status == DONE && is_first(r)) status = print_results(&d, p);
     return close_history(r, &d, status);
 }
 
@@ -329,7 +369,7 @@ static int run_fold(const request *r, tg_dataset *all, int k, double *loss, doub
         *loss = d.tested.loss;
         *scored = score(&d, &d.tested);
         *name = d.regression ? "r2" : "accuracy";
-        if (status == DONE && !r->quiet)
+        if (status == DONE && !r->quiet && is_first(r))
             fprintf(stderr, "fold %d/%lld  loss %.4f  %s %.4f  (%lld rows held out)\n", k + 1,
                     (long long)r->cross_validate, *loss, d.regression ? "R2" : "accuracy", *scored,
                     (long long)d.tested.rows);
@@ -350,6 +390,10 @@ static int cross_validate(const request *r)
     int status = tg_dataset_status(all) == TG_OK ? DONE : data_failed(all);
     for (int k = 0; k < n && status == DONE; k++)
         status = run_fold(r, all, k, &loss[k], &scored[k], &name);
+    if (!is_first(r)) {
+        tg_dataset_free(all);
+        return status;
+    }
     if (status == DONE && r->json) {
         putchar('{');
         print_spread("loss", n, loss);
@@ -365,7 +409,7 @@ static int cross_validate(const request *r)
     return status;
 }
 
-int train(const request *r)
+static int train_here(const request *r)
 {
     if (r->cross_validate) return cross_validate(r);
     parts p = {0};
@@ -377,5 +421,39 @@ int train(const request *r)
         tg_model_free(m);
     }
     free_parts(&p);
+    return status;
+}
+
+/* What one rank complains about ends all of them, and the first says it. */
+static int train_on_ranks(request *r)
+{
+    char text[512];
+    complain_to(text, sizeof text);
+    if (!is_first(r)) {
+        r->quiet = true;
+        r->save = r->history = NULL;
+    }
+    int status = r->report || r->profile
+                     ? complain(USAGE, "--report and --profile are for one process")
+                     : train_here(r);
+    const tg_status mine = status == DONE ? TG_OK : TG_ESTATE;
+    if (tg_ranks_share(r->ranks, mine, text) != TG_OK && status == DONE)
+        status = complain(FAILED, "%s", tg_ranks_message(r->ranks));
+    complain_to(NULL, 0);
+    if (status != DONE && *text && is_first(r)) complain(status, "%s", text);
+    return status;
+}
+
+int train(const request *given)
+{
+    request r = *given;
+    const tg_ranks_options options = {.size = sizeof options, .allocator = program_allocator()};
+    r.ranks = tg_ranks_join(&options);
+    int status = DONE;
+    if (tg_ranks_status(r.ranks) != TG_OK)
+        status = complain(FAILED, "%s", tg_ranks_message(r.ranks));
+    else if (tg_ranks_count(r.ranks) > 1) status = train_on_ranks(&r);
+    else status = train_here(&r);
+    tg_ranks_leave(r.ranks);
     return status;
 }

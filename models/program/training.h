@@ -12,7 +12,7 @@ typedef struct display {
     bool terminal; /* a bar that is drawn over and over, instead of lines */
     bool regression;
     const char *held; /* what the held-out rows are called */
-    int64_t epochs, batch;
+    int64_t epochs, batch, leaves;
     double began, drawn; /* when steps began, and when the bar was drawn last */
     int64_t steps;       /* taken since it began */
     int64_t written;     /* epochs in the history */

@@ -1,7 +1,8 @@
 /* Checkpoints of trainings: a safetensors file of tensors with these names,
  *     model/PARAMETER, best/PARAMETER, average/PARAMETER, gradient/PARAMETER (of steps that are
  *     accumulated), optimizer/SLOT/PARAMETER, rate/NUMBER (of an optimizer's parts), scaling/mean,
- *     scaling/std, history, training/NUMBER (all else that is a number),
+ *     scaling/std, history, leaves/scores (of an epoch on its way, where there are several leaves),
+ *     training/NUMBER (all else that is a number),
  * and what is text in its metadata, sealed with a digest of each. */
 #define TG_HERE NULL
 #include <errno.h>
@@ -27,7 +28,7 @@ enum { METRICS = 5, COLUMNS = 3 + 2 * METRICS }; /* of the history */
 
 typedef struct numbers {
     /* what must be as it was */
-    int64_t data, validation, seed, batch, shuffled, best_kept, averaging, plateau_used;
+    int64_t data, validation, seed, batch, leaves, shuffled, best_kept, averaging, plateau_used;
     /* where the training is */
     int64_t epochs, epochs_before, steps, steps_before, rounds, at;
     int64_t rows, correct, best_epoch, worse, averaged, skipped, collected;
@@ -37,7 +38,7 @@ typedef struct numbers {
 } numbers;
 
 /* The first ones are those that must be as they were. */
-enum { FIXED = 8 };
+enum { FIXED = 9 };
 #define WHOLE(field)                                         \
     {                                                        \
         "training/" #field, TG_I64, offsetof(numbers, field) \
@@ -55,6 +56,7 @@ static const struct number {
     WHOLE(validation),
     WHOLE(seed),
     WHOLE(batch),
+    WHOLE(leaves),
     WHOLE(shuffled),
     WHOLE(best_kept),
     WHOLE(averaging),
@@ -95,16 +97,17 @@ static uint64_t mix(uint64_t digest, const void *data, size_t bytes)
     return bytes ? XXH3_64bits_withSeed(data, bytes, digest) : digest;
 }
 
-/* Rows, targets and names; 0 without data. */
-static uint64_t digest_of(const tg_dataset *d)
+uint64_t tg_dataset_digest(const tg_dataset *d)
 {
     if (!d) return 0;
     const size_t n = (size_t)d->rows, features = (size_t)d->schema.features;
     uint64_t y = mix(n, d->x, n * features * sizeof *d->x);
     if (d->exact) y = mix(y, d->exact, n * features * sizeof *d->exact);
-    if (d->number) y = mix(y, d->number, n * sizeof *d->number);
-    if (d->exact_number) y = mix(y, d->exact_number, n * sizeof *d->exact_number);
-    if (d->class_number) y = mix(y, d->class_number, n * sizeof *d->class_number);
+    const float *number = tg_dataset_numbers(d);
+    const int64_t *class_number = tg_dataset_class_numbers(d);
+    if (number) y = mix(y, number, n * sizeof *number);
+    if (number && d->exact_number) y = mix(y, d->exact_number, n * sizeof *d->exact_number);
+    if (class_number) y = mix(y, class_number, n * sizeof *class_number);
     for (size_t k = 0; k < features; k++) y = mix(y, d->schema.name[k], strlen(d->schema.name[k]));
     for (int64_t k = 0; k < d->schema.classes; k++)
         y = mix(y, d->schema.label[k], strlen(d->schema.label[k]));
@@ -114,10 +117,11 @@ static uint64_t digest_of(const tg_dataset *d)
 static numbers numbers_of(const tg_trainer *r)
 {
     const tg_model *m = r->m;
-    numbers y = {.data = (int64_t)digest_of(r->data),
-                 .validation = (int64_t)digest_of(r->o.validation),
+    numbers y = {.data = (int64_t)tg_dataset_digest(r->data),
+                 .validation = (int64_t)tg_dataset_digest(r->o.validation),
                  .seed = (int64_t)m->seed,
                  .batch = r->o.batch,
+                 .leaves = r->sharing.leaves,
                  .shuffled = r->order != NULL,
                  .best_kept = r->watch.weights != NULL,
                  .averaging = r->average != NULL,
@@ -288,9 +292,25 @@ static void put_history(writer *w)
     put(w, "history", "", TG_F64, TG_SHAPE((int64_t)m->epochs, COLUMNS), rows);
 }
 
+enum { SCORES = 6 }; /* numbers of a leaf's */
+
+static void put_scores(writer *w)
+{
+    const tg_sharing *s = &w->r->sharing;
+    if (s->leaves == 1) return; /* they are the training's */
+    double *y = tg_arena_take(&w->arena, (size_t)s->leaves * SCORES * sizeof *y);
+    for (int64_t k = 0; y && k < s->leaves; k++) {
+        const tg_scores *x = &s->scores[k];
+        const double of[SCORES] = {(double)x->rows, (double)x->correct, x->loss, x->residual,
+                                   x->mean,         x->deviation};
+        memcpy(y + k * SCORES, of, sizeof of);
+    }
+    put(w, "leaves", "scores", TG_F64, TG_SHAPE(s->leaves, SCORES), y);
+}
+
 static size_t most_tensors(const tg_trainer *r)
 {
-    return NUMBERS + 3 + 4 * r->m->params->count + (size_t)tg_optim_state_count(r->optimizer) + 1 +
+    return NUMBERS + 4 + 4 * r->m->params->count + (size_t)tg_optim_state_count(r->optimizer) + 1 +
            r->optimizer->n_parts;
 }
 
@@ -317,6 +337,7 @@ tg_status tg_training_write(tg_trainer *r)
         put_params(&w);
         put_optimizer(&w);
         put_history(&w);
+        put_scores(&w);
         if (s->mean) put(&w, "scaling", "mean", TG_F64, features, s->mean);
         if (s->std) put(&w, "scaling", "std", TG_F64, features, s->std);
         for (int k = 0; k < NUMBERS; k++)
@@ -489,6 +510,24 @@ static bool read_scaling(reader *y, int64_t at, const char *name)
     return tg_safetensors_read(&y->s, at, TG_F64, to);
 }
 
+static bool read_scores(reader *y, int64_t at, const char *name)
+{
+    const tg_sharing *s = &y->r->sharing;
+    const double *x = y->buffer;
+    if (strcmp(name, "scores") != 0 || !s->scores ||
+        !tg_safetensors_has_shape(&y->s, at, TG_SHAPE(s->leaves, SCORES)))
+        return bad(y, TG_EFORMAT, "its scores are not those of %lld leaves", (long long)s->leaves);
+    if (!tg_safetensors_read(&y->s, at, TG_F64, y->buffer)) return false;
+    for (int64_t k = 0; k < s->leaves; k++, x += SCORES)
+        s->scores[k] = (tg_scores){.rows = (int64_t)x[0],
+                                   .correct = (int64_t)x[1],
+                                   .loss = x[2],
+                                   .residual = x[3],
+                                   .mean = x[4],
+                                   .deviation = x[5]};
+    return true;
+}
+
 /* And room for the epochs that are still to come. */
 static bool read_history(reader *y, int64_t at, size_t epochs, int64_t before)
 {
@@ -512,9 +551,9 @@ static bool read_tensor(reader *y, int64_t at)
     static const struct {
         const char *prefix;
         bool (*read)(reader *y, int64_t at, const char *name);
-    } kinds[] = {{"model/", read_model},       {"best/", read_best}, {"average/", read_average},
-                 {"gradient/", read_gradient}, {"rate/", read_rate}, {"optimizer/", read_state},
-                 {"scaling/", read_scaling}};
+    } kinds[] = {{"model/", read_model},       {"best/", read_best},    {"average/", read_average},
+                 {"gradient/", read_gradient}, {"rate/", read_rate},    {"optimizer/", read_state},
+                 {"scaling/", read_scaling},   {"leaves/", read_scores}};
     const char *name = y->s.list[at].name;
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         const size_t n = strlen(kinds[k].prefix);

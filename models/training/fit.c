@@ -85,7 +85,8 @@ static tg_status begin(tg_trainer *r)
         return m->error.status;
     if (!reserve(r)) return tg_fit_fail(m, TG_ENOMEM, "no memory");
     if (r->own) tg_optim_set_threads(r->own, m->threads);
-    if (tg_judge_begin(r) != TG_OK || (r->o.resume && tg_training_read(r) != TG_OK))
+    if (tg_judge_begin(r) != TG_OK || tg_sharing_begin(r) != TG_OK ||
+        (r->o.resume && tg_training_read(r) != TG_OK))
         return m->error.status;
     tg_tape_set_step(r->tape, m->steps);
     r->saved = tg_seconds();
@@ -107,6 +108,14 @@ static void end(tg_trainer *r)
 
 /* ---------------------------------------------------------------- a step */
 
+tg_status tg_loss_failed(tg_model *m, double loss)
+{
+    tg_params_drop_grads(m->params);
+    return tg_error_set(&m->error, NULL, "fit", TG_ENONFINITE,
+                        "the loss became %s in epoch %lld; a smaller learning rate may help",
+                        isnan(loss) ? "NaN" : "infinite", (long long)m->epochs + 1);
+}
+
 /* Leaves the gradients of n rows in the parameters, and adds to the scores. */
 static tg_status gradients(tg_trainer *r, int64_t n)
 {
@@ -118,19 +127,14 @@ static tg_status gradients(tg_trainer *r, int64_t n)
     const double value = tg_item(t, loss);
     const void *y = tg_data(t, output);
     if (tg_tape_status(t) != TG_OK) return tg_fit_fail(m, tg_tape_status(t), tg_tape_message(t));
-    if (!isfinite(value)) {
-        tg_params_drop_grads(m->params);
-        return tg_error_set(&m->error, NULL, "fit", TG_ENONFINITE,
-                            "the loss became %s in epoch %lld; a smaller learning rate may help",
-                            isnan(value) ? "NaN" : "infinite", (long long)m->epochs + 1);
-    }
+    if (!isfinite(value)) return tg_loss_failed(m, value);
     tg_buffers_update(t);
     r->batch_loss = value;
     tg_scores_add(&r->scores, m, &r->rows, n, y, value);
     return TG_OK;
 }
 
-static void tell_progress(tg_trainer *r, bool (*to)(const tg_progress *progress, void *user))
+void tg_tell_progress(tg_trainer *r, bool (*to)(const tg_progress *progress, void *user))
 {
     const int64_t rows = r->data->rows, size = r->o.batch;
     if (!to) return;
@@ -143,16 +147,25 @@ static void tell_progress(tg_trainer *r, bool (*to)(const tg_progress *progress,
     if (!to(&progress, r->o.user)) r->stopped = true;
 }
 
-static tg_status step(tg_trainer *r, int64_t n)
+/* A step whose rows are one leaf, and nobody else's. */
+static tg_status step_alone(tg_trainer *r, int64_t n)
 {
     tg_model *m = r->m;
     if (gradients(r, n) != TG_OK) return m->error.status;
-    tell_progress(r, r->o.on_gradients);
+    tg_tell_progress(r, r->o.on_gradients);
     tg_set_factor(r);
     tg_optim_step(r->optimizer);
     if (tg_optim_status(r->optimizer) != TG_OK)
         return tg_fit_fail(m, tg_optim_status(r->optimizer), tg_optim_message(r->optimizer));
     tg_tape_reset(r->tape);
+    return TG_OK;
+}
+
+static tg_status step(tg_trainer *r, int64_t n)
+{
+    tg_model *m = r->m;
+    if ((r->sharing.ranks ? tg_sharing_step(r, n) : step_alone(r, n)) != TG_OK)
+        return m->error.status;
     m->steps++;
     r->at += n;
     r->unsaved++;
@@ -161,13 +174,19 @@ static tg_status step(tg_trainer *r, int64_t n)
 
 /* ---------------------------------------------------------------- epochs */
 
-static bool is_due(const tg_trainer *r, bool epoch)
+static bool is_due(tg_trainer *r, bool epoch)
 {
     const tg_fit_options *o = &r->o;
     if (!o->checkpoint || !r->unsaved) return false;
     if (o->checkpoint_steps && r->m->steps % (uint64_t)o->checkpoint_steps == 0) return true;
-    if (o->checkpoint_seconds > 0) return tg_seconds() - r->saved >= o->checkpoint_seconds;
+    if (o->checkpoint_seconds > 0)
+        return tg_sharing_any(r, tg_seconds() - r->saved >= o->checkpoint_seconds);
     return epoch && !o->checkpoint_steps;
+}
+
+static tg_status save(tg_trainer *r)
+{
+    return r->sharing.ranks ? tg_sharing_write(r) : tg_training_write(r);
 }
 
 /* What is left of a pass over the rows. */
@@ -180,8 +199,9 @@ static tg_status epoch(tg_trainer *r)
         tg_shuffle(tg_random_key(m->seed, TG_STREAM_ORDER), m->rounds - 1, rows, r->order);
     while (r->at < rows && !r->stopped) {
         if (step(r, rows - r->at < size ? rows - r->at : size) != TG_OK) return m->error.status;
-        tell_progress(r, r->o.on_batch);
-        if (is_due(r, false) && tg_training_write(r) != TG_OK) return m->error.status;
+        tg_tell_progress(r, r->o.on_batch);
+        if (r->o.checkpoint && r->o.on_batch) r->stopped = tg_sharing_any(r, r->stopped);
+        if (is_due(r, false) && save(r) != TG_OK) return m->error.status;
     }
     return TG_OK;
 }
@@ -189,6 +209,7 @@ static tg_status epoch(tg_trainer *r)
 static tg_status end_epoch(tg_trainer *r)
 {
     tg_model *m = r->m;
+    if (r->sharing.ranks && tg_sharing_epoch(r) != TG_OK) return m->error.status;
     tg_epoch done = {.epoch = (int64_t)m->epochs + 1, .train = tg_scores_metrics(&r->scores, m)};
     if (tg_judge(r, &done) != TG_OK) return m->error.status;
     done.seconds = tg_seconds() - r->start;
@@ -196,7 +217,7 @@ static tg_status end_epoch(tg_trainer *r)
     r->at = 0;
     r->unsaved++;
     if (r->o.on_epoch && !r->o.on_epoch(&done, r->o.user)) r->stopped = true;
-    return is_due(r, true) ? tg_training_write(r) : TG_OK;
+    return is_due(r, true) ? save(r) : TG_OK;
 }
 
 static tg_status train(tg_trainer *r)
@@ -206,7 +227,7 @@ static tg_status train(tg_trainer *r)
         if (epoch(r) != TG_OK) return m->error.status;
         if (r->at == r->data->rows && end_epoch(r) != TG_OK) return m->error.status;
     }
-    if (r->o.checkpoint && r->unsaved && tg_training_write(r) != TG_OK) return m->error.status;
+    if (r->o.checkpoint && r->unsaved && save(r) != TG_OK) return m->error.status;
     return tg_take_weights(r);
 }
 
@@ -216,8 +237,9 @@ tg_status tg_fit(tg_model *m, const tg_dataset *data, const tg_fit_options *opti
     if (!m || m->error.status != TG_OK) return tg_model_status(m);
     if (!tg_options_read(&r.o, sizeof r.o, options))
         return tg_fit_fail(m, TG_EVALUE, TG_UNSIZED(tg_fit_options));
-    if (check(m, data, &r.o) != TG_OK) return m->error.status;
-    if (begin(&r) == TG_OK) train(&r);
+    if (check(m, data, &r.o) == TG_OK) begin(&r);
+    if (tg_sharing_start(&r) == TG_OK) train(&r);
+    tg_sharing_end(&r);
     end(&r);
     return m->error.status;
 }

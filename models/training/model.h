@@ -47,6 +47,7 @@ struct tg_model {
     tg_tape *evaluator;     /* made when first needed, kept for its plans */
     tg_rows rows;           /* its buffers */
     uint64_t steps, rounds; /* trained so far: random numbers go on from there */
+    int64_t leaves;         /* of a batch, in the last training; 0: there was none */
     tg_epoch *history;
     size_t epochs, history_capacity;
 };

@@ -13,6 +13,14 @@ typedef struct tg_watch {
     size_t n, capacity;
 } tg_watch;
 
+/* How a training is shared out; ranks NULL: it isn't, and a step is one tg_backward. */
+typedef struct tg_sharing {
+    tg_ranks *ranks;
+    tg_ranks *own; /* made here, for one rank */
+    int64_t leaves;
+    tg_scores *scores; /* [leaves] of the epoch; those of other ranks are old */
+} tg_sharing;
+
 typedef struct tg_trainer {
     tg_model *m;
     const tg_dataset *data;
@@ -22,6 +30,7 @@ typedef struct tg_trainer {
     tg_tape *tape;
     tg_rows rows;
     int64_t *order; /* of the rows; NULL: as they are */
+    tg_sharing sharing;
     tg_average *average;
     tg_watch watch;
     double factor; /* the plateau's */
@@ -42,6 +51,11 @@ double tg_seconds(void);
 /* "fit: what", in m's error. Returns the status that stands. */
 tg_status tg_fit_fail(tg_model *m, tg_status status, const char *what);
 
+void tg_tell_progress(tg_trainer *r, bool (*to)(const tg_progress *progress, void *user));
+
+/* The error of a loss that is not finite; gradients are dropped. */
+tg_status tg_loss_failed(tg_model *m, double loss);
+
 /* ------------------------------------------------- what epochs are judged by: stopping.c */
 
 /* Room for averages and the best weights, and the first factor. */
@@ -59,5 +73,21 @@ tg_status tg_take_weights(tg_trainer *r);
 tg_status tg_training_write(tg_trainer *r);
 /* Without a file nothing happens. */
 tg_status tg_training_read(tg_trainer *r);
+/* Of rows, targets and names; 0 without data. Not in a lean library. */
+uint64_t tg_dataset_digest(const tg_dataset *d);
+
+/* ------------------------------------- steps cut into leaves, and ranks: sharing.c; left_out.c
+ *
+ * Collective but for the first. Errors of one rank become those of all. */
+
+/* What is needed for it, if anything is shared. */
+tg_status tg_sharing_begin(tg_trainer *r);
+/* Once the training could begin: whether all ranks are about to do the same. */
+tg_status tg_sharing_start(tg_trainer *r);
+tg_status tg_sharing_step(tg_trainer *r, int64_t n);
+tg_status tg_sharing_epoch(tg_trainer *r);    /* the epoch's scores, before they are judged */
+tg_status tg_sharing_write(tg_trainer *r);    /* tg_training_write by rank 0 */
+bool tg_sharing_any(tg_trainer *r, bool yes); /* whether any rank says so */
+void tg_sharing_end(tg_trainer *r);
 
 #endif

@@ -22,6 +22,7 @@
 #include <tapegrad/layers.h>
 #include <tapegrad/optim.h>
 #include <tapegrad/profile.h>
+#include <tapegrad/ranks.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -233,6 +234,17 @@ typedef struct tg_fit_options {
     bool (*on_gradients)(const tg_progress *progress, void *user) TG_ZERO;
     /* measures the steps on the tape of this call; an error of it stays there */
     tg_profile *profile TG_ZERO;
+    /* Into how many leaves the rows of a batch are cut (ranks.h): a number that
+     * changes results, as another order of adding does, and that is kept with m.
+     * 0: as in m's last training, at first 1, which is no cutting at all: who
+     * does not ask for leaves gets the bits of always. (`tapegrad train` takes
+     * batch / 64, from 1 to 16.) Not in a lean library. */
+    int64_t leaves TG_ZERO;
+    /* Other processes to share the leaves with; NULL: none. Collective then, and
+     * so is everything here, callbacks included: all ranks are to give the same
+     * answers. They have the same m, data and options, which is checked, and all
+     * get the same bits, those of one rank. */
+    tg_ranks *ranks TG_ZERO;
 } tg_fit_options;
 
 /* Trains m. The first call takes mean and (population) standard deviation of
