@@ -89,8 +89,8 @@ void tg_mover_leave(tg_mover *m);
  * values, trainable flags. NULL: no memory. */
 tg_params *tg_params_copy_f64(const tg_params *source, const tg_allocator *allocator);
 
-/* buffers.c: the k-th buffer that a recording sets (tg_buffer_set), and its computed new value (NULL
- * with the tape in error); NULL: there are no more. */
+/* buffers.c: the k-th buffer that a recording sets (tg_buffer_set), and its computed new value,
+ * NULL with the tape in error; NULL: there are no more. */
 tg_param *tg_buffer_pending(tg_tape *t, size_t k, const void **value);
 
 /* random.c */

@@ -1,5 +1,5 @@
-/* tapegrad's ranks on MPI. Compiled once for each MPI there is, whose binary interfaces differ, into
- * a library that needs nothing of tapegrad's. */
+/* tapegrad's ranks on MPI. Compiled once for each MPI there is, whose binary interfaces differ,
+ * into a library that needs nothing of tapegrad's. */
 #define OMPI_SKIP_MPICXX
 #define MPICH_SKIP_MPICXX
 #include <mpi.h>
