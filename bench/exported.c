@@ -1,4 +1,4 @@
-/* W12: what tg_export_c prints, compiled by cc -O3, beside the library's replay and a loop written
+/* W12: what tg_export_c prints, compiled by cc -O3, beside the library and a loop written
  * by hand: a step of the seed net, and the prediction of one row by a 784-128-10 net. */
 #define _POSIX_C_SOURCE 200809L
 #include "bench.h"
@@ -158,7 +158,7 @@ enum { IN = 784, HIDDEN = 128, OUT = 10 };
 typedef int predict_fn(const float *row, float *p, void *scratch);
 typedef struct classifier {
     tg_tape *t;
-    tg_tensor *x, *p;
+    tg_tensor *x;
     float row[IN], w1[HIDDEN * IN], b1[HIDDEN], w2[OUT * HIDDEN], b2[OUT], out[OUT];
     predict_fn *predict;
     exported e;
@@ -170,11 +170,22 @@ static void predict_exported(void *user)
     c->predict(c->row, c->out, c->e.scratch);
 }
 
-static void predict_replayed(void *user)
+static tg_tensor *record_prediction(classifier *c)
+{
+    tg_tape *t = c->t;
+    c->x = tg_input(t, TG_F32, TG_SHAPE(1, IN), c->row);
+    tg_tensor *w1 = tg_input_borrow(t, TG_F32, TG_SHAPE(HIDDEN, IN), c->w1),
+              *b1 = tg_input_borrow(t, TG_F32, TG_SHAPE(HIDDEN), c->b1),
+              *w2 = tg_input_borrow(t, TG_F32, TG_SHAPE(OUT, HIDDEN), c->w2),
+              *b2 = tg_input_borrow(t, TG_F32, TG_SHAPE(OUT), c->b2);
+    return tg_softmax(t, tg_linear(t, tg_relu(t, tg_linear(t, c->x, w1, b1)), w2, b2), 1);
+}
+
+static void predict_recorded(void *user)
 {
     classifier *c = user;
-    tg_input_set(c->t, c->x, c->row);
-    tg_replay(c->t);
+    tg_data(c->t, record_prediction(c));
+    tg_tape_reset(c->t);
 }
 
 static void predict_by_hand(void *user)
@@ -204,20 +215,16 @@ static void prediction(void)
     for (int k = 0; k < HIDDEN * IN; k++) c->w1[k] /= 16;
     for (int k = 0; k < OUT * HIDDEN; k++) c->w2[k] /= 8;
     tg_tape *t = c->t;
-    c->x = tg_input(t, TG_F32, TG_SHAPE(1, IN), c->row);
-    tg_tensor *h = tg_relu(t, tg_linear(t, c->x, tg_input(t, TG_F32, TG_SHAPE(HIDDEN, IN), c->w1),
-                                        tg_input(t, TG_F32, TG_SHAPE(HIDDEN), c->b1)));
-    tg_tensor *z = tg_linear(t, h, tg_input(t, TG_F32, TG_SHAPE(OUT, HIDDEN), c->w2),
-                             tg_input(t, TG_F32, TG_SHAPE(OUT), c->b2));
-    c->p = tg_softmax(t, z, 1);
-    const tg_export_value in = {"row", c->x}, out = {"p", c->p};
+    tg_tensor *y = record_prediction(c);
+    const tg_export_value in = {"row", c->x}, out = {"p", y};
     export_compiled(&c->e, t, 1, &in, 1, &out);
     memcpy(&c->predict, &c->e.function, sizeof c->predict);
-    const float *p = tg_data(t, c->p);
+    const float *p = tg_data(t, y);
     predict_exported(c);
     die_unless(p && fabs((double)c->out[3] - (double)p[3]) < 1e-5, "it predicts something else");
     show("w12.row.exported", bench_time(predict_exported, c, 1), &c->e);
-    show("w12.row.replayed", bench_time(predict_replayed, c, 1), NULL);
+    tg_tape_reset(t);
+    show("w12.row.recorded", bench_time(predict_recorded, c, 1), NULL);
     show("w12.row.by_hand", bench_time(predict_by_hand, c, 1), NULL);
     tape_must_be_good(t);
     tg_tape_free(t);
