@@ -345,13 +345,13 @@ tg_status tg_backward_at(tg_tape *t, const char *where, tg_tensor *loss)
 static tg_status replay(tg_tape *t, const char *where)
 {
     if (t->error.status) return t->error.status;
-    if (t->asked.n_events != 1 || t->asked.event[0].request != TG_BACKWARD)
-        return tg_tape_fail(
-            t, where, "replay", TG_ESTATE,
-            "the recording must have been evaluated by exactly one tg_backward, "
-            "not %zu evaluations%s%s",
-            t->asked.n_events, t->asked.n_events == 1 ? " without gradients" : "",
-            t->asked.n_events > 1 ? ": tg_keep before tg_backward what is read later" : "");
+    if (t->asked.n_events != 1)
+        return tg_tape_fail(t, where, "replay", TG_ESTATE,
+                            "the recording must have been evaluated exactly once, not %zu times%s",
+                            t->asked.n_events,
+                            t->asked.n_events ? ": tg_keep before tg_backward, or hand to tg_eval, "
+                                                "what is read later"
+                                              : "");
     for (size_t k = 0; k < t->recorded.n_leaves; k++)
         if (t->recorded.leaf[k].param)
             t->recorded.leaf[k].version = t->recorded.leaf[k].param->version;

@@ -5,6 +5,7 @@
 #include <tapegrad/graph.h>
 #include <tapegrad/op.h>
 #include <tapegrad/profile.h>
+#include <tapegrad/timing.h>
 #include <tapegrad/ops.h>
 #include <tapegrad/optim.h>
 #include <tapegrad/ranks.h>

@@ -46,7 +46,7 @@ out 'tapegrad train DATA.csv'
 silent err
 run 0 --version
 out '^tapegrad [0-9]*\.[0-9]*\.[0-9]*$'
-for command in train predict evaluate check export ops graph optimizers schedules; do
+for command in train predict evaluate check export bench ops graph optimizers schedules; do
     run 0 $command --help
     out "^usage: tapegrad $command"
     awk 'length > 80 { exit 1 }' "$scratch/out" || fail "tapegrad $words: more than 80 columns"
@@ -103,6 +103,15 @@ run 2 train x --split a --test b
 err 'only one of --test, --split and --validation'
 run 2 train x --momentum .9
 err "adam: no setting 'momentum'"
+run 2 bench no_such_op
+err "^tapegrad: no op 'no_such_op'"
+run 2 bench exp --size 0
+run 2 bench exp log
+run 0 bench exp --size 1000
+out '^exp  *f32  *1000  *[0-9.e+-]*  *[0-9.]* '
+silent err
+run 0 bench matmul --json
+out '^  {"op": "matmul", "dtype": "f32", "elements": [0-9]*, "forward": {"seconds": [0-9.e-]*,'
 run 0 optimizers
 out '^sgd .*gradient descent'
 out '^  *lr=0.001 beta1=0.9 beta2=0.999'

@@ -496,6 +496,50 @@ Test(tape, replaying_equals_recording_again)
     cr_expect(memcmp(want[0], want[7], sizeof want[0]) != 0);
 }
 
+Test(tape, values_are_replayed_too_without_any_memory)
+{
+    test_memory m = {0};
+    const tg_allocator counted = test_allocator(&m);
+    net n = make_net(NULL, 2);
+    for (int how = 0; how < 3; how++) {
+        const tg_tape_options o = {
+            .size = sizeof o, .seed = 5, .allocator = &counted, .node_by_node = how == 2};
+        tg_tape *t = tg_tape_new(&o),
+                *anew = tg_tape_new(&(tg_tape_options){.size = sizeof o, .seed = 5});
+        float x[3 * ROWS], y[ROWS] = {0};
+        fill(x, 3 * ROWS, 0);
+        tg_tensor *in = how == 1 ? tg_input_borrow(t, TG_F32, TG_SHAPE(ROWS, 3), x)
+                                 : tg_input(t, TG_F32, TG_SHAPE(ROWS, 3), x);
+        tg_tensor *loss = net_loss(t, &n, in, tg_input(t, TG_F32, TG_SHAPE(ROWS, 1), y));
+        tg_tensor *square = tg_square(t, in), *both[] = {loss, square};
+        tg_eval(t, 2, both);
+        long long requests = 0;
+        for (unsigned step = 1; step < 20; step++) {
+            fill(x, 3 * ROWS, step);
+            if (step == 3) requests = m.requests;
+            tg_input_set(t, in, x);
+            cr_expect_eq(tg_replay(t), TG_OK, "%s", tg_tape_message(t));
+            const float *squares = tg_data(t, square);
+            for (int i = 0; i < 3 * ROWS; i++) cr_expect_eq(squares[i], x[i] * x[i]);
+            const double is = tg_item(t, loss);
+            if (step >= 3) cr_expect_eq(m.requests, requests);
+            tg_tape_set_step(anew, tg_tape_step(t));
+            tg_tensor *again = net_loss(anew, &n, tg_input(anew, TG_F32, TG_SHAPE(ROWS, 3), x),
+                                        tg_input(anew, TG_F32, TG_SHAPE(ROWS, 1), y));
+            cr_expect_eq(is, tg_item(anew, again));
+            tg_tape_reset(anew);
+            tg_param_write(n.b2, &(float){(float)step});
+        }
+        tg_tensor *more = tg_square(t, loss);
+        cr_expect(tg_item(t, more) >= 0);
+        cr_expect_eq(tg_replay(t), TG_ESTATE, "two evaluations");
+        tg_tape_free(t);
+        tg_tape_free(anew);
+    }
+    tg_params_free(n.ps);
+    cr_expect_eq(m.blocks, 0);
+}
+
 Test(tape, reading_an_input_is_no_evaluation)
 {
     const float before[] = {1, 2}, after[] = {3, 4};

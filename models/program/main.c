@@ -306,6 +306,7 @@ static const struct command {
     {"train", parse_train, train},
     {"predict", parse_predict, predict},
     {"evaluate", parse_evaluate, evaluate},
+    {"bench", parse_bench, bench},
     {"ops", parse_ops, ops},
     {"check", parse_check, check},
     {"export", parse_export, export},
@@ -336,7 +337,7 @@ int main(int n, char **word)
     r.command = command;
     if (n < 2)
         return complain(USAGE, "a command is missing: train, predict, evaluate, check, export, "
-                               "graph, ops, optimizers or "
+                               "graph, bench, ops, optimizers or "
                                "schedules; `tapegrad --help` says more");
     if (!strcmp(word[1], "--help") || !strcmp(word[1], "-h") || !strcmp(word[1], "help")) {
         print_help();
@@ -353,9 +354,9 @@ int main(int n, char **word)
         const int status = commands[k].parse(n - 2, word + 2, &r, &helped);
         return finish(status == DONE && !helped ? commands[k].run(&r) : status);
     }
-    return complain(
-        USAGE,
-        "'%s' is no command: train, predict, evaluate, check, export, graph, ops, optimizers "
-        "or schedules; `tapegrad --help` says more",
-        word[1]);
+    return complain(USAGE,
+                    "'%s' is no command: train, predict, evaluate, check, export, graph, bench, "
+                    "ops, optimizers "
+                    "or schedules; `tapegrad --help` says more",
+                    word[1]);
 }

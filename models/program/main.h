@@ -51,6 +51,8 @@ typedef struct request {
     uint64_t seed;
     int threads;    /* 0: all cores */
     int64_t leaves; /* 0: by the batch */
+    const char *op; /* to be timed; NULL: all */
+    int64_t size;   /* elements; 0: what the op's samples have */
     bool no_standardize, json, quiet;
     const char *checkpoint, *watch;
     bool resume, best;
@@ -79,6 +81,7 @@ int parse_evaluate(int n, char **word, request *r, bool *helped);
 int parse_check(int n, char **word, request *r, bool *helped);
 int parse_export(int n, char **word, request *r, bool *helped);
 int parse_graph(int n, char **word, request *r, bool *helped);
+int parse_bench(int n, char **word, request *r, bool *helped);
 int parse_ops(int n, char **word, request *r, bool *helped);
 int parse_optimizers(int n, char **word, request *r, bool *helped);
 int parse_schedules(int n, char **word, request *r, bool *helped);
@@ -124,6 +127,9 @@ void command_text(int n, char **word, char text[COMMAND_TEXT]);
 void begin_looks(const request *r, tg_model *m, const char *held, tg_fit_options *o, looks *l);
 int end_looks(const request *r, const tg_dataset *train, const tg_dataset *held, looks *l,
               int status);
+
+/* bench.c */
+int bench(const request *r);
 
 /* train.c: on one rank or several */
 int train(const request *r);

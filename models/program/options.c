@@ -174,6 +174,10 @@ static bool set_leaves(const char *name, const char *text, request *r)
 {
     return whole_value(name, text, 1, 1 << 20, &r->leaves);
 }
+static bool set_size(const char *name, const char *text, request *r)
+{
+    return whole_value(name, text, 1, INT32_MAX, &r->size);
+}
 static bool set_epochs(const char *name, const char *text, request *r)
 {
     return whole_value(name, text, 1, INT32_MAX, &r->epochs);
@@ -524,6 +528,12 @@ static const option check_options[] = {
     {"--json", NULL, set_json, "print one JSON object, on one line"},
 };
 
+static const option bench_options[] = {
+    {"--size", "N", set_size, "elements of each operand, where the op takes any shape"},
+    {"--threads", "N", set_threads, "default: 1"},
+    {"--json", NULL, set_json, "a list of objects, times in seconds"},
+};
+
 static const option predict_options[] = {
     FORMAT_OPTIONS,
     {"--missing", "WHAT", set_missing, "refuse (default) or skip the row; a model may fill"},
@@ -556,6 +566,7 @@ void print_help(void)
         "    tapegrad check MODEL DATA.csv                  its derivatives against differences\n"
         "    tapegrad export MODEL -o FILE.c                the net as C, without the library\n"
         "    tapegrad graph MODEL                           a training step for Graphviz\n"
+        "    tapegrad bench [OP] [--size N] [--json]        how long an op takes here\n"
         "    tapegrad ops                                   every op with its formula\n"
         "    tapegrad optimizers                            what --optimizer can be\n"
         "    tapegrad schedules                             what --schedule can be\n"
@@ -732,6 +743,19 @@ int parse_graph(int n, char **word, request *r, bool *helped)
                  "Prints the training step, forward and backward, as Graphviz text:\n"
                  "tapegrad graph MODEL | dot -Tsvg > step.svg\n",
                  NULL, 0, n, word, place, r, helped);
+}
+
+int parse_bench(int n, char **word, request *r, bool *helped)
+{
+    const char **place[2] = {NULL, NULL};
+    r->threads = 1;
+    if (n > 0 && word[0][0] != '-') place[0] = &r->op;
+    return parse("bench [OP] [options]",
+                 "Prints how long an op, or each, takes on this machine: forward alone, and with\n"
+                 "the gradients of its operands; bytes moved a second, as each operand read once\n"
+                 "and each result written once; and, of a single op, the share of what the\n"
+                 "machine can do. The name comes first.\n",
+                 OPTIONS(bench_options), n, word, place, r, helped);
 }
 
 static int parse_list(const char *name, const char *about, int n, char **word, request *r,
