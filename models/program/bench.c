@@ -1,4 +1,5 @@
-/* `tapegrad bench`: how long ops take on this machine, on their samples or on arrays of a size. */
+/* `tapegrad bench`: how long ops take on this machine, on arrays of a size, or on their samples
+ * where these have shapes of their own. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,23 +102,24 @@ static void print_case(const char *op, const case_of *c, const tg_time_report *r
     fflush(stdout);
 }
 
-/* The first sample that runs, in f32 if it can: of the size asked for, if the op takes any. */
+/* The first sample that runs, in f32 if it can: of the size asked for, if the op takes any shape. */
 static bool measure(const request *r, const tg_samples *of, bool first)
 {
+    const int64_t usual = 65536, size = r->size ? r->size : usual;
     const tg_time_options o = {.size = sizeof o,
                                .allocator = program_allocator(),
                                .threads = r->threads,
                                .rounds = r->op ? 25 : 9,
                                .round_seconds = r->op ? 0.02 : 0.005,
                                .limit_rounds = r->op ? 10 : 0};
-    for (int sized = r->size > 0; sized >= 0; sized--)
+    for (int sized = 1; sized >= 0; sized--)
         for (tg_dtype dtype = TG_F32; dtype <= TG_F64; dtype++)
             for (int k = 0; k < of->n; k++) {
                 const tg_sample *sample = &of->sample[k];
                 case_of c;
                 if (sized && !(sample->flags & TG_ANY_SHAPE)) continue;
                 tg_time_report report = {.status = TG_ENOMEM};
-                if (open_case(&c, sample, dtype, sized ? r->size : 0))
+                if (open_case(&c, sample, dtype, sized ? size : 0))
                     tg_time(call, sample->n_in, c.x, &c, &o, &report);
                 const bool good = report.status == TG_OK && c.elements > 0;
                 if (good) print_case(of->op->name, &c, &report, r->json, first);

@@ -52,7 +52,7 @@ typedef struct request {
     int threads;    /* 0: all cores */
     int64_t leaves; /* 0: by the batch */
     const char *op; /* to be timed; NULL: all */
-    int64_t size;   /* elements; 0: what the op's samples have */
+    int64_t size;   /* elements; 0: not given */
     bool no_standardize, json, quiet;
     const char *checkpoint, *watch;
     bool resume, best;

@@ -529,7 +529,7 @@ static const option check_options[] = {
 };
 
 static const option bench_options[] = {
-    {"--size", "N", set_size, "elements of each operand, where the op takes any shape"},
+    {"--size", "N", set_size, "default: 65536; elements, where the op takes any shape"},
     {"--threads", "N", set_threads, "default: 1"},
     {"--json", NULL, set_json, "a list of objects, times in seconds"},
 };
