@@ -388,11 +388,10 @@ TG_API tg_status tg_scan_at(tg_tape *t, const char *where, const tg_scan_body *b
                             tg_tensor **carry, tg_tensor *const *x, tg_tensor *const *w,
                             tg_tensor **y);
 
-/* Runs the last recording's tg_backward, tg_eval, or first tg_item or tg_data
- * again, with the data that inputs have now, the parameters' current values and
- * the next random step. Nothing is recorded, and no memory taken. Values are
- * read with tg_item and tg_data as before. TG_ESTATE unless the recording was
- * evaluated exactly once. */
+/* Runs the recording's tg_backward, tg_eval or tg_data again, on the data that
+ * inputs have now, the parameters' current values and the next random step.
+ * Nothing is recorded, no memory is taken; tg_item and tg_data read the values.
+ * TG_ESTATE unless the recording was evaluated exactly once. */
 TG_API tg_status tg_replay_at(tg_tape *t, const char *where);
 
 /* A buffer is a parameter that is not trained, such as a running mean.

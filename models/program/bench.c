@@ -102,7 +102,7 @@ static void print_case(const char *op, const case_of *c, const tg_time_report *r
     fflush(stdout);
 }
 
-/* The first sample that runs, in f32 if it can: of the size asked for, if the op takes any shape. */
+/* The first sample that runs, in f32 if it can; of the size asked for, where shapes are free. */
 static bool measure(const request *r, const tg_samples *of, bool first)
 {
     const int64_t usual = 65536, size = r->size ? r->size : usual;
