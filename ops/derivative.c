@@ -374,39 +374,45 @@ CALL(of_product, tg_hessian(t, tg_prod(t, x[0], TG_ALL_AXES, false), x[0]))
 EXPECT(of_product, hessian_of_product(x, y))
 SAMPLES(hessian, SAMPLE(of_product, "product of three", 0, REALS(0.5, 2, 3)))
 
-/* y with y + y^3 = x, by Newton's method: each element by itself, as a problem of its own, or as
- * one system whose equations are mixed. */
-static double root_of(double x)
+/* y with w y + y^3 = x, by Newton's method, w being 1 where there is none: each element as a problem
+ * of its own, or sums of the equations of a row as a system. */
+static double root_of(double x, double w)
 {
     double y = 0;
-    for (int k = 0; k < 60; k++) y -= (y + y * y * y - x) / (1 + 3 * y * y);
+    for (int k = 0; k < 60; k++) y -= (w * y + y * y * y - x) / (w + 3 * y * y);
     return y;
+}
+static double number(const tg_array *x, int64_t i)
+{
+    if (x->dtype == TG_F64) return ((const double *)x->data)[i];
+    return (double)((const float *)x->data)[i];
 }
 static void roots(const tg_call *c, const tg_array *y, void *user)
 {
     (void)user;
-    for (int64_t i = 0; i < tg_shape_count(y->shape); i++)
-        if (y->dtype == TG_F64) ((double *)y->data)[i] = root_of(((const double *)c->x[0].data)[i]);
-        else ((float *)y->data)[i] = (float)root_of((double)((const float *)c->x[0].data)[i]);
+    for (int64_t i = 0; i < tg_shape_count(y->shape); i++) {
+        const double root = root_of(number(c->x, i), c->n_in > 1 ? number(c->x + 1, i) : 1);
+        if (y->dtype == TG_F64) ((double *)y->data)[i] = root;
+        else ((float *)y->data)[i] = (float)root;
+    }
 }
-static tg_tensor *implicit_roots(tg_tape *t, const char *where, tg_tensor *x, tg_tensor *mix)
+static tg_tensor *implicit_roots(tg_tape *t, const char *where, int n, tg_tensor *const *x)
 {
     static const tg_external_fn solver = {.size = sizeof solver, .run = roots};
-    tg_tensor *y = tg_external_at(t, where, &solver, NULL, tg_tensor_dtype(x), tg_tensor_shape(x),
-                                  1, &x),
+    tg_tensor *y = tg_external_at(t, where, &solver, NULL, tg_tensor_dtype(x[0]),
+                                  tg_tensor_shape(x[0]), n, x),
               *cube = tg_mul_at(t, where, y, tg_square_at(t, where, y)),
-              *f = tg_sub_at(t, where, tg_add_at(t, where, y, cube), x);
-    if (mix) return tg_implicit_at(t, where, y, tg_matmul_at(t, where, f, mix), 1);
-    return tg_implicit_at(t, where, y, f, tg_tensor_shape(x).ndim);
+              *f = n > 1 ? tg_mul_at(t, where, y, x[1]) : y;
+    f = tg_sub_at(t, where, tg_add_at(t, where, f, cube), x[0]);
+    if (n > 1) return tg_implicit_at(t, where, y, tg_cumsum_at(t, where, f, -1), 1);
+    return tg_implicit_at(t, where, y, f, tg_tensor_shape(x[0]).ndim);
 }
-CALL(each_root, implicit_roots(t, TG_HERE, x[0], NULL))
-EXPECT_EACH(each_root, root_of(x))
-CALL_WITHOUT(mixed_roots, 1 << 1, implicit_roots(t, TG_HERE, x[0], x[1]))
-EXPECT(mixed_roots, for (int64_t i = 0; i < tg_shape_count(y->shape);
-                         i++)((double *)y->data)[i] = root_of(((const double *)x[0].data)[i]))
+CALL(each_root, implicit_roots(t, TG_HERE, 1, x))
+EXPECT_EACH(each_root, root_of(x, 1))
+CALL(row_roots, implicit_roots(t, TG_HERE, 2, x))
+EXPECT_ALIKE(row_roots, root_of(a, b))
 SAMPLES(implicit, EACH(each_root, "each element by itself", 0, REAL(-2, 2)),
-        SAMPLE(mixed_roots, "mixed equations, in a batch", 0, REALS(-2, 2, 2, 3),
-               REALS(0.5, 1, 3, 3)))
+        SAMPLE(row_roots, "systems, in a batch", 0, REALS(-2, 2, 2, 3), REALS(0.5, 2, 2, 3)))
 
 CALL(of_part, tg_checkpoint(t, tg_mul(t, tg_sin(t, x[0]), tg_exp(t, tg_mul(t, x[0], x[1]))), 1, x))
 EXPECT_EACH(of_part, sin(a) * exp(a * b))

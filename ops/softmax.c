@@ -1,5 +1,5 @@
-/* softmax and log_softmax: passes over contiguous rows, as which other axes than the last are seen
- * by a permutation. */
+/* softmax and log_softmax: passes over contiguous rows; along another axis than the last, over
+ * columns side by side. */
 #include "folds.h"
 #include "rows.h"
 
@@ -13,6 +13,8 @@ enum { MOST = TG_FOLD_MOST };
 typedef struct rows rows;
 typedef void (*row_fn)(const rows *r, tg_staircase *stairs, const void *operand_a,
                        const void *operand_b, void *result);
+typedef void (*column_fn)(const rows *r, int64_t width, const void *operand_a,
+                          const void *operand_b, void *result);
 
 struct rows {
     int64_t n, count, count_of_part; /* elements of a row; rows */
@@ -22,6 +24,8 @@ struct rows {
     row_fn row;
     const char *a, *b; /* the operands; one operand is both */
     char *y;
+    column_fn column;
+    int64_t inner, blocks; /* of columns: columns of a slice, and blocks of them */
 };
 
 static int64_t chunk(const rows *r, int64_t first)
@@ -151,27 +155,131 @@ static void run_part(const tg_call *c, void *user, int64_t part)
     }
 }
 
-static void run_rows(const tg_call *c, const row_fn of[][TG_BUILD_COUNT])
+/* ---------------------------------------------------------------- columns
+ *
+ * Those of a slice side by side, COLUMNS at a time; a column's sum is that of its pieces of PIECE
+ * elements, so that it stays accurate. */
+
+enum { COLUMNS = 128, PIECE = 64 };
+
+#define COLUMN_OPERANDS(T)                             \
+    const T *a = (const T *)operand_a;                 \
+    const T *b TG_MAYBE_UNUSED = (const T *)operand_b; \
+    T *y = (T *)result, sum[COLUMNS];                  \
+    const int64_t n = r->n, inner = r->inner;
+
+#define COLUMN_MAX(T)                                  \
+    T top[COLUMNS];                                    \
+    TG_EACH(j, 0, width, top[j] = a[j])                \
+    for (int64_t i = 1; i < n; i++)                    \
+    TG_EACH(j, 0, width, const T v = a[i * inner + j]; \
+            top[j] = ((top[j] > v) | (top[j] != top[j])) ? top[j] : v)
+
+/* term: of the element at k */
+#define COLUMN_SUM(T, term)                                                         \
+    T piece[COLUMNS];                                                               \
+    TG_EACH(j, 0, width, sum[j] = 0)                                                \
+    for (int64_t first = 0; first < n; first += PIECE) {                            \
+        const int64_t end = n - first < PIECE ? n : first + PIECE;                  \
+        TG_EACH(j, 0, width, piece[j] = 0)                                          \
+        for (int64_t i = first; i < end; i++)                                       \
+            TG_EACH(j, 0, width, const int64_t k = i * inner + j; piece[j] += term) \
+        TG_EACH(j, 0, width, sum[j] += piece[j])                                    \
+    }
+
+/* value: of the element at k */
+#define COLUMN_VALUES(value)        \
+    for (int64_t i = 0; i < n; i++) \
+    TG_EACH(j, 0, width, const int64_t k = i * inner + j; y[k] = value)
+
+#define COLUMN_FUNCTION(fn, TARGET, BUILD, T, ...)                             \
+    TARGET static void fn(const rows *r, int64_t width, const void *operand_a, \
+                          const void *operand_b, void *result)                 \
+    {                                                                          \
+        enum { build = BUILD };                                                \
+        COLUMN_OPERANDS(T)                                                     \
+        __VA_ARGS__                                                            \
+    }
+#define SOFTMAX_COLUMNS(fn, TARGET, BUILD, T)                                      \
+    COLUMN_FUNCTION(fn, TARGET, BUILD, T,                                          \
+                    COLUMN_MAX(T) COLUMN_SUM(T, (y[k] = EXP_BELOW(a[k] - top[j]))) \
+                        TG_EACH(j, 0, width, sum[j] = 1 / sum[j]) COLUMN_VALUES(y[k] * sum[j]))
+#define LOG_SOFTMAX_COLUMNS(fn, TARGET, BUILD, T)                         \
+    COLUMN_FUNCTION(fn, TARGET, BUILD, T,                                 \
+                    COLUMN_MAX(T) COLUMN_SUM(T, EXP_BELOW(a[k] - top[j])) \
+                        TG_EACH(j, 0, width, sum[j] = LOG(sum[j]))        \
+                            COLUMN_VALUES((a[k] - top[j]) - sum[j]))
+#define SOFTMAX_GRAD_COLUMNS(fn, TARGET, BUILD, T) \
+    COLUMN_FUNCTION(fn, TARGET, BUILD, T,          \
+                    COLUMN_SUM(T, a[k] * b[k]) COLUMN_VALUES(a[k] * (b[k] - sum[j])))
+#define LOG_SOFTMAX_GRAD_COLUMNS(fn, TARGET, BUILD, T) \
+    COLUMN_FUNCTION(fn, TARGET, BUILD, T,              \
+                    COLUMN_SUM(T, b[k]) COLUMN_VALUES(b[k] - EXP_BELOW(a[k]) * sum[j]))
+
+/* In a lean library one build of f32, too. */
+#define COLUMN_KERNELS(name, DEFINE)                            \
+    TG_EACH_BUILD_F64(DEFINE, name##_column_f32, float)         \
+    TG_EACH_BUILD_F64(DEFINE, name##_column_f64, double)        \
+    static const column_fn name##_columns[][TG_BUILD_COUNT] = { \
+        [TG_F32] = TG_BUILDS_F64(name##_column_f32), [TG_F64] = TG_BUILDS_F64(name##_column_f64)};
+COLUMN_KERNELS(softmax, SOFTMAX_COLUMNS)
+COLUMN_KERNELS(log_softmax, LOG_SOFTMAX_COLUMNS)
+COLUMN_KERNELS(softmax_grad, SOFTMAX_GRAD_COLUMNS)
+COLUMN_KERNELS(log_softmax_grad, LOG_SOFTMAX_GRAD_COLUMNS)
+
+/* A part is some columns of a slice, or those of several slices. */
+static void run_columns(const tg_call *c, void *user, int64_t part)
+{
+    (void)c;
+    const rows *r = user;
+    const int64_t size = (int64_t)tg_dtype_size(r->dtype), blocks = r->count,
+                  end = (part + 1) * r->count_of_part;
+    for (int64_t k = part * r->count_of_part; k < end && k < blocks; k++) {
+        const int64_t first = k % r->blocks * COLUMNS, left = r->inner - first;
+        const int64_t at = (k / r->blocks * r->n * r->inner + first) * size;
+        r->column(r, left < COLUMNS ? left : COLUMNS, r->a + at, r->b + at, r->y + at);
+    }
+}
+
+static void run_rows(const tg_call *c, const row_fn of[][TG_BUILD_COUNT],
+                     const column_fn columns[][TG_BUILD_COUNT])
 {
     const tg_shape shape = c->y->shape;
     const tg_dtype dtype = c->y->dtype;
-    const int64_t elements = tg_shape_count(shape);
+    const int64_t elements = tg_shape_count(shape), axis = c->attrs[0];
     if (elements == 0) return;
-    rows r = {.n = shape.dim[shape.ndim - 1], .dtype = dtype, .row = of[dtype][c->build]};
-    r.count = elements / r.n;
-    r.count_of_part = r.n < 1 << 14 ? (1 << 14) / r.n : 1;
+    rows r = {.n = shape.dim[axis],
+              .dtype = dtype,
+              .row = of[dtype][c->build],
+              .column = columns[dtype][c->build],
+              .inner = 1};
+    for (int k = (int)axis + 1; k < shape.ndim; k++) r.inner *= shape.dim[k];
+    r.blocks = (r.inner + COLUMNS - 1) / COLUMNS;
+    r.count = elements / (r.n * r.inner) * r.blocks;
+    const int64_t many = 1 << 14, length = r.n * (r.inner < COLUMNS ? r.inner : COLUMNS);
+    r.count_of_part = length < many ? many / length : 1;
     r.bytes = (size_t)r.n * tg_dtype_size(dtype);
     r.sum = tg_sum_of(dtype, c->build);
     r.a = c->x[0].data;
     r.b = c->x[c->n_in - 1].data;
     r.y = c->y->data;
-    tg_parallel(c, (r.count + r.count_of_part - 1) / r.count_of_part, run_part, &r);
+    tg_parallel(c, (r.count + r.count_of_part - 1) / r.count_of_part,
+                r.inner == 1 ? run_part : run_columns, &r);
 }
 
-static void softmax_kernel(const tg_call *c) { run_rows(c, softmax_rows); }
-static void log_softmax_kernel(const tg_call *c) { run_rows(c, log_softmax_rows); }
-static void softmax_grad_kernel(const tg_call *c) { run_rows(c, softmax_grad_rows); }
-static void log_softmax_grad_kernel(const tg_call *c) { run_rows(c, log_softmax_grad_rows); }
+static void softmax_kernel(const tg_call *c) { run_rows(c, softmax_rows, softmax_columns); }
+static void log_softmax_kernel(const tg_call *c)
+{
+    run_rows(c, log_softmax_rows, log_softmax_columns);
+}
+static void softmax_grad_kernel(const tg_call *c)
+{
+    run_rows(c, softmax_grad_rows, softmax_grad_columns);
+}
+static void log_softmax_grad_kernel(const tg_call *c)
+{
+    run_rows(c, log_softmax_grad_rows, log_softmax_grad_columns);
+}
 /* carried so far */
 
 /* ---------------------------------------------------------------- ops */
@@ -216,40 +324,43 @@ static const tg_op log_softmax_grad = {.size = sizeof(tg_op),
                                        .carried = TG_CARRIED("softmax log_softmax_grad_kernel"),
                                        .vjp = log_softmax_grad_vjp};
 
-static tg_tensor *row_sum(tg_tape *t, const char *where, tg_tensor *x)
+static tg_tensor *row_sum(tg_tape *t, const char *where, tg_tensor *x, const int64_t *axis)
 {
-    return tg_sum(t, x, TG_AXES(-1), true);
+    return tg_sum(t, x, TG_AXES((int)*axis), true);
+}
+static tg_tensor *of_two(tg_tape *t, const char *where, const tg_op *op, tg_tensor *a, tg_tensor *b,
+                         const int64_t *axis)
+{
+    return tg_apply(t, op, 2, ((tg_tensor *[]){a, b}), 1, axis);
 }
 
-static void softmax_vjp(TG_VJP) { gx[0] = tg_apply_2(t, where, &softmax_grad, y, gy); }
-static void log_softmax_vjp(TG_VJP) { gx[0] = tg_apply_2(t, where, &log_softmax_grad, y, gy); }
+static void softmax_vjp(TG_VJP) { gx[0] = of_two(t, where, &softmax_grad, y, gy, attrs); }
+static void log_softmax_vjp(TG_VJP) { gx[0] = of_two(t, where, &log_softmax_grad, y, gy, attrs); }
 
 /* of s (g - sum s g), s = x[0] and g = x[1] */
 static void softmax_grad_vjp(TG_VJP)
 {
     tg_tensor *s = x[0], *g = x[1];
     if (tg_wants(t, 0))
-        gx[0] = tg_sub(t, tg_mul(t, gy, tg_sub(t, g, row_sum(t, where, tg_mul(t, s, g)))),
-                       tg_mul(t, g, row_sum(t, where, tg_mul(t, gy, s))));
-    if (tg_wants(t, 1)) gx[1] = tg_apply_2(t, where, &softmax_grad, s, gy);
+        gx[0] = tg_sub(t, tg_mul(t, gy, tg_sub(t, g, row_sum(t, where, tg_mul(t, s, g), attrs))),
+                       tg_mul(t, g, row_sum(t, where, tg_mul(t, gy, s), attrs)));
+    if (tg_wants(t, 1)) gx[1] = of_two(t, where, &softmax_grad, s, gy, attrs);
 }
 
 /* of g - e^l sum g, l = x[0] and g = x[1] */
 static void log_softmax_grad_vjp(TG_VJP)
 {
     tg_tensor *weighted = tg_mul(t, gy, tg_exp(t, x[0]));
-    gx[0] = tg_neg(t, tg_mul(t, weighted, row_sum(t, where, x[1])));
-    gx[1] = tg_sub(t, gy, row_sum(t, where, weighted));
+    gx[0] = tg_neg(t, tg_mul(t, weighted, row_sum(t, where, x[1], attrs)));
+    gx[1] = tg_sub(t, gy, row_sum(t, where, weighted, attrs));
 }
 
 static tg_tensor *along(tg_tape *t, const char *where, const tg_op *op, tg_tensor *x, int axis)
 {
     int k;
     if (!tg_ready(t, where, op->name, x)) return NULL;
-    const int last = tg_tensor_shape(x).ndim - 1;
-    if (!tg_axis_find(t, where, op->name, last + 1, axis, &k)) return NULL;
-    if (k == last) return tg_apply_1(t, where, op, x);
-    return tg_transpose(t, tg_apply_1(t, where, op, tg_transpose(t, x, k, last)), k, last);
+    if (!tg_axis_find(t, where, op->name, tg_tensor_shape(x).ndim, axis, &k)) return NULL;
+    return tg_apply(t, op, 1, &x, 1, ((const int64_t[]){k}));
 }
 
 tg_tensor *tg_softmax_at(tg_tape *t, const char *where, tg_tensor *x, int axis)
@@ -283,20 +394,21 @@ static void along_axis(const tg_array *x, tg_array *y, int k, bool logarithm)
 }
 
 #define ROWS(...) REALS(-3, 3, __VA_ARGS__)
-#define ALONG(name, logarithm)                                  \
-    CALL(name##_first, tg_##name(t, x[0], 0))                   \
-    EXPECT(name##_first, along_axis(x, y, 0, logarithm))        \
-    CALL(name##_middle, tg_##name(t, x[0], 1))                  \
-    EXPECT(name##_middle, along_axis(x, y, 1, logarithm))       \
-    CALL(name##_last, tg_##name(t, x[0], -1))                   \
-    EXPECT(name##_last, along_axis(x, y, 1, logarithm))         \
-    SAMPLES(name, SAMPLE(name##_last, "rows", 0, ROWS(3, 5)),   \
-            SAMPLE(name##_last, "long rows", 0, ROWS(2, 1030)), \
-            SAMPLE(name##_last, "rows of one", 0, ROWS(4, 1)),  \
-            SAMPLE(name##_last, "no rows", 0, ROWS(0, 3)),      \
-            SAMPLE(name##_last, "empty rows", 0, ROWS(3, 0)),   \
-            SAMPLE(name##_first, "columns", 0, ROWS(65, 3)),    \
-            SAMPLE(name##_first, "a vector", 0, ROWS(7)),       \
+#define ALONG(name, logarithm)                                    \
+    CALL(name##_first, tg_##name(t, x[0], 0))                     \
+    EXPECT(name##_first, along_axis(x, y, 0, logarithm))          \
+    CALL(name##_middle, tg_##name(t, x[0], 1))                    \
+    EXPECT(name##_middle, along_axis(x, y, 1, logarithm))         \
+    CALL(name##_last, tg_##name(t, x[0], -1))                     \
+    EXPECT(name##_last, along_axis(x, y, 1, logarithm))           \
+    SAMPLES(name, SAMPLE(name##_last, "rows", 0, ROWS(3, 5)),     \
+            SAMPLE(name##_last, "long rows", 0, ROWS(2, 1030)),   \
+            SAMPLE(name##_last, "rows of one", 0, ROWS(4, 1)),    \
+            SAMPLE(name##_last, "no rows", 0, ROWS(0, 3)),        \
+            SAMPLE(name##_last, "empty rows", 0, ROWS(3, 0)),     \
+            SAMPLE(name##_first, "columns", 0, ROWS(65, 3)),      \
+            SAMPLE(name##_first, "many columns", 0, ROWS(3, 33)), \
+            SAMPLE(name##_first, "a vector", 0, ROWS(7)),         \
             SAMPLE(name##_middle, "the middle axis", 0, ROWS(2, 5, 3)))
 ALONG(softmax, false)
 ALONG(log_softmax, true)
