@@ -168,6 +168,10 @@ typedef struct weight_sum {
 #undef NAME
 #undef SPLAT
 #undef MADD
+#if defined(TG_NO_AVX512)
+#undef TARGET
+#undef WIDE
+#else
 #define T double
 #define LANES 4
 #define NAME(function) function##_f64_avx2
@@ -182,7 +186,6 @@ typedef struct weight_sum {
 #undef TARGET
 #undef WIDE
 
-#if !defined(TG_NO_AVX512)
 #define TARGET TG_TARGET_AVX512
 #define WIDE 4
 #define T float
@@ -209,12 +212,15 @@ typedef struct weight_sum {
 /* carried: conv */
 typedef void (*part_function)(const tg_call *c, void *user, int64_t part);
 static const part_function correlate[][TG_BUILD_COUNT] = {
-    [TG_F32] = TG_BUILDS(correlate_f32), [TG_F64] = TG_BUILDS(correlate_f64)};
+    [TG_F32] = TG_BUILDS(correlate_f32), [TG_F64] = TG_BUILDS_F64(correlate_f64)};
 static const part_function weigh[][TG_BUILD_COUNT] = {
-    [TG_F32] = TG_BUILDS(weigh_f32), [TG_F64] = TG_BUILDS(weigh_f64)};
+    [TG_F32] = TG_BUILDS(weigh_f32), [TG_F64] = TG_BUILDS_F64(weigh_f64)};
 
 static int lanes_of(tg_dtype dtype, int build)
 {
+#if defined(TG_NO_AVX512)
+    if (dtype == TG_F64) build = TG_BUILD_BASE;
+#endif
 #if defined(__GNUC__) && defined(__x86_64__)
     return (16 << build) / (int)tg_dtype_size(dtype);
 #else
