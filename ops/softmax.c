@@ -157,19 +157,19 @@ static void run_part(const tg_call *c, void *user, int64_t part)
 
 /* ---------------------------------------------------------------- columns
  *
- * Those of a slice side by side, COLUMNS at a time; a column's sum is that of its pieces of PIECE
+ * Those of a slice side by side, ABREAST at a time; a column's sum is that of its pieces of PIECE
  * elements, so that it stays accurate. */
 
-enum { COLUMNS = 128, PIECE = 64 };
+enum { ABREAST = 128, PIECE = 64 };
 
 #define COLUMN_OPERANDS(T)                             \
     const T *a = (const T *)operand_a;                 \
     const T *b TG_MAYBE_UNUSED = (const T *)operand_b; \
-    T *y = (T *)result, sum[COLUMNS];                  \
+    T *y = (T *)result, sum[ABREAST];                  \
     const int64_t n = r->n, inner = r->inner;
 
 #define COLUMN_MAX(T)                                  \
-    T top[COLUMNS];                                    \
+    T top[ABREAST];                                    \
     TG_EACH(j, 0, width, top[j] = a[j])                \
     for (int64_t i = 1; i < n; i++)                    \
     TG_EACH(j, 0, width, const T v = a[i * inner + j]; \
@@ -177,7 +177,7 @@ enum { COLUMNS = 128, PIECE = 64 };
 
 /* term: of the element at k */
 #define COLUMN_SUM(T, term)                                                         \
-    T piece[COLUMNS];                                                               \
+    T piece[ABREAST];                                                               \
     TG_EACH(j, 0, width, sum[j] = 0)                                                \
     for (int64_t first = 0; first < n; first += PIECE) {                            \
         const int64_t end = n - first < PIECE ? n : first + PIECE;                  \
@@ -235,9 +235,9 @@ static void run_columns(const tg_call *c, void *user, int64_t part)
     const int64_t size = (int64_t)tg_dtype_size(r->dtype), blocks = r->count,
                   end = (part + 1) * r->count_of_part;
     for (int64_t k = part * r->count_of_part; k < end && k < blocks; k++) {
-        const int64_t first = k % r->blocks * COLUMNS, left = r->inner - first;
+        const int64_t first = k % r->blocks * ABREAST, left = r->inner - first;
         const int64_t at = (k / r->blocks * r->n * r->inner + first) * size;
-        r->column(r, left < COLUMNS ? left : COLUMNS, r->a + at, r->b + at, r->y + at);
+        r->column(r, left < ABREAST ? left : ABREAST, r->a + at, r->b + at, r->y + at);
     }
 }
 
@@ -254,9 +254,9 @@ static void run_rows(const tg_call *c, const row_fn of[][TG_BUILD_COUNT],
               .column = columns[dtype][c->build],
               .inner = 1};
     for (int k = (int)axis + 1; k < shape.ndim; k++) r.inner *= shape.dim[k];
-    r.blocks = (r.inner + COLUMNS - 1) / COLUMNS;
+    r.blocks = (r.inner + ABREAST - 1) / ABREAST;
     r.count = elements / (r.n * r.inner) * r.blocks;
-    const int64_t many = 1 << 14, length = r.n * (r.inner < COLUMNS ? r.inner : COLUMNS);
+    const int64_t many = 1 << 14, length = r.n * (r.inner < ABREAST ? r.inner : ABREAST);
     r.count_of_part = length < many ? many / length : 1;
     r.bytes = (size_t)r.n * tg_dtype_size(dtype);
     r.sum = tg_sum_of(dtype, c->build);
