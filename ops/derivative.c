@@ -374,8 +374,8 @@ CALL(of_product, tg_hessian(t, tg_prod(t, x[0], TG_ALL_AXES, false), x[0]))
 EXPECT(of_product, hessian_of_product(x, y))
 SAMPLES(hessian, SAMPLE(of_product, "product of three", 0, REALS(0.5, 2, 3)))
 
-/* y with w y + y^3 = x, by Newton's method, w being 1 where there is none: each element as a problem
- * of its own, or sums of the equations of a row as a system. */
+/* y with w y + y^3 = x, by Newton's method, w being 1 where there is none: each element as a
+ * problem of its own, or sums of the equations of a row as a system. */
 static double root_of(double x, double w)
 {
     double y = 0;
