@@ -21,7 +21,7 @@ Test(measures, of_two_classes_by_hand)
 {
     const float p[] = {.9F, .1F, .4F, .6F, .2F, .8F, .7F, .3F, .6F, .4F};
     const int64_t actual[] = {0, 0, 1, 1, 0};
-    const tg_scored s = {5, 2, 2, p, actual, NULL};
+    const tg_scored s = {sizeof s, 5, 2, 2, p, actual, NULL};
     NEAR("accuracy", &s, 3. / 5);
     NEAR("balanced_accuracy", &s, (2. / 3 + 1. / 2) / 2);
     NEAR("precision", &s, 1. / 2);
@@ -38,7 +38,7 @@ Test(measures, of_three_classes_by_hand)
 {
     const float p[] = {.5F, .3F, .2F, .2F, .2F, .6F, .1F, .5F, .4F, .4F, .4F, .2F};
     const int64_t actual[] = {0, 1, 2, 1};
-    const tg_scored s = {4, 3, 3, p, actual, NULL};
+    const tg_scored s = {sizeof s, 4, 3, 3, p, actual, NULL};
     NEAR("accuracy", &s, 1. / 4);
     NEAR("balanced_accuracy", &s, 1. / 3);
     NEAR("top_5", &s, 1);
@@ -55,7 +55,8 @@ Test(measures, of_three_classes_by_hand)
 Test(measures, of_numbers_by_hand)
 {
     const float p[] = {1, 2, 4}, y[] = {1, 4, 1}, same[] = {2, 2, 2};
-    const tg_scored s = {3, 0, 1, p, NULL, y}, flat = {3, 0, 1, p, NULL, same};
+    const tg_scored s = {sizeof s, 3, 0, 1, p, NULL, y},
+                    flat = {sizeof flat, 3, 0, 1, p, NULL, same};
     NEAR("mae", &s, 5. / 3);
     NEAR("rmse", &s, sqrt(13. / 3));
     NEAR("r2", &s, 1 - 13. / 6);
@@ -100,7 +101,7 @@ Test(measures, of_nets_on_real_data)
         int n;
         const tg_measure *all = tg_measures(&n);
         cr_assert_eq(n, 12);
-        const tg_measure own = {"surest", surest, true, false, 0};
+        const tg_measure own = {sizeof own, "surest", surest, true, false, 0};
         if (k == 2) {
             cr_assert_eq(tg_score(m, test, 3, all + 9, value), TG_OK, "%s", tg_model_message(m));
             cr_assert_float_eq(value[0], y.r2, 1e-6);
@@ -111,9 +112,13 @@ Test(measures, of_nets_on_real_data)
             cr_assert_eq(value[0], y.accuracy);
             cr_assert_float_eq(value[7], y.loss, 1e-4);
             float p[360 * 10];
-            const tg_scored s = {tg_dataset_rows(test),          tg_model_classes(m),
-                                 tg_model_prediction_width(m),   p,
-                                 tg_dataset_class_numbers(test), NULL};
+            const tg_scored s = {sizeof s,
+                                 tg_dataset_rows(test),
+                                 tg_model_classes(m),
+                                 tg_model_prediction_width(m),
+                                 p,
+                                 tg_dataset_class_numbers(test),
+                                 NULL};
             cr_assert_leq(s.rows * s.width, 3600);
             tg_predict(m, test, p);
             double expected = 0;
@@ -138,7 +143,24 @@ Test(measures, of_nets_on_real_data)
         tg_model_clear_error(m);
         cr_assert_eq(tg_score(m, test, 1, NULL, value), TG_ENULL);
         tg_model_clear_error(m);
-        cr_assert_eq(tg_score(m, test, 1, &(tg_measure){.name = "none"}, value), TG_ENULL);
+        cr_assert_eq(
+            tg_score(m, test, 1, &(tg_measure){.size = sizeof(tg_measure), .name = "none"}, value),
+            TG_ENULL);
+        tg_model_clear_error(m);
+        cr_assert_eq(tg_score(m, test, 1, &(tg_measure){.score = surest}, value), TG_EVALUE);
+        cr_assert_not_null(strstr(tg_model_message(m), "sizeof(tg_measure)"));
+        tg_model_clear_error(m);
+        if (k < 2) {
+            /* Entries of a program's that goes on behind the library's fields. */
+            typedef struct longer {
+                tg_measure measure;
+                double more;
+            } longer;
+            longer two[2] = {{own, 1}, {*tg_measure_find("accuracy"), 2}};
+            for (int i = 0; i < 2; i++) two[i].measure.size = sizeof two[i];
+            cr_assert_eq(tg_score(m, test, 2, &two[0].measure, value), TG_OK);
+            cr_assert(value[0] > 0.5 && value[1] == y.accuracy);
+        }
         tg_mlp_free(net);
         tg_dataset_free(train);
         tg_dataset_free(test);

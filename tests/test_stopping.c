@@ -134,7 +134,8 @@ Test(stopping, what_is_watched_may_be_no_number)
     tg_dataset *d, *held;
     noisy(&d, &held);
     tg_mlp *m = net(d);
-    const tg_measure nan = {.name = "nan", .score = not_a_number, .classes = true};
+    const tg_measure nan = {
+        .size = sizeof nan, .name = "nan", .score = not_a_number, .classes = true};
     tg_fit(tg_mlp_model(m), d, FIT(.epochs = 9, .validation = held, .watch = &nan, .patience = 3));
     cr_assert_eq(tg_mlp_status(m), TG_OK, "%s", tg_mlp_message(m));
     int64_t n;

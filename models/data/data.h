@@ -145,6 +145,13 @@ TG_API tg_status tg_dataset_fill(tg_dataset *d, tg_task task, int64_t rows, int6
  * allowed. Never NULL unless memory is short. */
 TG_API tg_dataset *tg_dataset_select(const tg_dataset *d, int64_t n, const int64_t *row);
 
+/* Attaches a copy of an array [rows, row ...], 16 at most: what else a model of
+ * one's own needs of each row (a second input, a mask, a length, a weight), which
+ * tg_batch_get finds in a batch. Selecting, dividing and sampling rows takes it
+ * along. TG_EVALUE for a name that is taken. */
+TG_API tg_status tg_dataset_attach(tg_dataset *d, const char *name, tg_dtype dtype, tg_shape row,
+                                   const void *data);
+
 /* Divides d in two new data sets by a file that holds one 0 (train) or 1 (test)
  * a line, one line a row. */
 TG_API tg_status tg_dataset_split_file(tg_dataset *d, const char *path, tg_dataset **train,
@@ -211,6 +218,8 @@ TG_API const float *tg_dataset_x(const tg_dataset *d); /* [rows, features] */
 TG_API const float *tg_dataset_numbers(const tg_dataset *d);
 /* [rows]; NULL unless there are classes and targets */
 TG_API const int64_t *tg_dataset_class_numbers(const tg_dataset *d);
+/* [rows, row ...]; NULL: nothing of that name is attached */
+TG_API const void *tg_dataset_attached(const tg_dataset *d, const char *name);
 
 /* ---------------------------------------------------------------- scaling
  *

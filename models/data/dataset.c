@@ -289,7 +289,8 @@ tg_dataset *tg_dataset_select(const tg_dataset *d, int64_t n, const int64_t *row
         if (d->schema.task == TG_TASK_REGRESSION) y->number[i] = d->number[row[i]];
         else y->class_number[i] = d->class_number[row[i]];
     }
-    if (!tg_dataset_copy_holes(y, d, n, row)) tg_dataset_no_memory(y);
+    if (!tg_dataset_copy_holes(y, d, n, row) || !tg_dataset_copy_attached(y, d, row))
+        tg_dataset_no_memory(y);
     y->has_target = d->has_target;
     return y;
 }

@@ -24,6 +24,17 @@ struct tg_schema {
     const double *fill;
 };
 
+enum { TG_ATTACHED = 16 };
+
+/* An array of one entry a row; all of it in the arena. */
+typedef struct tg_attached {
+    const char *name;
+    tg_dtype dtype;
+    tg_shape row;
+    size_t bytes; /* of a row */
+    void *data;
+} tg_attached;
+
 struct tg_dataset {
     tg_allocator allocator;
     tg_error error;
@@ -41,6 +52,8 @@ struct tg_dataset {
     tg_missing filling;
     int64_t *hole; /* which elements of x were missing, in rising order */
     size_t holes, hole_capacity;
+    tg_attached attached[TG_ATTACHED];
+    int n_attached;
     const char **note; /* what a reader decided; in the arena */
     size_t notes, note_capacity;
 };
@@ -72,6 +85,9 @@ bool tg_dataset_reserve_exact_numbers(tg_dataset *d);
 /* Says something about how the data was read: tg_dataset_note. false: no memory, without an
  * error. */
 bool tg_dataset_add_note(tg_dataset *d, const char *format, ...) TG_PRINTF(2, 3);
+
+/* What is attached to these rows of d becomes y's. false: no memory. */
+bool tg_dataset_copy_attached(tg_dataset *y, const tg_dataset *d, const int64_t *row);
 
 /* ------------------------------------------ what takes the place of missing numbers: fillings.c */
 

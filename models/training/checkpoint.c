@@ -111,6 +111,8 @@ uint64_t tg_dataset_digest(const tg_dataset *d)
     for (size_t k = 0; k < features; k++) y = mix(y, d->schema.name[k], strlen(d->schema.name[k]));
     for (int64_t k = 0; k < d->schema.classes; k++)
         y = mix(y, d->schema.label[k], strlen(d->schema.label[k]));
+    for (int k = 0; k < d->n_attached; k++)
+        y = mix(y, d->attached[k].data, n * d->attached[k].bytes);
     return y;
 }
 

@@ -209,18 +209,18 @@ static double r2(const tg_scored *s, const tg_measure *self)
 /* ---------------------------------------------------------------- the table */
 
 static const tg_measure measures[] = {
-    {"accuracy", top, true, false, 1},
-    {"balanced_accuracy", balanced_accuracy, true, false, 0},
-    {"top_5", top, true, false, 5},
-    {"precision", precision, true, false, 0},
-    {"recall", recall, true, false, 0},
-    {"f1", f1, true, false, 0},
-    {"auc", auc, true, false, 0},
-    {"log_loss", log_loss, true, true, 0},
-    {"calibration_error", calibration_error, true, true, 0},
-    {"r2", r2, false, false, 0},
-    {"mae", mae, false, true, 0},
-    {"rmse", rmse, false, true, 0},
+    {sizeof(tg_measure), "accuracy", top, true, false, 1},
+    {sizeof(tg_measure), "balanced_accuracy", balanced_accuracy, true, false, 0},
+    {sizeof(tg_measure), "top_5", top, true, false, 5},
+    {sizeof(tg_measure), "precision", precision, true, false, 0},
+    {sizeof(tg_measure), "recall", recall, true, false, 0},
+    {sizeof(tg_measure), "f1", f1, true, false, 0},
+    {sizeof(tg_measure), "auc", auc, true, false, 0},
+    {sizeof(tg_measure), "log_loss", log_loss, true, true, 0},
+    {sizeof(tg_measure), "calibration_error", calibration_error, true, true, 0},
+    {sizeof(tg_measure), "r2", r2, false, false, 0},
+    {sizeof(tg_measure), "mae", mae, false, true, 0},
+    {sizeof(tg_measure), "rmse", rmse, false, true, 0},
 };
 
 const tg_measure *tg_measures(int *n)
@@ -238,6 +238,12 @@ const tg_measure *tg_measure_find(const char *name)
 
 /* ---------------------------------------------------------------- scoring */
 
+/* The one behind it in an array of a caller's, whose structs may be shorter or longer. */
+static const tg_measure *next(const tg_measure *measure)
+{
+    return (const tg_measure *)(const void *)((const char *)measure + measure->size);
+}
+
 static tg_status check(tg_model *m, int n, const tg_measure *measure, const double *value)
 {
     if (m->head == TG_HEAD_CUSTOM)
@@ -246,14 +252,16 @@ static tg_status check(tg_model *m, int n, const tg_measure *measure, const doub
     if (n < 0 || (n && (!measure || !value)))
         return tg_error_set(&m->error, NULL, "score", n < 0 ? TG_EVALUE : TG_ENULL,
                             "measures or values are missing");
-    for (int k = 0; k < n; k++)
-        if (!measure[k].score || measure[k].classes != (m->schema.classes > 0))
-            return tg_error_set(&m->error, NULL, "score", measure[k].score ? TG_EVALUE : TG_ENULL,
-                                "measure %d, '%.60s', is %s", k,
-                                measure[k].name ? measure[k].name : "",
-                                !measure[k].score    ? "no function"
-                                : measure[k].classes ? "for classes, not for numbers"
-                                                     : "for numbers, not for classes");
+    for (int k = 0; k < n; k++, measure = next(measure)) {
+        if (measure->size < sizeof(size_t))
+            return tg_error_set(&m->error, NULL, "score", TG_EVALUE, TG_UNSIZED(tg_measure));
+        if (!measure->score || measure->classes != (m->schema.classes > 0))
+            return tg_error_set(&m->error, NULL, "score", measure->score ? TG_EVALUE : TG_ENULL,
+                                "measure %d, '%.60s', is %s", k, measure->name ? measure->name : "",
+                                !measure->score    ? "no function"
+                                : measure->classes ? "for classes, not for numbers"
+                                                   : "for numbers, not for classes");
+    }
     return TG_OK;
 }
 
@@ -262,7 +270,8 @@ tg_status tg_score(tg_model *m, const tg_dataset *d, int n, const tg_measure *me
 {
     if (tg_model_accepts(m, d, true, "score") != TG_OK || check(m, n, measure, value) != TG_OK)
         return tg_model_status(m);
-    tg_scored s = {.rows = d->rows,
+    tg_scored s = {.size = sizeof s,
+                   .rows = d->rows,
                    .classes = m->schema.classes,
                    .width = tg_model_prediction_width(m),
                    .class_number = tg_dataset_class_numbers(d),
@@ -272,7 +281,7 @@ tg_status tg_score(tg_model *m, const tg_dataset *d, int n, const tg_measure *me
     if (!prediction) return tg_error_set(&m->error, NULL, "score", TG_ENOMEM, "no memory");
     s.prediction = prediction;
     if (tg_predict(m, d, prediction) == TG_OK)
-        for (int k = 0; k < n; k++) value[k] = measure[k].score(&s, &measure[k]);
+        for (int k = 0; k < n; k++, measure = next(measure)) value[k] = measure->score(&s, measure);
     tg_release(&m->allocator, prediction, bytes);
     return m->error.status;
 }

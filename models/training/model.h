@@ -20,6 +20,10 @@ typedef struct tg_rows {
     void *x;                    /* [rows, features] standardised */
     void *number;               /* [rows] standardised, or 0 and 1 for BCE */
     int64_t *class_number;      /* [rows] */
+    /* the rows that were gathered last */
+    const tg_dataset *data;
+    const int64_t *row;
+    int64_t first;
 } tg_rows;
 
 struct tg_model {

@@ -7,7 +7,7 @@ enum { ROWS = 4 };
 typedef struct checked {
     tg_model model; /* a copy that computes in f64 */
     tg_rows rows;
-    int64_t n;
+    int64_t n, row[ROWS];
 } checked;
 
 static tg_tensor *loss_of(tg_tape *t, tg_tensor *const *x, int n, void *user)
@@ -21,10 +21,9 @@ static tg_tensor *loss_of(tg_tape *t, tg_tensor *const *x, int n, void *user)
 /* Rows spread over the data, so that sorted classes are met. */
 static void gather(checked *c, const tg_dataset *d)
 {
-    int64_t row[ROWS];
     c->n = d->rows < ROWS ? d->rows : ROWS;
-    for (int64_t k = 0; k < c->n; k++) row[k] = k * d->rows / c->n;
-    tg_rows_gather(&c->model, &c->rows, d, c->n, row, 0);
+    for (int64_t k = 0; k < c->n; k++) c->row[k] = k * d->rows / c->n;
+    tg_rows_gather(&c->model, &c->rows, d, c->n, c->row, 0);
 }
 
 tg_status tg_model_check(tg_model *m, const tg_dataset *data, const tg_gradcheck_options *options,

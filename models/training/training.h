@@ -60,7 +60,22 @@ typedef struct tg_batch {
      * [rows, 1] of x's dtype: 0 and 1 (BCE), or numbers, scaled. NULL while
      * predicting. */
     tg_tensor *target TG_ZERO;
+    /* for tg_batch_get: the data set, and which rows of it these are (NULL:
+     * first, first + 1, ...); they stay as they are until the tape's reset */
+    const tg_dataset *data TG_ZERO;
+    const int64_t *row TG_ZERO;
+    int64_t first TG_ZERO;
 } tg_batch;
+
+/* What tg_dataset_attach calls so, of the rows of the batch: [rows, row ...]; f32
+ * becomes x's dtype. For example a mean loss that weighs the rows:
+ *     l = tg_cross_entropy_loss(t, output, b->target, NULL, TG_NO_INDEX, 0,
+ *                               TG_REDUCE_NONE);
+ *     w = tg_batch_get(t, b, "weight");
+ *     return tg_div(t, tg_sum(t, tg_mul(t, l, w), TG_ALL_AXES, false),
+ *                   tg_sum(t, w, TG_ALL_AXES, false));
+ * TG_EVALUE when there is nothing of that name. */
+TG_API tg_tensor *tg_batch_get(tg_tape *t, const tg_batch *batch, const char *name);
 
 typedef struct tg_model_options {
     size_t size TG_ZERO;
@@ -309,6 +324,7 @@ TG_API tg_status tg_model_export_c(tg_model *m, const char *path,
  * own by handing over other entries. */
 
 typedef struct tg_scored {
+    size_t size; /* of the struct: which fields there are */
     int64_t rows;
     int64_t classes; /* 0 for a regression */
     int64_t width;   /* of prediction: the classes, or 1 */
@@ -319,11 +335,12 @@ typedef struct tg_scored {
 } tg_scored;
 
 typedef struct tg_measure {
-    const char *name;
-    double (*score)(const tg_scored *s, const struct tg_measure *self);
-    bool classes; /* for classes, else for numbers */
-    bool less_is_better;
-    int64_t k; /* for the function's own use */
+    size_t size TG_ZERO; /* sizeof(tg_measure) */
+    const char *name TG_ZERO;
+    double (*score)(const tg_scored *s, const struct tg_measure *self) TG_ZERO;
+    bool classes TG_ZERO; /* for classes, else for numbers */
+    bool less_is_better TG_ZERO;
+    int64_t k TG_ZERO; /* for the function's own use */
 } tg_measure;
 
 /* Those of the library, a static table; *n gets their number.
