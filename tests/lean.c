@@ -43,6 +43,10 @@ Test(lean, what_is_left_out_fails_and_says_why)
     cr_expect_eq(tg_export_c(t, "net.c", NULL), TG_ESTATE);
     cr_expect_not_null(strstr(tg_tape_message(t), "built without export"), "%s",
                        tg_tape_message(t));
+    tg_dataset *other_rows = line();
+    cr_expect_eq(tg_dataset_attach(other_rows, "w", TG_F32, TG_SCALAR, ""), TG_ESTATE);
+    cr_expect_str_eq(tg_dataset_message(other_rows), "w: built without attached arrays");
+    tg_dataset_free(other_rows);
     tg_layers *layers = tg_layers_parse(tg_scope_root(NULL), "relu", TG_SHAPE(3), 0);
     cr_expect_eq(tg_layers_status(layers), TG_ESTATE);
     cr_expect_str_eq(tg_layers_message(layers), "built without layers");

@@ -38,9 +38,9 @@ tg_status tg_dataset_attach(tg_dataset *d, const char *name, tg_dtype dtype, tg_
     if (!d->filled) return fail(d, TG_ESTATE, "an empty data set has no rows");
     if (!name || (!data && d->rows && tg_shape_count(row)))
         return fail(d, TG_ENULL, "the name or the data is NULL");
-    if ((unsigned)dtype >= TG_DTYPE_COUNT) return fail(d, TG_EDTYPE, "there is no such dtype");
-    if (row.ndim < 0 || row.ndim >= TG_MAX_DIMS || tg_shape_count(row) < 0)
-        return fail(d, TG_ESHAPE, "a row's shape has 0 to 7 dimensions");
+    const bool typed = (unsigned)dtype < TG_DTYPE_COUNT;
+    if (!typed || row.ndim < 0 || row.ndim >= TG_MAX_DIMS || tg_shape_count(row) < 0)
+        return fail(d, typed ? TG_ESHAPE : TG_EDTYPE, "no such dtype, or shape of a row");
     if (find(d, name) || d->n_attached == TG_ATTACHED)
         return fail(d, TG_EVALUE, "the name is taken, or there are 16 already");
     const tg_attached *y = add(d, name, dtype, row);

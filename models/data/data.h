@@ -148,7 +148,7 @@ TG_API tg_dataset *tg_dataset_select(const tg_dataset *d, int64_t n, const int64
 /* Attaches a copy of an array [rows, row ...], 16 at most: what else a model of
  * one's own needs of each row (a second input, a mask, a length, a weight), which
  * tg_batch_get finds in a batch. Selecting, dividing and sampling rows takes it
- * along. TG_EVALUE for a name that is taken. */
+ * along. TG_EVALUE for a name that is taken. Not in a lean library. */
 TG_API tg_status tg_dataset_attach(tg_dataset *d, const char *name, tg_dtype dtype, tg_shape row,
                                    const void *data);
 

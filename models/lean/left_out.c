@@ -101,3 +101,27 @@ tg_status tg_sharing_epoch(tg_trainer *r) { return r->m->error.status; }
 tg_status tg_sharing_write(tg_trainer *r) { return r->m->error.status; }
 bool tg_sharing_any(tg_trainer *r, bool yes) { return (void)r, yes; }
 void tg_sharing_end(tg_trainer *r) { (void)r; }
+
+tg_status tg_dataset_attach(tg_dataset *d, const char *name, tg_dtype dtype, tg_shape row,
+                            const void *data)
+{
+    (void)dtype, (void)row, (void)data;
+    if (!d || d->error.status != TG_OK) return tg_dataset_status(d);
+    return tg_error_set(&d->error, NULL, name, TG_ESTATE, "built without attached arrays");
+}
+
+const void *tg_dataset_attached(const tg_dataset *d, const char *name)
+{
+    return (void)d, (void)name, NULL;
+}
+
+bool tg_dataset_copy_attached(tg_dataset *y, const tg_dataset *d, const int64_t *row)
+{
+    return (void)y, (void)d, (void)row, true;
+}
+
+tg_tensor *tg_batch_get(tg_tape *t, const tg_batch *b, const char *name)
+{
+    (void)b;
+    return tg_fail_at(t, NULL, TG_ESTATE, "%s: built without attached arrays", name ? name : "");
+}
