@@ -565,3 +565,15 @@ ROW("F.multi_margin_loss(a, b, 2, 0.8)", "[3,4] i0:3[3]",
 ROW("F.ctc_loss(a.log_softmax(-1), torch.tensor([[1, 2], [2, 2]]), (4, 3), (2, 2))", "[4,2,3]",
     tg_ctc_loss(t, tg_log_softmax(t, a, -1), INTEGER_ROWS(1, 2, 2, 2), INTEGERS(2, 4, 3),
                 INTEGERS(2, 2, 2), 0, TG_REDUCE_MEAN))
+
+/* what PyTorch has no numbers for */
+ALONE(tg_external(t, &squares, NULL, TG_F64, TG_SHAPE(3), 1, &a))
+ALONE(tg_dropout(t, a, 0.1))
+ALONE(tg_rand(t, TG_F32, TG_SHAPE(2, 3)))
+ALONE(tg_randn(t, TG_F32, TG_SHAPE(2, 3)))
+ALONE(tg_normal(t, a, b))
+ALONE(tg_exponential(t, a))
+ALONE(tg_bernoulli(t, a))
+ALONE(tg_categorical(t, a, -1))
+ALONE(tg_gumbel_softmax(t, a, 0.5, true, -1))
+ALONE(tg_randperm(t, 10))

@@ -507,7 +507,20 @@ out '^matmul '
 out 'shapes: .*; differentiable: any order'
 out 'differentiable: not differentiable'
 silent err
-run 2 ops relu
+run 0 ops conv2d
+out '^conv2d '
+out 'tg_conv2d(t, a, b, c, (tg_conv){'
+out 'F.conv2d(a, b, c)'
+silent err
+run 0 ops max
+out '^max  '
+out 'no derivative: '
+out 'tg_max(t, a, TG_AXES'
+run 0 ops dropout
+out 'tg_dropout(t, a, 0.1)'
+run 2 ops nonsense
+err "there is no op 'nonsense'"
+run 2 ops relu relu
 run 0 graph "$scratch/iris.model"
 out '^digraph'
 out 'layer2.weight'

@@ -194,27 +194,6 @@ static int check(const request *r)
     return status;
 }
 
-/* ---------------------------------------------------------------- ops */
-
-static int ops(const request *r)
-{
-    (void)r;
-    int n = 0;
-    const tg_op_info *const *list = tg_ops_list(&n);
-    for (int k = 0; k < n; k++) {
-        char order[32];
-        snprintf(order, sizeof order,
-                 list[k]->order < 0    ? "any order"
-                 : list[k]->order == 0 ? "not differentiable"
-                                       : "order %d",
-                 list[k]->order);
-        printf("%-22s %s\n%-22s shapes: %s; differentiable: %s\n", list[k]->name, list[k]->formula,
-               "", list[k]->shapes, order);
-    }
-    printf("%d ops\n", n);
-    return DONE;
-}
-
 /* ---------------------------------------------------------------- graph */
 
 /* One training step on two rows of zeros: enough for a drawing. */

@@ -51,7 +51,7 @@ typedef struct request {
     uint64_t seed;
     int threads;    /* 0: all cores */
     int64_t leaves; /* 0: by the batch */
-    const char *op; /* to be timed; NULL: all */
+    const char *op; /* to be timed, or shown; NULL: all */
     int64_t size;   /* elements; 0: not given */
     bool no_standardize, json, quiet;
     const char *checkpoint, *watch;
@@ -115,6 +115,9 @@ int check_optimizer(const request *r);
 int check_schedule(const request *r);
 int optimizers(const request *r);
 int schedules(const request *r);
+
+/* ops.c: of r->op alone, if there is one */
+int ops(const request *r);
 
 /* looks.c: what a training leaves to look at. begin_looks hands tg_fit what it wants to know. */
 typedef struct looks {

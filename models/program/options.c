@@ -767,10 +767,11 @@ static int parse_list(const char *name, const char *about, int n, char **word, r
 
 int parse_ops(int n, char **word, request *r, bool *helped)
 {
-    return parse_list("ops",
-                      "Prints every op: its formula, its shapes, how often it can be\n"
-                      "differentiated.\n",
-                      n, word, r, helped);
+    const char **place[2] = {n == 1 && word[0][0] != '-' ? &r->op : NULL, NULL};
+    return parse("ops [NAME]",
+                 "Prints every op: its formula, its shapes, how often it can be\n"
+                 "differentiated; or one, with an example.\n",
+                 NULL, 0, n, word, place, r, helped);
 }
 
 int parse_optimizers(int n, char **word, request *r, bool *helped)
