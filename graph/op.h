@@ -494,10 +494,10 @@ typedef struct tg_op_info {
  * TG_F64, and so on: TG_BUILDS(function), or {0} for none. */
 #define TG_ROW_COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
 #define TG_SPANS(name, text, ...) TG_SPANS_WITH(name, text, NULL, __VA_ARGS__)
-#define TG_SPANS_WITH(name, text, carried, ...)                          \
-    static const tg_span_fn name##_of[][TG_BUILD_COUNT] = {__VA_ARGS__}; \
-    static const tg_spans name = {                                       \
-        sizeof(tg_spans), TG_ROW_COUNT(name##_of), TG_BUILD_COUNT, name##_of[0], text, carried};
+#define TG_SPANS_WITH(name, text, carried, ...)                                              \
+    static const tg_span_fn name##_of[][TG_BUILD_COUNT] = {__VA_ARGS__};                     \
+    static const tg_spans name = {sizeof(tg_spans), TG_ROW_COUNT(name##_of), TG_BUILD_COUNT, \
+                                  name##_of[0],     TG_CARRIED(text),        carried};
 
 #define TG_MAP_1(name, ...) TG_MAP_TEXT_1(name, #__VA_ARGS__, __VA_ARGS__)
 #define TG_MAP_2(name, ...) TG_MAP_TEXT_2(name, #__VA_ARGS__, __VA_ARGS__)
