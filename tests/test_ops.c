@@ -349,6 +349,42 @@ static tg_tensor *call_gradient(tg_tape *t, tg_tensor *const *floats, int n, voi
     return gx ? gx : x;
 }
 
+/* The largest error of an op's checks, at the element of each that is worst, relative to 1 or to
+ * what is larger: largest_errors.h has what it was. It is mostly that of the differences. With
+ * TG_ERRORS=FILE in the environment a line for each op is added to that file. */
+static double largest;
+static void note_error(const tg_gradcheck_report *r)
+{
+    largest = fmax(largest, r->error / fmax(1, fabs(r->numeric)));
+}
+static void compare_error(const tg_op_info *op)
+{
+    static const struct listed {
+        const char *name;
+        double error;
+    } list[] = {
+#define CHECKED(name, error) {#name, error},
+#include "largest_errors.h"
+#undef CHECKED
+    };
+    const char *path = getenv("TG_ERRORS");
+    FILE *f = path && op->order ? fopen(path, "a") : NULL;
+    if (f) {
+        fprintf(f, "CHECKED(%s, %.1e)\n", op->name, largest);
+        fclose(f);
+        return;
+    }
+    bool found = op->order == 0;
+    for (size_t k = 0; k < sizeof list / sizeof list[0]; k++) {
+        if (strcmp(list[k].name, op->name) != 0) continue;
+        found = true;
+        cr_expect(largest <= 10 * list[k].error + 1e-10 && list[k].error <= 10 * largest + 1e-10,
+                  "%s: the largest error is %g, largest_errors.h has %g", op->name, largest,
+                  list[k].error);
+    }
+    cr_expect(found, "%s is not in largest_errors.h: %g", op->name, largest);
+}
+
 static void check_derivatives(const tg_samples *of, sampled *c)
 {
     tg_check_input in[TG_SAMPLE_INPUTS];
@@ -366,13 +402,16 @@ static void check_derivatives(const tg_samples *of, sampled *c)
     tg_gradcheck_report r;
     cr_expect_eq(tg_gradcheck(call_sample, n, in, NULL, c, &o, &r), TG_OK, "%s: %s", name_of(of, c),
                  r.message);
+    note_error(&r);
     cr_expect(n > 0, "%s has nothing to differentiate", name_of(of, c));
     int64_t count = 0;
     for (int k = 0; k < n; k++) count += tg_shape_count(in[k].shape);
     if (o.first_order_only || count > 24 || c->view[0] != PLAIN) return;
-    for (c->by = 0; c->by < n; c->by++)
+    for (c->by = 0; c->by < n; c->by++) {
         cr_expect_eq(tg_gradcheck(call_gradient, n, in, NULL, c, &o, &r), TG_OK,
                      "the gradient of %s: %s", name_of(of, c), r.message);
+        note_error(&r);
+    }
 }
 
 static void visit_derivatives(const tg_samples *of, const tg_sample *s, const shapes *shape)
@@ -390,7 +429,12 @@ static void visit_derivatives(const tg_samples *of, const tg_sample *s, const sh
     release(&c);
 }
 
-EACH_OP(derivatives_equal_differences) { each_case(op_of(number), visit_derivatives); }
+EACH_OP(derivatives_equal_differences)
+{
+    largest = 0;
+    each_case(op_of(number), visit_derivatives);
+    compare_error(op_of(number)->op);
+}
 
 Test(ops, every_differentiable_op_has_a_derivative_checked)
 {

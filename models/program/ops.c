@@ -15,6 +15,16 @@ static const struct example {
 #undef ALONE
 };
 
+/* What the check of an op's derivatives found; the tests compare. */
+static const struct checked {
+    const char *name;
+    double error;
+} checked[] = {
+#define CHECKED(name, error) {#name, error},
+#include "../../tests/largest_errors.h"
+#undef CHECKED
+};
+
 static void print_op(const tg_op_info *o)
 {
     char order[32];
@@ -23,8 +33,13 @@ static void print_op(const tg_op_info *o)
              : o->order == 0 ? "not differentiable"
                              : "order %d",
              o->order);
-    printf("%-22s %s\n%-22s shapes: %s; differentiable: %s\n", o->name, o->formula, "", o->shapes,
+    printf("%-22s %s\n%-22s shapes: %s; differentiable: %s", o->name, o->formula, "", o->shapes,
            order);
+    for (size_t k = 0; k < sizeof checked / sizeof checked[0]; k++)
+        if (!strcmp(checked[k].name, o->name))
+            printf("; checked %s, largest error %.1e", o->order == 1 ? "once" : "to order 3",
+                   checked[k].error);
+    putchar('\n');
 }
 
 static int one_op(const tg_op_info *o)
