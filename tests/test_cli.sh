@@ -278,17 +278,14 @@ err 'is of another training: settings is .*, and .*lr=0.1'
 rm -r "$scratch/run"
 # Stopped in the middle by a signal, and once for good.
 many="train $data/digits.csv --epochs 60 --seed 3 --dropout .2 --batch 8"
-run 0 $many --quiet --epochs 3 --save "$scratch/whole.model" --history "$scratch/whole.csv"
+run 0 $many --quiet --epochs 6 --save "$scratch/whole.model" --history "$scratch/whole.csv"
 for signal in INT TERM KILL; do
-    "$program" $many --epochs 3 --checkpoint "$scratch/run" --every 1steps --resume \
+    : >"$scratch/err"
+    "$program" $many --epochs 6 --checkpoint "$scratch/run" --every 1steps --resume \
         >"$scratch/out" 2>"$scratch/err" &
     pid=$!
-    tries=0
-    until [ -s "$scratch/run/training.safetensors" ] || [ $tries -gt 600 ]; do
-        sleep 0.05
-        tries=$((tries + 1))
-    done
-    sleep 0.2
+    # It listens to signals once it trains.
+    until grep -q '^epoch' "$scratch/err" || ! kill -0 $pid 2>/dev/null; do sleep 0.02; done
     kill -s $signal $pid
     wait $pid
     status=$?
@@ -305,7 +302,7 @@ for signal in INT TERM KILL; do
     *) fail "$signal: exit status $status" ;;
     esac
 done
-run 0 $many --quiet --epochs 3 --checkpoint "$scratch/run" --resume --every 1steps \
+run 0 $many --quiet --epochs 6 --checkpoint "$scratch/run" --resume --every 1steps \
     --save "$scratch/parts.model" --history "$scratch/parts.csv"
 cmp -s "$scratch/whole.model" "$scratch/parts.model" || fail "a stopped training ends otherwise"
 sed 's/[^,]*$//' "$scratch/whole.csv" >"$scratch/a"
