@@ -2,11 +2,11 @@
  * number of them.
  *
  * The rows of a batch are cut into leaves, a number of the run that has nothing
- * to do with how many processes there are. Each leaf is computed by itself:
- * the same kernels at the same shapes wherever that is. A fixed binary tree adds
- * the leaves' gradients, losses and weights, then the sum is divided once by the
- * weights' sum. Processes, called ranks and numbered from 0, only share the
- * leaves out; one process that computes all of them defines the result.
+ * to do with how many processes there are. Each leaf is computed by itself: the
+ * same kernels at the same shapes wherever that is. A fixed binary tree adds
+ * gradients, losses and weights of the leaves, then the sum is divided once by
+ * that of the weights. Processes, called ranks and numbered from 0, only share
+ * the leaves out; one process that computes all of them defines the result.
  *
  *     tg_ranks *r = tg_ranks_join(NULL);
  *     tg_ranks_set_leaves(r, 8);
@@ -29,9 +29,9 @@
  *     if (tg_ranks_status(r) != TG_OK) puts(tg_ranks_message(r));
  *     tg_ranks_leave(r);
  *
- * Started by `mpirun -n 4`, the program runs on four ranks; started by itself, on
- * one. What says "collective" below must be called by all ranks, in one order;
- * all else is a rank's own affair. A collective call first compares what the
+ * Started by `mpirun -n 4`, the program runs on four ranks; started by itself,
+ * on one. What says "collective" below must be called by all ranks, in one
+ * order; all else is a rank's own affair. A collective call first compares what the
  * ranks are about to do and whether one of them is in error: then it fails on
  * all, with one message that names the rank, and later ones fail at once,
  * without waiting for anybody. Errors are sticky, as a tape's. A lean library
@@ -68,8 +68,8 @@ typedef struct tg_ranks_options {
 } tg_ranks_options;
 
 /* Collective. options may be NULL. MPI comes from a library beside this one,
- * libtapegrad-openmpi.so or libtapegrad-mpich.so, which is loaded now; TG_MPI in
- * the environment says which: "openmpi", "mpich", "none" or a path. TG_ESTATE
+ * libtapegrad-openmpi.so or libtapegrad-mpich.so, which is loaded now; TG_MPI
+ * in the environment says which: "openmpi", "mpich", "none" or a path. TG_ESTATE
  * when there is none that fits, with what to install. NULL only when memory is
  * short. A process joins MPI once. */
 TG_API tg_ranks *tg_ranks_join(const tg_ranks_options *options);
