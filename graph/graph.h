@@ -234,6 +234,14 @@ TG_API tg_status tg_tape_status(const tg_tape *t);
 /* "file:line: op: what"; "" without an error; valid until the next call on t */
 TG_API const char *tg_tape_message(const tg_tape *t);
 TG_API void tg_tape_clear_error(tg_tape *t);
+/* Of a tape that trace_nonfinite made fail with TG_ENONFINITE: some lines on
+ * where the NaN or infinity came from. Which pass it was, what the op made of
+ * what (shapes, ranges, the element), and from op to op, each with its line,
+ * back to the parameter or input that is to blame; where an op has several
+ * operands the way leads through the one that is not finite, else 0 there, else
+ * the largest. "" otherwise, and in a lean library. Valid until the error is
+ * cleared or the tape is reset. */
+TG_API const char *tg_tape_blame(const tg_tape *t);
 
 /* Training or evaluation: read by ops such as dropout when they are recorded. A
  * new tape trains. */

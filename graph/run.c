@@ -1,9 +1,9 @@
 /* The runner: carries out a plan, block by block, on the tape's threads. */
 #define _POSIX_C_SOURCE 200809L
 #include "plan.h"
+#include "watch.h"
 
 #include <fenv.h>
-#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -601,126 +601,6 @@ static void run_call(tg_run *run, tg_plan_call *c)
     c->op->kernel(&c->call);
 }
 
-/* ---------------------------------------------------------------- watching for NaN and infinity */
-
-static double element_at(tg_dtype dtype, const void *data, int64_t i)
-{
-    return dtype == TG_F32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
-}
-
-/* Strided data copied to contiguous memory, NULL when there is none. */
-static void *flatten(tg_run *run, const tg_seen *seen, int64_t count)
-{
-    tg_load load = {.size = (uint32_t)tg_dtype_size(seen->array.dtype)};
-    void *flat = tg_arena_take(&run->t->storage, (size_t)count * load.size);
-    for (int k = seen->array.shape.ndim - 1; k >= 0; k--) {
-        load.dim[load.ndim] = seen->array.shape.dim[k];
-        load.stride[load.ndim++] = seen->array.stride[k] * load.size;
-    }
-    if (!flat || count <= 0) return flat;
-    if (load.ndim == 0) memcpy(flat, address(run->plan, seen->at), load.size);
-    else tg_load_gather(flat, address(run->plan, seen->at), &load, 0, count);
-    return flat;
-}
-
-/* What a node's value holds; flat: the value in contiguous memory, NULL without memory. */
-typedef struct tg_contents {
-    const void *flat;
-    int64_t count, bad; /* bad: the first NaN, else the first infinity, else count */
-    bool nan, infinite;
-    double low, high; /* of the finite ones; low > high: there are none */
-} tg_contents;
-
-static tg_contents inspect(tg_run *run, const tg_seen *seen)
-{
-    tg_contents c = {
-        .count = tg_shape_count(seen->array.shape), .low = INFINITY, .high = -INFINITY};
-    c.bad = c.count;
-    c.flat = tg_array_contiguous(&seen->array) ? address(run->plan, seen->at)
-                                               : flatten(run, seen, c.count);
-    for (int64_t i = 0; c.flat && i < c.count; i++) {
-        const double v = element_at(seen->array.dtype, c.flat, i);
-        if (isfinite(v)) {
-            c.low = v < c.low ? v : c.low;
-            c.high = v > c.high ? v : c.high;
-            continue;
-        }
-        if (c.bad == c.count || (isnan(v) && !c.nan)) c.bad = i;
-        c.nan = c.nan || isnan(v);
-        c.infinite = c.infinite || isinf(v);
-    }
-    return c;
-}
-
-static bool is_real(const tg_seen *seen)
-{
-    return seen->array.dtype == TG_F32 || seen->array.dtype == TG_F64;
-}
-
-static int describe(const tg_seen *seen, const tg_contents *c, char *text, size_t size)
-{
-    const char *shape = tg_shape_text(seen->array.shape).text;
-    if (!is_real(seen))
-        return snprintf(text, size, " %s %s", tg_dtype_name(seen->array.dtype), shape);
-    if (c->low > c->high)
-        return snprintf(text, size, " %s%s", shape, c->bad < c->count ? " of NaN or infinity" : "");
-    return snprintf(text, size, " %s in [%.6g, %.6g]%s", shape, c->low, c->high,
-                    c->bad < c->count ? " besides NaN or infinity" : "");
-}
-
-/* Fails the tape for element i of a node's value. */
-static void blame(const tg_run *run, uint32_t node, const tg_contents *c, const char *inputs)
-{
-    tg_tape *t = run->t;
-    const uint32_t id = run->ids[node];
-    const tg_seen *seen = &run->plan->seen[node];
-    const double value = element_at(seen->array.dtype, c->flat, c->bad);
-    const bool leaf = tg_is_leaf(t->recorded.node[id].op);
-    const tg_param *param = leaf ? t->recorded.leaf[t->recorded.leaf_of[id]].param : NULL;
-    tg_tape_fail(t, tg_node_where(t, id), tg_node_text(t, id).text, TG_ENONFINITE,
-                 "element %lld of %s%s %s is %s%s", (long long)c->bad,
-                 param  ? "parameter "
-                 : leaf ? "the data"
-                        : "the result",
-                 param ? param->name : "", tg_shape_text(seen->array.shape).text,
-                 isnan(value) ? "nan"
-                 : value > 0  ? "inf"
-                              : "-inf",
-                 inputs);
-}
-
-/* Whether the node that was just computed made a NaN or an infinity, or got a NaN from a leaf; then
- * the tape fails. An infinity that was handed in is passed on. */
-static bool watch(tg_run *run)
-{
-    const tg_seen *seen = &run->plan->seen[run->node];
-    if (!is_real(seen)) return false;
-    tg_contents result = inspect(run, seen);
-    if (!result.flat)
-        return no_memory(run->t, tg_node_where(run->t, run->ids[run->node]),
-                         (size_t)result.count) != TG_OK;
-    char inputs[320] = "";
-    int used = run->plan->seen_inputs[run->node].n
-                   ? snprintf(inputs, sizeof inputs, "%s", "; inputs:")
-                   : 0;
-    for (uint32_t k = 0; result.bad < result.count && k < run->plan->seen_inputs[run->node].n;
-         k++) {
-        const uint32_t node = run->plan->seen_inputs[run->node].first[k];
-        const tg_seen *input = &run->plan->seen[node];
-        const tg_contents c = is_real(input) ? inspect(run, input) : (tg_contents){0};
-        if (c.nan && c.flat) {
-            blame(run, node, &c, "");
-            return true;
-        }
-        result.infinite = result.infinite && !c.infinite;
-        if (used < (int)sizeof inputs - 1)
-            used += describe(input, &c, inputs + used, sizeof inputs - (size_t)used);
-    }
-    if (!result.nan && !result.infinite) return false;
-    blame(run, run->node, &result, inputs);
-    return true;
-}
-
 /* ---------------------------------------------------------------- the run */
 
 static uint64_t now(void)
@@ -734,7 +614,8 @@ static uint64_t now(void)
 static bool ends_observed(tg_run *run, uint32_t done)
 {
     if (run->plan->notes) run->plan->notes->stamp[done] = now();
-    return run->ids && run->t->trace_nonfinite && watch(run);
+    return run->ids && run->t->trace_nonfinite &&
+           tg_watch(&(tg_watched){run->t, run->plan, run->ids}, run->node);
 }
 
 static tg_status run_steps(tg_run *run)

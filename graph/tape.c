@@ -118,6 +118,7 @@ static void reset(tg_tape *t)
         return;
     }
     t->renewed = t->reread = false;
+    t->blame = NULL;
     for (size_t k = 0; k < t->asked.n_values; k++)
         tg_node_slot(t, t->asked.value[k].node)->value = 0;
     t->asked.n_values = 0;
@@ -175,10 +176,13 @@ const char *tg_tape_message(const tg_tape *t)
                           : t->error.message;
 }
 
+const char *tg_tape_blame(const tg_tape *t) { return t && t->blame ? t->blame : ""; }
+
 void tg_tape_clear_error(tg_tape *t)
 {
     if (!t) return;
     t->error = (tg_error){.status = TG_OK};
+    t->blame = NULL;
     atomic_store(&t->careful.met, false);
 }
 

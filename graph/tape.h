@@ -186,6 +186,7 @@ struct tg_tape {
     /* Runs an event in place of its plan, for a tape that is looked at; NULL: nobody looks. */
     tg_status (*observe)(tg_tape *t, const char *where, const tg_event *event, bool again);
     struct tg_profile *profile; /* that the tape's steps are measured for */
+    const char *blame;          /* of a NaN that was traced: in storage; NULL: none */
     tg_error error, report;     /* report: of bad data, by the kernels of the run at hand */
     tg_careful careful;
 

@@ -1,6 +1,10 @@
 /* What a training leaves to look at: the report page, the profile, a few lines for a terminal. */
+#define _POSIX_C_SOURCE 200809L
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "main.h"
 
@@ -110,4 +114,76 @@ int end_looks(const request *r, const tg_dataset *train, const tg_dataset *held,
     tg_report_free(l->report);
     tg_profile_free(l->profile);
     return status;
+}
+
+/* ---------------------------------------------------------------- a few lines for a terminal */
+
+bool in_colour(int descriptor)
+{
+    const char *none = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    return isatty(descriptor) && !(none && *none) && terminal && strcmp(terminal, "dumb") != 0;
+}
+
+enum { CURVE_WIDTH = 60, CURVE_HEIGHT = 10 };
+
+/* The mean loss of the epochs that share a column; NaN for none. */
+static double column_loss(const tg_epoch *e, int64_t n, int column, int columns, bool held)
+{
+    const int64_t first = column * n / columns, end = (column + 1) * n / columns;
+    double sum = 0;
+    for (int64_t k = first; k < end; k++)
+        sum += held ? e[k].validation.rows ? e[k].validation.loss : (double)NAN : e[k].train.loss;
+    return sum / (double)(end - first);
+}
+
+static void show_curve(const tg_epoch *e, int64_t n, const char *held, bool colour)
+{
+    const int columns = n < CURVE_WIDTH ? (int)n : CURVE_WIDTH;
+    double y[2][CURVE_WIDTH], low = INFINITY, high = -INFINITY;
+    for (int h = 0; h < 2; h++)
+        for (int c = 0; c < columns; c++) {
+            y[h][c] = column_loss(e, n, c, columns, h);
+            if (isfinite(y[h][c])) low = fmin(low, y[h][c]), high = fmax(high, y[h][c]);
+        }
+    if (columns < 2 || !(high > low)) return;
+    const char *const on[2] = {colour ? "\033[34m" : "", colour ? "\033[33m" : ""},
+                      *off = colour ? "\033[0m" : "";
+    printf("\nloss  %s*%s train", on[0], off);
+    if (e[0].validation.rows) printf("  %so%s %s", on[1], off, held);
+    putchar('\n');
+    for (int row = CURVE_HEIGHT - 1; row >= 0; row--) {
+        if (row % 3 == 0) printf("%9.4g |", low + (high - low) * row / (CURVE_HEIGHT - 1));
+        else printf("%9s |", "");
+        for (int c = 0; c < columns; c++) {
+            int is = -1;
+            for (int h = 0; h < 2; h++)
+                if (isfinite(y[h][c]) &&
+                    (int)((y[h][c] - low) / (high - low) * (CURVE_HEIGHT - 1) + 0.5) == row)
+                    is = h;
+            if (is < 0) putchar(' ');
+            else printf("%s%c%s", on[is], "*o"[is], off);
+        }
+        putchar('\n');
+    }
+    printf("%9s +", "");
+    for (int c = 0; c < columns; c++) putchar('-');
+    char last[32];
+    snprintf(last, sizeof last, "epoch %lld", (long long)n);
+    printf("\n%10s 1%*s\n", "", columns > 9 ? columns - 1 : 10, last);
+}
+
+int show_results(tg_model *model, const tg_dataset *data, const char *held)
+{
+    enum { MOST_CLASSES = 12 };
+    const bool colour = in_colour(STDOUT_FILENO);
+    int64_t n, count[MOST_CLASSES * MOST_CLASSES];
+    tg_metrics scores;
+    const tg_epoch *e = tg_model_history(model, &n);
+    if (n) show_curve(e, n, held, colour);
+    if (tg_model_classes(model) < 2 || tg_model_classes(model) > MOST_CLASSES) return DONE;
+    if (tg_evaluate(model, data, &scores, count) != TG_OK)
+        return complain(FAILED, "%s", tg_model_message(model));
+    putchar('\n');
+    print_confusion(model, count, colour);
+    return DONE;
 }

@@ -103,7 +103,7 @@ static void print_confusion_json(const tg_model *m, const int64_t *count)
     putchar(']');
 }
 
-static void print_confusion(const tg_model *m, const int64_t *count)
+void print_confusion(const tg_model *m, const int64_t *count, bool colour)
 {
     const int64_t classes = tg_model_classes(m);
     printf("rows: the true class, columns: the predicted one\n%12s", "");
@@ -111,7 +111,11 @@ static void print_confusion(const tg_model *m, const int64_t *count)
     putchar('\n');
     for (int64_t a = 0; a < classes; a++) {
         printf("%12.12s", tg_model_label(m, a));
-        for (int64_t k = 0; k < classes; k++) printf(" %8lld", (long long)count[a * classes + k]);
+        for (int64_t k = 0; k < classes; k++) {
+            const int64_t n = count[a * classes + k];
+            const char *on = colour && n ? a == k ? "\033[32m" : "\033[31m" : "";
+            printf(" %s%8lld%s", on, (long long)n, *on ? "\033[0m" : "");
+        }
         putchar('\n');
     }
 }
@@ -135,7 +139,7 @@ static int print_evaluation(const request *r, tg_model *m, const tg_dataset *d, 
     }
     if (classes) {
         printf("loss %.4f  accuracy %.4f  (%lld rows)\n", y->loss, y->accuracy, (long long)y->rows);
-        if (tg_model_classes(m) <= 30) print_confusion(m, count);
+        if (tg_model_classes(m) <= 30) print_confusion(m, count, in_colour(STDOUT_FILENO));
     } else {
         printf("loss %.4f  R2 %.4f  RMSE %.4g  (%lld rows)\n", y->loss, y->r2, y->rmse,
                (long long)y->rows);

@@ -130,6 +130,13 @@ void command_text(int n, char **word, char text[COMMAND_TEXT]);
 void begin_looks(const request *r, tg_model *m, const char *held, tg_fit_options *o, looks *l);
 int end_looks(const request *r, const tg_dataset *train, const tg_dataset *held, looks *l,
               int status);
+/* Whether what is written there may be coloured: on a terminal, unless NO_COLOR or TERM say no. */
+bool in_colour(int descriptor);
+/* The curve of the loss, and the confusions on data. */
+int show_results(tg_model *model, const tg_dataset *data, const char *held);
+
+/* main.c: right ones in another colour */
+void print_confusion(const tg_model *m, const int64_t *count, bool colour);
 
 /* bench.c */
 int bench(const request *r);

@@ -297,6 +297,8 @@ static int with_model(const request *r, tg_model *m, parts *p)
     status = open_history(r, &d, &history);
     if (status == DONE) status = optimize(r, p, &d);
     if (status == DONE && is_first(r)) status = print_results(&d, p);
+    if (status == DONE && is_first(r) && !r->json && !r->quiet && isatty(STDOUT_FILENO))
+        status = show_results(m, p->held ? p->held : p->train, d.held);
     return close_history(r, &d, status);
 }
 
