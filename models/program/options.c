@@ -563,7 +563,7 @@ void print_help(void)
         "    tapegrad train DATA.csv|IDX-FOLDER [options]   train a net, test it, save it\n"
         "    tapegrad predict MODEL DATA.csv                predictions as CSV\n"
         "    tapegrad evaluate MODEL DATA.csv [--json]      loss and scores\n"
-        "    tapegrad check MODEL DATA.csv                  its derivatives against differences\n"
+        "    tapegrad check MODEL DATA.csv                  derivatives and differences\n"
         "    tapegrad export MODEL -o FILE.c                the net as C, without the library\n"
         "    tapegrad graph MODEL                           a training step for Graphviz\n"
         "    tapegrad bench [OP] [--size N] [--json]        how long an op takes here\n"
