@@ -232,11 +232,32 @@ static void show_plane(const float p[HEIGHT * WIDTH])
 
 static bool run(const char *command) { return system(command) == 0; }
 
-/* Writes the numbers and draws them with the programs that are there. The working directory is the
- * folder. */
-static int draw(tg_tape *t, const net *m, const double *loss, const float p[HEIGHT * WIDTH])
+/* The colours are viridis's: even steps of lightness, which colour-blind eyes can tell apart, too. */
+static bool plot(int right)
 {
-    FILE *curve = fopen("loss.dat", "w"), *plane = fopen("plane.dat", "w");
+    char command[1600];
+    snprintf(command, sizeof command,
+             "gnuplot -e \"set terminal svg size 640,520 font 'sans-serif,14' background 'white'; "
+             "set key off; set border 3; set tics nomirror; set grid ytics lc rgb '#dddddd'; "
+             "set output 'loss.svg'; set title 'The loss, mean of %d steps each'; "
+             "set xlabel 'step'; set ylabel 'loss'; set yrange [0:*]; "
+             "plot 'loss.dat' with lines lw 2.5 lc rgb '#2f6f9f'; "
+             "set output 'plane.svg'; unset grid; set title 'What it learnt: %d of %d right'; "
+             "set xlabel 'first input'; set ylabel 'second input'; set cblabel 'p'; "
+             "set size ratio -1; set xrange [-.266:1.266]; set yrange [-.288:1.288]; "
+             "set cbrange [0:1]; set palette defined (0 '#440154', 1 '#472c7a', 2 '#3b518b', "
+             "3 '#2c718e', 4 '#21908d', 5 '#27ad81', 6 '#5cc863', 7 '#aadc32', 8 '#fde725'); "
+             "plot 'plane.dat' with image, 'rows.dat' with points pt 7 ps 1.9 lc rgb 'white', "
+             "'rows.dat' with points pt 7 ps 1.4 palette\"",
+             STEPS / SAMPLES, right, ROWS);
+    return run("command -v gnuplot >/dev/null") && run(command);
+}
+
+/* The numbers of the pictures. */
+static bool write_numbers(const double *loss, const float p[HEIGHT * WIDTH])
+{
+    FILE *curve = fopen("loss.dat", "w"), *plane = fopen("plane.dat", "w"),
+         *rows = fopen("rows.dat", "w");
     for (int k = 0; curve && k < SAMPLES; k++)
         fprintf(curve, "%d %.6f\n", (k + 1) * STEPS / SAMPLES, loss[k]);
     for (int i = 0; plane && i < HEIGHT; i++)
@@ -244,9 +265,22 @@ static int draw(tg_tape *t, const net *m, const double *loss, const float p[HEIG
             fprintf(plane, "%.4f %.4f %.5f\n%s", -0.25 + 1.5 * k / (WIDTH - 1),
                     1.25 - 1.5 * i / (HEIGHT - 1), (double)p[i * WIDTH + k],
                     k + 1 == WIDTH ? "\n" : "");
-    const bool written = curve && plane && !ferror(curve) && !ferror(plane);
+    for (int i = 0; rows && i < ROWS; i++)
+        fprintf(rows, "%g %g %g\n", (double)inputs[i][0], (double)inputs[i][1], (double)targets[i]);
+    const bool written =
+        curve && plane && rows && !ferror(curve) && !ferror(plane) && !ferror(rows);
     if (curve) fclose(curve);
     if (plane) fclose(plane);
+    if (rows) fclose(rows);
+    return written;
+}
+
+/* Writes the numbers and draws them with the programs that are there. The working directory is the
+ * folder. */
+static int draw(tg_tape *t, const net *m, const double *loss, const float p[HEIGHT * WIDTH],
+                int right)
+{
+    const bool written = write_numbers(loss, p);
     tg_write_dot(t, "step.dot", record(t, m).loss);
     if (!written || tg_tape_status(t) != TG_OK) {
         fprintf(stderr, "tapegrad-demo: can't write the pictures: %s\n", tg_tape_message(t));
@@ -255,13 +289,7 @@ static int draw(tg_tape *t, const net *m, const double *loss, const float p[HEIG
     if (run("command -v dot >/dev/null") && run("dot -Tsvg -o step.svg step.dot"))
         printf("    step.svg: the recorded step, forward and backward\n");
     else printf("    step.dot: the recorded step; Graphviz would draw it\n");
-    if (run("command -v gnuplot >/dev/null") &&
-        run("gnuplot -e \"set terminal svg; set key off; set output 'loss.svg'; set xlabel 'step'; "
-            "set ylabel 'loss'; "
-            "plot 'loss.dat' with lines lw 2; set output 'plane.svg'; set xlabel 'first input'; "
-            "set ylabel 'second input'; "
-            "set cbrange [0:1]; set size ratio -1; plot 'plane.dat' with image\""))
-        printf("    loss.svg, plane.svg: the curve and the plane\n");
+    if (plot(right)) printf("    loss.svg, plane.svg: the curve and the plane\n");
     else printf("    loss.dat, plane.dat: the curve and the plane; gnuplot would draw them\n");
     return 0;
 }
@@ -289,7 +317,7 @@ static int demo(tg_params *ps, tg_tape *t, tg_optim *o, const net *m, bool pictu
            (unsigned long long)(stats.hits + stats.misses), (unsigned long long)stats.misses);
     if (pictures && trained) {
         title("7. Pictures");
-        if (draw(t, m, loss, plane) != 0) return 1;
+        if (draw(t, m, loss, plane, right) != 0) return 1;
     }
     if (tg_tape_status(t) != TG_OK) fprintf(stderr, "tapegrad-demo: %s\n", tg_tape_message(t));
     if (tg_optim_status(o) != TG_OK) fprintf(stderr, "tapegrad-demo: %s\n", tg_optim_message(o));
