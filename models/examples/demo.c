@@ -232,7 +232,7 @@ static void show_plane(const float p[HEIGHT * WIDTH])
 
 static bool run(const char *command) { return system(command) == 0; }
 
-/* The colours are viridis's: even steps of lightness, which colour-blind eyes can tell apart, too. */
+/* The colours are viridis's: even steps of lightness, which colour-blind eyes tell apart, too. */
 static bool plot(int right)
 {
     char command[1600];

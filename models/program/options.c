@@ -558,22 +558,21 @@ static const char common_text[] =
 
 void print_help(void)
 {
-    printf(
-        "Trains and uses nets.\n\n"
-        "    tapegrad train DATA.csv|IDX-FOLDER [options]   train a net, test it, save it\n"
-        "    tapegrad predict MODEL DATA.csv                predictions as CSV\n"
-        "    tapegrad evaluate MODEL DATA.csv [--json]      loss and scores\n"
-        "    tapegrad check MODEL DATA.csv                  derivatives and differences\n"
-        "    tapegrad export MODEL -o FILE.c                the net as C, without the library\n"
-        "    tapegrad graph MODEL                           a training step for Graphviz\n"
-        "    tapegrad bench [OP] [--size N] [--json]        how long an op takes here\n"
-        "    tapegrad ops                                   every op with its formula\n"
-        "    tapegrad optimizers                            what --optimizer can be\n"
-        "    tapegrad schedules                             what --schedule can be\n"
-        "    tapegrad --version\n\n"
-        "%s\n`tapegrad COMMAND --help` says more. Exit status: 0 done, 1 it failed, 2 the\n"
-        "command line is wrong.\n",
-        common_text);
+    printf("Trains and uses nets.\n\n"
+           "    tapegrad train DATA.csv|IDX-FOLDER [options]   train a net, test it, save it\n"
+           "    tapegrad predict MODEL DATA.csv                predictions as CSV\n"
+           "    tapegrad evaluate MODEL DATA.csv [--json]      loss and scores\n"
+           "    tapegrad check MODEL DATA.csv                  derivatives and differences\n"
+           "    tapegrad export MODEL -o FILE.c                the net as C, without the library\n"
+           "    tapegrad graph MODEL                           a training step for Graphviz\n"
+           "    tapegrad bench [OP] [--size N] [--json]        how long an op takes here\n"
+           "    tapegrad ops                                   every op with its formula\n"
+           "    tapegrad optimizers                            what --optimizer can be\n"
+           "    tapegrad schedules                             what --schedule can be\n"
+           "    tapegrad --version\n\n"
+           "%s\n`tapegrad COMMAND --help` says more. Exit status: 0 done, 1 it failed, 2 the\n"
+           "command line is wrong.\n",
+           common_text);
 }
 
 /* Words from `column` on to column 80, further lines indented. */
