@@ -563,7 +563,7 @@ void print_help(void)
            "    tapegrad predict MODEL DATA.csv                predictions as CSV\n"
            "    tapegrad evaluate MODEL DATA.csv [--json]      loss and scores\n"
            "    tapegrad check MODEL DATA.csv                  derivatives and differences\n"
-           "    tapegrad export MODEL -o FILE.c                the net as a C file of its own\n"
+           "    tapegrad export MODEL -o FILE.c                the net as a C file\n"
            "    tapegrad graph MODEL                           a training step for Graphviz\n"
            "    tapegrad bench [OP] [--size N] [--json]        how long an op takes here\n"
            "    tapegrad ops                                   every op with its formula\n"
