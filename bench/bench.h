@@ -138,6 +138,7 @@ void bench_w1(void);
 void bench_w2(void);
 void bench_w3(void);
 void bench_w12(void);
+void bench_gpt2(void);
 void bench_w3_process(void);
 void bench_w4(void);
 void bench_w5(void);

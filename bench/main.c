@@ -16,6 +16,7 @@ static const char usage[] =
     "  ops            every op, forward and backward\n"
     "  w1 ... w9, w11 a workload; `workloads` runs all\n"
     "  w12            exported C beside loops written by hand\n"
+    "  gpt2           steps of GPT-2, 124 million parameters, 4 x 64 tokens\n"
     "  process NAME COMMAND ...   time and memory of a command; it comes last\n"
     "  report --round --ours FILE --plain FILE --peer FILE --round ...   medians side by side; "
     "bench/compare.sh uses it\n";
@@ -41,6 +42,7 @@ static const struct {
     {"w9", bench_w9, true},
     {"w11", bench_w11, true},
     {"w12", bench_w12, false},
+    {"gpt2", bench_gpt2, false},
     {"workloads", workloads, false},
     {"workload-names", workload_names, false},
     {"w3-process", bench_w3_process, false},
