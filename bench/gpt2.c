@@ -1,6 +1,6 @@
-/* GPT-2 of 124 million parameters (Radford et al. 2019) with weights drawn at random: steps of AdamW
- * on 4 x 64 tokens. 12 blocks of width 768 with 12 heads, 50,257 tokens, the head's weight the
- * embedding's. */
+/* GPT-2 of 124 million parameters (Radford et al. 2019) with weights drawn at random: steps of
+ * AdamW on 4 x 64 tokens. 12 blocks of width 768 with 12 heads, 50,257 tokens, the head's weight
+ * the embedding's. */
 #include "bench.h"
 
 #include <stdio.h>
