@@ -93,7 +93,7 @@ static tg_tape *new_tape(void)
 
 static tg_status export_to(tg_tape *t, const char *path, int n, tg_tensor **x)
 {
-    static char names[MOST][8];
+    static char names[MOST][16];
     static tg_export_value out[MOST];
     for (int k = 0; k < n; k++) {
         snprintf(names[k], sizeof names[k], "y%d", k);

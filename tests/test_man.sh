@@ -49,7 +49,7 @@ if command -v bash >/dev/null; then
             echo "${COMPREPLY[@]}"' \
             "$scratch/prefix/share/bash-completion/completions/tapegrad" "$build/tapegrad" "$@"
     }
-    [ "$(complete e)" = evaluate ] || complain "e is not completed"
+    [ "$(complete ev)" = evaluate ] || complain "ev is not completed"
     [ "$(complete train --deci)" = --decimal-comma ] || complain "--deci is not completed"
     [ "$(complete evaluate models/samples/iris.c)" = models/samples/iris.csv ] ||
         complain "a file is not completed"

@@ -195,7 +195,7 @@ Test(semantics_conv, every_size_has_exact_sums)
                        .o = groups * draw(&state, 1, 11),
                        .kh = draw(&state, 1, 4),
                        .kw = draw(&state, 1, 5),
-                       .how = {{1, 1}, {0, 0}, {1, 1}, groups, {0, 0}}};
+                       .how = {.stride = {1, 1}, .dilation = {1, 1}, .groups = groups}};
             for (int d = 0; d < 2 && k % 3; d++) {
                 s.how.stride[d] = draw(&state, 1, 4);
                 s.how.padding[d] = draw(&state, 0, 3);
