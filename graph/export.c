@@ -235,15 +235,19 @@ tg_call tg_export_call(const tg_exporter *e, const tg_statement *s, tg_array *x)
 static tg_status add_call(tg_exporter *e, uint32_t node, uint32_t n_in, tg_export_operand *x)
 {
     const tg_op *op = e->t->recorded.node[node].op;
-    tg_array *at_origin = tg_arena_take(&e->memory, n_in * sizeof *at_origin + 1);
+    tg_array *x_of = tg_arena_take(&e->memory, n_in * sizeof *x_of + 1);
     void *prepared = tg_arena_take(&e->memory, op->prepared + 1);
-    if (!at_origin || !prepared) return tg_export_no_memory(e);
+    if (!x_of || !prepared) return tg_export_no_memory(e);
     if (!carry(e, op->carried)) return tg_export_refuse(e, node, "its text is missing");
     e->calls = true;
     e->draws = e->draws || (op->flags & TG_DRAWS);
     e->of[node - e->low] = append(e, TG_CALLS, node, n_in, x, &tg_node_type(e->t, node)->type);
     tg_statement *s = &e->statements[e->n_statements - 1];
-    tg_call c = tg_export_call(e, s, at_origin);
+    tg_call c = tg_export_call(e, s, x_of);
+    tg_array y = *c.y;
+    c.y = &y;
+    y.data = NULL; /* as in a plan that is not run yet */
+    for (uint32_t k = 0; k < n_in; k++) x_of[k].data = NULL;
     if (op->prepare) op->prepare(&c, prepared);
     c.prepared = prepared;
     e->n_statements--;
