@@ -4,7 +4,15 @@
 #define TG_TESTS_SUPPORT_H
 
 #include <math.h>
+#include <stdlib.h>
 #include <tapegrad/op.h>
+
+/* Whether campaigns that take hours run: tests/run.sh sets the variable, to nothing otherwise. */
+static inline bool test_is_long(void)
+{
+    const char *word = getenv("TG_LONG");
+    return word && *word;
+}
 
 /* splitmix64 */
 static inline uint64_t test_random(uint64_t *state)

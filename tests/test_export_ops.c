@@ -32,7 +32,6 @@ static const struct {
 static const char *const apart[] = {"scaled_dot_product_attention", "attention"};
 
 enum { GROUPS = 16, FEW_GROUPS = 1, MOST = 1500 };
-static bool is_long(void) { return getenv("TG_LONG") != NULL; }
 
 static uint64_t state;
 
@@ -173,7 +172,7 @@ static void run_compiled(tg_tape *t, const char *compiler, int n, tg_tensor **y,
     char command[512];
     snprintf(command, sizeof command,
              "%s -std=c99 %s -Wall -Wextra -pedantic -Werror -fPIC -shared use.c -o ./%s.so -lm",
-             compiler, is_long() ? "-O2" : "-O0", compiler);
+             compiler, test_is_long() ? "-O2" : "-O0", compiler);
     cr_assert_eq(system(command), 0, "%s", command);
     snprintf(command, sizeof command, "./%s.so", compiler);
     void *library = dlopen(command, RTLD_NOW | RTLD_LOCAL);
@@ -222,7 +221,7 @@ static void write_use(int n)
 static int numbers[GROUPS];
 ParameterizedTestParameters(export_ops, samples_have_the_bits_of_the_base_kernels)
 {
-    const size_t n = is_long() ? GROUPS : FEW_GROUPS;
+    const size_t n = test_is_long() ? GROUPS : FEW_GROUPS;
     for (int k = 0; k < GROUPS; k++) numbers[k] = k;
     return (struct criterion_test_params){sizeof(int), numbers, n, NULL};
 }
@@ -235,13 +234,13 @@ ParameterizedTest(int *group, export_ops, samples_have_the_bits_of_the_base_kern
     int n_ops, n = 0;
     const tg_samples *const *list = tg_samples_list(&n_ops);
     tg_tape *t = new_tape();
-    for (int k = *group; k < n_ops; k += is_long() ? GROUPS : FEW_GROUPS)
-        for (int i = 0; i < (is_long() ? list[k]->n : 1); i++)
+    for (int k = *group; k < n_ops; k += test_is_long() ? GROUPS : FEW_GROUPS)
+        for (int i = 0; i < (test_is_long() ? list[k]->n : 1); i++)
             for (tg_dtype dtype = TG_F32; dtype <= TG_F64; dtype++) {
-                if (!is_long() && (k + (int)dtype) % 2) continue;
+                if (!test_is_long() && (k + (int)dtype) % 2) continue;
                 const tg_sample *s = &list[k]->sample[i];
                 state = (uint64_t)(i + 1);
-                const bool doubtful = is_long() || reason_of(list[k]->op->name);
+                const bool doubtful = test_is_long() || reason_of(list[k]->op->name);
                 if (doubtful && !exports(list[k], s, dtype)) continue;
                 const int more = record(t, list[k], s, dtype, y + n);
                 for (int m = 0; m < more; m++) op[n++] = list[k]->op->name;
@@ -250,7 +249,7 @@ ParameterizedTest(int *group, export_ops, samples_have_the_bits_of_the_base_kern
     cr_assert_eq(export_to(t, "samples.c", n, y), TG_OK, "%s", tg_tape_message(t));
     write_use(n);
     run_compiled(t, "gcc", n, y, op);
-    if (is_long()) run_compiled(t, "clang", n, y, op);
+    if (test_is_long()) run_compiled(t, "clang", n, y, op);
     tg_tape_free(t);
     folder_free(&f);
 }

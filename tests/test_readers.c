@@ -113,7 +113,7 @@ typedef tg_status read_fn(const char *path);
 static void campaign(const char *name, const char *file_name, const void *valid, size_t bytes,
                      read_fn *read)
 {
-    const int count = getenv("TG_LONG") ? 10000 : 300;
+    const int count = test_is_long() ? 10000 : 300;
     folder f = folder_new();
     unsigned char file[ROOM];
     char path[600];

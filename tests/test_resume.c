@@ -341,7 +341,7 @@ static void wait_a_while(uint64_t *state)
 
 Test(resume, killed_at_any_moment_it_goes_on_to_the_same_bits, .timeout = 7200)
 {
-    const int wanted = getenv("TG_LONG") && *getenv("TG_LONG") ? 1000 : 20;
+    const int wanted = test_is_long() ? 1000 : 20;
     const recipe *how = &recipes[1];
     uint64_t state = 1;
     int killed = 0, began = 0;
