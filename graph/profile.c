@@ -243,7 +243,7 @@ static bool is_f64(const tg_tape *t, uint32_t id)
     return tg_node_type(t, id)->type.dtype == TG_F64;
 }
 
-/* What one run costs at least: the row's numbers are of one run for now. */
+/* What one run of a step costs at least; add_share makes rows of several runs. */
 static void count_work(const tg_profile *p, const tg_tape *t, const uint32_t *ids,
                        const tg_note *note, const tg_step *step, tg_profile_row *row)
 {
@@ -456,7 +456,8 @@ static tg_profile_row *row_of(tg_profile *p, int64_t *n, const char *name, doubl
     return &p->rows[(*n)++];
 }
 
-/* A share of a step's work in all runs. `limit` holds seconds for now. */
+/* A share of a step's work in all runs. `limit` is the least time, in seconds, until
+ * tg_profile_rows makes a share of it. */
 static void add_share(tg_profile_row *to, const tg_profile_row *step, int64_t runs, double share)
 {
     to->runs += runs;

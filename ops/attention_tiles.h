@@ -211,113 +211,118 @@ static int64_t divide(const problem *p, bool gradient, char *memory, block *b)
     }
 
 /* Scores of the tile's keys first .. first + count - 1 against the block's queries; -inf for what
- * is excluded. */
-#define SCORES(fn, TARGET, BUILD, T)                                                                   \
-    TARGET static void scores_##fn(const problem *p, const block *b, const meeting *a)                 \
-    {                                                                                                  \
-        T *score = (T *)b->score, *any = (T *)b->any;                                                  \
-        product_##fn(p->keys, p->queries, p->d, (const T *)b->k, p->key, 1,                            \
-                     (const T *)b->q_turned, p->queries, score, p->queries, false);                    \
-        if (a->first == 0) TG_EACH(i, 0, p->queries, any[i] = !p->masked)                              \
-        for (int64_t j = 0; j < a->count; j++) {                                                       \
-            T *s = score + j * p->queries;                                                             \
-            const int64_t before = blind(p, a, j);                                                     \
-            for (int64_t i = 0; i < before; i++) s[i] = -INFINITY;                                     \
-            if (!a->mask) continue;                                                                    \
-            const uint8_t *allowed =                                                                   \
-                a->mask + a->query * p->mask.row + (a->first + j) * p->mask.column;                    \
-            for (int64_t i = before > 0 ? before : 0; i < a->queries; i++) {                           \
-                s[i] = allowed[i * p->mask.row] ? s[i] : -INFINITY;                                    \
-                any[i] = allowed[i * p->mask.row] ? 1 : any[i];                                        \
-            }                                                                                          \
-        }                                                                                              \
-        TG_EACH(i, a->count * p->queries, p->keys * p->queries, score[i] = -INFINITY)                  \
-    }                                                                                                  \
-    /* One long loop of e^x: for the short ones over a row of queries the loop itself costs as much. \
-     * What is excluded, or so small that e^x is 0, is not computed: numbers near the least that \
-     * there are take a processor many times as long. */ \
-    TARGET static void exponentials_##fn(const problem *p, T *score, const T *shift)                   \
-    {                                                                                                  \
-        enum { build = BUILD };                                                                        \
-        const T least = sizeof(T) == sizeof(float) ? -104 : -746;                                      \
-        for (int64_t j = 0; j < p->keys; j++) {                                                        \
-            T *s = score + j * p->queries;                                                             \
-            TG_EACH(i, 0, p->queries, s[i] -= shift[i])                                                \
-        }                                                                                              \
-        const int64_t count = p->keys * p->queries;                                                    \
-        TG_EACH(i, 0, count, const T x = score[i] < least ? 0 : score[i];                              \
-                score[i] = score[i] < least ? 0 : EXP(x))                                              \
-    }                                                                                                  \
-    /* The scores become e^(score - top), with top the maximum so far; factor gets what earlier \
-     * sums are to be multiplied by. */      \
-    TARGET static void follow_##fn(const problem *p, const block *b, bool start)                       \
-    {                                                                                                  \
-        enum { build = BUILD };                                                                        \
-        const int64_t width = p->queries;                                                              \
-        T *score = (T *)b->score, *top = (T *)b->top, *total = (T *)b->total,                          \
-          *factor = (T *)b->factor, *shift = (T *)b->shift;                                            \
-        if (start) TG_EACH(i, 0, width, top[i] = -INFINITY; total[i] = 0)                              \
-        TG_EACH(i, 0, width, factor[i] = top[i])                                                       \
-        for (int64_t j = 0; j < p->keys; j++) {                                                        \
-            const T *s = score + j * width;                                                            \
-            TG_EACH(i, 0, width, top[i] = s[i] > top[i] ? s[i] : top[i])                               \
-        }                                                                                              \
-        TG_EACH(i, 0, width, shift[i] = top[i] == -INFINITY ? 0 : top[i];                              \
-                factor[i] = EXP(factor[i] - shift[i]); total[i] *= factor[i])                          \
-        exponentials_##fn(p, score, shift);                                                            \
-        for (int64_t j = 0; j < p->keys; j++) {                                                        \
-            const T *s = score + j * width;                                                            \
-            TG_EACH(i, 0, width, total[i] += s[i])                                                     \
-        }                                                                                              \
-    }                                                                                                  \
-    /* How many keys a block of queries can see. */                                                    \
-    TARGET TG_ALWAYS_INLINE int64_t seen_##fn(const problem *p, int64_t query, int64_t queries)        \
-    {                                                                                                  \
-        return p->causal ? lowest(p->m, query + queries) : p->m;                                       \
+ * is excluded.
+ *
+ * exponentials: One long loop of e^x: for the short ones over a row of queries the loop itself
+ * costs as much. What is excluded, or so small that e^x is 0, is not computed: numbers near the
+ * least that there are take a processor many times as long.
+ *
+ * follow: The scores become e^(score - top), with top the maximum so far; factor gets what earlier
+ * sums are to be multiplied by.
+ *
+ * seen: How many keys a block of queries can see. */
+#define SCORES(fn, TARGET, BUILD, T)                                                            \
+    TARGET static void scores_##fn(const problem *p, const block *b, const meeting *a)          \
+    {                                                                                           \
+        T *score = (T *)b->score, *any = (T *)b->any;                                           \
+        product_##fn(p->keys, p->queries, p->d, (const T *)b->k, p->key, 1,                     \
+                     (const T *)b->q_turned, p->queries, score, p->queries, false);             \
+        if (a->first == 0) TG_EACH(i, 0, p->queries, any[i] = !p->masked)                       \
+        for (int64_t j = 0; j < a->count; j++) {                                                \
+            T *s = score + j * p->queries;                                                      \
+            const int64_t before = blind(p, a, j);                                              \
+            for (int64_t i = 0; i < before; i++) s[i] = -INFINITY;                              \
+            if (!a->mask) continue;                                                             \
+            const uint8_t *allowed =                                                            \
+                a->mask + a->query * p->mask.row + (a->first + j) * p->mask.column;             \
+            for (int64_t i = before > 0 ? before : 0; i < a->queries; i++) {                    \
+                s[i] = allowed[i * p->mask.row] ? s[i] : -INFINITY;                             \
+                any[i] = allowed[i * p->mask.row] ? 1 : any[i];                                 \
+            }                                                                                   \
+        }                                                                                       \
+        TG_EACH(i, a->count * p->queries, p->keys * p->queries, score[i] = -INFINITY)           \
+    }                                                                                           \
+    TARGET static void exponentials_##fn(const problem *p, T *score, const T *shift)            \
+    {                                                                                           \
+        enum { build = BUILD };                                                                 \
+        const T least = sizeof(T) == sizeof(float) ? -104 : -746;                               \
+        for (int64_t j = 0; j < p->keys; j++) {                                                 \
+            T *s = score + j * p->queries;                                                      \
+            TG_EACH(i, 0, p->queries, s[i] -= shift[i])                                         \
+        }                                                                                       \
+        const int64_t count = p->keys * p->queries;                                             \
+        TG_EACH(i, 0, count, const T x = score[i] < least ? 0 : score[i];                       \
+                score[i] = score[i] < least ? 0 : EXP(x))                                       \
+    }                                                                                           \
+    TARGET static void follow_##fn(const problem *p, const block *b, bool start)                \
+    {                                                                                           \
+        enum { build = BUILD };                                                                 \
+        const int64_t width = p->queries;                                                       \
+        T *score = (T *)b->score, *top = (T *)b->top, *total = (T *)b->total,                   \
+          *factor = (T *)b->factor, *shift = (T *)b->shift;                                     \
+        if (start) TG_EACH(i, 0, width, top[i] = -INFINITY; total[i] = 0)                       \
+        TG_EACH(i, 0, width, factor[i] = top[i])                                                \
+        for (int64_t j = 0; j < p->keys; j++) {                                                 \
+            const T *s = score + j * width;                                                     \
+            TG_EACH(i, 0, width, top[i] = s[i] > top[i] ? s[i] : top[i])                        \
+        }                                                                                       \
+        TG_EACH(i, 0, width, shift[i] = top[i] == -INFINITY ? 0 : top[i];                       \
+                factor[i] = EXP(factor[i] - shift[i]); total[i] *= factor[i])                   \
+        exponentials_##fn(p, score, shift);                                                     \
+        for (int64_t j = 0; j < p->keys; j++) {                                                 \
+            const T *s = score + j * width;                                                     \
+            TG_EACH(i, 0, width, total[i] += s[i])                                              \
+        }                                                                                       \
+    }                                                                                           \
+    TARGET TG_ALWAYS_INLINE int64_t seen_##fn(const problem *p, int64_t query, int64_t queries) \
+    {                                                                                           \
+        return p->causal ? lowest(p->m, query + queries) : p->m;                                \
     }
 
 /* What is not seen is left out, since 0 times NaN or infinity is not 0: of a product's right
  * operand such elements are made 0, and what they contribute to those that do see them is added
- * afterwards. That is rare, and costs a look at each element otherwise. */
-#define SELECTION(fn, TARGET, BUILD, T)                                                              \
-    TARGET static bool clean_##fn(const problem *p, T *x, int64_t count)                             \
-    {                                                                                                \
-        int found = 0;                                                                               \
-        if (!p->causal && !p->masked) return false;                                                  \
-        for (int64_t i = 0; i < count; i++) found |= !(x[i] - x[i] == 0);                            \
-        if (found) TG_EACH(i, 0, count, x[i] = x[i] - x[i] == 0 ? x[i] : 0)                          \
-        return found != 0;                                                                           \
-    }                                                                                                \
-    /* Row i of x, of which `columns` were cleaned, belongs to key i of the tile, or to query i of \
-     * the block. */ \
-    TARGET static void restore_##fn(const problem *p, const meeting *a, bool of_keys, const T *x,    \
-                                    const operand *o, int64_t columns, T scale, const T *weight,     \
-                                    T *y, int64_t width)                                             \
-    {                                                                                                \
-        const int64_t rows = of_keys ? a->count : a->queries,                                        \
-                      others = of_keys ? a->queries : a->count;                                      \
-        for (int64_t i = 0; i < rows; i++)                                                           \
-            for (int64_t c = 0; c < columns; c++) {                                                  \
-                const T value = x[i * o->row + c * o->column] * scale;                               \
-                if (value - value == 0) continue;                                                    \
-                for (int64_t j = 0; j < others; j++) {                                               \
-                    const int64_t query = of_keys ? j : i, key = of_keys ? i : j;                    \
-                    if (sees(p, a, query, key))                                                      \
-                        y[j * width + c] += weight[key * p->queries + query] * value;                \
-                }                                                                                    \
-            }                                                                                        \
-    }                                                                                                \
-    /* The softmax and its derivative are 0 where nothing is seen, whatever they were computed \
-     * from. */     \
-    TARGET static void select_##fn(const problem *p, const meeting *a, T *score, T *slope)           \
-    {                                                                                                \
-        for (int64_t j = 0; j < a->count; j++) {                                                     \
-            T *s = score + j * p->queries, *z = slope + j * p->queries;                              \
-            const int64_t before = blind(p, a, j);                                                   \
-            for (int64_t i = 0; i < before; i++) s[i] = z[i] = 0;                                    \
-            for (int64_t i = 0; a->mask && i < a->queries; i++)                                      \
-                if (!sees(p, a, i, j)) s[i] = z[i] = 0;                                              \
-        }                                                                                            \
+ * afterwards. That is rare, and costs a look at each element otherwise.
+ *
+ * restore: Row i of x, of which `columns` were cleaned, belongs to key i of the tile, or to query i
+ * of the block.
+ *
+ * select: The softmax and its derivative are 0 where nothing is seen, whatever they were computed
+ * from. */
+#define SELECTION(fn, TARGET, BUILD, T)                                                           \
+    TARGET static bool clean_##fn(const problem *p, T *x, int64_t count)                          \
+    {                                                                                             \
+        int found = 0;                                                                            \
+        if (!p->causal && !p->masked) return false;                                               \
+        for (int64_t i = 0; i < count; i++) found |= !(x[i] - x[i] == 0);                         \
+        if (found) TG_EACH(i, 0, count, x[i] = x[i] - x[i] == 0 ? x[i] : 0)                       \
+        return found != 0;                                                                        \
+    }                                                                                             \
+    TARGET static void restore_##fn(const problem *p, const meeting *a, bool of_keys, const T *x, \
+                                    const operand *o, int64_t columns, T scale, const T *weight,  \
+                                    T *y, int64_t width)                                          \
+    {                                                                                             \
+        const int64_t rows = of_keys ? a->count : a->queries,                                     \
+                      others = of_keys ? a->queries : a->count;                                   \
+        for (int64_t i = 0; i < rows; i++)                                                        \
+            for (int64_t c = 0; c < columns; c++) {                                               \
+                const T value = x[i * o->row + c * o->column] * scale;                            \
+                if (value - value == 0) continue;                                                 \
+                for (int64_t j = 0; j < others; j++) {                                            \
+                    const int64_t query = of_keys ? j : i, key = of_keys ? i : j;                 \
+                    if (sees(p, a, query, key))                                                   \
+                        y[j * width + c] += weight[key * p->queries + query] * value;             \
+                }                                                                                 \
+            }                                                                                     \
+    }                                                                                             \
+    TARGET static void select_##fn(const problem *p, const meeting *a, T *score, T *slope)        \
+    {                                                                                             \
+        for (int64_t j = 0; j < a->count; j++) {                                                  \
+            T *s = score + j * p->queries, *z = slope + j * p->queries;                           \
+            const int64_t before = blind(p, a, j);                                                \
+            for (int64_t i = 0; i < before; i++) s[i] = z[i] = 0;                                 \
+            for (int64_t i = 0; a->mask && i < a->queries; i++)                                   \
+                if (!sees(p, a, i, j)) s[i] = z[i] = 0;                                           \
+        }                                                                                         \
     }
 
 /* carried so far */

@@ -1,6 +1,7 @@
-/* Where a NaN or an infinity came from: tg_tape_blame. The first tests are the situations of
- * PyTorch's public issues 160016 (it is made in the forward pass, or is an infinity that becomes a
- * NaN elsewhere, and another line is named) and 143658 (no shapes and no values). */
+/* Where a NaN or an infinity came from: the tape's message, and tg_tape_blame. The first tests are
+ * the situations of PyTorch's public issues 160016 (it is made in the forward pass, or is an
+ * infinity that becomes a NaN elsewhere, and another line is named) and 143658 (no shapes and no
+ * values). */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -170,5 +171,100 @@ Test(blame, other_errors_and_other_tapes_have_none)
     cr_expect_null(tg_exp(t, NULL));
     cr_expect_str_eq(tg_tape_blame(t), "");
     cr_expect_str_eq(tg_tape_blame(NULL), "");
+    tg_tape_free(t);
+}
+
+/* ---------------------------------------------------------------- messages */
+
+Test(blame, the_first_node_that_is_not_finite_is_named)
+{
+    const tg_tape_options o = {.size = sizeof o, .trace_nonfinite = true};
+    tg_params *ps = tg_params_new(NULL);
+    tg_tensor *p = tg_param_new(ps, "p", TG_F64, TG_SHAPE(2), ((tg_init){.kind = TG_ZEROS}));
+    tg_tape *t = tg_tape_new(&o);
+    const double x[] = {4, -1};
+    char position[64];
+
+    tg_tensor *in = tg_input(t, TG_F64, TG_SHAPE(2), x);
+    const int line = __LINE__ + 1;
+    tg_tensor *bad = tg_log(t, tg_square(t, tg_sqrt(t, in)));
+    cr_expect_null(tg_data(t, tg_exp(t, bad)));
+    snprintf(position, sizeof position, "test_blame.c:%d: sqrt", line);
+    cr_expect_eq(tg_tape_status(t), TG_ENONFINITE);
+    cr_expect(strstr(tg_tape_message(t), position), "%s", tg_tape_message(t));
+    cr_expect(strstr(tg_tape_message(t), "-1") && strstr(tg_tape_message(t), "4"),
+              "the operand's range: %s", tg_tape_message(t));
+    tg_tape_clear_error(t);
+    tg_tape_reset(t);
+
+    /* the value is fine, the gradient isn't */
+    const int root = __LINE__ + 1;
+    tg_tensor *y = tg_sqrt(t, p);
+    tg_backward(t, tg_sum(t, y, TG_ALL_AXES, false));
+    snprintf(position, sizeof position, "test_blame.c:%d: ", root);
+    cr_expect_eq(tg_tape_status(t), TG_ENONFINITE);
+    cr_expect(strstr(tg_tape_message(t), position), "the op whose gradient it is: %s",
+              tg_tape_message(t));
+    cr_expect_null(tg_param_grad(p));
+    tg_tape_clear_error(t);
+    tg_tape_reset(t);
+    tg_backward(t, tg_sum(t, tg_exp(t, p), TG_ALL_AXES, false));
+    cr_expect_eq(tg_tape_status(t), TG_OK, "%s", tg_tape_message(t));
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
+
+static void expect_traced(tg_tape *t, const char *message)
+{
+    cr_expect_eq(tg_tape_status(t), TG_ENONFINITE);
+    cr_expect(strstr(tg_tape_message(t), message), "%s, not %s", tg_tape_message(t), message);
+    tg_tape_clear_error(t);
+    tg_tape_reset(t);
+}
+
+Test(blame, a_nan_that_was_handed_in_is_traced_to_its_leaf)
+{
+    const tg_tape_options o = {.size = sizeof o, .trace_nonfinite = true};
+    tg_params *ps = tg_params_new(NULL);
+    tg_tensor *w = tg_param_new(ps, "w", TG_F64, TG_SHAPE(3), ((tg_init){.kind = TG_ONES}));
+    tg_tape *t = tg_tape_new(&o);
+    const double x[] = {4, INFINITY, NAN};
+    char message[96];
+
+    const int line = __LINE__ + 1;
+    tg_tensor *in = tg_input(t, TG_F64, TG_SHAPE(3), x);
+    cr_expect_null(tg_data(t, tg_slice(t, in, 0, 1, 3, 1)));
+    snprintf(message, sizeof message, "test_blame.c:%d: input: element 2 of the data [3] is nan",
+             line);
+    expect_traced(t, message);
+    cr_expect_eq(tg_param_write(w, x), TG_OK);
+    tg_data(t, tg_exp(t, w));
+    expect_traced(t, "element 2 of parameter w [3] is nan");
+    tg_tape_free(t);
+    tg_params_free(ps);
+}
+
+Test(blame, an_infinity_that_was_handed_in_is_passed_on_until_it_makes_a_nan)
+{
+    const tg_tape_options o = {.size = sizeof o, .trace_nonfinite = true};
+    tg_tape *t = tg_tape_new(&o);
+    tg_tensor *mask = tg_input(t, TG_F64, TG_SHAPE(2), (const double[]){0, -INFINITY});
+    cr_expect_eq(tg_item(t, tg_logsumexp(t, mask, TG_ALL_AXES, false)), 0);
+    cr_expect_eq(tg_tape_status(t), TG_OK, "%s", tg_tape_message(t));
+    tg_data(t, tg_scale(t, mask, 0));
+    expect_traced(t,
+                  "scale: element 1 of the result [2] is nan; inputs: [2] in [0, 0] besides NaN");
+    mask = tg_input(t, TG_F64, TG_SHAPE(1), (const double[]){-INFINITY});
+    tg_data(t, tg_sub(t, mask, mask));
+    expect_traced(t, "sub: element 0 of the result [1] is nan; inputs: [1] of NaN or infinity");
+
+    /* attention hides keys by an infinity of its own */
+    const double q[] = {1, 2, 3, 4, 5, 6};
+    const uint8_t seen[] = {1, 0, 1, 1, 1, 0, 1, 0, 0};
+    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(3, 2), q), *gx = NULL, *ggx = NULL;
+    tg_tensor *y = tg_attention(t, x, x, x, tg_input(t, TG_U8, TG_SHAPE(3, 3), seen), true);
+    tg_grad(t, tg_sum(t, tg_square(t, y), TG_ALL_AXES, false), NULL, 1, &x, &gx, false);
+    tg_grad(t, tg_sum(t, tg_square(t, gx), TG_ALL_AXES, false), NULL, 1, &x, &ggx, false);
+    cr_expect(tg_data(t, ggx) != NULL, "%s", tg_tape_message(t));
     tg_tape_free(t);
 }

@@ -582,145 +582,6 @@ Test(tape, a_recording_evaluated_piecemeal_is_not_replayed)
     tg_params_free(m.ps);
 }
 
-/* ---------------------------------------------------------------- random numbers */
-
-static uint64_t mask_of(const tg_tape_options *o, int step, bool metric, int index)
-{
-    tg_tape *t = tg_tape_new(o);
-    float x[64];
-    uint64_t mask = 0;
-    for (int i = 0; i < 64; i++) x[i] = 1;
-    tg_tape_set_step(t, (uint64_t)step);
-    tg_tensor *in = tg_input(t, TG_F32, TG_SHAPE(64), x), *drop[2];
-    drop[0] = tg_dropout(t, in, 0.5);
-    if (metric) tg_item(t, tg_mean(t, tg_exp(t, drop[0]), TG_ALL_AXES, false));
-    drop[1] = tg_dropout(t, tg_sin(t, in), 0.5);
-    const float *data = tg_data(t, drop[index]);
-    for (int i = 0; i < 64; i++) mask |= (uint64_t)(data[i] != 0) << i;
-    expect_ok(t);
-    tg_tape_free(t);
-    return mask;
-}
-
-Test(tape, random_numbers_are_a_function_of_seed_stream_step_and_call)
-{
-    const tg_tape_options o = {.size = sizeof o, .seed = 7}, seed = {.size = sizeof o, .seed = 8},
-                          stream = {.size = sizeof o, .seed = 7, .stream = 1},
-                          threads = {.size = sizeof o, .seed = 7, .threads = 3},
-                          single = {.size = sizeof o, .seed = 7, .node_by_node = true};
-    const uint64_t mask = mask_of(&o, 0, false, 0), second = mask_of(&o, 0, false, 1);
-    cr_expect_neq(mask, second);
-    cr_expect_eq(mask, mask_of(&o, 0, false, 0));
-    cr_expect_eq(mask, mask_of(&threads, 0, false, 0));
-    cr_expect_eq(mask, mask_of(&single, 0, false, 0));
-    cr_expect_eq(second, mask_of(&o, 0, true, 1), "a metric in between changes no mask");
-    cr_expect_neq(mask, mask_of(&o, 1, false, 0));
-    cr_expect_neq(mask, mask_of(&seed, 0, false, 0));
-    cr_expect_neq(mask, mask_of(&stream, 0, false, 0));
-    int kept = 0;
-    for (int step = 0; step < 100; step++)
-        kept += __builtin_popcountll(mask_of(&o, step, false, 0));
-    /* 6400 fair draws: 3200, give or take 5 standard deviations of 40 */
-    cr_expect(abs(kept - 3200) < 200, "%d", kept);
-}
-
-/* ---------------------------------------------------------------- tracing */
-
-Test(tape, the_first_node_that_is_not_finite_is_named)
-{
-    const tg_tape_options o = {.size = sizeof o, .trace_nonfinite = true};
-    tg_params *ps = tg_params_new(NULL);
-    tg_tensor *p = constant_param(ps, "p", TG_SHAPE(2), 0);
-    tg_tape *t = tg_tape_new(&o);
-    const double x[] = {4, -1};
-    char position[64];
-
-    tg_tensor *in = tg_input(t, TG_F64, TG_SHAPE(2), x);
-    const int line = __LINE__ + 1;
-    tg_tensor *bad = tg_log(t, tg_square(t, tg_sqrt(t, in)));
-    cr_expect_null(tg_data(t, tg_exp(t, bad)));
-    snprintf(position, sizeof position, "test_tape.c:%d: sqrt", line);
-    cr_expect_eq(tg_tape_status(t), TG_ENONFINITE);
-    cr_expect(strstr(tg_tape_message(t), position), "%s", tg_tape_message(t));
-    cr_expect(strstr(tg_tape_message(t), "-1") && strstr(tg_tape_message(t), "4"),
-              "the operand's range: %s", tg_tape_message(t));
-    tg_tape_clear_error(t);
-    tg_tape_reset(t);
-
-    /* the value is fine, the gradient isn't */
-    const int root = __LINE__ + 1;
-    tg_tensor *y = tg_sqrt(t, p);
-    tg_backward(t, tg_sum(t, y, TG_ALL_AXES, false));
-    snprintf(position, sizeof position, "test_tape.c:%d: ", root);
-    cr_expect_eq(tg_tape_status(t), TG_ENONFINITE);
-    cr_expect(strstr(tg_tape_message(t), position), "the op whose gradient it is: %s",
-              tg_tape_message(t));
-    cr_expect_null(tg_param_grad(p));
-    tg_tape_clear_error(t);
-    tg_tape_reset(t);
-    tg_backward(t, tg_sum(t, tg_exp(t, p), TG_ALL_AXES, false));
-    expect_ok(t);
-    tg_tape_free(t);
-    tg_params_free(ps);
-}
-
-static void expect_traced(tg_tape *t, const char *message)
-{
-    cr_expect_eq(tg_tape_status(t), TG_ENONFINITE);
-    cr_expect(strstr(tg_tape_message(t), message), "%s, not %s", tg_tape_message(t), message);
-    tg_tape_clear_error(t);
-    tg_tape_reset(t);
-}
-
-Test(tape, a_nan_that_was_handed_in_is_traced_to_its_leaf)
-{
-    const tg_tape_options o = {.size = sizeof o, .trace_nonfinite = true};
-    tg_params *ps = tg_params_new(NULL);
-    tg_tensor *w = constant_param(ps, "w", TG_SHAPE(3), 1);
-    tg_tape *t = tg_tape_new(&o);
-    const double x[] = {4, INFINITY, NAN};
-    char message[96];
-
-    const int line = __LINE__ + 1;
-    tg_tensor *in = tg_input(t, TG_F64, TG_SHAPE(3), x);
-    cr_expect_null(tg_data(t, tg_slice(t, in, 0, 1, 3, 1)));
-    snprintf(message, sizeof message, "test_tape.c:%d: input: element 2 of the data [3] is nan",
-             line);
-    expect_traced(t, message);
-    cr_expect_eq(tg_param_write(w, x), TG_OK);
-    tg_data(t, tg_exp(t, w));
-    expect_traced(t, "element 2 of parameter w [3] is nan");
-    tg_tape_free(t);
-    tg_params_free(ps);
-}
-
-Test(tape, an_infinity_that_was_handed_in_is_passed_on_until_it_makes_a_nan)
-{
-    const tg_tape_options o = {.size = sizeof o, .trace_nonfinite = true};
-    tg_tape *t = tg_tape_new(&o);
-    tg_tensor *mask = tg_input(t, TG_F64, TG_SHAPE(2), (const double[]){0, -INFINITY});
-    cr_expect_eq(tg_item(t, tg_logsumexp(t, mask, TG_ALL_AXES, false)), 0);
-    expect_ok(t);
-    tg_data(t, tg_scale(t, mask, 0));
-    expect_traced(t,
-                  "scale: element 1 of the result [2] is nan; inputs: [2] in [0, 0] besides NaN");
-    mask = tg_input(t, TG_F64, TG_SHAPE(1), (const double[]){-INFINITY});
-    tg_data(t, tg_sub(t, mask, mask));
-    expect_traced(t, "sub: element 0 of the result [1] is nan; inputs: [1] of NaN or infinity");
-
-    /* attention hides keys by an infinity of its own */
-    const double q[] = {1, 2, 3, 4, 5, 6};
-    const uint8_t seen[] = {1, 0, 1, 1, 1, 0, 1, 0, 0};
-    tg_tensor *x = tg_input(t, TG_F64, TG_SHAPE(3, 2), q), *gx = NULL, *ggx = NULL;
-    tg_tensor *y = tg_attention(t, x, x, x, tg_input(t, TG_U8, TG_SHAPE(3, 3), seen), true);
-    tg_grad(t, tg_sum(t, tg_square(t, y), TG_ALL_AXES, false), NULL, 1, &x, &gx, false);
-    tg_grad(t, tg_sum(t, tg_square(t, gx), TG_ALL_AXES, false), NULL, 1, &x, &ggx, false);
-    cr_expect(tg_data(t, ggx) != NULL, "%s", tg_tape_message(t));
-    tg_tape_free(t);
-}
-
-/* ---------------------------------------------------------------- replays */
-
 Test(tape, a_replay_reads_the_new_data_of_an_input_that_was_kept)
 {
     tg_params *ps = tg_params_new(NULL);
@@ -783,6 +644,48 @@ Test(tape, a_fused_cast_reports_what_integers_cannot_hold)
         tg_data(t, tg_add(t, tg_cast(t, tg_mul(t, x, x), TG_I64), tg_constant(t, TG_I64, 1))));
     cr_expect_eq(tg_tape_status(t), TG_EVALUE, "%s", tg_tape_message(t));
     tg_tape_free(t);
+}
+
+/* ---------------------------------------------------------------- random numbers */
+
+static uint64_t mask_of(const tg_tape_options *o, int step, bool metric, int index)
+{
+    tg_tape *t = tg_tape_new(o);
+    float x[64];
+    uint64_t mask = 0;
+    for (int i = 0; i < 64; i++) x[i] = 1;
+    tg_tape_set_step(t, (uint64_t)step);
+    tg_tensor *in = tg_input(t, TG_F32, TG_SHAPE(64), x), *drop[2];
+    drop[0] = tg_dropout(t, in, 0.5);
+    if (metric) tg_item(t, tg_mean(t, tg_exp(t, drop[0]), TG_ALL_AXES, false));
+    drop[1] = tg_dropout(t, tg_sin(t, in), 0.5);
+    const float *data = tg_data(t, drop[index]);
+    for (int i = 0; i < 64; i++) mask |= (uint64_t)(data[i] != 0) << i;
+    expect_ok(t);
+    tg_tape_free(t);
+    return mask;
+}
+
+Test(tape, random_numbers_are_a_function_of_seed_stream_step_and_call)
+{
+    const tg_tape_options o = {.size = sizeof o, .seed = 7}, seed = {.size = sizeof o, .seed = 8},
+                          stream = {.size = sizeof o, .seed = 7, .stream = 1},
+                          threads = {.size = sizeof o, .seed = 7, .threads = 3},
+                          single = {.size = sizeof o, .seed = 7, .node_by_node = true};
+    const uint64_t mask = mask_of(&o, 0, false, 0), second = mask_of(&o, 0, false, 1);
+    cr_expect_neq(mask, second);
+    cr_expect_eq(mask, mask_of(&o, 0, false, 0));
+    cr_expect_eq(mask, mask_of(&threads, 0, false, 0));
+    cr_expect_eq(mask, mask_of(&single, 0, false, 0));
+    cr_expect_eq(second, mask_of(&o, 0, true, 1), "a metric in between changes no mask");
+    cr_expect_neq(mask, mask_of(&o, 1, false, 0));
+    cr_expect_neq(mask, mask_of(&seed, 0, false, 0));
+    cr_expect_neq(mask, mask_of(&stream, 0, false, 0));
+    int kept = 0;
+    for (int step = 0; step < 100; step++)
+        kept += __builtin_popcountll(mask_of(&o, step, false, 0));
+    /* 6400 fair draws: 3200, give or take 5 standard deviations of 40 */
+    cr_expect(abs(kept - 3200) < 200, "%d", kept);
 }
 
 /* ---------------------------------------------------------------- several tapes */
