@@ -19,6 +19,13 @@ static tg_tensor *softmax(tg_tape *t, tg_tensor *const *x, int n, void *user)
     (void)n, (void)user;
     return tg_softmax(t, x[0], -1);
 }
+static tg_tensor *a_thousand(tg_tape *t, tg_tensor *const *x, int n, void *user)
+{
+    (void)n, (void)user;
+    tg_tensor *y = x[0];
+    for (int k = 0; k < 1000; k++) y = tg_softmax(t, y, -1);
+    return y;
+}
 static tg_tensor *copied(tg_tape *t, tg_tensor *const *x, int n, void *user)
 {
     (void)n;
@@ -78,6 +85,17 @@ Test(timing, forward_and_both_beside_another_function)
     cr_expect(r.both.bytes > r.forward.bytes && r.forward.bytes >= 2 * bytes);
     cr_expect(r.forward.limit > 0 && isfinite(r.both.limit));
     cr_expect_str_empty(r.message);
+}
+
+/* A thousand times the work: which of the two is slower is no matter of luck. */
+Test(timing, a_ratio_above_one_means_that_the_other_is_slower)
+{
+    tg_time_input x = matrix();
+    tg_time_options o = quick();
+    tg_time_report r;
+    o.against = a_thousand;
+    cr_assert_eq(tg_time(softmax, 1, &x, NULL, &o, &r), TG_OK, "%s", r.message);
+    cr_expect(r.ratio_forward > 10 && r.ratio_both > 10, "%g, %g", r.ratio_forward, r.ratio_both);
 }
 
 Test(timing, what_is_not_there_is_not_a_number)
