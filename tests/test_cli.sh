@@ -474,6 +474,19 @@ err 'No such file or directory'
 run 1 export "$scratch/short.model" -o "$scratch/no.c"
 err 'cut short'
 [ ! -e "$scratch/no.c" ] || fail "a failed export left a file"
+run 1 export "$scratch/iris.model" -o "$scratch/iris.model"
+err 'is one of the files that are read'
+run 0 evaluate "$scratch/iris.model" $data/iris.csv
+run 1 export "$scratch/iris.model" -o "$scratch/no.c" --header "$scratch/no.c"
+err '^tapegrad: -o and --header name one file$'
+echo 'int mine;' >"$scratch/mine.c"
+run 1 export "$scratch/iris.model" -o "$scratch/mine.c"
+err 'is not a model exported before'
+run 0 export "$scratch/iris.model" -o "$scratch/iris.c" --name iris --header "$scratch/iris.h"
+run 2 export "$scratch/iris.model" -o "$scratch/iris.c" --header --test
+err '^tapegrad: --header needs a value: FILE.h$'
+run 1 export "$scratch/iris.model" -o "$scratch/no.c" --name 7up
+err '^tapegrad: export_c: "7up" is no free C identifier$'
 
 # ---------------------------------------------------------------- images
 

@@ -269,6 +269,7 @@ static int graph(const request *r)
 
 static int export(const request *r)
 {
+    if (check_outputs(r) != DONE) return FAILED;
     tg_model *m = tg_model_open(r->model, program_allocator());
     const tg_model_export_options o = {
         .size = sizeof o, .name = r->name, .header = r->header, .test = r->with_test};

@@ -99,7 +99,7 @@ int64_t features_of(const tg_model *m);
 enum { HISTORY_HEADER = 128 };
 void history_header(char line[HISTORY_HEADER], const char *metric, const char *held);
 
-/* outputs.c: whether --save and --history can be written, and may be. */
+/* outputs.c: whether the files to be written can be, and may be. */
 int check_outputs(const request *r);
 
 /* measures.c: those of --measures, on lines that begin with `what`, or as a JSON member. */

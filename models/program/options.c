@@ -649,7 +649,8 @@ static int parse(const char *usage, const char *about, const option *options, in
             if (!o) return complain(USAGE, "unknown option '%s'\nusage: tapegrad %s", w, usage);
             if (!o->value && value) return complain(USAGE, "%s takes no value", o->name);
             if (o->value && !value) {
-                if (k + 1 == n) return complain(USAGE, "%s needs a value: %s", o->name, o->value);
+                if (k + 1 == n || find(options, n_options, word[k + 1], &value))
+                    return complain(USAGE, "%s needs a value: %s", o->name, o->value);
                 value = word[++k];
             }
             if (!o->set(o->name, value, r)) return USAGE;

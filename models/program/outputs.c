@@ -79,7 +79,7 @@ static bool is_history(const char *head)
 static int check_output(const request *r, const char *option, const char *path,
                         bool (*ours)(const char *), const char *what, tg_file *f)
 {
-    const char *const inputs[] = {r->data, r->test, r->split};
+    const char *const inputs[] = {r->data, r->test, r->split, r->model};
     char head[2 * HISTORY_HEADER] = "";
     if (!path) return DONE;
     if (!*path) return complain(FAILED, "%s: the name is empty", option);
@@ -108,6 +108,13 @@ static bool is_trace(const char *head)
     return !strncmp(head, begin, sizeof begin - 1);
 }
 
+/* A source and its header say so in their first line. */
+static bool is_exported(const char *head)
+{
+    const char *found = strstr(head, ", exported by tapegrad "), *end = strchr(head, '\n');
+    return !strncmp(head, "/* ", 3) && found && (!end || found < end);
+}
+
 int check_outputs(const request *r)
 {
     const struct {
@@ -117,7 +124,9 @@ int check_outputs(const request *r)
     } all[] = {{"--save", r->save, is_model, "model"},
                {"--history", r->history, is_history, "history"},
                {"--report", r->report, is_report, "report"},
-               {"--profile", r->profile, is_trace, "profile"}};
+               {"--profile", r->profile, is_trace, "profile"},
+               {"-o", r->output, is_exported, "model exported before"},
+               {"--header", r->header, is_exported, "header exported before"}};
     enum { OUTPUTS = sizeof all / sizeof all[0] };
     tg_file f[OUTPUTS];
     for (int k = 0; k < OUTPUTS; k++) {

@@ -1,4 +1,5 @@
 /* A trained model as C: the recording of one row, scaling inside, names and labels around it. */
+#define TG_HERE NULL
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
 #include <stdio.h>
@@ -158,6 +159,8 @@ static tg_status write_header(tg_model *m, const tg_model_export_options *o)
     size_t bytes = 0;
     FILE *out = open_memstream(&text, &bytes);
     if (!out) return fail(m, TG_ENOMEM, "no memory");
+    fprintf(out, "/* %s, exported by tapegrad %d.%d.%d */\n", o->name, TG_VERSION_MAJOR,
+            TG_VERSION_MINOR, TG_VERSION_PATCH);
     fprintf(out, "#ifndef %s_H\n#define %s_H\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n",
             o->name, o->name);
     print_prototypes(out, m, o->name, tg_model_prediction_width(m));
@@ -191,7 +194,7 @@ static tg_status write_source(tg_model *m, tg_tape *t, const char *path, const c
                                        .out = &out,
                                        .after = after};
     if (tg_export_c(t, path, &options) == TG_OK) return TG_OK;
-    return fail(m, tg_tape_status(t), tg_tape_message(t));
+    return tg_error_set(&m->error, NULL, NULL, tg_tape_status(t), "%s", tg_tape_message(t));
 }
 
 tg_status tg_model_export_c(tg_model *m, const char *path, const tg_model_export_options *options)
