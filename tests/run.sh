@@ -80,7 +80,7 @@ variant() # preset, options ...: builds it and runs its tests
     start=$(date +%s)
     check "$1: builds without warnings" build "$@" || return
     built=$(date +%s)
-    ctest --preset "$1" --verbose >"$log" 2>&1
+    ctest --preset "$1" --parallel 2 --verbose >"$log" 2>&1
     grep 'Skipped' "$log" | sed -n "s/^.*Test *#[0-9]*: \([^ ]*\) .*/skipped $1: \1/p"
     read -r p f s <<END
 $(count "$log")
